@@ -1,0 +1,52 @@
+"""tanh and sigmoid, vectorised, from one exponential; float32 and float64.
+
+exp(x) = 2**k (1 + q(r)), k = floor(x / ln 2), r = x - k ln 2 in [0, ln 2), q(r) = r + r**2 w(r), with the
+polynomial w fitted by docs/scripts/fit_exp.py. Every operation from x to exp(x) is monotone in exact and in
+rounded arithmetic (w's coefficients are positive, r is not negative), so sigmoid is monotone as computed.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .simd import Vector
+
+# w's coefficients, lowest first; ln 2 in two parts, the first so short that k times it is exact
+_W = {
+    32: [1 / math.factorial(n) for n in range(2, 8)],
+    64: [1 / math.factorial(n) for n in range(2, 15)],
+}
+_LN2 = {32: (0.693145751953125, 1.42860682030941723212e-6), 64: (0.6931471803691238, 1.9082149292705877e-10)}
+_MANTISSA = {32: (23, 127), 64: (52, 1023)}
+
+
+def _exp_parts(x: Vector) -> tuple[Vector, Vector]:
+    """s = 2**k and q with exp(x) = s + s q."""
+    bits = x.emitter.bits
+    mantissa, bias = _MANTISSA[bits]
+    high, low = _LN2[bits]
+    magic = 1.5 * 2.0**mantissa  # adding it rounds to an integer, which then stands in the lowest bits
+    shifted = x.fma(1 / math.log(2), -0.5) + magic
+    k = shifted - magic
+    r = k.fma(-low, k.fma(-high, x)).at_least(0.0)
+    w = x.emitter.splat(_W[bits][-1])
+    for coefficient in _W[bits][-2::-1]:
+        w = w.fma(r, coefficient)
+    q = (w * r).fma(r, r).at_most(1.0)
+    return shifted.power_of_two(mantissa, bias), q
+
+
+def sigmoid(x: Vector) -> Vector:
+    """1 / (1 + exp(-x)); absolute error below 2**-23 in float32, monotone, inside [0, 1]."""
+    limit = {32: 87.0, 64: 708.0}[x.emitter.bits]
+    s, q = _exp_parts((0.0 - x).at_most(limit).at_least(-limit))
+    return 1.0 / (s.fma(q, s) + 1.0)
+
+
+def tanh(x: Vector) -> Vector:
+    """expm1(2|x|) / (expm1(2|x|) + 2) with the sign of x."""
+    limit = {32: 9.02, 64: 19.07}[x.emitter.bits]  # 1 to the last bit from there on
+    u = abs(x).at_most(limit)
+    s, q = _exp_parts(u + u)
+    e = s.fma(q, s - 1.0)
+    return (e / (e + 2.0)).with_sign_of(x)

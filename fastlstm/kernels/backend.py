@@ -1,0 +1,177 @@
+"""The kernels' door: allocates what they need, chooses the shell, hands them one kind of array only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..params import Params
+from . import threads
+from .backward import backward_parallel, backward_serial
+from .forward import GROUP, SPLIT_ROWS, forward_parallel, forward_serial
+from .options import call
+from .packing import Packed, aligned, blocks, from_panels, pack, pack_transposed, unpack
+from .simd import BLOCK, TILE_ROWS, lanes
+
+__all__ = ["Packed", "backward", "forward", "make_gates", "pack", "sizes", "unpack"]
+
+_Array = NDArray[Any]
+_PARALLEL_WORK = 200_000  # multiply-adds below which waking a second thread costs more than it brings
+_SPLIT_STEPS = 32  # rows of x @ W done at once, where few sequences leave the tile empty
+_BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
+
+
+def sizes(packed: Packed) -> tuple[int, int]:
+    """D and H."""
+    H = packed.hidden_size
+    return packed.panels.shape[1] - 1 - H, H
+
+
+def make_gates(packed: Packed, N: int, T: int) -> _Array:
+    """Room for the gates of every step: (N, T, blocks, 4 lanes)."""
+    nb, _, width = packed.panels.shape
+    return np.empty((N, T, nb, width), packed.panels.dtype)
+
+
+class _Memory:
+    """An array's memory as a writable array: a read-only one is another type, and would compile again."""
+
+    def __init__(self, array: _Array) -> None:
+        self.owner = array
+        self.__array_interface__ = dict(array.__array_interface__, data=(array.ctypes.data, False))
+
+
+def _flat(array: _Array) -> _Array:
+    if not array.flags.writeable:
+        array = np.asarray(_Memory(array))
+    return array.reshape(-1)
+
+
+def _schedule(N: int, T: int, lengths: _Array | None) -> tuple[_Array, _Array]:
+    """Samples by falling length, and those lengths."""
+    if lengths is None:
+        return np.arange(N, dtype=np.int64), np.full(N, T, np.int64)
+    order = np.argsort(-lengths, kind="stable").astype(np.int64)
+    return order, lengths[order].astype(np.int64)
+
+
+def _workers(tasks: int, work: float) -> int:
+    """Threads to use for that many independent rows and multiply-adds."""
+    if tasks < 2 or work < _PARALLEL_WORK:
+        return 1
+    return min(tasks, threads.available())
+
+
+def _clear_padding(array: _Array, column: int, H: int, lengths: _Array | None) -> None:
+    if lengths is not None:
+        for n, length in enumerate(lengths):
+            array[n, length:, column : column + H] = 0
+
+
+def forward(
+    x: _Array,
+    packed: Packed,
+    h: _Array,
+    c: _Array,
+    y: _Array,
+    column: int,
+    cells: _Array | None,
+    lengths: _Array | None,
+    reverse: bool,
+    gates: _Array | None,
+) -> None:
+    """y[:, :, column : column + H], and the last h and c in place of the first; cells and gates where given."""
+    D, H = sizes(packed)
+    N, T, _ = x.shape
+    dtype = packed.panels.dtype
+    _clear_padding(y, column, H, lengths)
+    if cells is not None:
+        _clear_padding(cells, 0, H, lengths)
+    if N == 0 or T == 0:
+        return
+    L = lanes(dtype.itemsize)
+    nb, width = blocks(H, dtype.itemsize), BLOCK * L
+    order, lens = _schedule(N, T, lengths)
+    workers = _workers(N, 4.0 * H * (D + H) * int(lens.sum()))
+    rows = -(-N // workers)
+    chunk = max(1, min(int(lens[0]), _SPLIT_STEPS // rows)) if rows <= SPLIT_ROWS else 1
+    lda = -(-(D + nb * L) // 16) * 16 + 16  # no multiple of a page: the rows of a tile fall in other cache sets
+    split = chunk > 1
+    none = np.empty(0, dtype)
+    call(
+        forward_serial if workers == 1 else forward_parallel,
+        workers, _flat(x), D, _flat(packed.panels), H, _flat(h), _flat(c), _flat(y), y.shape[2], column,
+        none if cells is None else _flat(cells), cells is not None,
+        none if gates is None else _flat(gates), gates is not None,
+        order, lens, bool(reverse), T, chunk,
+        aligned((workers * 2 * rows * lda,), dtype), lda,
+        aligned((workers * rows * nb * L,), dtype),
+        aligned((workers * GROUP * width,), dtype),
+        np.empty(workers * chunk * rows * D if split else 0, dtype),
+        aligned((workers * chunk * rows * nb * width if split else 0,), dtype),
+        rows,
+    )  # fmt: skip
+
+
+def backward(
+    x: _Array,
+    params: Params,
+    h0: _Array,
+    c0: _Array,
+    cells: _Array,
+    gates: _Array,
+    lengths: _Array | None,
+    reverse: bool,
+    dy: _Array | None,
+    column: int,
+    dh: _Array,
+    dc: _Array,
+    dx: _Array,
+) -> Params:
+    """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's."""
+    D, H = params.W.shape[0], params.U.shape[0]
+    N, T, _ = x.shape
+    dtype = params.W.dtype
+    if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
+        return Params(*(np.zeros_like(a) for a in params))
+    L = lanes(dtype.itemsize)
+    nb, width = blocks(H, dtype.itemsize), BLOCK * L
+    order, lens = _schedule(N, T, lengths)
+    steps = int(lens[0])
+    active = N - np.searchsorted(lens[::-1], np.arange(steps), side="right")
+    bases = np.concatenate([[0], np.cumsum(active)]).astype(np.int64)
+    block = max(1, min(steps, _BLOCK_ROWS // N))
+    M = int(bases[block])
+    work = 8.0 * H * (D + H) * int(lens.sum())
+    workers = 1 if work < _PARALLEL_WORK else threads.available()
+    row_workers = min(workers, N)
+    per = -(-N // row_workers)
+    ldh = -(-H // width) * width
+    tiles = -(-(1 + D + H) // TILE_ROWS)
+    ldrow = -(-(tiles * TILE_ROWS + 4 * nb * L) // 16) * 16
+    dh_rows, dc_rows = aligned((row_workers, per, ldh), dtype), aligned((row_workers, per, nb * L), dtype)
+    for w in range(row_workers):
+        mine = order[w::row_workers]
+        dh_rows[w, : len(mine), :H] = dh[mine]
+        dc_rows[w, : len(mine), :H] = dc[mine]
+    dp = aligned((nb, tiles * TILE_ROWS, width), dtype)
+    call(
+        backward_serial if workers == 1 else backward_parallel,
+        workers, row_workers, block, steps, _flat(x), D,
+        _flat(pack_transposed(params.U, H)), _flat(pack_transposed(params.W, H)), H,
+        _flat(h0), _flat(c0), _flat(cells), _flat(gates), order, lens, bases, bool(reverse), T,
+        np.empty(0, dtype) if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
+        dh_rows.reshape(-1), ldh, dc_rows.reshape(-1),
+        aligned((M * nb * width,), dtype), aligned((M * nb * width,), dtype),
+        aligned((tiles * M * TILE_ROWS,), dtype), np.empty(M, np.int64), M,
+        aligned((row_workers * ldrow,), dtype), ldrow,
+        _flat(dx), dp.reshape(-1), aligned((workers * GROUP * width,), dtype), np.zeros(width, dtype),
+    )  # fmt: skip
+    for w in range(row_workers):
+        mine = order[w::row_workers]
+        dh[mine] = dh_rows[w, : len(mine), :H]
+        dc[mine] = dc_rows[w, : len(mine), :H]
+    sums = from_panels(dp[:, : 1 + D + H], H)
+    return Params(sums[1 : 1 + D].copy(), sums[1 + D :].copy(), sums[0].copy())
