@@ -39,3 +39,13 @@ def available() -> int:
     if numba.threading_layer() == "workqueue" and threading.active_count() > 1:
         return 1
     return threads
+
+
+def layer() -> str:
+    """Name of the threading layer; starts it where that has not happened."""
+    if not _forked and numba.get_num_threads() > 1:
+        _launch_threads()
+    try:
+        return str(numba.threading_layer())
+    except ValueError:
+        return "not started"

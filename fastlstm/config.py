@@ -1,0 +1,42 @@
+"""What the kernels run on: versions, processor, threads, cache."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+import llvmlite
+import numba
+import numpy as np
+
+from .kernels.options import cache_folder
+from .kernels.simd import vector_bytes
+from .kernels.threads import layer
+
+
+def show_config() -> None:
+    """Print versions, processor, vector width, threading layer, thread count and cache folder.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.show_config()  # doctest: +SKIP
+    """
+    from . import __version__
+
+    target = numba.core.registry.cpu_target.target_context.codegen()
+    folder = cache_folder()
+    rows = {
+        "fastlstm": __version__,
+        "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "processor": f"{target.magic_tuple()[1]} ({platform.machine()}, {os.cpu_count()} cores)",
+        "vector width": f"{8 * vector_bytes()} bits",
+        "threading layer": layer(),
+        "threads": numba.get_num_threads(),
+        "cache folder": f"{folder} (writable)" if folder else "none can be written: compiles in every process",
+    }
+    for name, value in rows.items():
+        print(f"{name:<16} {value}")
