@@ -97,7 +97,9 @@ def forward(
     workers = _workers(N, 4.0 * H * (D + H) * int(lens.sum()))
     rows = -(-N // workers)
     chunk = max(1, min(int(lens[0]), _SPLIT_STEPS // rows)) if rows <= SPLIT_ROWS else 1
-    lda = -(-(D + nb * L) // 16) * 16 + 16  # no multiple of a page: the rows of a tile fall in other cache sets
+    lda = (
+        -(-(D + nb * L) // 16) * 16 + 16
+    )  # no multiple of a page: the rows of a tile fall in other cache sets
     split = chunk > 1
     none = np.empty(0, dtype)
     call(

@@ -47,7 +47,9 @@ def forward_cell(typing: Any, z: Any, zo: Any, c: Any, co: Any, h: Any, ho: Any,
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = emitter(context, builder, z)
-        pointer = [e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2, 4, 6)]
+        pointer = [
+            e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2, 4, 6)
+        ]
         z_, c_, h_, gates_ = pointer
         out = lstm_forward(*(e.load(z_, v * e.lanes) for v in range(BLOCK)), e.load(c_))
         for v in range(BLOCK):
@@ -66,7 +68,9 @@ def hidden_cell(typing: Any, gates: Any, go: Any, c: Any, co: Any, h: Any, ho: A
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = emitter(context, builder, c)
-        gates_, c_, h_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2, 4))
+        gates_, c_, h_ = (
+            e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2, 4)
+        )
         e.store(lstm_hidden(e.load(gates_, 3 * e.lanes), e.load(c_)), h_)
         return context.get_dummy_value()
 
@@ -83,7 +87,8 @@ def backward_cell(typing: Any, gates: Any, go: Any, c_old: Any, oo: Any, c: Any,
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = emitter(context, builder, dz)
         pointer = [
-            e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2, 4, 6, 8, 10, 12)
+            e.at(data(context, builder, signature.args[n], args[n]), args[n + 1])
+            for n in (0, 2, 4, 6, 8, 10, 12)
         ]
         gates_, old_, c_, dh_, dc_, dz_, panel_ = pointer
         saved = [e.load(gates_, v * e.lanes) for v in range(BLOCK)]

@@ -32,7 +32,20 @@ def product(a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, i
     while r + TILE_ROWS <= rows:
         for side in range(2):
             j = side * half
-            tile_6x2(a, ao + r * lda, lda, depth, p, po + j, init, io + r * ldi + j, ldi, out, oo + r * ldo + j, ldo)
+            tile_6x2(
+                a,
+                ao + r * lda,
+                lda,
+                depth,
+                p,
+                po + j,
+                init,
+                io + r * ldi + j,
+                ldi,
+                out,
+                oo + r * ldo + j,
+                ldo,
+            )
         r += TILE_ROWS
     rest = rows - r
     a1, i1, o1 = ao + r * lda, io + r * ldi, oo + r * ldo

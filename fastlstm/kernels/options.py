@@ -95,8 +95,19 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
-        except (OSError, EOFError, pickle.UnpicklingError, ValueError, KeyError, IndexError, AttributeError,
-                TypeError, ImportError, RuntimeError, MemoryError) as error:
+        except (
+            OSError,
+            EOFError,
+            pickle.UnpicklingError,
+            ValueError,
+            KeyError,
+            IndexError,
+            AttributeError,
+            TypeError,
+            ImportError,
+            RuntimeError,
+            MemoryError,
+        ) as error:
             _warn_once(f"the cache in {cache_folder()} is damaged ({type(error).__name__}); compiling again")
             try:
                 self.flush()
@@ -108,7 +119,9 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
         try:
             super().save_overload(sig, data)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
-            _warn_once(f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error})")
+            _warn_once(
+                f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error})"
+            )
 
 
 @functools.cache

@@ -64,7 +64,9 @@ class Emitter:
 
     def broadcast(self, pointer: Any, offset: Any) -> Vector:
         undefined = ir.Constant(self.type, ir.Undefined)
-        one = self.builder.insert_element(undefined, self.builder.load(self.at(pointer, offset)), ir.Constant(_i32, 0))
+        one = self.builder.insert_element(
+            undefined, self.builder.load(self.at(pointer, offset)), ir.Constant(_i32, 0)
+        )
         zeros = ir.Constant(ir.VectorType(_i32, self.lanes), [0] * self.lanes)
         return Vector(self, self.builder.shuffle_vector(one, undefined, zeros))
 
@@ -121,7 +123,10 @@ class Vector:
 
     def _select(self, comparison: str, bound: float) -> Vector:
         b, limit = self.emitter.builder, self._of(bound)
-        return Vector(self.emitter, b.select(b.fcmp_ordered(comparison, self.value, limit.value), limit.value, self.value))
+        return Vector(
+            self.emitter,
+            b.select(b.fcmp_ordered(comparison, self.value, limit.value), limit.value, self.value),
+        )
 
     def at_most(self, bound: float) -> Vector:
         """min(self, bound); a NaN stays one."""

@@ -1,0 +1,280 @@
+"""From what a caller gave to arrays of one kind, or an error that names the argument, what was expected and
+what came. Everything here runs before anything is computed.
+
+A stack is taken apart into levels, bottom first; a level holds one direction, or the two of a Bidirectional.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .kernels.packing import Packed, blocks
+from .kernels.simd import BLOCK, lanes
+from .params import Bidirectional, Params, State
+
+Array: TypeAlias = NDArray[Any]
+Layer: TypeAlias = Params | Packed | Bidirectional
+Stack: TypeAlias = Layer | Sequence[Layer]
+States: TypeAlias = State | Bidirectional | Sequence[State | Bidirectional]
+
+_T = TypeVar("_T")
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Weights(NamedTuple):
+    """Checked weights.
+
+    Attributes
+    ----------
+    levels : tuple of tuples
+        A layer each, bottom first: one or two Params or Packed.
+    stacked : bool
+        Whether a stack was given, and not a layer by itself.
+    dtype : float32 or float64, of native byte order
+    """
+
+    levels: tuple[tuple[Params | Packed, ...], ...]
+    stacked: bool
+    dtype: np.dtype[Any]
+
+
+def sizes(layer: Params | Packed) -> tuple[int, int]:
+    """D and H of one direction of a layer."""
+    if isinstance(layer, Packed):
+        return layer.panels.shape[1] - 1 - layer.hidden_size, layer.hidden_size
+    return layer.W.shape[0], layer.U.shape[0]
+
+
+def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Any:
+    """One thing for each direction of each level -> the structure of the weights that they belong to."""
+    layers = tuple(level[0] if len(level) == 1 else Bidirectional(*level) for level in levels)
+    return layers if stacked else layers[0]
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _is_plain(value: object) -> bool:
+    """Whether value is a list or a tuple, but no record of named fields."""
+    return isinstance(value, (list, tuple)) and not hasattr(value, "_fields")
+
+
+def array(name: str, value: Any) -> Array:
+    """value as an array of real numbers, of any type and layout."""
+    try:
+        found = np.asarray(value)
+    except Exception as error:  # ragged lists, tensors that need their gradient, ...
+        wrong = ValueError if isinstance(error, ValueError) else TypeError
+        raise wrong(f"{name}: expected an array, got {_kind(value)} that makes none ({error})") from error
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}")
+    return found
+
+
+def native(value: Array, dtype: DTypeLike, *, copy: bool = False) -> Array:
+    """value in C order, aligned, of that native type; itself where it is that already, unless copy."""
+    # a number past the float type's range becomes an infinity, as everywhere; in padding it means nothing
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if copy:
+            return np.array(value, dtype=dtype, order="C")
+        return np.require(value, dtype, ["C", "A"])
+
+
+def weights(params: Any, name: str = "params") -> Weights:
+    """Params, Packed, Bidirectional or a stack of these -> levels.
+
+    Raises
+    ------
+    TypeError
+        Something else in a layer's place; arrays that are not float32 or float64, all alike.
+    ValueError
+        Shapes that do not fit together; a stack of no layers.
+    """
+    stacked = _is_plain(params)
+    if stacked and len(params) == 0:
+        raise ValueError(f"{name}: expected at least one layer, got an empty {_kind(params)}")
+    given = [(f"{name}[{i}]", layer) for i, layer in enumerate(params)] if stacked else [(name, params)]
+    levels = tuple(_level(where, layer) for where, layer in given)
+    kinds = [_dtype(level[0]) for level in levels]
+    width = 0
+    for (where, _), level, kind in zip(given, levels, kinds, strict=True):
+        if kind != kinds[0]:
+            raise TypeError(f"{where}: expected {kinds[0]} as in {given[0][0]}, got {kind}")
+        D, H = sizes(level[0])
+        if width and width != D:
+            raise ValueError(f"{where}: expected input size {width}, the output size below it, got D = {D}")
+        width = H * len(level)
+    return Weights(levels, stacked, kinds[0])
+
+
+def _dtype(layer: Params | Packed) -> np.dtype[Any]:
+    return layer.panels.dtype if isinstance(layer, Packed) else layer.W.dtype
+
+
+def _level(name: str, layer: Any) -> tuple[Params | Packed, ...]:
+    if not isinstance(layer, Bidirectional):
+        return (_direction(name, layer, "Params, Packed or Bidirectional"),)
+    one = _direction(f"{name}.forward", layer.forward, "Params or Packed")
+    two = _direction(f"{name}.backward", layer.backward, "Params or Packed")
+    if _dtype(one) != _dtype(two):
+        raise TypeError(f"{name}.backward: expected {_dtype(one)} as in {name}.forward, got {_dtype(two)}")
+    if sizes(one) != sizes(two):
+        raise ValueError(
+            f"{name}.backward: expected D, H = {sizes(one)} as in {name}.forward, got {sizes(two)}"
+        )
+    return one, two
+
+
+def _direction(name: str, layer: Any, expected: str) -> Params | Packed:
+    if isinstance(layer, Packed):
+        return _packed(name, layer)
+    if not isinstance(layer, Params):
+        raise TypeError(f"{name}: expected {expected}, got {_kind(layer)}")
+    W, U, b = (array(f"{name}.{field}", value) for field, value in zip(layer._fields, layer, strict=True))
+    kind = W.dtype.newbyteorder("=")
+    if kind not in _FLOATS:
+        raise TypeError(f"{name}.W: expected float32 or float64, got {kind}")
+    for field, found in (("U", U), ("b", b)):
+        if found.dtype.newbyteorder("=") != kind:
+            raise TypeError(f"{name}.{field}: expected {kind} as in {name}.W, got {found.dtype}")
+    if U.ndim != 2 or U.shape[0] < 1 or U.shape[1] != 4 * U.shape[0]:
+        raise ValueError(f"{name}.U: expected shape (H, 4H) with H at least 1, got {U.shape}")
+    H = U.shape[0]
+    if W.ndim != 2 or W.shape[0] < 1 or W.shape[1] != 4 * H:
+        raise ValueError(f"{name}.W: expected shape (D, {4 * H}) with D at least 1, got {W.shape}")
+    if b.shape != (4 * H,):
+        raise ValueError(f"{name}.b: expected shape ({4 * H},), got {b.shape}")
+    return Params(*(np.asarray(found, dtype=kind) for found in (W, U, b)))
+
+
+def _packed(name: str, layer: Packed) -> Packed:
+    panels, H = layer
+    if not isinstance(panels, np.ndarray) or isinstance(H, bool) or not isinstance(H, (int, np.integer)):
+        raise TypeError(f"{name}: expected Packed(array, int) as pack makes it, got "
+                        f"Packed({_kind(panels)}, {_kind(H)})")  # fmt: skip
+    if panels.dtype not in _FLOATS or not panels.dtype.isnative:
+        raise TypeError(f"{name}.panels: expected float32 or float64, got {panels.dtype}")
+    itemsize = panels.dtype.itemsize
+    expected = (blocks(int(H), itemsize), BLOCK * lanes(itemsize)) if H > 0 else None
+    # weights packed for another vector width would be read past their end
+    if panels.ndim != 3 or expected != panels.shape[::2] or panels.shape[1] < H + 2:
+        raise ValueError(f"{name}: expected weights that pack laid out for this processor, got panels of "
+                         f"shape {panels.shape} for {H} units")  # fmt: skip
+    return Packed(native(panels, panels.dtype), int(H))
+
+
+def sequences(x: Any, weights: Weights, *, copy: bool) -> tuple[Array, bool]:
+    """x -> (N, T, D) of the weights' type, and whether it is a single sequence, which gets N = 1."""
+    D, _ = sizes(weights.levels[0][0])
+    found = array("x", x)
+    if found.ndim not in (2, 3) or found.shape[-1] != D:
+        raise ValueError(f"x: expected shape (N, T, {D}) or (T, {D}), got {found.shape}")
+    single = found.ndim == 2
+    return native(found[None] if single else found, weights.dtype, copy=copy), single
+
+
+def step_counts(lengths: Any, N: int, T: int, *, single: bool) -> NDArray[np.int64] | None:
+    """lengths -> int64 (N,), each from 0 to T; a copy. None stays None."""
+    if lengths is None:
+        return None
+    if single:
+        raise ValueError(f"lengths: expected None with a single sequence (T, D), got {_kind(lengths)}")
+    found = array("lengths", lengths)
+    if found.dtype.kind not in "iu" and not (found.size == 0 and _is_plain(lengths)):
+        raise TypeError(f"lengths: expected integers, got dtype {found.dtype}")
+    if found.shape != (N,):
+        raise ValueError(f"lengths: expected shape ({N},), got {found.shape}")
+    if N and (found.min() < 0 or found.max() > T):
+        raise ValueError(f"lengths: expected 0 to {T}, got {found.min()} to {found.max()}")
+    return np.array(found, dtype=np.int64)
+
+
+def direction(reverse: Any, weights: Weights) -> bool:
+    """reverse as a bool; never true with a Bidirectional."""
+    if not isinstance(reverse, (bool, np.bool_)):
+        raise TypeError(f"reverse: expected a bool, got {_kind(reverse)}")
+    if reverse and any(len(level) == 2 for level in weights.levels):
+        raise ValueError("reverse: expected False with a Bidirectional, which runs both ways, got True")
+    return bool(reverse)
+
+
+def count(name: str, value: Any) -> int:
+    """value as an int, at least 0."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {_kind(value)}") from None
+    if number < 0:
+        raise ValueError(f"{name}: expected at least 0, got {number}")
+    return number
+
+
+def states(name: str, state: Any, weights: Weights, N: int, *, single: bool) -> list[list[State]]:
+    """state -> fresh arrays (N, H), a State for each direction of each level; zeros where it is None."""
+    if state is None:
+        return [
+            [State(*(np.zeros((N, sizes(layer)[1]), weights.dtype) for _ in range(2))) for layer in level]
+            for level in weights.levels
+        ]
+    if weights.stacked:
+        if not _is_plain(state):
+            raise TypeError(f"{name}: expected a tuple, an entry a layer of the stack, got {_kind(state)}")
+        if len(state) != len(weights.levels):
+            raise ValueError(f"{name}: expected {len(weights.levels)} entries, one a layer, got {len(state)}")
+        given = [(f"{name}[{i}]", entry) for i, entry in enumerate(state)]
+    else:
+        given = [(name, state)]
+    found = []
+    for (where, entry), level in zip(given, weights.levels, strict=True):
+        if len(level) == 1:
+            parts = [(where, entry)]
+        elif isinstance(entry, Bidirectional):
+            parts = [(f"{where}.forward", entry.forward), (f"{where}.backward", entry.backward)]
+        else:
+            raise TypeError(f"{where}: expected Bidirectional(State, State), got {_kind(entry)}")
+        H = sizes(level[0])[1]
+        found.append([_state(part, value, N, H, weights.dtype, single) for part, value in parts])
+    return found
+
+
+def _state(name: str, state: Any, N: int, H: int, dtype: np.dtype[Any], single: bool) -> State:
+    if not isinstance(state, State):
+        raise TypeError(f"{name}: expected State, got {_kind(state)}")
+    expected = (H,) if single else (N, H)
+    arrays = []
+    for field, value in zip(state._fields, state, strict=True):
+        found = array(f"{name}.{field}", value)
+        if found.shape != expected:
+            raise ValueError(f"{name}.{field}: expected shape {expected}, got {found.shape}")
+        arrays.append(native(found.reshape(N, H), dtype, copy=True))
+    return State(*arrays)
+
+
+def output_gradient(
+    dy: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], *, single: bool
+) -> Array | None:
+    """dy -> (N, T, M) of the weights' type. None stays None."""
+    if dy is None:
+        return None
+    found = array("dy", dy)
+    expected = shape[1:] if single else shape
+    if found.shape != expected:
+        raise ValueError(f"dy: expected shape {expected}, that of y, got {found.shape}")
+    return native(found.reshape(shape), dtype)
+
+
+def gates(name: str, found: Array, H: int) -> None:
+    """Refuse gates in the layout of another vector width: the kernels would read past their end."""
+    itemsize = found.dtype.itemsize
+    expected = (blocks(H, itemsize), BLOCK * lanes(itemsize))
+    if found.shape[2:] != expected:
+        raise ValueError(f"{name}: expected gates laid out for this processor, {expected}, "
+                         f"got {found.shape[2:]}")  # fmt: skip

@@ -1,0 +1,297 @@
+"""Weights to and from a file, and to and from PyTorch's names."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from . import checks
+from .checks import Array, Stack, assemble
+from .kernels import backend
+from .kernels.packing import Packed
+from .params import Bidirectional, Params
+
+_FORMAT = 1
+_MARK = "fastlstm"  # the entry of a file that holds the number of its format
+_ENTRY = re.compile(r"(?:(0|[1-9][0-9]{0,5})\.)?(?:(forward|backward)\.)?([WUb])")
+_TORCH = re.compile(r"(weight|bias)_(ih|hh|hr)_l(0|[1-9][0-9]{0,5})(_reverse)?")
+
+
+def _raw(params: Any) -> tuple[list[list[Params]], bool]:
+    """Checked Params of every direction of every level, and whether they were a stack."""
+    found = checks.weights(params)
+    levels = [
+        [backend.unpack(layer) if isinstance(layer, Packed) else layer for layer in level]
+        for level in found.levels
+    ]
+    return levels, found.stacked
+
+
+def _name(path: Any) -> str:
+    """path as a str."""
+    name = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(name, str):
+        raise TypeError(f"path: expected str or path-like, got {type(path).__name__}")
+    return name
+
+
+def save(path: str | os.PathLike[str], params: Stack) -> None:
+    """Write weights to an .npz file.
+
+    The file is complete or not there: it is written beside its place and then moved to it. Its name is the
+    one given; no suffix is added. Its entries are W, U and b, behind `forward.` or `backward.` in a
+    Bidirectional, behind the layer's number in a stack (`1.forward.W`), and `fastlstm`, the format's number.
+
+    Parameters
+    ----------
+    path : str or path-like
+    params : Params, Bidirectional, what `pack` makes of them, or a stack of these
+
+    Raises
+    ------
+    ValueError, TypeError
+        Weights that make no sense; nothing is written then.
+    OSError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import os, tempfile, fastlstm
+    >>> params = fastlstm.init_params(16, 32, rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fastlstm.save(os.path.join(folder, "weights.npz"), params)
+    ...     again = fastlstm.load(os.path.join(folder, "weights.npz"))
+    >>> bool((again.W == params.W).all())
+    True
+    """
+    levels, stacked = _raw(params)
+    where = _name(path)
+    entries: dict[str, Any] = {_MARK: np.array(_FORMAT)}
+    for number, level in enumerate(levels):
+        for way, layer in enumerate(level):
+            prefix = f"{number}." if stacked else ""
+            prefix += f"{Bidirectional._fields[way]}." if len(level) == 2 else ""
+            for field, array in zip(layer._fields, layer, strict=True):
+                entries[prefix + field] = array
+    target = os.path.realpath(where)  # through a link: its file is replaced, not the link
+    beside = f"{target}.{secrets.token_hex(8)}.part"
+    try:
+        with open(beside, "xb") as file:
+            np.savez(file, allow_pickle=False, **entries)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, target)
+    except BaseException:
+        if os.path.exists(beside):
+            os.unlink(beside)
+        raise
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read weights that `save` wrote; nothing in the file is ever run.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    Params, Bidirectional or a tuple of these
+        As they were saved.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The file is damaged, is none of ours, or its weights make no sense.
+    OSError
+        The file cannot be read.
+
+    Examples
+    --------
+    See `save`.
+    """
+    name = _name(path)
+    with open(name, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError(f"path: expected a file that save wrote, got no .npz file: {name!r}")
+        file.seek(0)
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                entries = {key: archive[key] for key in archive.files}
+        except (ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, SyntaxError,
+                zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+            raise ValueError(f"path: expected a file that save wrote, got a damaged one: {name!r}") from error
+    mark = entries.pop(_MARK, None)
+    if not isinstance(mark, np.ndarray) or mark.shape != () or mark.dtype.kind != "i" or mark != _FORMAT:
+        raise ValueError(f"path: expected an entry {_MARK!r} of {_FORMAT}, got {mark!r} in {name!r}")
+    return _from_entries(entries, name)
+
+
+def _from_entries(entries: Mapping[str, Any], name: object) -> Any:
+    """Names and arrays -> the structure that the names spell out, checked."""
+    tree: dict[int | None, dict[str | None, dict[str, Array]]] = {}
+    for key, array in entries.items():
+        match = _ENTRY.fullmatch(key)
+        if match is None:
+            raise ValueError(f"path: expected entries such as W, forward.U or 0.b, got {key!r} in {name!r}")
+        number = None if match[1] is None else int(match[1])
+        tree.setdefault(number, {}).setdefault(match[2], {})[match[3]] = array
+    stacked = None not in tree
+    if stacked and sorted(k for k in tree if k is not None) != list(range(len(tree))):
+        raise ValueError(f"path: expected layers 0 to {len(tree) - 1}, got {list(tree)} in {name!r}")
+    if not tree or (not stacked and len(tree) > 1):
+        raise ValueError(f"path: expected one layer or a numbered stack, got {list(entries)} in {name!r}")
+    levels = []
+    for _, ways in sorted(tree.items(), key=lambda item: item[0] or 0):
+        if set(ways) not in ({None}, {"forward", "backward"}):
+            raise ValueError(f"path: expected both directions or none, got {list(entries)} in {name!r}")
+        order: tuple[str | None, ...] = (None,) if None in ways else Bidirectional._fields
+        for way in order:
+            if set(ways[way]) != set(Params._fields):
+                raise ValueError(f"path: expected W, U and b of each layer, got {list(entries)} in {name!r}")
+        levels.append([Params(**ways[way]) for way in order])
+    found = checks.weights(assemble(levels, stacked), "path")
+    return assemble(found.levels, stacked)
+
+
+def _tensor(name: str, value: Any) -> Array:
+    """An array, or a tensor of any device and with or without a gradient, as an array."""
+    if not isinstance(value, np.ndarray) and hasattr(value, "numpy"):
+        try:
+            value = value.numpy(force=True)
+        except Exception as error:  # a type that NumPy has not
+            kind = type(value).__name__
+            raise TypeError(
+                f"{name}: expected float32 or float64, got a {kind} that NumPy refuses"
+            ) from error
+    return checks.array(name, value)
+
+
+def from_torch(state_dict: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The stack of a `torch.nn.LSTM`, from its state_dict.
+
+    PyTorch's gates are in the order of ours and its weights transposed; its two biases are added up.
+
+    Parameters
+    ----------
+    state_dict : mapping of str to tensor or array
+        `weight_ih_l0` (4H, D), `weight_hh_l0` (4H, H), `bias_ih_l0` and `bias_hh_l0` (4H,), and so on for each
+        layer, with `_reverse` behind the names of the other direction. Without biases they are zeros.
+
+    Returns
+    -------
+    tuple of Params or Bidirectional
+        A stack, also of a single layer. Copies.
+
+    Raises
+    ------
+    ValueError
+        Missing or unknown names, projections (`proj_size`), shapes that do not fit together.
+    TypeError
+        No mapping; types other than float32 and float64.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> params = fastlstm.init_params(16, 32, rng=0)
+    >>> (layer,) = fastlstm.from_torch(fastlstm.to_torch(params))
+    >>> bool((layer.W == params.W).all())
+    True
+    """
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(f"state_dict: expected a mapping of names to arrays, got {type(state_dict).__name__}")
+    tree: dict[int, dict[bool, dict[str, Array]]] = {}
+    for key, value in state_dict.items():
+        match = _TORCH.fullmatch(key) if isinstance(key, str) else None
+        if match is None or (match[1], match[2]) == ("bias", "hr"):
+            raise ValueError(
+                f"state_dict: expected names such as 'weight_ih_l0' or 'bias_hh_l1', got {key!r}"
+            )
+        if match[2] == "hr":
+            raise ValueError(f"state_dict: expected an LSTM without projection (proj_size=0), got {key!r}")
+        array = _tensor(f"state_dict[{key!r}]", value)
+        ways = tree.setdefault(int(match[3]), {})
+        ways.setdefault(match[4] is not None, {})[f"{match[1]}_{match[2]}"] = array
+    if sorted(tree) != list(range(len(tree))) or not tree:
+        raise ValueError(f"state_dict: expected layers l0, l1 and so on, got {list(state_dict)}")
+    levels = [
+        [_from_torch_direction(number, ways, turned) for turned in (False, True)[: 1 + (True in ways)]]
+        for number, ways in sorted(tree.items())
+    ]
+    found = checks.weights(assemble(levels, True), "state_dict layers")
+    return tuple(assemble(found.levels, True))
+
+
+def _from_torch_direction(number: int, ways: Mapping[bool, Mapping[str, Array]], turned: bool) -> Params:
+    suffix = f"_l{number}{'_reverse' if turned else ''}"
+    arrays = ways.get(turned, {})
+    biases = {"bias_ih", "bias_hh"} & set(arrays)
+    for needed in ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if biases else ())):
+        if needed not in arrays:
+            raise ValueError(f"state_dict: expected {needed + suffix!r}, got none")
+    ih, hh = arrays["weight_ih"], arrays["weight_hh"]
+    if hh.ndim != 2 or hh.shape[1] < 1 or hh.shape[0] != 4 * hh.shape[1]:
+        raise ValueError(f"state_dict['weight_hh{suffix}']: expected shape (4H, H), got {hh.shape}")
+    rows = len(hh)
+    if ih.ndim != 2 or ih.shape[1] < 1 or len(ih) != rows:
+        raise ValueError(f"state_dict['weight_ih{suffix}']: expected shape ({rows}, D), got {ih.shape}")
+    for key, array in arrays.items():
+        if array.dtype.newbyteorder("=") not in (np.float32, np.float64) or array.dtype != ih.dtype:
+            expected = "float32 or float64, one for all"
+            raise TypeError(f"state_dict[{key + suffix!r}]: expected {expected}, got {array.dtype}")
+        if key in biases and array.shape != (rows,):
+            raise ValueError(f"state_dict[{key + suffix!r}]: expected shape ({rows},), got {array.shape}")
+    kind = ih.dtype.newbyteorder("=")
+    b = arrays["bias_ih"] + arrays["bias_hh"] if biases else np.zeros(rows, kind)
+    return Params(*(np.array(a, dtype=kind, order="C") for a in (ih.T, hh.T, b)))
+
+
+def to_torch(params: Stack) -> dict[str, Array]:
+    """Weights under the names of a `torch.nn.LSTM`'s state_dict.
+
+    Parameters
+    ----------
+    params : Params, Bidirectional, what `pack` makes of them, or a stack of these
+        All of one hidden size and all with one direction or all with two, as in torch.nn.LSTM.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Copies. The bias stands in `bias_ih`; `bias_hh` is zero.
+
+    Raises
+    ------
+    ValueError
+        Layers that no torch.nn.LSTM has together.
+    ValueError, TypeError
+        Weights that make no sense.
+
+    Examples
+    --------
+    ``lstm.load_state_dict({k: torch.from_numpy(v) for k, v in to_torch(params).items()})`` loads them.
+
+    >>> import fastlstm
+    >>> sorted(fastlstm.to_torch(fastlstm.init_params(16, 32)))
+    ['bias_hh_l0', 'bias_ih_l0', 'weight_hh_l0', 'weight_ih_l0']
+    """
+    levels, _ = _raw(params)
+    kinds = {(len(level), len(level[0].U)) for level in levels}
+    if len(kinds) > 1:
+        raise ValueError("params: expected one hidden size and one number of directions in all layers, got "
+                         + ", ".join(f"H = {H} in {ways} direction(s)" for ways, H in sorted(kinds)))  # fmt: skip
+    named: dict[str, Array] = {}
+    for number, level in enumerate(levels):
+        for way, (W, U, b) in enumerate(level):
+            suffix = f"_l{number}{'_reverse' if way else ''}"
+            named[f"weight_ih{suffix}"] = np.array(W.T, order="C")
+            named[f"weight_hh{suffix}"] = np.array(U.T, order="C")
+            named[f"bias_ih{suffix}"] = np.array(b)
+            named[f"bias_hh{suffix}"] = np.zeros_like(named[f"bias_ih{suffix}"])
+    return named

@@ -1,0 +1,425 @@
+"""The thin layer: check, allocate, call the kernels, put the results into the caller's structure."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import checks
+from .checks import Array, Stack, States, Weights, assemble
+from .kernels import backend
+from .kernels.packing import Packed
+from .params import Grads, Params, State
+
+
+class _Pass(NamedTuple):
+    """What backward needs of one direction of one layer."""
+
+    params: Params
+    state: State  # the initial one
+    c: Array  # (N, T, H)
+    gates: Array  # in the kernels' own layout
+    reverse: bool
+
+
+class _Level(NamedTuple):
+    """What backward needs of one layer; x is what both directions read, the output of the layer below."""
+
+    x: Array  # (N, T, D)
+    passes: tuple[_Pass, ...]
+
+
+class Tape:
+    """What `forward_train` keeps for `backward`: its own copies, so that no later change reaches it.
+
+    Made by `forward_train` only. It can be pickled; its gates are in the layout of the processor that made
+    them, so another one may refuse it.
+
+    Attributes
+    ----------
+    x : ndarray, shape (N, T, D)
+        The input in the weights' float type. Read-only.
+    c : ndarray, shape (N, T, H)
+        The cell state after every step; a Bidirectional of two for a Bidirectional, a tuple, one entry a
+        layer, for a stack. Read-only.
+
+    For a single sequence both are without the axis N.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> params = fastlstm.init_params(input_size=3, hidden_size=5, rng=0)
+    >>> y, state, tape = fastlstm.forward_train(np.ones((2, 7, 3)), params)
+    >>> tape.c.shape
+    (2, 7, 5)
+    """
+
+    __slots__ = ("_levels", "_lengths", "_single", "_stacked")
+
+    _levels: tuple[_Level, ...]
+    _lengths: Array | None
+    _single: bool
+    _stacked: bool
+
+    def __init__(self) -> None:
+        raise TypeError("Tape: made by forward_train only")
+
+    @classmethod
+    def _of(cls, levels: tuple[_Level, ...], lengths: Array | None, single: bool, stacked: bool) -> Tape:
+        tape = cls.__new__(cls)
+        tape.__setstate__((levels, lengths, single, stacked))
+        return tape
+
+    @property
+    def x(self) -> Array:
+        return self._shown(self._levels[0].x)
+
+    @property
+    def c(self) -> Any:
+        cells = [[self._shown(one.c) for one in level.passes] for level in self._levels]
+        return assemble(cells, self._stacked)
+
+    def _shown(self, array: Array) -> Array:
+        return array[0] if self._single else array[...]
+
+    def __repr__(self) -> str:
+        N, T, _ = self._levels[0].x.shape
+        return f"<Tape of {len(self._levels)} layer(s), {N} sequence(s) of {T} steps>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _tape, (self._levels, self._lengths, self._single, self._stacked)
+
+    def __setstate__(self, fields: tuple[Any, ...]) -> None:
+        self._levels, self._lengths, self._single, self._stacked = fields
+        for level in self._levels:
+            level.x.flags.writeable = False
+            for one in level.passes:
+                for array in (*one.params, *one.state, one.c, one.gates):
+                    array.flags.writeable = False
+
+
+def _tape(*fields: Any) -> Tape:
+    """A Tape again, from a pickle."""
+    return Tape._of(*fields)
+
+
+def zero_state(params: Stack, batch_size: int = 1) -> Any:
+    """A state of zeros, such as forward begins with when it is given none.
+
+    Parameters
+    ----------
+    params : Params, Bidirectional, what `pack` makes of them, or a stack of these
+    batch_size : int
+        N.
+
+    Returns
+    -------
+    State
+        h and c (N, H) of the weights' type; in the structure of params.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Weights or a batch size that make no sense.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.zero_state(fastlstm.init_params(16, 32), batch_size=8).h.shape
+    (8, 32)
+    """
+    found = checks.weights(params)
+    N = checks.count("batch_size", batch_size)
+    return assemble(checks.states("state", None, found, N, single=False), found.stacked)
+
+
+def pack(params: Stack) -> Any:
+    """Weights laid out for the kernels: once, for many calls; taken wherever params is.
+
+    Parameters
+    ----------
+    params : Params, Bidirectional or a stack of these
+
+    Returns
+    -------
+    Packed
+        In the structure of params; a copy, which later changes to params do not reach. The layout is that of
+        this processor.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Weights that make no sense.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> packed = fastlstm.pack(fastlstm.init_params(16, 32, rng=0))
+    >>> y, state = fastlstm.forward(np.ones((4, 10, 16)), packed)
+    """
+    found = checks.weights(params)
+    return assemble([[_packed(layer) for layer in level] for level in found.levels], found.stacked)
+
+
+def _packed(layer: Params | Packed) -> Packed:
+    return layer if isinstance(layer, Packed) else backend.pack(layer)
+
+
+def forward(
+    x: Any,
+    params: Stack,
+    state: States | None = None,
+    *,
+    lengths: Any = None,
+    reverse: bool = False,
+) -> tuple[Array, Any]:
+    """The LSTM over whole sequences.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, T, D), or (T, D) for a single sequence
+        Real numbers of any type; computed in the weights' float type.
+    params : Params, Bidirectional, what `pack` makes of them, or a stack of these
+        A list or tuple is a stack of layers, bottom first.
+    state : State, optional
+        The initial state, h and c (N, H), or (H,) for a single sequence; Bidirectional(State, State) for a
+        Bidirectional; a tuple, one entry a layer, for a stack. Zeros if None.
+    lengths : array_like of int, shape (N,), optional
+        Real steps of each sequence, 0 to T; what lies behind them is not read.
+    reverse : bool
+        Runs time backwards, each sequence from its own end. Not with a Bidirectional.
+
+    Returns
+    -------
+    y : ndarray, shape (N, T, H), or (T, H); 2H for a Bidirectional, forward first
+        h after every step of the top layer; 0 in padding.
+    state : State
+        The state after the last real step, in the structure of the initial one.
+
+    Raises
+    ------
+    ValueError
+        Shapes, lengths or values that do not fit; the message says which argument and what was expected.
+    TypeError
+        Types that do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> params = fastlstm.init_params(input_size=16, hidden_size=32, rng=0)
+    >>> y, state = fastlstm.forward(np.ones((4, 10, 16)), params)
+    >>> y.shape, state.c.shape, bool((y[:, -1] == state.h).all())
+    ((4, 10, 32), (4, 32), True)
+    """
+    y, last, _ = _infer(x, params, state, lengths, reverse, cells=False)
+    return y, last
+
+
+def forward_cells(
+    x: Any,
+    params: Stack,
+    state: States | None = None,
+    *,
+    lengths: Any = None,
+    reverse: bool = False,
+) -> tuple[Array, Any, Any]:
+    """`forward` that also returns c of every step.
+
+    Parameters
+    ----------
+    x, params, state, lengths, reverse
+        As in `forward`.
+
+    Returns
+    -------
+    y, state
+        As from `forward`.
+    c : ndarray, shape (N, T, H), or (T, H)
+        The cell state after every step; 0 in padding. A Bidirectional of two for a Bidirectional, a tuple,
+        one entry a layer, for a stack.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `forward`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> params = fastlstm.init_params(input_size=16, hidden_size=32, rng=0)
+    >>> y, state, c = fastlstm.forward_cells(np.ones((4, 10, 16)), params)
+    >>> c.shape, bool((c[:, -1] == state.c).all())
+    ((4, 10, 32), True)
+    """
+    return _infer(x, params, state, lengths, reverse, cells=True)
+
+
+def _infer(
+    x: Any, params: Stack, state: States | None, lengths: Any, reverse: bool, *, cells: bool
+) -> tuple[Array, Any, Any]:
+    found = checks.weights(params)
+    backwards = checks.direction(reverse, found)
+    below, single = checks.sequences(x, found, copy=False)
+    N, T, _ = below.shape
+    counts = checks.step_counts(lengths, N, T, single=single)
+    state_levels = checks.states("state", state, found, N, single=single)
+    cell_levels: list[list[Any]] = []
+    for level, states in zip(found.levels, state_levels, strict=True):
+        H = checks.sizes(level[0])[1]
+        y = np.empty((N, T, H * len(level)), found.dtype)
+        kept: list[Any] = []
+        for way, (layer, (h, c)) in enumerate(zip(level, states, strict=True)):
+            c_steps = np.empty((N, T, H), found.dtype) if cells else None
+            backend.forward(
+                below, _packed(layer), h, c, y, way * H, c_steps, counts, backwards or way == 1, None
+            )
+            kept.append(c_steps)
+        cell_levels.append(kept)
+        below = y
+    last = _structured_states(state_levels, found.stacked, single)
+    if not cells:
+        return (y[0] if single else y), last, None
+    shown = [[c_steps[0] if single else c_steps for c_steps in kept] for kept in cell_levels]
+    return (y[0] if single else y), last, assemble(shown, found.stacked)
+
+
+def _structured_states(levels: list[list[State]], stacked: bool, single: bool) -> Any:
+    if single:
+        levels = [[State(h[0], c[0]) for h, c in level] for level in levels]
+    return assemble(levels, stacked)
+
+
+def forward_train(
+    x: Any,
+    params: Stack,
+    state: States | None = None,
+    *,
+    lengths: Any = None,
+    reverse: bool = False,
+) -> tuple[Array, Any, Tape]:
+    """`forward` that keeps what `backward` needs.
+
+    Parameters
+    ----------
+    x, params, state, lengths, reverse
+        As in `forward`.
+
+    Returns
+    -------
+    y, state
+        As from `forward`, bit for bit.
+    tape : Tape
+        For `backward`; it owns all that it holds.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `forward`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> params = fastlstm.init_params(input_size=16, hidden_size=32, rng=0)
+    >>> y, state, tape = fastlstm.forward_train(np.ones((4, 10, 16)), params)
+    >>> grads = fastlstm.backward(tape, dy=2 * y)
+    >>> grads.x.shape, grads.params.W.shape
+    ((4, 10, 16), (16, 128))
+    """
+    found = checks.weights(params)
+    backwards = checks.direction(reverse, found)
+    below, single = checks.sequences(x, found, copy=True)
+    N, T, _ = below.shape
+    counts = checks.step_counts(lengths, N, T, single=single)
+    state_levels = checks.states("state", state, found, N, single=single)
+    levels = []
+    for level, states in zip(found.levels, state_levels, strict=True):
+        H = checks.sizes(level[0])[1]
+        y = np.empty((N, T, H * len(level)), found.dtype)
+        passes = []
+        for way, (layer, (h, c)) in enumerate(zip(level, states, strict=True)):
+            packed = _packed(layer)
+            own = backend.unpack(layer) if isinstance(layer, Packed) else _copied(layer)
+            initial = State(h.copy(), c.copy())
+            cells, gates = np.empty((N, T, H), found.dtype), backend.make_gates(packed, N, T)
+            turned = backwards or way == 1
+            backend.forward(below, packed, h, c, y, way * H, cells, counts, turned, gates)
+            passes.append(_Pass(own, initial, cells, gates, turned))
+        levels.append(_Level(below, tuple(passes)))
+        below = y
+    tape = Tape._of(tuple(levels), counts, single, found.stacked)
+    return (y[0] if single else y), _structured_states(state_levels, found.stacked, single), tape
+
+
+def _copied(params: Params) -> Params:
+    return Params(*(np.array(a, order="C") for a in params))
+
+
+def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
+    """Gradients of a loss through the LSTM, from those that arrive at its outputs.
+
+    Parameters
+    ----------
+    tape : Tape
+        From `forward_train`; it is left as it was, so that calling again gives the same numbers.
+    dy : array_like, shape of y, optional
+        Gradient at every y; what lies in padding is not read. Zeros if None.
+    dstate : State, optional
+        Gradient at the last state, in its structure and shapes. Zeros if None.
+
+    Returns
+    -------
+    Grads
+        x, params and state (the initial one), each in the structure and shapes of what it is the gradient of;
+        params as Params also where `forward_train` was given what `pack` makes.
+
+    Raises
+    ------
+    ValueError
+        Gradients of other shapes than the outputs; a tape from a processor of another vector width.
+    TypeError
+        Types that do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> params = fastlstm.init_params(input_size=3, hidden_size=5, rng=0)
+    >>> y, state, tape = fastlstm.forward_train(np.ones((2, 7, 3)), params)
+    >>> grads = fastlstm.backward(tape, dstate=fastlstm.State(np.ones((2, 5)), np.zeros((2, 5))))
+    >>> grads.state.h.shape
+    (2, 5)
+    """
+    if not isinstance(tape, Tape):
+        raise TypeError(f"tape: expected the Tape of forward_train, got {type(tape).__name__}")
+    single, stacked = tape._single, tape._stacked
+    found = Weights(
+        tuple(tuple(one.params for one in level.passes) for level in tape._levels),
+        stacked,
+        tape._levels[0].x.dtype,
+    )
+    N, T, _ = tape._levels[0].x.shape
+    width = checks.sizes(found.levels[-1][0])[1] * len(found.levels[-1])
+    above = checks.output_gradient(dy, (N, T, width), found.dtype, single=single)
+    state_levels = checks.states("dstate", dstate, found, N, single=single)
+    for level in tape._levels:
+        for one in level.passes:
+            checks.gates("tape", one.gates, len(one.params.U))
+    param_levels: list[list[Params]] = []
+    for level, states in zip(reversed(tape._levels), reversed(state_levels), strict=True):
+        dx = np.zeros(level.x.shape, found.dtype)
+        grads = []
+        for way, (one, (dh, dc)) in enumerate(zip(level.passes, states, strict=True)):
+            column = way * len(one.params.U)
+            grads.append(
+                backend.backward(
+                    level.x, one.params, one.state.h, one.state.c, one.c, one.gates,
+                    tape._lengths, one.reverse, above, column, dh, dc, dx,
+                )
+            )  # fmt: skip
+        param_levels.insert(0, grads)
+        above = dx
+    return Grads(
+        dx[0] if single else dx,
+        assemble(param_levels, stacked),
+        _structured_states(state_levels, stacked, single),
+    )

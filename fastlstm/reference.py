@@ -1,0 +1,391 @@
+"""The LSTM in plain NumPy: the oracle of every test, the baseline of every benchmark, and the place to read.
+
+One layer carries two states, hidden h and cell c, through the T steps of a sequence. A step takes
+x (D inputs) and the states h, c (H units each) that the step before left, h₀ and c₀ at the first:
+
+    z  = x·W + h·U + b                       4H numbers, blocks z_i, z_f, z_g, z_o
+    i  = σ(z_i)    f = σ(z_f)    o = σ(z_o)  input, forget and output gate, between 0 and 1
+    g  = tanh(z_g)                           candidate, between −1 and 1
+    c' = f∘c + i∘g                           forget some of the old, take in some of the new
+    h' = o∘tanh(c')                          the output y of this step
+
+Backward walks the same steps from the last to the first. With dy from above and dh, dc from the step after:
+
+    dh'  = dy + dh                           y and h' are one array, used twice
+    dc'  = dc + dh'∘o∘(1 − tanh²(c'))
+    dz_i = dc'∘g∘i∘(1 − i)    dz_f = dc'∘c∘f∘(1 − f)
+    dz_g = dc'∘i∘(1 − g²)     dz_o = dh'∘tanh(c')∘o∘(1 − o)
+    dh   = dz·Uᵀ              dc   = dc'∘f   for the step before
+
+and after the loop, over all steps and samples at once: dW = xᵀ·dz, dU = hᵀ·dz, db = Σ dz, dx = dz·Wᵀ.
+docs/equations.md derives them. The LSTM is that of Hochreiter and Schmidhuber (1997) with the forget gate
+of Gers, Schmidhuber and Cummins (2000).
+
+Everything is computed in the weights' float type, whichever that is: float16 to longdouble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastlstm.params import GATES, Array, Bidirectional, Grads, Params, Stack, State
+
+__all__ = ["forward", "forward_cells", "forward_train", "backward", "Tape", "LayerTape"]
+
+
+class LayerTape(NamedTuple):
+    """What backward needs of one layer in one direction: copies, steps in the order they were computed.
+
+    Attributes
+    ----------
+    params : Params
+    x : ndarray, shape (N, T, D)
+        The layer's input, 0 in padding.
+    h, c : ndarray, shape (N, T + 1, H)
+        The states before each step, then those after the last; padding repeats the last real ones.
+    gates : ndarray, shape (N, T, 4H)
+        i, f, g, o.
+    lengths : ndarray, shape (N,)
+    reverse : bool
+    """
+
+    params: Params
+    x: Array
+    h: Array
+    c: Array
+    gates: Array
+    lengths: Array
+    reverse: bool
+
+
+class Tape(NamedTuple):
+    """One entry a layer, a `LayerTape` or a `Bidirectional` of two; was params a stack, x a single sequence."""
+
+    layers: tuple[Any, ...]
+    stacked: bool
+    single: bool
+
+
+def forward(
+    x: ArrayLike, params: Stack, state: Any = None, *, lengths: ArrayLike | None = None, reverse: bool = False
+) -> tuple[Array, Any]:
+    """Run a layer or a stack over whole sequences.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, T, D) or (T, D)
+        Converted to the weights' float type.
+    params : Params, Bidirectional, or a list or tuple of these
+        A list or tuple is a stack, bottom first.
+    state : State, Bidirectional of State, or a sequence of these for a stack, optional
+        Where to begin; h and c of shape (N, H), or (H,) for a single sequence. Zeros if None.
+    lengths : array_like of int, shape (N,), optional
+        Real steps of each sequence, from 0 to T (one number for a single sequence). Past them y is 0, the
+        state stays and x is not looked at.
+    reverse : bool
+        Run each sequence from its own end; ``y[:, t]`` still belongs to ``x[:, t]``.
+
+    Returns
+    -------
+    y : ndarray, shape (N, T, H) or (T, H); a Bidirectional's is 2H wide
+    state : State, or of the structure of params
+        That of the last real step.
+
+    Raises
+    ------
+    ValueError
+        A shape or a length that does not fit; ``reverse`` with a Bidirectional.
+    TypeError
+        Numbers that are not real, lengths that are not integers, a layer or a state of another type.
+    """
+    y, last, _ = forward_train(x, params, state, lengths=lengths, reverse=reverse)
+    return y, last
+
+
+def forward_cells(
+    x: ArrayLike, params: Stack, state: Any = None, *, lengths: ArrayLike | None = None, reverse: bool = False
+) -> tuple[Array, Any, Any]:
+    """Like `forward`, and c of every step: ``(y, state, c)``.
+
+    c is an array (N, T, H) for a layer, a `Bidirectional` of two for a Bidirectional, a tuple for a stack.
+    """
+    y, last, tape = forward_train(x, params, state, lengths=lengths, reverse=reverse)
+
+    def cells(layer: Any) -> Any:
+        if isinstance(layer, Bidirectional):
+            return Bidirectional(cells(layer.forward), cells(layer.backward))
+        return _outputs(layer.c, layer)
+
+    c = _map(lambda a: a[0] if tape.single else a, tuple(cells(layer) for layer in tape.layers))
+    return y, last, c if tape.stacked else c[0]
+
+
+def forward_train(
+    x: ArrayLike, params: Stack, state: Any = None, *, lengths: ArrayLike | None = None, reverse: bool = False
+) -> tuple[Array, Any, Tape]:
+    """Like `forward`, and keep what `backward` needs: ``(y, state, tape)``."""
+    stacked = not isinstance(params, (Params, Bidirectional))
+    x = _real("x", x)
+    if x.ndim not in (2, 3):
+        raise ValueError(f"x: expected shape (N, T, D) or (T, D), got {x.shape}")
+    single = x.ndim == 2
+    x = x[None] if single else x
+    N, T, D = x.shape
+    layers = _layers(params, D, reverse)
+    kind = layers[0].W.dtype if isinstance(layers[0], Params) else layers[0].forward.W.dtype
+    lengths = _lengths(lengths, N, T, single)
+    states = _states("state", state, layers, N, stacked, single, kind)
+
+    y = np.where(_live(lengths, T), x, 0).astype(kind)  # padding may hold anything: first out, then convert
+    last, tapes = [], []
+    for layer, begin in zip(layers, states, strict=True):
+        if isinstance(layer, Bidirectional):
+            one = _forward_layer(y, layer.forward, begin.forward, lengths, False)
+            two = _forward_layer(y, layer.backward, begin.backward, lengths, True)
+            y = np.concatenate((one[0], two[0]), axis=-1)
+            last.append(Bidirectional(one[1], two[1]))
+            tapes.append(Bidirectional(one[2], two[2]))
+        else:
+            y, end, tape = _forward_layer(y, layer, begin, lengths, reverse)
+            last.append(end)
+            tapes.append(tape)
+    final = _map(lambda a: a[0] if single else a, tuple(last))
+    return y[0] if single else y, final if stacked else final[0], Tape(tuple(tapes), stacked, single)
+
+
+def backward(tape: Tape, dy: ArrayLike | None = None, dstate: Any = None) -> Grads:
+    """Gradients of a scalar from those arriving at y, at the last state, or at both.
+
+    Parameters
+    ----------
+    tape : Tape
+        From `forward_train`; not changed.
+    dy : array_like, the shape of y, optional
+    dstate : the structure and shapes of the returned state, optional
+        Zeros where None.
+
+    Returns
+    -------
+    Grads
+        Of x, params and the initial state, each with the structure of what it is the gradient of.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `forward`.
+    """
+    layers = _map_tapes(lambda layer: layer.params, tape.layers)
+    top = tape.layers[-1]
+    width = sum(layer.c.shape[-1] for layer in (top if isinstance(top, Bidirectional) else (top,)))
+    any_tape: LayerTape = top.forward if isinstance(top, Bidirectional) else top
+    N, T, _ = any_tape.x.shape
+    kind = any_tape.x.dtype
+    shape = (T, width) if tape.single else (N, T, width)
+    dy = np.zeros(shape, kind) if dy is None else _real("dy", dy, shape)
+    dstates = _states("dstate", dstate, layers, N, tape.stacked, tape.single, kind)
+
+    dx = np.where(_live(any_tape.lengths, T), dy.reshape(N, T, width), 0).astype(kind)
+    dparams, dbegin = [], []
+    for layer, dlast in zip(reversed(tape.layers), reversed(dstates), strict=True):
+        if isinstance(layer, Bidirectional):
+            H = layer.forward.c.shape[-1]
+            one = _backward_layer(layer.forward, dx[..., :H], dlast.forward)
+            two = _backward_layer(layer.backward, dx[..., H:], dlast.backward)
+            dx = one.x + two.x
+            dparams.append(Bidirectional(one.params, two.params))
+            dbegin.append(Bidirectional(one.state, two.state))
+        else:
+            grads = _backward_layer(layer, dx, dlast)
+            dx = grads.x
+            dparams.append(grads.params)
+            dbegin.append(grads.state)
+    weights, begin = tuple(dparams[::-1]), _map(lambda a: a[0] if tape.single else a, tuple(dbegin[::-1]))
+    return Grads(
+        dx[0] if tape.single else dx,
+        weights if tape.stacked else weights[0],
+        begin if tape.stacked else begin[0],
+    )
+
+
+def _forward_layer(
+    x: Array, params: Params, state: State, lengths: Array, reverse: bool
+) -> tuple[Array, State, LayerTape]:
+    """One layer in one direction; x (N, T, D) is 0 in padding."""
+    W, U, b = params
+    (N, T, D), H = x.shape, U.shape[0]
+    x = _reversed(x, lengths) if reverse else x
+    live = _live(lengths, T)
+    xW = (x.reshape(N * T, D) @ W + b).reshape(N, T, 4 * H)  # no step waits for this: one product for all
+    h, c = np.empty((N, T + 1, H), x.dtype), np.empty((N, T + 1, H), x.dtype)
+    gates = np.empty_like(xW)
+    h[:, 0], c[:, 0] = state
+    for t in range(T):
+        z_i, z_f, z_g, z_o = _blocks(xW[:, t] + h[:, t] @ U)
+        i, f, g, o = _sigmoid(z_i), _sigmoid(z_f), np.tanh(z_g), _sigmoid(z_o)
+        c_next = f * c[:, t] + i * g
+        h_next = o * np.tanh(c_next)
+        c[:, t + 1] = np.where(live[:, t], c_next, c[:, t])
+        h[:, t + 1] = np.where(live[:, t], h_next, h[:, t])
+        gates[:, t] = np.concatenate((i, f, g, o), axis=-1)
+    tape = LayerTape(params, x, h, c, gates, lengths, reverse)
+    return _outputs(h, tape), State(h[:, T].copy(), c[:, T].copy()), tape
+
+
+def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
+    """One layer in one direction; dy (N, T, H) is 0 in padding."""
+    (W, U, _), x, h, c, gates, lengths, reverse = tape
+    (N, T, D), H = x.shape, U.shape[0]
+    dy = _reversed(dy, lengths) if reverse else dy
+    live = _live(lengths, T)
+    dz = np.empty_like(gates)
+    dh, dc = dstate
+    for t in reversed(range(T)):
+        i, f, g, o = _blocks(gates[:, t])
+        tanh_c = np.tanh(c[:, t + 1])
+        dh_next = dy[:, t] + dh
+        dc_next = dc + dh_next * o * (1 - tanh_c**2)
+        dz_i = dc_next * g * i * (1 - i)
+        dz_f = dc_next * c[:, t] * f * (1 - f)
+        dz_g = dc_next * i * (1 - g**2)
+        dz_o = dh_next * tanh_c * o * (1 - o)
+        dz[:, t] = np.where(live[:, t], np.concatenate((dz_i, dz_f, dz_g, dz_o), axis=-1), 0)
+        dh = np.where(live[:, t], dz[:, t] @ U.T, dh)
+        dc = np.where(live[:, t], dc_next * f, dc)
+    dz = dz.reshape(N * T, 4 * H)
+    h_before = np.where(live, h[:, :T], 0).reshape(N * T, H)  # 0·NaN is NaN: a mask, not dz's zeros alone
+    dparams = Params(x.reshape(N * T, D).T @ dz, h_before.T @ dz, dz.sum(axis=0))
+    dx = np.where(live, (dz @ W.T).reshape(N, T, D), 0)
+    return Grads(_reversed(dx, lengths) if reverse else dx, dparams, State(dh, dc))
+
+
+def _sigmoid(z: Array) -> Array:
+    """1 / (1 + exp(−z)), through exp(−|z|), which cannot overflow."""
+    e = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1, e) / (1 + e)
+
+
+def _blocks(z: Array) -> list[Array]:
+    """The four gate blocks of the last axis, i, f, g, o."""
+    return np.split(z, len(GATES), axis=-1)
+
+
+def _live(lengths: Array, T: int) -> Array:
+    """(N, T, 1): is step t of sequence n real, or padding?"""
+    return np.arange(T)[None, :, None] < lengths[:, None, None]
+
+
+def _reversed(a: Array, lengths: Array) -> Array:
+    """Each sequence of a (N, T, …) back to front, its padding left in place; doing it twice undoes it."""
+    t, last = np.arange(a.shape[1])[None, :], lengths[:, None] - 1
+    return np.take_along_axis(a, np.where(t <= last, last - t, t)[:, :, None], axis=1)
+
+
+def _outputs(states: Array, tape: LayerTape) -> Array:
+    """What every step left in h or c (N, T + 1, H): 0 in padding, in the order of x."""
+    T = tape.x.shape[1]
+    a = np.where(_live(tape.lengths, T), states[:, 1:], 0)
+    return _reversed(a, tape.lengths) if tape.reverse else a
+
+
+def _map(function: Callable[[Any], Any], tree: Any) -> Any:
+    """function of every array in nested tuples, named ones kept as they are."""
+    if not isinstance(tree, tuple):
+        return function(tree)
+    leaves = [_map(function, leaf) for leaf in tree]
+    return type(tree)(*leaves) if hasattr(tree, "_fields") else tuple(leaves)
+
+
+def _real(name: str, value: ArrayLike, shape: tuple[int, ...] | None = None) -> Array:
+    """value as an array of real numbers, of this shape if one is given."""
+    a = np.asarray(value)
+    if a.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers, got {a.dtype}")
+    if shape is not None and a.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {a.shape}")
+    return a
+
+
+def _map_tapes(function: Callable[[LayerTape], Any], layers: tuple[Any, ...]) -> tuple[Any, ...]:
+    """function of every direction's tape, in the structure of the layers."""
+    return tuple(
+        Bidirectional(function(one.forward), function(one.backward))
+        if isinstance(one, Bidirectional)
+        else function(one)
+        for one in layers
+    )
+
+
+def _layers(params: Any, D: int, reverse: bool) -> tuple[Any, ...]:
+    """The layers, bottom first, their arrays checked against one another."""
+    if not isinstance(reverse, (bool, np.bool_)):
+        raise TypeError(f"reverse: expected a bool, got {type(reverse).__name__}")
+    plain = isinstance(params, (list, tuple)) and not hasattr(params, "_fields")
+    layers = tuple(params) if plain else (params,)
+    if not layers:
+        raise ValueError("params: expected at least one layer, got none")
+    kind = None
+    for layer in layers:
+        ways = tuple(layer) if isinstance(layer, Bidirectional) else (layer,)
+        if reverse and len(ways) == 2:
+            raise ValueError("reverse: expected False with a Bidirectional, which runs both ways, got True")
+        for one in ways:
+            if not isinstance(one, Params):
+                raise TypeError(f"params: expected Params or Bidirectional, got {type(one).__name__}")
+            W, U, b = one
+            kind = kind or W.dtype
+            if not (W.dtype == U.dtype == b.dtype == kind) or kind.kind != "f":
+                raise TypeError(f"params: expected one float type, got {W.dtype}, {U.dtype}, {b.dtype}")
+            H = U.shape[0]
+            if (W.shape, U.shape, b.shape) != ((D, 4 * H), (H, 4 * H), (4 * H,)):
+                raise ValueError(
+                    f"params: expected W ({D}, 4H), U (H, 4H), b (4H,), got {W.shape}, {U.shape}, {b.shape}"
+                )
+        D = sum(one.U.shape[0] for one in ways)
+    return layers
+
+
+def _lengths(lengths: ArrayLike | None, N: int, T: int, single: bool) -> Array:
+    """Real steps of each sequence (N,), all T where lengths is None."""
+    if lengths is None:
+        return np.full(N, T)
+    if single:
+        raise ValueError("lengths: expected None with a single sequence (T, D)")
+    a = np.asarray(lengths)
+    if a.size and a.dtype.kind not in "iu":
+        raise TypeError(f"lengths: expected integers, got {a.dtype}")
+    if a.shape != (N,) or (a.size and (a.min() < 0 or a.max() > T)):
+        raise ValueError(f"lengths: expected ({N},) numbers from 0 to {T}, got {lengths!r}")
+    return a.astype(np.int64)
+
+
+def _states(
+    name: str, state: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool, kind: Any
+) -> tuple[Any, ...]:
+    """A State (N, H), or a Bidirectional of two, a layer; zeros where state is None."""
+    if state is not None and stacked and len(state) != len(layers):
+        raise ValueError(f"{name}: expected {len(layers)} entries, one a layer, got {len(state)}")
+    given = state if stacked and state is not None else (state,) * len(layers)
+
+    def one(params: Params, entry: Any) -> State:
+        H = params.U.shape[0]
+        if entry is None:
+            return State(np.zeros((N, H), kind), np.zeros((N, H), kind))
+        if not isinstance(entry, State):
+            raise TypeError(f"{name}: expected State, got {type(entry).__name__}")
+        shape = (H,) if single else (N, H)
+        h, c = (_real(f"{name}.{field}", a, shape) for field, a in zip(State._fields, entry, strict=True))
+        return State(h.reshape(N, H).astype(kind), c.reshape(N, H).astype(kind))
+
+    def both(layer: Any, entry: Any) -> Any:
+        if not isinstance(layer, Bidirectional):
+            return one(layer, entry)
+        if entry is not None and not isinstance(entry, Bidirectional):
+            raise TypeError(f"{name}: expected Bidirectional(State, State), got {type(entry).__name__}")
+        first, second = entry or (None, None)
+        return Bidirectional(one(layer.forward, first), one(layer.backward, second))
+
+    return tuple(both(layer, entry) for layer, entry in zip(layers, given, strict=True))
