@@ -45,7 +45,7 @@ def sigmoid(x: Vector) -> Vector:
     """1 / (1 + exp(-x)); absolute error below 2**-23 in float32, monotone, inside [0, 1]."""
     limit = {32: 87.0, 64: 708.0}[x.emitter.bits]
     s, q = _exp_parts((0.0 - x).at_most(limit).at_least(-limit))
-    return 1.0 / (s.fma(q, s) + 1.0)
+    return (s.fma(q, s) + 1.0).reciprocal()
 
 
 def tanh(x: Vector) -> Vector:
@@ -54,4 +54,4 @@ def tanh(x: Vector) -> Vector:
     u = abs(x).at_most(limit)
     s, q = _exp_parts(u + u)
     e = s.fma(q, s - 1.0)
-    return (e / (e + 2.0)).with_sign_of(x)
+    return (e * (e + 2.0).reciprocal()).with_sign_of(x)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..params import Params
 from . import threads
-from .backward import backward_parallel, backward_serial
-from .forward import GROUP, SPLIT_ROWS, forward_parallel, forward_serial
+from .backward import GROUP, backward_parallel, backward_serial
+from .forward import SPLIT_ROWS, forward_parallel, forward_serial
 from .options import call
 from .packing import Packed, aligned, blocks, from_panels, pack, pack_transposed, unpack
 from .simd import BLOCK, TILE_ROWS, lanes
@@ -19,7 +19,7 @@ __all__ = ["Packed", "backward", "forward", "make_gates", "pack", "sizes", "unpa
 
 _Array = NDArray[Any]
 _PARALLEL_WORK = 200_000  # multiply-adds below which waking a second thread costs more than it brings
-_SPLIT_STEPS = 32  # rows of x @ W done at once, where few sequences leave the tile empty
+_SPLIT_STEPS = 4 * TILE_ROWS  # rows of x @ W done at once, where few sequences leave the tile empty
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 
 
@@ -96,11 +96,10 @@ def forward(
     order, lens = _schedule(N, T, lengths)
     workers = _workers(N, 4.0 * H * (D + H) * int(lens.sum()))
     rows = -(-N // workers)
-    chunk = max(1, min(int(lens[0]), _SPLIT_STEPS // rows)) if rows <= SPLIT_ROWS else 1
+    chunk = min(int(lens[0]), _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
     lda = (
         -(-(D + nb * L) // 16) * 16 + 16
     )  # no multiple of a page: the rows of a tile fall in other cache sets
-    split = chunk > 1
     none = np.empty(0, dtype)
     call(
         forward_serial if workers == 1 else forward_parallel,
@@ -110,9 +109,8 @@ def forward(
         order, lens, bool(reverse), T, chunk,
         aligned((workers * 2 * rows * lda,), dtype), lda,
         aligned((workers * rows * nb * L,), dtype),
-        aligned((workers * GROUP * width,), dtype),
-        np.empty(workers * chunk * rows * D if split else 0, dtype),
-        aligned((workers * chunk * rows * nb * width if split else 0,), dtype),
+        aligned((workers * TILE_ROWS * width,), dtype),
+        aligned((workers * chunk * rows * nb * width,), dtype),
         rows,
     )  # fmt: skip
 

@@ -14,11 +14,12 @@ import numpy as np
 from numba import prange
 
 from .cells import backward_cell, hidden_cell
-from .forward import GROUP, product
+from .forward import product
 from .options import compiled, parallel, serial
-from .simd import BLOCK, TILE_ROWS, copy, lanes_of, outer_6x2
+from .simd import BLOCK, TILE_ROWS, copy, lanes_of, outer_6
 
 PIECE = 128  # rows of one running sum
+GROUP = 4 * TILE_ROWS  # rows of dx that a worker takes at once
 
 
 @compiled
@@ -104,10 +105,8 @@ def backward_sums(w: Any, workers: Any, rows: Any, D: Any, wt: Any, H: Any, dz: 
         while m0 < rows:
             depth = min(PIECE, rows - m0)
             for k in range(tiles):
-                for side in range(2):
-                    j = side * 2 * L
-                    outer_6x2(ap, (k * M + m0) * TILE_ROWS, 0, depth, dzp, (b * M + m0) * width + j, zeros, 0, 0,
-                              dp, ((b * tiles + k) * TILE_ROWS) * width + j, width)  # fmt: skip
+                outer_6(ap, (k * M + m0) * TILE_ROWS, 0, depth, dzp, (b * M + m0) * width, zeros, 0, 0,
+                        dp, ((b * tiles + k) * TILE_ROWS) * width, width)  # fmt: skip
             m0 += PIECE
         b += workers
 

@@ -16,61 +16,50 @@ from numba import prange
 from .cells import forward_cell
 from .options import compiled, parallel, serial
 from .simd import (
-    BLOCK, TILE_ROWS, copy, lanes_of, tile_1x4, tile_2x4, tile_3x2, tile_4x2, tile_5x2, tile_6x2,
+    BLOCK, TILE_ROWS, copy, lanes_of, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6,
 )  # fmt: skip
 
-GROUP = 4 * TILE_ROWS  # rows whose gates' inputs stay in L1 between product and cell
 SPLIT_ROWS = 4  # up to that many rows, x @ W is done apart, for many steps at a time
+
+
+@compiled
+def tile(rows: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, init: Any, io: Any, ldi: Any,
+         out: Any, oo: Any, ldo: Any) -> None:  # fmt: skip
+    """out (rows, 4 lanes) = init + A (rows, depth) @ panel, for 1 to TILE_ROWS rows."""
+    if rows == 6:
+        tile_6(a, ao, lda, depth, p, po, init, io, ldi, out, oo, ldo)
+    elif rows == 5:
+        tile_5(a, ao, lda, depth, p, po, init, io, ldi, out, oo, ldo)
+    elif rows == 4:
+        tile_4(a, ao, lda, depth, p, po, init, io, ldi, out, oo, ldo)
+    elif rows == 3:
+        tile_3(a, ao, lda, depth, p, po, init, io, ldi, out, oo, ldo)
+    elif rows == 2:
+        tile_2(a, ao, lda, depth, p, po, init, io, ldi, out, oo, ldo)
+    else:
+        tile_1(a, ao, lda, depth, p, po, init, io, ldi, out, oo, ldo)
 
 
 @compiled
 def product(a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, init: Any, io: Any, ldi: Any,
             out: Any, oo: Any, ldo: Any) -> None:  # fmt: skip
-    """One block of columns: out (rows, 4 lanes) = init + A (rows, depth) @ panel."""
-    half = 2 * lanes_of(p)
+    """The same for any number of rows, in tiles as equal as can be: a tile of one row is a slow one."""
+    left = (rows + TILE_ROWS - 1) // TILE_ROWS
     r = 0
-    while r + TILE_ROWS <= rows:
-        for side in range(2):
-            j = side * half
-            tile_6x2(
-                a,
-                ao + r * lda,
-                lda,
-                depth,
-                p,
-                po + j,
-                init,
-                io + r * ldi + j,
-                ldi,
-                out,
-                oo + r * ldo + j,
-                ldo,
-            )
-        r += TILE_ROWS
-    rest = rows - r
-    a1, i1, o1 = ao + r * lda, io + r * ldi, oo + r * ldo
-    if rest == 1:
-        tile_1x4(a, a1, lda, depth, p, po, init, i1, ldi, out, o1, ldo)
-    elif rest == 2:
-        tile_2x4(a, a1, lda, depth, p, po, init, i1, ldi, out, o1, ldo)
-    elif rest > 2:
-        for side in range(2):
-            j = side * half
-            if rest == 3:
-                tile_3x2(a, a1, lda, depth, p, po + j, init, i1 + j, ldi, out, o1 + j, ldo)
-            elif rest == 4:
-                tile_4x2(a, a1, lda, depth, p, po + j, init, i1 + j, ldi, out, o1 + j, ldo)
-            else:
-                tile_5x2(a, a1, lda, depth, p, po + j, init, i1 + j, ldi, out, o1 + j, ldo)
+    while left > 0:
+        height = (rows - r + left - 1) // left
+        tile(height, a, ao + r * lda, lda, depth, p, po, init, io + r * ldi, ldi, out, oo + r * ldo, ldo)
+        r += height
+        left -= 1
 
 
 @compiled
 def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
                  column: Any, cells: Any, keep_cells: Any, gates: Any, keep_gates: Any, order: Any, lens: Any,
-                 reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, cs: Any, z: Any, xs: Any, zx: Any,
+                 reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, cs: Any, z: Any, zx: Any,
                  rows_max: Any) -> None:  # fmt: skip
-    """All steps of one worker's rows. a: two operand rows [x, h] a sample; cs: c; z: one group's gate inputs;
-    xs, zx: x and x @ W + b of `chunk` steps, where they are done apart (chunk > 1)."""
+    """All steps of one worker's rows. a: two operand rows [x, h] a sample; cs: c; z: one tile's gate inputs;
+    zx: x @ W + b of `chunk` steps, where that is done apart (chunk > 0)."""
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     width = BLOCK * L
@@ -79,35 +68,32 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
     n = (order.size - w + workers - 1) // workers
     a0 = w * 2 * rows_max * lda
     c0 = w * rows_max * Hp
-    z0 = w * GROUP * width
-    x0 = w * chunk * rows_max * D
+    z0 = w * TILE_ROWS * width
     zx0 = w * chunk * rows_max * nb * width
+    ldz = rows_max * nb * width
     for r in range(n):
         rank = w + r * workers
         copy(a, a0 + r * lda + D, h, order[rank] * H, H)
         copy(cs, c0 + r * Hp, c, order[rank] * H, H)
     steps = lens[w] if n > 0 else 0
     active = n
+    inner = 0
     for s in range(steps):
         while active > 0 and lens[w + (active - 1) * workers] <= s:
             active -= 1
         now = a0 + (s % 2) * rows_max * lda
         then = a0 + ((s + 1) % 2) * rows_max * lda
-        if chunk > 1:
-            inner = s % chunk
-            if inner == 0:
-                span = min(chunk, steps - s)
-                for u in range(span):
-                    for r in range(active):
-                        rank = w + r * workers
-                        if s + u < lens[rank]:
-                            t = lens[rank] - 1 - s - u if reverse else s + u
-                            copy(xs, x0 + (u * rows_max + r) * D, x, (order[rank] * T + t) * D, D)
-                for b in range(nb):
-                    product(xs, x0, D, span * rows_max, D, panels, b * panel + width, panels, b * panel,
-                            np.int64(0), zx, zx0 + b * width, nb * width)  # fmt: skip
+        if chunk > 0:
+            if inner == chunk or s == 0:
+                inner = s - s
+                for r in range(active):
+                    rank = w + r * workers
+                    t = lens[rank] - 1 - s if reverse else s
+                    for b in range(nb):
+                        product(x, (order[rank] * T + t) * D, -D if reverse else D, min(chunk, lens[rank] - s),
+                                D, panels, b * panel + width, panels, b * panel, np.int64(0),
+                                zx, zx0 + (r * nb + b) * width, ldz)  # fmt: skip
         else:
-            inner = s - s
             for r in range(active):
                 rank = w + r * workers
                 t = lens[rank] - 1 - s if reverse else s
@@ -115,15 +101,15 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
         for j in range(nb):
             b = nb - 1 - j if s % 2 else j  # there and back: what was read last is still in cache
             first = 0
-            while first < active:
-                rows = min(GROUP, active - first)
-                if chunk > 1:
-                    product(a, now + first * lda + D, lda, rows, H, panels, b * panel + (1 + D) * width,
-                            zx, zx0 + ((inner * rows_max + first) * nb + b) * width, nb * width,
-                            z, z0, width)  # fmt: skip
+            left = (active + TILE_ROWS - 1) // TILE_ROWS
+            while left > 0:
+                rows = (active - first + left - 1) // left
+                if chunk > 0:
+                    tile(rows, a, now + first * lda + D, lda, H, panels, b * panel + (1 + D) * width,
+                         zx, zx0 + inner * ldz + (first * nb + b) * width, nb * width, z, z0, width)  # fmt: skip
                 else:
-                    product(a, now + first * lda, lda, rows, D + H, panels, b * panel + width,
-                            panels, b * panel, np.int64(0), z, z0, width)  # fmt: skip
+                    tile(rows, a, now + first * lda, lda, D + H, panels, b * panel + width,
+                         panels, b * panel, np.int64(0), z, z0, width)  # fmt: skip
                 for r in range(first, first + rows):
                     g = z0 + (r - first) * width
                     if keep_gates:
@@ -134,6 +120,7 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
                     else:
                         forward_cell(z, g, cs, c0 + r * Hp + b * L, a, then + r * lda + D + b * L, z, g)
                 first += rows
+                left -= 1
         for r in range(active):
             rank = w + r * workers
             t = lens[rank] - 1 - s if reverse else s
@@ -141,6 +128,7 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
             copy(y, row * ldy + column, a, then + r * lda + D, H)
             if keep_cells:
                 copy(cells, row * H, cs, c0 + r * Hp, H)
+        inner += 1
     for r in range(n):
         rank = w + r * workers
         last = a0 + (lens[rank] % 2) * rows_max * lda + r * lda + D
@@ -151,20 +139,20 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
 @serial
 def forward_serial(workers: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
                    column: Any, cells: Any, keep_cells: Any, gates: Any, keep_gates: Any, order: Any, lens: Any,
-                   reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, cs: Any, z: Any, xs: Any, zx: Any,
+                   reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, cs: Any, z: Any, zx: Any,
                    rows_max: Any) -> None:  # fmt: skip
     """The forward pass in the calling thread."""
     for w in range(workers):
         forward_rows(w, workers, x, D, panels, H, h, c, y, ldy, column, cells, keep_cells, gates, keep_gates,
-                     order, lens, reverse, T, chunk, a, lda, cs, z, xs, zx, rows_max)  # fmt: skip
+                     order, lens, reverse, T, chunk, a, lda, cs, z, zx, rows_max)  # fmt: skip
 
 
 @parallel
 def forward_parallel(workers: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
                      column: Any, cells: Any, keep_cells: Any, gates: Any, keep_gates: Any, order: Any, lens: Any,
-                     reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, cs: Any, z: Any, xs: Any, zx: Any,
+                     reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, cs: Any, z: Any, zx: Any,
                      rows_max: Any) -> None:  # fmt: skip
     """The forward pass on Numba's threads, a worker's rows each."""
     for w in prange(workers):
         forward_rows(np.int64(w), workers, x, D, panels, H, h, c, y, ldy, column, cells, keep_cells, gates,
-                     keep_gates, order, lens, reverse, T, chunk, a, lda, cs, z, xs, zx, rows_max)  # fmt: skip
+                     keep_gates, order, lens, reverse, T, chunk, a, lda, cs, z, zx, rows_max)  # fmt: skip
