@@ -9,6 +9,7 @@ import numpy as np
 from . import checks
 from .checks import Array, Stack, States, Weights, assemble
 from .kernels import backend
+from .kernels.backend import Kept
 from .kernels.packing import Packed
 from .params import Grads, Params, State
 
@@ -17,9 +18,8 @@ class _Pass(NamedTuple):
     """What backward needs of one direction of one layer."""
 
     params: Params
-    state: State  # the initial one
-    c: Array  # (N, T, H)
-    gates: Array  # in the kernels' own layout
+    h: Array  # (N, H), the initial one
+    kept: Kept
     reverse: bool
 
 
@@ -77,8 +77,13 @@ class Tape:
 
     @property
     def c(self) -> Any:
-        cells = [[self._shown(one.c) for one in level.passes] for level in self._levels]
+        cells = [[self._cells(one) for one in level.passes] for level in self._levels]
         return assemble(cells, self._stacked)
+
+    def _cells(self, one: _Pass) -> Array:
+        c = backend.cells(one.kept, len(one.params.U), self._lengths, one.reverse)
+        c.flags.writeable = False
+        return self._shown(c)
 
     def _shown(self, array: Array) -> Array:
         return array[0] if self._single else array[...]
@@ -95,7 +100,7 @@ class Tape:
         for level in self._levels:
             level.x.flags.writeable = False
             for one in level.passes:
-                for array in (*one.params, *one.state, one.c, one.gates):
+                for array in (*one.params, one.h, *one.kept):
                     array.flags.writeable = False
 
 
@@ -340,11 +345,10 @@ def forward_train(
         for way, (layer, (h, c)) in enumerate(zip(level, states, strict=True)):
             packed = _packed(layer)
             own = backend.unpack(layer) if isinstance(layer, Packed) else _copied(layer)
-            initial = State(h.copy(), c.copy())
-            cells, gates = np.empty((N, T, H), found.dtype), backend.make_gates(packed, N, T)
+            initial, kept = h.copy(), backend.keep(packed, N, T)
             turned = backwards or way == 1
-            backend.forward(below, packed, h, c, y, way * H, cells, counts, turned, gates)
-            passes.append(_Pass(own, initial, cells, gates, turned))
+            backend.forward(below, packed, h, c, y, way * H, None, counts, turned, kept)
+            passes.append(_Pass(own, initial, kept, turned))
         levels.append(_Level(below, tuple(passes)))
         below = y
     tape = Tape._of(tuple(levels), counts, single, found.stacked)
@@ -403,7 +407,7 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
     state_levels = checks.states("dstate", dstate, found, N, single=single)
     for level in tape._levels:
         for one in level.passes:
-            checks.gates("tape", one.gates, len(one.params.U))
+            checks.gates("tape", one.kept.gates, len(one.params.U))
     param_levels: list[list[Params]] = []
     for level, states in zip(reversed(tape._levels), reversed(state_levels), strict=True):
         dx = np.zeros(level.x.shape, found.dtype)
@@ -412,7 +416,7 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
             column = way * len(one.params.U)
             grads.append(
                 backend.backward(
-                    level.x, one.params, one.state.h, one.state.c, one.c, one.gates,
+                    level.x, one.params, one.h, one.kept,
                     tape._lengths, one.reverse, above, column, dh, dc, dx,
                 )
             )  # fmt: skip

@@ -44,7 +44,7 @@ def _exp_parts(x: Vector) -> tuple[Vector, Vector]:
 def sigmoid(x: Vector) -> Vector:
     """1 / (1 + exp(-x)); absolute error below 2**-23 in float32, monotone, inside [0, 1]."""
     limit = {32: 87.0, 64: 708.0}[x.emitter.bits]
-    s, q = _exp_parts((0.0 - x).at_most(limit).at_least(-limit))
+    s, q = _exp_parts((-x).at_most(limit).at_least(-limit))
     return (s.fma(q, s) + 1.0).reciprocal()
 
 

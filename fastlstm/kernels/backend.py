@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from .options import call
 from .packing import Packed, aligned, blocks, from_panels, pack, pack_transposed, unpack
 from .simd import BLOCK, TILE_ROWS, lanes
 
-__all__ = ["Packed", "backward", "forward", "make_gates", "pack", "sizes", "unpack"]
+__all__ = ["Packed", "Kept", "backward", "cells", "forward", "keep", "pack", "sizes", "unpack"]
 
 _Array = NDArray[Any]
 _PARALLEL_WORK = 200_000  # multiply-adds below which waking a second thread costs more than it brings
@@ -29,10 +29,39 @@ def sizes(packed: Packed) -> tuple[int, int]:
     return packed.panels.shape[1] - 1 - H, H
 
 
-def make_gates(packed: Packed, N: int, T: int) -> _Array:
-    """Room for the gates of every step: (N, T, blocks, 4 lanes)."""
+class Kept(NamedTuple):
+    """What the forward pass leaves for the backward pass, in the order of computation: a sample's rank is its
+    place by falling length.
+
+    Attributes
+    ----------
+    gates : ndarray, shape (T, N, blocks, 4 lanes)
+    cells : ndarray, shape (T + 1, N, blocks * lanes)
+        c before each step and after the last.
+    """
+
+    gates: _Array
+    cells: _Array
+
+
+def keep(packed: Packed, N: int, T: int) -> Kept:
+    """Room for what a forward pass keeps."""
     nb, _, width = packed.panels.shape
-    return np.empty((N, T, nb, width), packed.panels.dtype)
+    dtype = packed.panels.dtype
+    kept = Kept(np.empty((T, N, nb, width), dtype), np.empty((T + 1, N, nb * width // BLOCK), dtype))
+    kept.cells[0] = 0  # units beyond H stay what they are at first
+    return kept
+
+
+def cells(kept: Kept, H: int, lengths: _Array | None, reverse: bool) -> _Array:
+    """c of every step, (N, T, H) in the order of x, 0 in padding."""
+    T, N = kept.gates.shape[:2]
+    order, lens = _schedule(N, T, lengths)
+    c = np.zeros((N, T, H), kept.cells.dtype)
+    for rank, (n, length) in enumerate(zip(order, lens, strict=True)):
+        steps = kept.cells[1 : length + 1, rank, :H]
+        c[n, :length] = steps[::-1] if reverse else steps
+    return c
 
 
 class _Memory:
@@ -64,6 +93,11 @@ def _workers(tasks: int, work: float) -> int:
     return min(tasks, threads.available())
 
 
+def _odd_lines(numbers: int, L: int) -> int:
+    """At least that many numbers, an odd number of vectors: so rows of a tile fall into different cache sets."""
+    return (-(-numbers // L) | 1) * L
+
+
 def _clear_padding(array: _Array, column: int, H: int, lengths: _Array | None) -> None:
     if lengths is not None:
         for n, length in enumerate(lengths):
@@ -80,9 +114,9 @@ def forward(
     cells: _Array | None,
     lengths: _Array | None,
     reverse: bool,
-    gates: _Array | None,
+    kept: Kept | None,
 ) -> None:
-    """y[:, :, column : column + H], and the last h and c in place of the first; cells and gates where given."""
+    """y[:, :, column : column + H], and the last h and c in place of the first; cells and kept where given."""
     D, H = sizes(packed)
     N, T, _ = x.shape
     dtype = packed.panels.dtype
@@ -97,18 +131,15 @@ def forward(
     workers = _workers(N, 4.0 * H * (D + H) * int(lens.sum()))
     rows = -(-N // workers)
     chunk = min(int(lens[0]), _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
-    lda = (
-        -(-(D + nb * L) // 16) * 16 + 16
-    )  # no multiple of a page: the rows of a tile fall in other cache sets
-    none = np.empty(0, dtype)
+    lda = _odd_lines(D + nb * L, L)
     call(
         forward_serial if workers == 1 else forward_parallel,
         workers, _flat(x), D, _flat(packed.panels), H, _flat(h), _flat(c), _flat(y), y.shape[2], column,
-        none if cells is None else _flat(cells), cells is not None,
-        none if gates is None else _flat(gates), gates is not None,
+        np.empty(0, dtype) if cells is None else _flat(cells), cells is not None,
+        aligned((workers * width,), dtype) if kept is None else _flat(kept.gates),
+        aligned((N * nb * L,), dtype) if kept is None else _flat(kept.cells), kept is not None,
         order, lens, bool(reverse), T, chunk,
         aligned((workers * 2 * rows * lda,), dtype), lda,
-        aligned((workers * rows * nb * L,), dtype),
         aligned((workers * TILE_ROWS * width,), dtype),
         aligned((workers * chunk * rows * nb * width,), dtype),
         rows,
@@ -119,9 +150,7 @@ def backward(
     x: _Array,
     params: Params,
     h0: _Array,
-    c0: _Array,
-    cells: _Array,
-    gates: _Array,
+    kept: Kept,
     lengths: _Array | None,
     reverse: bool,
     dy: _Array | None,
@@ -146,32 +175,22 @@ def backward(
     M = int(bases[block])
     work = 8.0 * H * (D + H) * int(lens.sum())
     workers = 1 if work < _PARALLEL_WORK else threads.available()
-    row_workers = min(workers, N)
-    per = -(-N // row_workers)
     ldh = -(-H // width) * width
+    dh_rows, dc_rows = aligned((N, ldh), dtype), aligned((N, nb * L), dtype)
+    dh_rows[:, :H], dc_rows[:, :H] = dh[order], dc[order]
     tiles = -(-(1 + D + H) // TILE_ROWS)
-    ldrow = -(-(tiles * TILE_ROWS + 4 * nb * L) // 16) * 16
-    dh_rows, dc_rows = aligned((row_workers, per, ldh), dtype), aligned((row_workers, per, nb * L), dtype)
-    for w in range(row_workers):
-        mine = order[w::row_workers]
-        dh_rows[w, : len(mine), :H] = dh[mine]
-        dc_rows[w, : len(mine), :H] = dc[mine]
+    lda, ldz = _odd_lines(max(1 + D + nb * L, tiles * TILE_ROWS), L), _odd_lines(nb * width, L)
     dp = aligned((nb, tiles * TILE_ROWS, width), dtype)
     call(
         backward_serial if workers == 1 else backward_parallel,
-        workers, row_workers, block, steps, _flat(x), D,
-        _flat(pack_transposed(params.U, H)), _flat(pack_transposed(params.W, H)), H,
-        _flat(h0), _flat(c0), _flat(cells), _flat(gates), order, lens, bases, bool(reverse), T,
+        workers, min(workers, N), block, steps, _flat(pack_transposed(params.W, H)), _flat(dx), dp.reshape(-1),
+        aligned((workers * GROUP * width,), dtype), _flat(x), D, _flat(pack_transposed(params.U, H)), H, _flat(h0),
+        _flat(kept.cells), _flat(kept.gates), order, lens, bases, bool(reverse), T,
         np.empty(0, dtype) if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
-        dh_rows.reshape(-1), ldh, dc_rows.reshape(-1),
-        aligned((M * nb * width,), dtype), aligned((M * nb * width,), dtype),
-        aligned((tiles * M * TILE_ROWS,), dtype), np.empty(M, np.int64), M,
-        aligned((row_workers * ldrow,), dtype), ldrow,
-        _flat(dx), dp.reshape(-1), aligned((workers * GROUP * width,), dtype), np.zeros(width, dtype),
+        dh_rows.reshape(-1), ldh, dc_rows.reshape(-1), aligned((N * nb * L,), dtype),
+        aligned((M * ldz,), dtype), ldz, aligned((M * lda,), dtype), lda, np.empty(M, np.int64),
+        np.zeros(width, dtype),
     )  # fmt: skip
-    for w in range(row_workers):
-        mine = order[w::row_workers]
-        dh[mine] = dh_rows[w, : len(mine), :H]
-        dc[mine] = dc_rows[w, : len(mine), :H]
+    dh[order], dc[order] = dh_rows[:, :H], dc_rows[:, :H]
     sums = from_panels(dp[:, : 1 + D + H], H)
     return Params(sums[1 : 1 + D].copy(), sums[1 + D :].copy(), sums[0].copy())

@@ -10,97 +10,122 @@ from __future__ import annotations
 from typing import Any
 
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .activations import sigmoid, tanh
-from .simd import BLOCK, Vector, data, emitter
+from .simd import BLOCK, Emitter, Vector, data, emitter
 
 
-def lstm_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c: Vector) -> tuple[Vector, ...]:
-    """Gates i, f, g, o, then the new c and h, from the gates' inputs and the old c."""
-    i, f, g, o = sigmoid(zi), sigmoid(zf), tanh(zg), sigmoid(zo)
-    c_new = f.fma(c, i * g)
-    return i, f, g, o, c_new, o * tanh(c_new)
-
-
-def lstm_hidden(o: Vector, c: Vector) -> Vector:
-    """h again from the tape, to the bit."""
-    return o * tanh(c)
+def lstm_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector) -> tuple[Vector, ...]:
+    """Gates i, f, g, o, then c and h, from the gates' inputs and the old c."""
+    i, f, o = sigmoid(Vector.together(zi, zf, zo)).split(3)
+    g = tanh(zg)
+    c = f.fma(c_old, i * g)
+    return i, f, g, o, c, o * tanh(c)
 
 
 def lstm_backward(
-    i: Vector, f: Vector, g: Vector, o: Vector, c_old: Vector, c: Vector, dh: Vector, dc: Vector
+    i: Vector, f: Vector, g: Vector, o: Vector, o_old: Vector, c_old: Vector, t: Vector, dh: Vector, dc: Vector
 ) -> tuple[Vector, ...]:
-    """Gradients of zi, zf, zg, zo and of the old c, from those of h and of the new c."""
-    t = tanh(c)
+    """Gradients of zi, zf, zg, zo, then of the old c, from those of h and c; then tanh and h of the old c, which
+    are not on the tape. t is tanh(c)."""
+    t_old = tanh(c_old)
     dc = (dh * o).fma(1.0 - t * t, dc)
     dzi = dc * g * (i * (1.0 - i))
     dzf = dc * c_old * (f * (1.0 - f))
     dzg = dc * i * (1.0 - g * g)
     dzo = dh * t * (o * (1.0 - o))
-    return dzi, dzf, dzg, dzo, dc * f
+    return dzi, dzf, dzg, dzo, dc * f, t_old, o_old * t_old
+
+
+def _pointers(context: Any, e: Emitter, signature: Any, args: Any, count: int) -> list[tuple[Any, Any]]:
+    """A pointer and a stride for each array of (array, offset, stride) triples."""
+    return [
+        (e.at(data(context, e.builder, signature.args[3 * n], args[3 * n]), args[3 * n + 1]), args[3 * n + 2])
+        for n in range(count)
+    ]
+
+
+def _load(e: Emitter, place: tuple[Any, Any], vectors: int, offset: int = 0) -> Vector:
+    """A vector from each of some rows of an array."""
+    pointer, stride = place
+    return Vector.together(*(e.load(pointer, e.times(r, stride), offset) for r in range(vectors)))
+
+
+def _store(e: Emitter, value: Vector, place: tuple[Any, Any], offset: int = 0) -> None:
+    pointer, stride = place
+    for r, one in enumerate(value.split(len(value.values))):
+        e.store(one, pointer, e.times(r, stride), offset)
+
+
+def _forward_cell(vectors: int) -> Any:
+    """forward_cell(z, zo, ldz, c_old, oo, ldo, c, co, ldc, h, ho, ldh, gates, go, ldg): one vector of units of
+    some samples, whose rows are the ld numbers apart: z -> gates, c and h. c may be c_old."""
+
+    @intrinsic  # type: ignore[misc]
+    def cell(typing: Any, z: Any, zo: Any, ldz: Any, c_old: Any, oo: Any, ldo: Any, c: Any, co: Any, ldc: Any,
+             h: Any, ho: Any, ldh: Any, gates: Any, go: Any, ldg: Any) -> Any:  # fmt: skip
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            e = emitter(context, builder, z)
+            z_, old_, c_, h_, gates_ = _pointers(context, e, signature, args, 5)
+            inputs = [_load(e, z_, vectors, gate * e.lanes) for gate in range(BLOCK)]
+            *out, new, hidden = lstm_forward(*inputs, _load(e, old_, vectors))
+            for gate, value in enumerate(out):
+                _store(e, value, gates_, gate * e.lanes)
+            _store(e, new, c_)
+            _store(e, hidden, h_)
+            return context.get_dummy_value()
+
+        arrays = (z, c_old, c, h, gates)
+        return types.void(*(kind for array in arrays for kind in (array, types.intp, types.intp))), generate
+
+    return cell
+
+
+def _backward_cell(vectors: int) -> Any:
+    """backward_cell(gates, go, ldg, gates_old, .., c_old, .., t, .., dh, .., dc, .., dz, .., h_old, ..): some
+    vectors of units of one sample. t, from tanh of c to that of the old c, and dc change in place."""
+
+    @intrinsic  # type: ignore[misc]
+    def cell(typing: Any, gates: Any, go: Any, ldg: Any, gates_old: Any, oo: Any, ldo: Any, c_old: Any, co: Any,
+             ldc: Any, t: Any, to: Any, ldt: Any, dh: Any, dho: Any, lddh: Any, dc: Any, dco: Any, lddc: Any,
+             dz: Any, dzo: Any, lddz: Any, h_old: Any, ho: Any, ldh: Any) -> Any:  # fmt: skip
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            e = emitter(context, builder, dz)
+            gates_, old_, c_, t_, dh_, dc_, dz_, h_ = _pointers(context, e, signature, args, 8)
+            saved = [_load(e, gates_, vectors, gate * e.lanes) for gate in range(BLOCK)]
+            o_old = _load(e, old_, vectors, 3 * e.lanes)
+            *out, dc_new, t_new, hidden = lstm_backward(
+                *saved, o_old, *(_load(e, place, vectors) for place in (c_, t_, dh_, dc_))
+            )
+            for gate, value in enumerate(out):
+                _store(e, value, dz_, gate * e.lanes)
+            _store(e, dc_new, dc_)
+            _store(e, t_new, t_)
+            _store(e, hidden, h_)
+            return context.get_dummy_value()
+
+        arrays = (gates, gates_old, c_old, t, dh, dc, dz, h_old)
+        return types.void(*(kind for array in arrays for kind in (array, types.intp, types.intp))), generate
+
+    return cell
 
 
 @intrinsic  # type: ignore[misc]
-def forward_cell(typing: Any, z: Any, zo: Any, c: Any, co: Any, h: Any, ho: Any, gates: Any, go: Any) -> Any:
-    """One vector of units of one sample: z -> gates (kept at `go`), c updated in place, h written."""
+def tanh_row(typing: Any, out: Any, oo: Any, x: Any, xo: Any, count: Any) -> Any:
+    """out = tanh(x), count numbers, a multiple of the lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e = emitter(context, builder, z)
-        pointer = [
-            e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2, 4, 6)
-        ]
-        z_, c_, h_, gates_ = pointer
-        out = lstm_forward(*(e.load(z_, v * e.lanes) for v in range(BLOCK)), e.load(c_))
-        for v in range(BLOCK):
-            e.store(out[v], gates_, v * e.lanes)
-        e.store(out[4], c_)
-        e.store(out[5], h_)
+        e = emitter(context, builder, out)
+        out_, x_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2))
+        zero, step = e.index(0), e.index(e.lanes)
+        with cgutils.for_range_slice(builder, zero, args[4], step, intp=zero.type) as (j, _):
+            e.store(tanh(e.load(x_, j)), out_, j)
         return context.get_dummy_value()
 
-    index = types.intp
-    return types.void(z, index, c, index, h, index, gates, index), generate
+    return types.void(out, types.intp, x, types.intp, types.intp), generate
 
 
-@intrinsic  # type: ignore[misc]
-def hidden_cell(typing: Any, gates: Any, go: Any, c: Any, co: Any, h: Any, ho: Any) -> Any:
-    """One vector of h from a step's gates and c."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e = emitter(context, builder, c)
-        gates_, c_, h_ = (
-            e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2, 4)
-        )
-        e.store(lstm_hidden(e.load(gates_, 3 * e.lanes), e.load(c_)), h_)
-        return context.get_dummy_value()
-
-    index = types.intp
-    return types.void(gates, index, c, index, h, index), generate
-
-
-@intrinsic  # type: ignore[misc]
-def backward_cell(typing: Any, gates: Any, go: Any, c_old: Any, oo: Any, c: Any, co: Any, dh: Any, dho: Any,
-                  dc: Any, dco: Any, dz: Any, dzo: Any, panel: Any, po: Any) -> Any:  # fmt: skip
-    """One vector of units of one sample: gradients of z, twice (a row to multiply by, a panel to sum), and
-    dc carried to the step before, in place."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e = emitter(context, builder, dz)
-        pointer = [
-            e.at(data(context, builder, signature.args[n], args[n]), args[n + 1])
-            for n in (0, 2, 4, 6, 8, 10, 12)
-        ]
-        gates_, old_, c_, dh_, dc_, dz_, panel_ = pointer
-        saved = [e.load(gates_, v * e.lanes) for v in range(BLOCK)]
-        out = lstm_backward(*saved, *(e.load(p) for p in (old_, c_, dh_, dc_)))
-        for v in range(BLOCK):
-            e.store(out[v], dz_, v * e.lanes)
-            e.store(out[v], panel_, v * e.lanes)
-        e.store(out[4], dc_)
-        return context.get_dummy_value()
-
-    index = types.intp
-    signature = types.void(
-        gates, index, c_old, index, c, index, dh, index, dc, index, dz, index, panel, index
-    )
-    return signature, generate
+forward_cell, forward_cell_pair = _forward_cell(1), _forward_cell(2)
+backward_cell, backward_cell_pair = _backward_cell(1), _backward_cell(2)

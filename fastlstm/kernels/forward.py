@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from .cells import forward_cell
+from .cells import forward_cell, forward_cell_pair
 from .options import compiled, parallel, serial
 from .simd import (
     BLOCK, TILE_ROWS, copy, lanes_of, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6,
@@ -55,11 +55,14 @@ def product(a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, i
 
 @compiled
 def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
-                 column: Any, cells: Any, keep_cells: Any, gates: Any, keep_gates: Any, order: Any, lens: Any,
-                 reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, cs: Any, z: Any, zx: Any,
-                 rows_max: Any) -> None:  # fmt: skip
-    """All steps of one worker's rows. a: two operand rows [x, h] a sample; cs: c; z: one tile's gate inputs;
-    zx: x @ W + b of `chunk` steps, where that is done apart (chunk > 0)."""
+                 column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
+                 reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, z: Any, zx: Any, rows_max: Any) -> None:  # fmt: skip
+    """All steps of one worker's rows.
+
+    cs: c (rank), or on a tape (step, rank); gates: (step, rank) on a tape, else one vector's for each worker.
+    a: two operand rows [x, h] a sample; z: one tile's gate inputs; zx: x @ W + b of `chunk` steps, where that is
+    done apart (chunk > 0).
+    """
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     width = BLOCK * L
@@ -67,14 +70,17 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
     panel = (1 + D + H) * width
     n = (order.size - w + workers - 1) // workers
     a0 = w * 2 * rows_max * lda
-    c0 = w * rows_max * Hp
     z0 = w * TILE_ROWS * width
     zx0 = w * chunk * rows_max * nb * width
     ldz = rows_max * nb * width
+    c0, c_row, c_step = w * Hp, workers * Hp, order.size * Hp if tape else 0
+    g0, g_row, g_step, g_block = w * width, 0, 0, 0
+    if tape:
+        g0, g_row, g_step, g_block = w * nb * width, workers * nb * width, order.size * nb * width, width
     for r in range(n):
         rank = w + r * workers
         copy(a, a0 + r * lda + D, h, order[rank] * H, H)
-        copy(cs, c0 + r * Hp, c, order[rank] * H, H)
+        copy(cs, rank * Hp, c, order[rank] * H, H)
     steps = lens[w] if n > 0 else 0
     active = n
     inner = 0
@@ -110,15 +116,19 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
                 else:
                     tile(rows, a, now + first * lda, lda, D + H, panels, b * panel + width,
                          panels, b * panel, np.int64(0), z, z0, width)  # fmt: skip
-                for r in range(first, first + rows):
-                    g = z0 + (r - first) * width
-                    if keep_gates:
-                        rank = w + r * workers
-                        t = lens[rank] - 1 - s if reverse else s
-                        forward_cell(z, g, cs, c0 + r * Hp + b * L, a, then + r * lda + D + b * L,
-                                     gates, ((order[rank] * T + t) * nb + b) * width)  # fmt: skip
-                    else:
-                        forward_cell(z, g, cs, c0 + r * Hp + b * L, a, then + r * lda + D + b * L, z, g)
+                c1 = c0 + s * c_step + first * c_row + b * L
+                h1 = then + first * lda + D + b * L
+                g1 = g0 + s * g_step + first * g_row + b * g_block
+                r = 0
+                while r + 1 < rows:
+                    forward_cell_pair(z, z0 + r * width, width, cs, c1 + r * c_row, c_row,
+                                      cs, c1 + r * c_row + c_step, c_row, a, h1 + r * lda, lda,
+                                      gates, g1 + r * g_row, g_row)  # fmt: skip
+                    r += 2
+                if r < rows:
+                    forward_cell(z, z0 + r * width, width, cs, c1 + r * c_row, c_row,
+                                 cs, c1 + r * c_row + c_step, c_row, a, h1 + r * lda, lda,
+                                 gates, g1 + r * g_row, g_row)  # fmt: skip
                 first += rows
                 left -= 1
         for r in range(active):
@@ -127,32 +137,30 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
             row = order[rank] * T + t
             copy(y, row * ldy + column, a, then + r * lda + D, H)
             if keep_cells:
-                copy(cells, row * H, cs, c0 + r * Hp, H)
+                copy(cells, row * H, cs, s * c_step + c_step + rank * Hp, H)
         inner += 1
     for r in range(n):
         rank = w + r * workers
         last = a0 + (lens[rank] % 2) * rows_max * lda + r * lda + D
         copy(h, order[rank] * H, a, last, H)
-        copy(c, order[rank] * H, cs, c0 + r * Hp, H)
+        copy(c, order[rank] * H, cs, lens[rank] * c_step + rank * Hp, H)
 
 
 @serial
 def forward_serial(workers: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
-                   column: Any, cells: Any, keep_cells: Any, gates: Any, keep_gates: Any, order: Any, lens: Any,
-                   reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, cs: Any, z: Any, zx: Any,
-                   rows_max: Any) -> None:  # fmt: skip
+                 column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
+                 reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, z: Any, zx: Any, rows_max: Any) -> None:  # fmt: skip
     """The forward pass in the calling thread."""
     for w in range(workers):
-        forward_rows(w, workers, x, D, panels, H, h, c, y, ldy, column, cells, keep_cells, gates, keep_gates,
-                     order, lens, reverse, T, chunk, a, lda, cs, z, zx, rows_max)  # fmt: skip
+        forward_rows(w, workers, x, D, panels, H, h, c, y, ldy, column, cells, keep_cells, gates, cs, tape, order, lens,
+                     reverse, T, chunk, a, lda, z, zx, rows_max)  # fmt: skip
 
 
 @parallel
 def forward_parallel(workers: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
-                     column: Any, cells: Any, keep_cells: Any, gates: Any, keep_gates: Any, order: Any, lens: Any,
-                     reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, cs: Any, z: Any, zx: Any,
-                     rows_max: Any) -> None:  # fmt: skip
+                 column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
+                 reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, z: Any, zx: Any, rows_max: Any) -> None:  # fmt: skip
     """The forward pass on Numba's threads, a worker's rows each."""
     for w in prange(workers):
-        forward_rows(np.int64(w), workers, x, D, panels, H, h, c, y, ldy, column, cells, keep_cells, gates,
-                     keep_gates, order, lens, reverse, T, chunk, a, lda, cs, z, zx, rows_max)  # fmt: skip
+        forward_rows(np.int64(w), workers, x, D, panels, H, h, c, y, ldy, column, cells, keep_cells, gates, cs, tape, order, lens,
+                     reverse, T, chunk, a, lda, z, zx, rows_max)  # fmt: skip

@@ -7,6 +7,7 @@ the cells' equations are written once, in Python, for every width and both float
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -53,87 +54,103 @@ class Emitter:
     def index(self, value: Any) -> Any:
         return ir.Constant(_i64, value) if isinstance(value, int) else value
 
-    def at(self, pointer: Any, offset: Any) -> Any:
-        return self.builder.gep(pointer, [self.index(offset)])
+    def at(self, pointer: Any, *offsets: Any) -> Any:
+        """pointer + the sum of the offsets, in numbers."""
+        for offset in offsets:
+            pointer = self.builder.gep(pointer, [self.index(offset)])
+        return pointer
 
-    def load(self, pointer: Any, offset: Any = 0) -> Vector:
-        address = self.builder.bitcast(self.at(pointer, offset), self.type.as_pointer())
+    def times(self, count: int, stride: Any) -> Any:
+        return self.builder.mul(self.index(count), self.index(stride))
+
+    def load(self, pointer: Any, *offsets: Any) -> Vector:
+        address = self.builder.bitcast(self.at(pointer, *offsets), self.type.as_pointer())
         value = self.builder.load(address)
         value.align = self.bits // 8
         return Vector(self, value)
 
-    def store(self, vector: Vector, pointer: Any, offset: Any = 0) -> None:
-        address = self.builder.bitcast(self.at(pointer, offset), self.type.as_pointer())
-        self.builder.store(vector.value, address).align = self.bits // 8
+    def store(self, vector: Vector, pointer: Any, *offsets: Any) -> None:
+        (value,) = vector.values
+        address = self.builder.bitcast(self.at(pointer, *offsets), self.type.as_pointer())
+        self.builder.store(value, address).align = self.bits // 8
 
     def splat(self, number: float) -> Vector:
         return Vector(self, ir.Constant(self.type, [number] * self.lanes))
 
-    def broadcast(self, pointer: Any, offset: Any) -> Vector:
+    def broadcast(self, pointer: Any, *offsets: Any) -> Vector:
         undefined = ir.Constant(self.type, ir.Undefined)
         one = self.builder.insert_element(
-            undefined, self.builder.load(self.at(pointer, offset)), ir.Constant(_i32, 0)
+            undefined, self.builder.load(self.at(pointer, *offsets)), ir.Constant(_i32, 0)
         )
         zeros = ir.Constant(ir.VectorType(_i32, self.lanes), [0] * self.lanes)
         return Vector(self, self.builder.shuffle_vector(one, undefined, zeros))
 
-    def call(self, name: str, *arguments: Vector) -> Vector:
-        """llvm.NAME over vectors; inserted by name, since declare_intrinsic takes no vector types."""
-        function = cgutils.get_or_insert_function(
-            self.builder.module,
-            ir.FunctionType(self.type, [self.type] * len(arguments)),
-            f"llvm.{name}.v{self.lanes}f{self.bits}",
+    def function(self, name: str, *arguments: Any) -> Any:
+        """llvm.NAME, vector to vector; inserted by name, since declare_intrinsic takes no vector types."""
+        return cgutils.get_or_insert_function(
+            self.builder.module, ir.FunctionType(self.type, arguments), f"llvm.{name}"
         )
-        return Vector(self, self.builder.call(function, [a.value for a in arguments]))
-
-    def fma(self, a: Vector, b: Vector, c: Vector) -> Vector:
-        """a * b + c; fmuladd, not fma: where there is no such instruction the latter is a library call."""
-        return self.call("fmuladd", a, b, c)
 
 
 class Vector:
-    """A vector register's value with the operators that the cells' equations need."""
+    """One vector register's value, or those of several, with the operators that the cells' equations need.
 
-    def __init__(self, emitter: Emitter, value: Any) -> None:
-        self.emitter, self.value = emitter, value
+    An operator is emitted for all the registers in turn: the equations are long chains, and several of them
+    side by side keep the processor busy where one would wait for itself.
+    """
 
-    def _of(self, other: Vector | float) -> Vector:
-        return other if isinstance(other, Vector) else self.emitter.splat(other)
+    def __init__(self, emitter: Emitter, *values: Any) -> None:
+        self.emitter, self.values = emitter, values
 
-    def _emit(self, name: str, left: Vector | float, right: Vector | float) -> Vector:
-        a, b = self._of(left).value, self._of(right).value
-        return Vector(self.emitter, getattr(self.emitter.builder, name)(a, b))
+    @staticmethod
+    def together(*vectors: Vector) -> Vector:
+        return Vector(vectors[0].emitter, *(value for vector in vectors for value in vector.values))
+
+    def split(self, parts: int) -> list[Vector]:
+        """Equal parts, the way back from together."""
+        size = len(self.values) // parts
+        return [Vector(self.emitter, *self.values[n * size : (n + 1) * size]) for n in range(parts)]
+
+    def each(self, emit: Callable[..., Any], *others: Vector | float) -> Vector:
+        """emit(value, other values) for every register; a number, or one register, goes with each of them."""
+        rows = [o.values if isinstance(o, Vector) else self.emitter.splat(o).values for o in (self, *others)]
+        count = max(len(row) for row in rows)
+        rows = [row * count if len(row) == 1 else row for row in rows]
+        return Vector(self.emitter, *(emit(*values) for values in zip(*rows, strict=True)))
+
+    def _call(self, name: str, *others: Vector | float) -> Vector:
+        e = self.emitter
+        function = e.function(f"{name}.v{e.lanes}f{e.bits}", *[e.type] * (1 + len(others)))
+        return self.each(lambda *values: e.builder.call(function, values), *others)
 
     def __add__(self, other: Vector | float) -> Vector:
-        return self._emit("fadd", self, other)
+        return self.each(self.emitter.builder.fadd, other)
 
     def __sub__(self, other: Vector | float) -> Vector:
-        return self._emit("fsub", self, other)
+        return self.each(self.emitter.builder.fsub, other)
 
-    def __rsub__(self, other: Vector | float) -> Vector:
-        return self._emit("fsub", other, self)
+    def __rsub__(self, other: float) -> Vector:
+        return self.emitter.splat(other) - self
 
     def __mul__(self, other: Vector | float) -> Vector:
-        return self._emit("fmul", self, other)
-
-    def __truediv__(self, other: Vector | float) -> Vector:
-        return self._emit("fdiv", self, other)
+        return self.each(self.emitter.builder.fmul, other)
 
     __radd__, __rmul__ = __add__, __mul__
 
     def __neg__(self) -> Vector:
-        return Vector(self.emitter, self.emitter.builder.fneg(self.value))
+        return self.each(self.emitter.builder.fneg)
+
+    def __abs__(self) -> Vector:
+        return self._call("fabs")
 
     def fma(self, factor: Vector | float, term: Vector | float) -> Vector:
-        """self * factor + term, rounded once where the processor can."""
-        return self.emitter.fma(self, self._of(factor), self._of(term))
+        """self * factor + term, rounded once where the processor can.
 
-    def _select(self, comparison: str, bound: float) -> Vector:
-        b, limit = self.emitter.builder, self._of(bound)
-        return Vector(
-            self.emitter,
-            b.select(b.fcmp_ordered(comparison, self.value, limit.value), limit.value, self.value),
-        )
+        fmuladd, not fma: where there is no such instruction the latter is a library call."""
+        return self._call("fmuladd", factor, term)
+
+    def with_sign_of(self, other: Vector) -> Vector:
+        return self._call("copysign", other)
 
     def at_most(self, bound: float) -> Vector:
         """min(self, bound); a NaN stays one."""
@@ -143,11 +160,9 @@ class Vector:
         """max(self, bound); a NaN stays one."""
         return self._select("<", bound)
 
-    def __abs__(self) -> Vector:
-        return self.emitter.call("fabs", self)
-
-    def with_sign_of(self, other: Vector) -> Vector:
-        return self.emitter.call("copysign", self, other)
+    def _select(self, comparison: str, bound: float) -> Vector:
+        b = self.emitter.builder
+        return self.each(lambda v, limit: b.select(b.fcmp_ordered(comparison, v, limit), limit, v), bound)
 
     def reciprocal(self) -> Vector:
         """1 / self, for 1 <= self < 2**126 (2**1022 in float64).
@@ -158,27 +173,20 @@ class Vector:
         """
         e = self.emitter
         if vector_bytes() != 64:
-            return self._emit("fdiv", 1.0, self)
-        kind, mask = ("ps", 16) if e.bits == 32 else ("pd", 8)
-        function = cgutils.get_or_insert_function(
-            e.builder.module,
-            ir.FunctionType(e.type, [e.type, e.type, ir.IntType(mask)]),
-            f"llvm.x86.avx512.rcp14.{kind}.512",
-        )
-        everyone = ir.Constant(ir.IntType(mask), -1)
-        r = Vector(e, e.builder.call(function, [self.value, e.splat(0.0).value, everyone]))
+            return e.splat(1.0).each(e.builder.fdiv, self)
+        kind, mask = ("ps", ir.IntType(16)) if e.bits == 32 else ("pd", ir.IntType(8))
+        estimate = e.function(f"x86.avx512.rcp14.{kind}.512", e.type, e.type, mask)
+        r = self.each(lambda v, zero: e.builder.call(estimate, [v, zero, ir.Constant(mask, -1)]), 0.0)
         for _ in range(2 if e.bits == 32 else 3):
             r = r.fma((-self).fma(r, 1.0), r)
         return r
 
-    def power_of_two(self, mantissa_bits: int, bias: int) -> Vector:
-        """2**k, where self is k + 1.5 * 2**mantissa_bits: k stands in the lowest bits and moves to the exponent."""
+    def power_of_two(self, mantissa: int, bias: int) -> Vector:
+        """2**k, where self is k + 1.5 * 2**mantissa: k stands in the lowest bits and moves to the exponent."""
         e = self.emitter
         b = e.builder
-        constant = lambda v: ir.Constant(e.int_type, [v] * e.lanes)  # noqa: E731
-        integer = b.bitcast(self.value, e.int_type)
-        exponent = b.shl(b.add(integer, constant(bias)), constant(mantissa_bits))
-        return Vector(e, b.bitcast(exponent, e.type))
+        bias_, shift = (ir.Constant(e.int_type, [number] * e.lanes) for number in (bias, mantissa))
+        return self.each(lambda v: b.bitcast(b.shl(b.add(b.bitcast(v, e.int_type), bias_), shift), e.type))
 
 
 def data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
@@ -192,39 +200,25 @@ def emitter(context: Any, builder: Any, array_type: Any) -> Emitter:
     return Emitter(builder, context.get_data_type(scalar), scalar.bitwidth // 8)
 
 
-def _tile(rows: int, row_of_a: int | None = None) -> Any:
+def _tile(rows: int) -> Any:
     """tile(a, ao, lda, depth, p, po, init, io, ldi, out, oo, ldo):
-    out[oo + r ldo + j] = init[io + r ldi + j] + sum over k of A[r, k] p[po + k 4 lanes + j], in that order,
-    for r < rows and j < 4 lanes. A[r, k] is a[ao + r lda + k]. Where `row_of_a` is given, A[r, k] is
-    a[ao + k row_of_a + r], and the sum starts from 0 and is added to out: one rounding for a whole block."""
+    out[oo + r ldo + j] = init[io + r ldi + j] + sum over k < depth of a[ao + r lda + k] p[po + k 4 lanes + j],
+    in that order, for r < rows and j < 4 lanes."""
 
     @intrinsic  # type: ignore[misc]
     def tile(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, init: Any, io: Any, ldi: Any,
              out: Any, oo: Any, ldo: Any) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             e = emitter(context, builder, p)
-            array = lambda n: data(context, builder, signature.args[n], args[n])  # noqa: E731
-            a_base, panel = e.at(array(0), args[1]), e.at(array(4), args[5])
-            start, result = e.at(array(6), args[7]), e.at(array(9), args[10])
-            starts = [e.at(a_base, builder.mul(args[2], e.index(r))) for r in range(1 if row_of_a else rows)]
-            init_rows = [e.at(start, builder.mul(args[8], e.index(r))) for r in range(rows)]
-            out_rows = [e.at(result, builder.mul(args[11], e.index(r))) for r in range(rows)]
-            whole = builder.ashr(args[3], e.index(2))  # turns of 4 k each, then the rest one by one
-            rest = builder.and_(args[3], e.index(3))
-            # all the sums of a pass, one row of the panel and one broadcast number share the registers
-            vectors = max(v for v in (1, 2, 4) if v == 1 or rows * v + v + 1 <= registers())
-            for side in range(0, BLOCK, vectors):
-                cells = [(r, side + v) for r in range(rows) for v in range(vectors)]
-                if row_of_a:
-                    sums = {cell: e.splat(0.0) for cell in cells}
-                else:
-                    sums = {(r, v): e.load(init_rows[r], v * e.lanes) for r, v in cells}
-                sums, pointers = _turns(e, whole, 4, sums, [panel, *starts], row_of_a)
-                sums, _ = _turns(e, rest, 1, sums, pointers, row_of_a)
+            a_, p_, init_, out_ = (
+                e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 4, 6, 9)
+            )
+            a_rows = [e.at(a_, e.times(r, args[2])) for r in range(rows)]
+            for side in _sides(rows):
+                sums = {(r, v): e.load(init_, e.times(r, args[8]), v * e.lanes) for r in range(rows) for v in side}
+                sums = _multiply(e, args[3], sums, p_, BLOCK * e.lanes, a_rows, 1, 0)
                 for (r, v), total in sums.items():
-                    if row_of_a:
-                        total = e.load(out_rows[r], v * e.lanes) + total
-                    e.store(total, out_rows[r], v * e.lanes)
+                    e.store(total, out_, e.times(r, args[11]), v * e.lanes)
             return context.get_dummy_value()
 
         index = types.intp
@@ -234,45 +228,77 @@ def _tile(rows: int, row_of_a: int | None = None) -> Any:
     return tile
 
 
-def _turns(
-    e: Emitter, count: Any, unroll: int, sums: dict[Any, Vector], pointers: list[Any], row_of_a: int | None
-) -> tuple[dict[Any, Vector], list[Any]]:
-    """A loop of `count` turns, each `unroll` rows k of the panel; sums and pointers after it. Every operand has
-    a pointer of its own that moves, or the compiler keeps offsets in registers it has not got."""
+@intrinsic  # type: ignore[misc]
+def outer(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, ldp: Any, out: Any, oo: Any,
+          ldo: Any) -> Any:  # fmt: skip
+    """out[oo + r ldo + j] += sum over k < depth of a[ao + k lda + r] p[po + k ldp + j], r < TILE_ROWS,
+    j < 4 lanes; the sum begins at 0: one rounding for the whole of it."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        e = emitter(context, builder, p)
+        a_, p_, out_ = (
+            e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 4, 7)
+        )
+        for side in _sides(TILE_ROWS):
+            sums = {(r, v): e.splat(0.0) for r in range(TILE_ROWS) for v in side}
+            sums = _multiply(e, args[3], sums, p_, args[6], [a_], args[2], 1)
+            for (r, v), total in sums.items():
+                place = e.at(out_, e.times(r, args[9]), v * e.lanes)
+                e.store(e.load(place) + total, place)
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(a, index, index, index, p, index, index, out, index, index), generate
+
+
+def _sides(rows: int) -> list[range]:
+    """The panel's vectors in passes: a pass's sums, a row of its weights and one number share the registers."""
+    vectors = max(v for v in (1, 2, 4) if v == 1 or rows * v + v + 1 <= registers())
+    return [range(first, first + vectors) for first in range(0, BLOCK, vectors)]
+
+
+def _multiply(
+    e: Emitter, depth: Any, sums: dict[tuple[int, int], Vector], p: Any, ldp: Any, a: list[Any], lda: Any,
+    across: int,
+) -> dict[tuple[int, int], Vector]:  # fmt: skip
+    """sums[r, v] + sum over k of a[r] at k lda (or a[0] at k lda + r `across`) times p's vector v at k ldp."""
     b = e.builder
-    before = b.block
-    head, body, end = (b.append_basic_block(name) for name in ("k.head", "k.body", "k.end"))
-    b.branch(head)
-    b.position_at_end(head)
-    left = b.phi(_i64)
-    moving = [b.phi(pointer.type) for pointer in pointers]
-    running = {cell: b.phi(e.type) for cell in sums}
-    b.cbranch(b.icmp_signed(">", left, e.index(0)), body, end)
-    b.position_at_end(body)
-    after = {cell: Vector(e, value) for cell, value in running.items()}
-    panel, a = moving[0], moving[1:]
-    for k in range(unroll):
-        weights = {v: e.load(panel, (k * BLOCK + v) * e.lanes) for v in sorted({v for _, v in sums})}
-        for r in sorted({r for r, _ in sums}):
-            number = e.broadcast(a[0], k * row_of_a + r) if row_of_a else e.broadcast(a[r], k)
-            for v, weight in weights.items():
-                after[r, v] = e.fma(number, weight, after[r, v])
-    left.add_incoming(count, before)
-    left.add_incoming(b.sub(left, e.index(1)), body)
-    steps = [unroll * BLOCK * e.lanes] + [unroll * (row_of_a or 1)] * len(a)
-    for phi, pointer, step in zip(moving, pointers, steps, strict=True):
-        phi.add_incoming(pointer, before)
-        phi.add_incoming(e.at(phi, step), body)
-    for cell, phi in running.items():
-        phi.add_incoming(sums[cell].value, before)
-        phi.add_incoming(after[cell].value, body)
-    b.branch(head)
-    b.position_at_end(end)
-    return {cell: Vector(e, phi) for cell, phi in running.items()}, moving
+    pointers = [p, *a]
+    steps = [ldp] + [lda] * len(a)
+    for unroll, count in ((4, b.ashr(depth, e.index(2))), (1, b.and_(depth, e.index(3)))):
+        before = b.block
+        head, body, end = (b.append_basic_block(name) for name in ("k.head", "k.body", "k.end"))
+        b.branch(head)
+        b.position_at_end(head)
+        left = b.phi(_i64)
+        # every operand has a pointer that moves: offsets would need registers that there are not
+        moving = [b.phi(pointer.type) for pointer in pointers]
+        running = {cell: b.phi(e.type) for cell in sums}
+        b.cbranch(b.icmp_signed(">", left, e.index(0)), body, end)
+        b.position_at_end(body)
+        after = {cell: Vector(e, value) for cell, value in running.items()}
+        for k in range(unroll):
+            weights = {v: e.load(moving[0], e.times(k, ldp), v * e.lanes) for v in sorted({v for _, v in sums})}
+            for r in sorted({r for r, _ in sums}):
+                source = moving[1] if across else moving[1 + r]
+                number = e.broadcast(source, e.times(k, lda), r * across)
+                for v, weight in weights.items():
+                    after[r, v] = number.fma(weight, after[r, v])
+        left.add_incoming(count, before)
+        left.add_incoming(b.sub(left, e.index(1)), body)
+        for phi, pointer, step in zip(moving, pointers, steps, strict=True):
+            phi.add_incoming(pointer, before)
+            phi.add_incoming(e.at(phi, e.times(unroll, step)), body)
+        for cell, phi in running.items():
+            phi.add_incoming(sums[cell].values[0], before)
+            phi.add_incoming(after[cell].values[0], body)
+        b.branch(head)
+        b.position_at_end(end)
+        sums, pointers = {cell: Vector(e, phi) for cell, phi in running.items()}, moving
+    return sums
 
 
 tile_1, tile_2, tile_3, tile_4, tile_5, tile_6 = (_tile(rows) for rows in range(1, TILE_ROWS + 1))
-outer_6 = _tile(TILE_ROWS, TILE_ROWS)
 
 
 @intrinsic  # type: ignore[misc]
@@ -285,20 +311,28 @@ def lanes_of(typing: Any, array: Any) -> Any:
     return types.intp(array), generate
 
 
-@intrinsic  # type: ignore[misc]
-def copy(typing: Any, out: Any, oo: Any, source: Any, so: Any, count: Any) -> Any:
-    """out[oo : oo + count] = source[so : so + count], two different arrays. Rows are short: a call of memcpy
-    would cost more than the loop."""
+def _row(add: bool) -> Any:
+    """row(out, oo, source, so, count): out[oo + j] = source[so + j], or + of both, for j < count; two different
+    arrays. Rows are short: a call of memcpy would cost more than the loop."""
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e = emitter(context, builder, out)
-        target = e.at(data(context, builder, out, args[0]), args[1])
-        origin = e.at(data(context, builder, source, args[2]), args[3])
-        whole = builder.and_(args[4], e.index(-e.lanes))
-        with cgutils.for_range_slice(builder, e.index(0), whole, e.index(e.lanes), intp=_i64) as (j, _):
-            e.store(e.load(origin, j), target, j)
-        with cgutils.for_range_slice(builder, whole, args[4], e.index(1), intp=_i64) as (j, _):
-            builder.store(builder.load(e.at(origin, j)), e.at(target, j))
-        return context.get_dummy_value()
+    @intrinsic  # type: ignore[misc]
+    def row(typing: Any, out: Any, oo: Any, source: Any, so: Any, count: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            e = emitter(context, builder, out)
+            target = e.at(data(context, builder, out, args[0]), args[1])
+            origin = e.at(data(context, builder, source, args[2]), args[3])
+            whole = builder.and_(args[4], e.index(-e.lanes))
+            with cgutils.for_range_slice(builder, e.index(0), whole, e.index(e.lanes), intp=_i64) as (j, _):
+                vector = e.load(origin, j)
+                e.store(e.load(target, j) + vector if add else vector, target, j)
+            with cgutils.for_range_slice(builder, whole, args[4], e.index(1), intp=_i64) as (j, _):
+                number, place = builder.load(e.at(origin, j)), e.at(target, j)
+                builder.store(builder.fadd(builder.load(place), number) if add else number, place)
+            return context.get_dummy_value()
 
-    return types.void(out, types.intp, source, types.intp, types.intp), generate
+        return types.void(out, types.intp, source, types.intp, types.intp), generate
+
+    return row
+
+
+copy, accumulate = _row(False), _row(True)
