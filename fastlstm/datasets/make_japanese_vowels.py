@@ -1,0 +1,42 @@
+"""Makes japanese_vowels.npz from the .ts files of the archive, as they stand inside the sktime wheel:
+
+pip download --no-deps sktime
+python make_japanese_vowels.py sktime-*.whl
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = "sktime/datasets/data/JapaneseVowels/JapaneseVowels_"
+COUNTS = {"train": 270, "test": 370}
+
+
+def read(text: str) -> tuple[list[np.ndarray], list[int]]:
+    """Utterances (frames, 12) and speakers 0 to 8 of one .ts file."""
+    utterances, labels = [], []
+    for line in text.split("@data", 1)[1].split():
+        *channels, label = line.split(":")
+        utterances.append(np.array([channel.split(",") for channel in channels], np.float32).T)
+        labels.append(int(label) - 1)
+    return utterances, labels
+
+
+def main(wheel: str) -> None:
+    arrays: dict[str, np.ndarray] = {}
+    with zipfile.ZipFile(wheel) as archive:
+        for part, count in COUNTS.items():
+            utterances, labels = read(archive.read(f"{FOLDER}{part.upper()}.ts").decode())
+            assert len(utterances) == count and all(u.shape[1] == 12 for u in utterances)
+            arrays[f"{part}_frames"] = np.concatenate(utterances)
+            arrays[f"{part}_lengths"] = np.array([len(u) for u in utterances], np.int64)
+            arrays[f"{part}_labels"] = np.array(labels, np.int64)
+    np.savez_compressed(Path(__file__).parent / "japanese_vowels.npz", **arrays)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
