@@ -1,0 +1,81 @@
+"""What the tests share: problems with random, distinct, non-zero numbers everywhere, and how far results are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from fastlstm import Bidirectional, Params, State
+
+
+def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.float64) -> Params:
+    k = 1 / np.sqrt(H)
+    return Params(*(rng.uniform(-k, k, s).astype(dtype) for s in ((D, 4 * H), (H, 4 * H), (4 * H,))))
+
+
+def random_stack(rng: np.random.Generator, D: int, plan: list[tuple[int, bool]], dtype: Any = np.float64) -> list[Any]:
+    """Layers, an (H, both directions?) each."""
+    layers: list[Any] = []
+    for H, both in plan:
+        one = random_params(rng, D, H, dtype)
+        layers.append(Bidirectional(one, random_params(rng, D, H, dtype)) if both else one)
+        D = 2 * H if both else H
+    return layers
+
+
+def random_state(rng: np.random.Generator, layer: Any, N: int) -> Any:
+    if isinstance(layer, (list, tuple)) and not hasattr(layer, "_fields"):
+        return tuple(random_state(rng, one, N) for one in layer)
+    if isinstance(layer, Bidirectional):
+        return Bidirectional(random_state(rng, layer.forward, N), random_state(rng, layer.backward, N))
+    H = len(layer.U)
+    return State(rng.standard_normal((N, H)), rng.standard_normal((N, H)))
+
+
+def leaves(tree: Any) -> list[np.ndarray]:
+    """The arrays of nested tuples and lists."""
+    if isinstance(tree, np.ndarray):
+        return [tree]
+    return [leaf for branch in tree for leaf in leaves(branch)]
+
+
+def map_leaves(function: Any, tree: Any) -> Any:
+    if isinstance(tree, np.ndarray):
+        return function(tree)
+    parts = [map_leaves(function, branch) for branch in tree]
+    return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
+
+
+def error(found: Any, expected: Any) -> float:
+    """Largest difference of any array, relative to that array's largest entry."""
+    worst = 0.0
+    for a, b in zip(leaves(found), leaves(expected), strict=True):
+        assert a.shape == b.shape
+        if a.size:
+            assert np.isfinite(a).all()
+            worst = max(worst, float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-3)))
+    return worst
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    """Bit for bit."""
+    for a, b in zip(leaves(found), leaves(expected), strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        assert np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = numba.get_num_threads()
+    yield
+    numba.set_num_threads(before)

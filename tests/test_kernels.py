@@ -1,0 +1,109 @@
+"""The kernels against the reference in float64: every remainder of the tiles, both types, all options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import error, map_leaves, random_stack, random_state
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastlstm
+from fastlstm import reference
+
+TOLERANCE = {np.float32: (2e-6, 4e-6), np.float64: (1e-13, 1e-12)}  # states, gradients
+
+
+def check(seed: int, N: int, T: int, D: int, plan: Any, dtype: Any, *, lengths: Any = None, reverse: bool = False,
+          begin: bool = True, dy: bool = True, dlast: bool = True) -> None:  # fmt: skip
+    rng = np.random.default_rng(seed)
+    stack = random_stack(rng, D, plan, dtype)
+    params = stack[0] if len(plan) == 1 else stack
+    x = rng.standard_normal((N, T, D)).astype(dtype)
+    state = random_state(rng, params, N) if begin else None
+    state = None if state is None else map_leaves(lambda a: a.astype(dtype), state)
+    wide = lambda tree: None if tree is None else map_leaves(lambda a: a.astype(np.float64), tree)  # noqa: E731
+    exact = [wide(one) for one in stack] if len(plan) > 1 else wide(params)
+    options = {"lengths": lengths, "reverse": reverse}
+    y, last, tape = fastlstm.forward_train(x, params, state, **options)
+    y_, last_, tape_ = reference.forward_train(wide(x), exact, wide(state), **options)
+    near, near_gradients = TOLERANCE[dtype]
+    assert error((y, last), (y_, last_)) < near
+    c, c_ = fastlstm.forward_cells(x, params, state, **options)[2], reference.forward_cells(
+        wide(x), exact, wide(state), **options)[2]  # fmt: skip
+    assert error(c, c_) < near
+    assert error(tape.c, c_) < near
+    up = rng.standard_normal(y.shape).astype(dtype) if dy else None
+    down = map_leaves(lambda a: rng.standard_normal(a.shape).astype(dtype), last) if dlast else None
+    grads = fastlstm.backward(tape, up, down)
+    grads_ = reference.backward(tape_, wide(up), wide(down))
+    assert error(tuple(grads), tuple(grads_)) < near_gradients
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("N", [*range(1, 14), 25])
+def test_rows(N: int, dtype: Any) -> None:
+    check(N, N, 5, 3, [(9, False)], dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("H", [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 130])
+def test_units(H: int, dtype: Any) -> None:
+    check(H, 5, 4, 6, [(H, False)], dtype)
+
+
+@pytest.mark.parametrize("D", [1, 2, 5, 16, 17, 64, 65, 130])
+def test_features(D: int) -> None:
+    check(D, 4, 5, D, [(6, False)], np.float32)
+    check(D, 7, 30, D, [(6, False)], np.float32, reverse=True)
+
+
+@pytest.mark.parametrize("T", [1, 2, 23, 24, 25, 49, 400])
+@pytest.mark.parametrize("N", [1, 3])
+def test_steps(N: int, T: int) -> None:
+    check(T, N, T, 3, [(5, False)], np.float64)
+    check(T, N, T, 3, [(5, False)], np.float64, reverse=True, lengths=[T - 1, 0, T][:N])
+
+
+@pytest.mark.parametrize("plan", [[(5, True)], [(4, False), (7, False)], [(4, True), (3, False), (6, True)]])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_stacks_and_lengths(plan: Any, dtype: Any) -> None:
+    check(1, 6, 9, 4, plan, dtype)
+    check(2, 6, 9, 4, plan, dtype, lengths=[9, 0, 3, 9, 1, 5])
+    check(3, 6, 9, 4, plan, dtype, lengths=[0] * 6)
+
+
+@pytest.mark.parametrize(("dy", "dlast"), [(True, False), (False, True), (False, False)])
+def test_where_gradients_arrive(dy: bool, dlast: bool) -> None:
+    check(4, 5, 6, 3, [(4, True), (5, True)], np.float32, dy=dy, dlast=dlast, begin=False)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_parallel(dtype: Any) -> None:
+    check(5, 37, 11, 40, [(50, True), (33, False)], dtype, lengths=np.arange(37) % 12)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_anything(data: Any) -> None:
+    draw = lambda low, high: data.draw(st.integers(low, high))  # noqa: E731
+    N, T = draw(0, 9), draw(0, 40)
+    plan = [(draw(1, 40), bool(draw(0, 1))) for _ in range(draw(1, 2))]
+    lengths = data.draw(st.lists(st.integers(0, T), min_size=N, max_size=N)) if draw(0, 1) else None
+    reverse = bool(draw(0, 1)) and not any(both for _, both in plan)
+    check(draw(0, 10**6), N, T, draw(1, 40), plan, data.draw(st.sampled_from([np.float32, np.float64])),
+          lengths=lengths, reverse=reverse, begin=bool(draw(0, 1)), dy=bool(draw(0, 1)), dlast=bool(draw(0, 1)))  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtype", "near", "near_gradients"), [(np.float32, 2e-6, 2e-6), (np.float64, 1e-13, 1e-12)])
+def test_promised_error(rng: Any, dtype: Any, near: float, near_gradients: float) -> None:
+    N, T, D, H = 64, 100, 32, 256
+    params = fastlstm.init_params(D, H, rng=3, dtype=dtype)
+    x, dy = rng.standard_normal((N, T, D)).astype(dtype), rng.standard_normal((N, T, H)).astype(dtype)
+    exact = map_leaves(lambda a: a.astype(np.float64), params)
+    y, last, tape = fastlstm.forward_train(x, params)
+    y_, last_, tape_ = reference.forward_train(x.astype(np.float64), exact)
+    assert error((y, last), (y_, last_)) < near
+    assert error(tuple(fastlstm.backward(tape, dy)), tuple(reference.backward(tape_, dy))) < near_gradients

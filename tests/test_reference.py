@@ -1,0 +1,77 @@
+"""The reference against central differences and against PyTorch's answers; then everything else trusts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import error, leaves, map_leaves, random_params, random_stack, random_state
+
+import fastlstm
+from fastlstm import Bidirectional, State, from_torch, reference
+
+GOLDEN = np.load(Path(__file__).parent / "data" / "torch_golden.npz")
+CASES = sorted({key.split("/")[0] for key in GOLDEN.files})
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("plan", [[(3, False)], [(2, False), (3, False)], [(2, True), (3, True)]])
+def test_gradients_are_central_differences(rng: Any, plan: Any, reverse: bool) -> None:
+    if reverse and plan[0][1]:
+        pytest.skip("a Bidirectional runs both ways by itself")
+    N, T, D = 3, 4, 2
+    params = tuple(random_stack(rng, D, plan))
+    x, state = rng.standard_normal((N, T, D)), random_state(rng, params, N)
+    lengths = np.array([4, 0, 3])
+    y, last, tape = reference.forward_train(x, params, state, lengths=lengths, reverse=reverse)
+    dy, dlast = rng.standard_normal(y.shape), map_leaves(lambda a: rng.standard_normal(a.shape), last)
+    grads = reference.backward(tape, dy, dlast)
+
+    def loss() -> float:
+        y, last = reference.forward(x, params, state, lengths=lengths, reverse=reverse)
+        live = np.arange(T) < lengths[:, None]
+        return float((y * dy)[live].sum() + sum((a * b).sum() for a, b in zip(leaves(last), leaves(dlast), strict=True)))
+
+    for array, grad in zip(leaves((x, params, state)), leaves(tuple(grads)), strict=True):
+        numeric = np.zeros_like(array)
+        for at in np.ndindex(array.shape):
+            kept = array[at]
+            array[at] = kept + 1e-5
+            above = loss()
+            array[at] = kept - 1e-5
+            numeric[at] = (above - loss()) / 2e-5
+            array[at] = kept
+        assert error(grad, numeric) < 1e-8
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("module", [reference, fastlstm])
+def test_golden_arrays_of_torch(case: str, module: Any) -> None:
+    g = {key.split("/", 1)[1]: GOLDEN[key] for key in GOLDEN.files if key.startswith(case + "/")}
+    params = from_torch({k[8:]: v for k, v in g.items() if k.startswith("weights.")})
+    ways = 2 if isinstance(params[0], Bidirectional) else 1
+
+    def states(h: Any, c: Any) -> Any:
+        each = [State(a, b) for a, b in zip(h, c, strict=True)]
+        return tuple(Bidirectional(*each[i : i + 2]) if ways == 2 else each[i] for i in range(0, len(each), ways))
+
+    y, last, tape = module.forward_train(g["x"], params, states(g["h"], g["c"]), lengths=g.get("lengths"))
+    assert error((y, last), (g["y"], states(g["hn"], g["cn"]))) < 1e-13
+    grads = module.backward(tape, g["dy"], states(g["dhn"], g["dcn"]))
+    assert error((grads.x, grads.state), (g["gx"], states(g["gh"], g["gc"]))) < 1e-12
+    weights = from_torch({k[6:]: v for k, v in g.items() if k.startswith("grads.")})
+    halved = map_leaves(lambda a: a / 2 if a.ndim == 1 else a, weights)  # torch has the bias twice
+    assert error(grads.params, halved) < 1e-12
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+def test_any_float_type_stays(rng: Any, kind: Any) -> None:
+    params = random_params(rng, 3, 4, kind)
+    x = rng.standard_normal((2, 5, 3))
+    y, _, tape = reference.forward_train(x, params)
+    grads = reference.backward(tape, np.ones_like(y))
+    assert {a.dtype for a in leaves((y, tuple(grads)))} == {np.dtype(kind)}
+    exact = reference.forward(x, map_leaves(lambda a: a.astype(np.longdouble), params))[0]
+    assert error(y.astype(np.longdouble), exact) < 20 * float(np.finfo(kind).eps)
