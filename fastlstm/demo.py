@@ -71,7 +71,9 @@ class Adam:
             w -= np.float32(rate * right) * m / (np.sqrt(s) + 1e-8)
 
 
-def train(train_set: Utterances, test_set: Utterances, *, seed: int, epochs: int, show: bool = False) -> Result:
+def train(
+    train_set: Utterances, test_set: Utterances, *, seed: int, epochs: int, show: bool = False
+) -> Result:
     """One training run."""
     rng = np.random.default_rng(seed)
     frames = train_set.x[np.arange(train_set.x.shape[1]) < train_set.lengths[:, None]]
@@ -173,7 +175,9 @@ def main(argv: Sequence[str] = ()) -> None:
             parser.error("--plot: expected matplotlib to be installed (pip install matplotlib), it is not")
 
     train_set, test_set = load_japanese_vowels()
-    print(f"{len(train_set.x)} recordings of {SPEAKERS} speakers to learn from, {len(test_set.x)} to be told apart")
+    print(
+        f"{len(train_set.x)} recordings of {SPEAKERS} speakers to learn from, {len(test_set.x)} to be told apart"
+    )
     print("compiling the kernels (once on this machine) ...", end=" ", flush=True)
     began = time.perf_counter()
     train(Utterances(*(a[:BATCH] for a in train_set)), test_set, seed=0, epochs=1)

@@ -13,8 +13,9 @@ so each Horner step is a rounded non-decreasing function of r >= 0 and q is mono
 """
 
 import sys
+
 import numpy as np
-from mpmath import mp, mpf, expm1, log, lu_solve, matrix, floor, nstr, cos, pi
+from mpmath import cos, expm1, floor, log, lu_solve, matrix, mp, mpf, nstr, pi
 
 mp.dps = 45
 B = log(2) * (1 + mpf(2) ** -18)  # the margin: k may be off by one next to a multiple of ln 2

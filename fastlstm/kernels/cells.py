@@ -26,7 +26,15 @@ def lstm_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector) 
 
 
 def lstm_backward(
-    i: Vector, f: Vector, g: Vector, o: Vector, o_old: Vector, c_old: Vector, t: Vector, dh: Vector, dc: Vector
+    i: Vector,
+    f: Vector,
+    g: Vector,
+    o: Vector,
+    o_old: Vector,
+    c_old: Vector,
+    t: Vector,
+    dh: Vector,
+    dc: Vector,
 ) -> tuple[Vector, ...]:
     """Gradients of zi, zf, zg, zo, then of the old c, from those of h and c; then tanh and h of the old c, which
     are not on the tape. t is tanh(c)."""

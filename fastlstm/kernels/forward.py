@@ -16,7 +16,16 @@ from numba import prange
 from .cells import forward_cell, forward_cell_pair
 from .options import compiled, parallel, serial
 from .simd import (
-    BLOCK, TILE_ROWS, copy, lanes_of, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6,
+    BLOCK,
+    TILE_ROWS,
+    copy,
+    lanes_of,
+    tile_1,
+    tile_2,
+    tile_3,
+    tile_4,
+    tile_5,
+    tile_6,
 )  # fmt: skip
 
 SPLIT_ROWS = 4  # up to that many rows, x @ W is done apart, for many steps at a time

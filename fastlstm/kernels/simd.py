@@ -215,7 +215,9 @@ def _tile(rows: int) -> Any:
             )
             a_rows = [e.at(a_, e.times(r, args[2])) for r in range(rows)]
             for side in _sides(rows):
-                sums = {(r, v): e.load(init_, e.times(r, args[8]), v * e.lanes) for r in range(rows) for v in side}
+                sums = {
+                    (r, v): e.load(init_, e.times(r, args[8]), v * e.lanes) for r in range(rows) for v in side
+                }
                 sums = _multiply(e, args[3], sums, p_, BLOCK * e.lanes, a_rows, 1, 0)
                 for (r, v), total in sums.items():
                     e.store(total, out_, e.times(r, args[11]), v * e.lanes)
@@ -278,7 +280,9 @@ def _multiply(
         b.position_at_end(body)
         after = {cell: Vector(e, value) for cell, value in running.items()}
         for k in range(unroll):
-            weights = {v: e.load(moving[0], e.times(k, ldp), v * e.lanes) for v in sorted({v for _, v in sums})}
+            weights = {
+                v: e.load(moving[0], e.times(k, ldp), v * e.lanes) for v in sorted({v for _, v in sums})
+            }
             for r in sorted({r for r, _ in sums}):
                 source = moving[1] if across else moving[1 + r]
                 number = e.broadcast(source, e.times(k, lda), r * across)

@@ -23,17 +23,34 @@ def main() -> None:
         torch.manual_seed(number)
         lstm = torch.nn.LSTM(D, H, layers, bidirectional=both, batch_first=True, dtype=torch.float64)
         ways = layers * (2 if both else 1)
-        x, h, c = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((N, T, D), (ways, N, H), (ways, N, H)))
+        x, h, c = (
+            torch.randn(s, dtype=torch.float64, requires_grad=True)
+            for s in ((N, T, D), (ways, N, H), (ways, N, H))
+        )
         if lengths is None:
             y, (hn, cn) = lstm(x, (h, c))
         else:
-            packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+            packed = torch.nn.utils.rnn.pack_padded_sequence(
+                x, lengths, batch_first=True, enforce_sorted=False
+            )
             y, (hn, cn) = lstm(packed, (h, c))
             y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=T)
         dy, dh, dc = (torch.randn_like(a) for a in (y, hn, cn))
         ((y * dy).sum() + (hn * dh).sum() + (cn * dc).sum()).backward()
-        found = {"x": x, "h": h, "c": c, "y": y, "hn": hn, "cn": cn, "dy": dy, "dhn": dh, "dcn": dc,
-                 "gx": x.grad, "gh": h.grad, "gc": c.grad}
+        found = {
+            "x": x,
+            "h": h,
+            "c": c,
+            "y": y,
+            "hn": hn,
+            "cn": cn,
+            "dy": dy,
+            "dhn": dh,
+            "dcn": dc,
+            "gx": x.grad,
+            "gh": h.grad,
+            "gc": c.grad,
+        }
         found |= {f"weights.{k}": v for k, v in lstm.state_dict().items()}
         found |= {f"grads.{k}": v.grad for k, v in lstm.named_parameters()}
         arrays |= {f"{name}/{k}": v.detach().numpy() for k, v in found.items()}
