@@ -125,9 +125,7 @@ def _level(name: str, layer: Any) -> tuple[Params | Packed, ...]:
     if _dtype(one) != _dtype(two):
         raise TypeError(f"{name}.backward: expected {_dtype(one)} as in {name}.forward, got {_dtype(two)}")
     if sizes(one) != sizes(two):
-        raise ValueError(
-            f"{name}.backward: expected D, H = {sizes(one)} as in {name}.forward, got {sizes(two)}"
-        )
+        raise ValueError(f"{name}.backward: expected D, H = {sizes(one)} as in {name}.forward, got {sizes(two)}")
     return one, two
 
 
@@ -258,9 +256,7 @@ def _state(name: str, state: Any, N: int, H: int, dtype: np.dtype[Any], single: 
     return State(*arrays)
 
 
-def output_gradient(
-    dy: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], *, single: bool
-) -> Array | None:
+def output_gradient(dy: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], *, single: bool) -> Array | None:
     """dy -> (N, T, M) of the weights' type. None stays None."""
     if dy is None:
         return None

@@ -71,9 +71,7 @@ class Adam:
             w -= np.float32(rate * right) * m / (np.sqrt(s) + 1e-8)
 
 
-def train(
-    train_set: Utterances, test_set: Utterances, *, seed: int, epochs: int, show: bool = False
-) -> Result:
+def train(train_set: Utterances, test_set: Utterances, *, seed: int, epochs: int, show: bool = False) -> Result:
     """One training run."""
     rng = np.random.default_rng(seed)
     frames = train_set.x[np.arange(train_set.x.shape[1]) < train_set.lengths[:, None]]
@@ -87,7 +85,7 @@ def train(
     batches = -(-len(x) // BATCH)
 
     began = time.perf_counter()
-    losses = []
+    losses: list[float] = []
     for epoch in _progress(epochs, show, losses):
         total = 0.0
         shuffled = rng.permutation(len(x))
@@ -114,6 +112,11 @@ def train(
     _, state = fastlstm.forward(x_test, lstm, lengths=test_set.lengths)
     predicted = (state.h @ V + d).argmax(axis=1)
     return Result(losses, predicted, float((predicted == test_set.labels).mean()), seconds)
+
+
+def _first(utterances: Utterances, count: int) -> Utterances:
+    x, lengths, labels = utterances
+    return Utterances(x[:count], lengths[:count], labels[:count])
 
 
 def _progress(epochs: int, show: bool, losses: list[float]) -> Iterable[int]:
@@ -175,12 +178,10 @@ def main(argv: Sequence[str] = ()) -> None:
             parser.error("--plot: expected matplotlib to be installed (pip install matplotlib), it is not")
 
     train_set, test_set = load_japanese_vowels()
-    print(
-        f"{len(train_set.x)} recordings of {SPEAKERS} speakers to learn from, {len(test_set.x)} to be told apart"
-    )
+    print(f"{len(train_set.x)} recordings of {SPEAKERS} speakers to learn from, {len(test_set.x)} to be told apart")
     print("compiling the kernels (once on this machine) ...", end=" ", flush=True)
     began = time.perf_counter()
-    train(Utterances(*(a[:BATCH] for a in train_set)), test_set, seed=0, epochs=1)
+    train(_first(train_set, BATCH), test_set, seed=0, epochs=1)
     print(f"{time.perf_counter() - began:.1f} s")
     result = train(train_set, test_set, seed=options.seed, epochs=options.epochs, show=True)
     print(f"test accuracy: {result.accuracy:.1%}, after {result.seconds:.1f} s of training")

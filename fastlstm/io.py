@@ -28,8 +28,7 @@ def _raw(params: Any) -> tuple[list[list[Params]], bool]:
     """Checked Params of every direction of every level, and whether they were a stack."""
     found = checks.weights(params)
     levels = [
-        [backend.unpack(layer) if isinstance(layer, Packed) else layer for layer in level]
-        for level in found.levels
+        [backend.unpack(layer) if isinstance(layer, Packed) else layer for layer in level] for level in found.levels
     ]
     return levels, found.stacked
 
@@ -168,9 +167,7 @@ def _tensor(name: str, value: Any) -> Array:
             value = value.numpy(force=True)
         except Exception as error:  # a type that NumPy has not
             kind = type(value).__name__
-            raise TypeError(
-                f"{name}: expected float32 or float64, got a {kind} that NumPy refuses"
-            ) from error
+            raise TypeError(f"{name}: expected float32 or float64, got a {kind} that NumPy refuses") from error
     return checks.array(name, value)
 
 
@@ -211,9 +208,7 @@ def from_torch(state_dict: Mapping[str, Any]) -> tuple[Any, ...]:
     for key, value in state_dict.items():
         match = _TORCH.fullmatch(key) if isinstance(key, str) else None
         if match is None or (match[1], match[2]) == ("bias", "hr"):
-            raise ValueError(
-                f"state_dict: expected names such as 'weight_ih_l0' or 'bias_hh_l1', got {key!r}"
-            )
+            raise ValueError(f"state_dict: expected names such as 'weight_ih_l0' or 'bias_hh_l1', got {key!r}")
         if match[2] == "hr":
             raise ValueError(f"state_dict: expected an LSTM without projection (proj_size=0), got {key!r}")
         array = _tensor(f"state_dict[{key!r}]", value)

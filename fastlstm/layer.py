@@ -276,9 +276,7 @@ def _infer(
         kept: list[Any] = []
         for way, (layer, (h, c)) in enumerate(zip(level, states, strict=True)):
             c_steps = np.empty((N, T, H), found.dtype) if cells else None
-            backend.forward(
-                below, _packed(layer), h, c, y, way * H, c_steps, counts, backwards or way == 1, None
-            )
+            backend.forward(below, _packed(layer), h, c, y, way * H, c_steps, counts, backwards or way == 1, None)
             kept.append(c_steps)
         cell_levels.append(kept)
         below = y

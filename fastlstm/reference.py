@@ -141,7 +141,8 @@ def forward_train(
     states = _states("state", state, layers, N, stacked, single, kind)
 
     y = np.where(_live(lengths, T), x, 0).astype(kind)  # padding may hold anything: first out, then convert
-    last, tapes = [], []
+    last: list[Any] = []
+    tapes: list[Any] = []
     for layer, begin in zip(layers, states, strict=True):
         if isinstance(layer, Bidirectional):
             one = _forward_layer(y, layer.forward, begin.forward, lengths, False)
@@ -265,12 +266,13 @@ def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
 def _sigmoid(z: Array) -> Array:
     """1 / (1 + exp(−z)), through exp(−|z|), which cannot overflow."""
     e = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1, e) / (1 + e)
+    sigma: Array = np.where(z >= 0, 1, e) / (1 + e)
+    return sigma
 
 
 def _blocks(z: Array) -> list[Array]:
     """The four gate blocks of the last axis, i, f, g, o."""
-    return np.split(z, len(GATES), axis=-1)
+    return list(np.split(z, len(GATES), axis=-1))
 
 
 def _live(lengths: Array, T: int) -> Array:
@@ -281,7 +283,8 @@ def _live(lengths: Array, T: int) -> Array:
 def _reversed(a: Array, lengths: Array) -> Array:
     """Each sequence of a (N, T, …) back to front, its padding left in place; doing it twice undoes it."""
     t, last = np.arange(a.shape[1])[None, :], lengths[:, None] - 1
-    return np.take_along_axis(a, np.where(t <= last, last - t, t)[:, :, None], axis=1)
+    turned: Array = np.take_along_axis(a, np.where(t <= last, last - t, t)[:, :, None], axis=1)
+    return turned
 
 
 def _outputs(states: Array, tape: LayerTape) -> Array:

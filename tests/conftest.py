@@ -17,9 +17,7 @@ def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.floa
     return Params(*(rng.uniform(-k, k, s).astype(dtype) for s in ((D, 4 * H), (H, 4 * H), (4 * H,))))
 
 
-def random_stack(
-    rng: np.random.Generator, D: int, plan: list[tuple[int, bool]], dtype: Any = np.float64
-) -> list[Any]:
+def random_stack(rng: np.random.Generator, D: int, plan: list[tuple[int, bool]], dtype: Any = np.float64) -> list[Any]:
     """Layers, an (H, both directions?) each."""
     layers: list[Any] = []
     for H, both in plan:

@@ -97,9 +97,7 @@ def test_anything(data: Any) -> None:
           lengths=lengths, reverse=reverse, begin=bool(draw(0, 1)), dy=bool(draw(0, 1)), dlast=bool(draw(0, 1)))  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("dtype", "near", "near_gradients"), [(np.float32, 2e-6, 2e-6), (np.float64, 1e-13, 1e-12)]
-)
+@pytest.mark.parametrize(("dtype", "near", "near_gradients"), [(np.float32, 2e-6, 2e-6), (np.float64, 1e-13, 1e-12)])
 def test_promised_error(rng: Any, dtype: Any, near: float, near_gradients: float) -> None:
     N, T, D, H = 64, 100, 32, 256
     params = fastlstm.init_params(D, H, rng=3, dtype=dtype)

@@ -33,8 +33,7 @@ def test_gradients_are_central_differences(rng: Any, plan: Any, reverse: bool) -
         y, last = reference.forward(x, params, state, lengths=lengths, reverse=reverse)
         live = np.arange(T) < lengths[:, None]
         return float(
-            (y * dy)[live].sum()
-            + sum((a * b).sum() for a, b in zip(leaves(last), leaves(dlast), strict=True))
+            (y * dy)[live].sum() + sum((a * b).sum() for a, b in zip(leaves(last), leaves(dlast), strict=True))
         )
 
     for array, grad in zip(leaves((x, params, state)), leaves(tuple(grads)), strict=True):
@@ -58,9 +57,7 @@ def test_golden_arrays_of_torch(case: str, module: Any) -> None:
 
     def states(h: Any, c: Any) -> Any:
         each = [State(a, b) for a, b in zip(h, c, strict=True)]
-        return tuple(
-            Bidirectional(*each[i : i + 2]) if ways == 2 else each[i] for i in range(0, len(each), ways)
-        )
+        return tuple(Bidirectional(*each[i : i + 2]) if ways == 2 else each[i] for i in range(0, len(each), ways))
 
     y, last, tape = module.forward_train(g["x"], params, states(g["h"], g["c"]), lengths=g.get("lengths"))
     assert error((y, last), (g["y"], states(g["hn"], g["cn"]))) < 1e-13

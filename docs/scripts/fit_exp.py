@@ -199,9 +199,7 @@ def simulate(out, every):
     xs = np.concatenate([10 ** rng.uniform(-10, 1, 2_500_000), rng.uniform(1e-10, 10, 2_500_000)]).astype(f32)
     wide = np.concatenate([rng.uniform(-87, 87, 2_500_000), rng.uniform(-10, 10, 2_500_000)]).astype(f32)
     # drops can only come from a change of k or from rounding: try around each k ln 2, and long runs
-    edges = [
-        (bits(k * np.log(2)) - 4096, bits(k * np.log(2)) + 4096, s) for k in range(1, 126) for s in (1, -1)
-    ]
+    edges = [(bits(k * np.log(2)) - 4096, bits(k * np.log(2)) + 4096, s) for k in range(1, 126) for s in (1, -1)]
     edges2 = [(bits(k * np.log(2) / 2) - 4096, bits(k * np.log(2) / 2) + 4096, 1) for k in range(1, 27)]
     lo, hi = (bits(2.0**-26), bits(87)) if every else (bits(0.5), bits(4))
     for deg in (k for k in out if k != "ln2"):
@@ -217,8 +215,7 @@ def simulate(out, every):
         ):
             n, bad, where = falls(fn, rs)
             print(
-                f"  {name} monotone: {bad} drops in {n} consecutive pairs"
-                + (f", within {where}" if bad else ""),
+                f"  {name} monotone: {bad} drops in {n} consecutive pairs" + (f", within {where}" if bad else ""),
                 flush=True,
             )
 

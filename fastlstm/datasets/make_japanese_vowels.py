@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,11 +28,12 @@ def read(text: str) -> tuple[list[np.ndarray], list[int]]:
 
 
 def main(wheel: str) -> None:
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     with zipfile.ZipFile(wheel) as archive:
         for part, count in COUNTS.items():
             utterances, labels = read(archive.read(f"{FOLDER}{part.upper()}.ts").decode())
-            assert len(utterances) == count and all(u.shape[1] == 12 for u in utterances)
+            assert len(utterances) == count
+            assert all(u.shape[1] == 12 for u in utterances)
             arrays[f"{part}_frames"] = np.concatenate(utterances)
             arrays[f"{part}_lengths"] = np.array([len(u) for u in utterances], np.int64)
             arrays[f"{part}_labels"] = np.array(labels, np.int64)

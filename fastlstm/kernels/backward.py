@@ -53,9 +53,7 @@ def backward_rows(w: Any, workers: Any, s0: Any, s1: Any, x: Any, D: Any, ut: An
                 accumulate(dh, rank * ldh, dy, place * ldy + column, H)
             if s == lens[rank] - 1:
                 tanh_row(t, rank * Hp, cells, ((s + 1) * N + rank) * Hp, Hp)
-            old = (
-                s - 1 if s > 0 else s
-            )  # before the first step there are no gates: any will do, h is put right
+            old = s - 1 if s > 0 else s  # before the first step there are no gates: any will do, h is put right
             g, g_old = (s * N + rank) * nb * width, (old * N + rank) * nb * width
             c, u = (s * N + rank) * Hp, rank * Hp
             b = 0

@@ -156,20 +156,14 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
 
 
 @serial
-def forward_serial(workers: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
-                 column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
-                 reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, z: Any, zx: Any, rows_max: Any) -> None:  # fmt: skip
+def forward_serial(workers: Any, *arguments: Any) -> None:
     """The forward pass in the calling thread."""
     for w in range(workers):
-        forward_rows(w, workers, x, D, panels, H, h, c, y, ldy, column, cells, keep_cells, gates, cs, tape, order, lens,
-                     reverse, T, chunk, a, lda, z, zx, rows_max)  # fmt: skip
+        forward_rows(w, workers, *arguments)
 
 
 @parallel
-def forward_parallel(workers: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
-                 column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
-                 reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, z: Any, zx: Any, rows_max: Any) -> None:  # fmt: skip
+def forward_parallel(workers: Any, *arguments: Any) -> None:
     """The forward pass on Numba's threads, a worker's rows each."""
     for w in prange(workers):
-        forward_rows(np.int64(w), workers, x, D, panels, H, h, c, y, ldy, column, cells, keep_cells, gates, cs, tape, order, lens,
-                     reverse, T, chunk, a, lda, z, zx, rows_max)  # fmt: skip
+        forward_rows(np.int64(w), workers, *arguments)

@@ -6,6 +6,7 @@ so that a result's bits depend on the equations and on nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import logging
@@ -25,7 +26,7 @@ from numba.core.caching import FunctionCache, _CacheLocator
 
 logger = logging.getLogger("fastlstm")
 
-_OPTIONS: dict[str, Any] = dict(fastmath=False, error_model="numpy", boundscheck=False, nogil=True)
+_OPTIONS: dict[str, Any] = {"fastmath": False, "error_model": "numpy", "boundscheck": False, "nogil": True}
 
 
 @functools.cache
@@ -84,7 +85,7 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
 
 
 class _Impl(FunctionCache._impl_class):  # type: ignore[misc, name-defined]
-    _locator_classes = [_Locator]
+    _locator_classes = (_Locator,)
 
 
 class _KernelCache(FunctionCache):  # type: ignore[misc]
@@ -109,19 +110,15 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
             MemoryError,
         ) as error:
             _warn_once(f"the cache in {cache_folder()} is damaged ({type(error).__name__}); compiling again")
-            try:
+            with contextlib.suppress(OSError):
                 self.flush()
-            except OSError:
-                pass
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
-            _warn_once(
-                f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error})"
-            )
+            _warn_once(f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error})")
 
 
 @functools.cache

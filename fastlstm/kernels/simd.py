@@ -215,9 +215,7 @@ def _tile(rows: int) -> Any:
             )
             a_rows = [e.at(a_, e.times(r, args[2])) for r in range(rows)]
             for side in _sides(rows):
-                sums = {
-                    (r, v): e.load(init_, e.times(r, args[8]), v * e.lanes) for r in range(rows) for v in side
-                }
+                sums = {(r, v): e.load(init_, e.times(r, args[8]), v * e.lanes) for r in range(rows) for v in side}
                 sums = _multiply(e, args[3], sums, p_, BLOCK * e.lanes, a_rows, 1, 0)
                 for (r, v), total in sums.items():
                     e.store(total, out_, e.times(r, args[11]), v * e.lanes)
@@ -238,9 +236,7 @@ def outer(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, l
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = emitter(context, builder, p)
-        a_, p_, out_ = (
-            e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 4, 7)
-        )
+        a_, p_, out_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 4, 7))
         for side in _sides(TILE_ROWS):
             sums = {(r, v): e.splat(0.0) for r in range(TILE_ROWS) for v in side}
             sums = _multiply(e, args[3], sums, p_, args[6], [a_], args[2], 1)
@@ -280,9 +276,7 @@ def _multiply(
         b.position_at_end(body)
         after = {cell: Vector(e, value) for cell, value in running.items()}
         for k in range(unroll):
-            weights = {
-                v: e.load(moving[0], e.times(k, ldp), v * e.lanes) for v in sorted({v for _, v in sums})
-            }
+            weights = {v: e.load(moving[0], e.times(k, ldp), v * e.lanes) for v in sorted({v for _, v in sums})}
             for r in sorted({r for r, _ in sums}):
                 source = moving[1] if across else moving[1 + r]
                 number = e.broadcast(source, e.times(k, lda), r * across)

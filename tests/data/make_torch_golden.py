@@ -24,15 +24,12 @@ def main() -> None:
         lstm = torch.nn.LSTM(D, H, layers, bidirectional=both, batch_first=True, dtype=torch.float64)
         ways = layers * (2 if both else 1)
         x, h, c = (
-            torch.randn(s, dtype=torch.float64, requires_grad=True)
-            for s in ((N, T, D), (ways, N, H), (ways, N, H))
+            torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((N, T, D), (ways, N, H), (ways, N, H))
         )
         if lengths is None:
             y, (hn, cn) = lstm(x, (h, c))
         else:
-            packed = torch.nn.utils.rnn.pack_padded_sequence(
-                x, lengths, batch_first=True, enforce_sorted=False
-            )
+            packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
             y, (hn, cn) = lstm(packed, (h, c))
             y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=T)
         dy, dh, dc = (torch.randn_like(a) for a in (y, hn, cn))
