@@ -94,7 +94,8 @@ def test_anything(data: Any) -> None:
     lengths = data.draw(st.lists(st.integers(0, T), min_size=N, max_size=N)) if draw(0, 1) else None
     reverse = bool(draw(0, 1)) and not any(both for _, both in plan)
     check(draw(0, 10**6), N, T, draw(1, 40), plan, data.draw(st.sampled_from([np.float32, np.float64])),
-          lengths=lengths, reverse=reverse, begin=bool(draw(0, 1)), dy=bool(draw(0, 1)), dlast=bool(draw(0, 1)))  # fmt: skip
+          lengths=lengths, reverse=reverse, begin=bool(draw(0, 1)),
+          dy=bool(draw(0, 1)), dlast=bool(draw(0, 1)))  # fmt: skip
 
 
 @pytest.mark.parametrize(("dtype", "near", "near_gradients"), [(np.float32, 2e-6, 2e-6), (np.float64, 1e-13, 1e-12)])

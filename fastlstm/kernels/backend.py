@@ -181,16 +181,21 @@ def backward(
     tiles = -(-(1 + D + H) // TILE_ROWS)
     lda, ldz = _odd_lines(max(1 + D + nb * L, tiles * TILE_ROWS), L), _odd_lines(nb * width, L)
     dp = aligned((nb, tiles * TILE_ROWS, width), dtype)
-    call(
-        backward_serial if workers == 1 else backward_parallel,
-        workers, min(workers, N), block, steps, _flat(pack_transposed(params.W, H)), _flat(dx), dp.reshape(-1),
-        aligned((workers * GROUP * width,), dtype), _flat(x), D, _flat(pack_transposed(params.U, H)), H, _flat(h0),
-        _flat(kept.cells), _flat(kept.gates), order, lens, bases, bool(reverse), T,
+    dz, a, where = aligned((M * ldz,), dtype), aligned((M * lda,), dtype), np.empty(M, np.int64)
+    zeros = np.zeros(width, dtype)
+    rows = (
+        _flat(x), D, _flat(pack_transposed(params.U, H)), H, _flat(h0), _flat(kept.cells), _flat(kept.gates),
+        order, lens, bool(reverse), T,
         np.empty(0, dtype) if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
         dh_rows.reshape(-1), ldh, dc_rows.reshape(-1), aligned((N * nb * L,), dtype),
-        aligned((M * ldz,), dtype), ldz, aligned((M * lda,), dtype), lda, np.empty(M, np.int64),
-        np.zeros(width, dtype),
+        dz, ldz, a, lda, where, zeros,
     )  # fmt: skip
+    sums = (
+        D, _flat(pack_transposed(params.W, H)), H, dz, ldz, a, lda, where, _flat(dx), dp.reshape(-1),
+        aligned((workers * GROUP * width,), dtype), zeros,
+    )  # fmt: skip
+    kernel = backward_serial if workers == 1 else backward_parallel
+    call(kernel, workers, min(workers, N), block, steps, bases, rows, sums)
     dh[order], dc[order] = dh_rows[:, :H], dc_rows[:, :H]
-    sums = from_panels(dp[:, : 1 + D + H], H)
-    return Params(sums[1 : 1 + D].copy(), sums[1 + D :].copy(), sums[0].copy())
+    found = from_panels(dp[:, : 1 + D + H], H)
+    return Params(found[1 : 1 + D].copy(), found[1 + D :].copy(), found[0].copy())

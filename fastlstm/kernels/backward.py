@@ -23,8 +23,8 @@ GROUP = 4 * TILE_ROWS  # rows of dx that a worker takes at once
 
 
 @compiled
-def backward_rows(w: Any, workers: Any, s0: Any, s1: Any, x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any,
-                  gates: Any, order: Any, lens: Any, bases: Any, reverse: Any, T: Any, dy: Any, ldy: Any,
+def backward_rows(w: Any, workers: Any, s0: Any, s1: Any, bases: Any, x: Any, D: Any, ut: Any, H: Any, h0: Any,
+                  cells: Any, gates: Any, order: Any, lens: Any, reverse: Any, T: Any, dy: Any, ldy: Any,
                   column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any,
                   where: Any, zeros: Any) -> None:  # fmt: skip
     """One worker's rows, steps s1 - 1 down to s0. Of the block, step s has the rows from bases[s] - bases[s0] on.
@@ -106,38 +106,26 @@ def backward_sums(w: Any, workers: Any, rows: Any, D: Any, wt: Any, H: Any, dz: 
 
 
 @serial
-def backward_serial(workers: Any, row_workers: Any, block: Any, steps: Any, wt: Any, dx: Any, dp: Any, tmp: Any,
-                    x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any,
-                  gates: Any, order: Any, lens: Any, bases: Any, reverse: Any, T: Any, dy: Any, ldy: Any,
-                  column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any,
-                  where: Any, zeros: Any) -> None:  # fmt: skip
-    """The backward pass in the calling thread."""
+def backward_serial(workers: Any, row_workers: Any, block: Any, steps: Any, bases: Any, rows: Any, sums: Any) -> None:
+    """The backward pass in the calling thread. rows, sums: the arguments that the two helpers have in common."""
     s1 = steps
     while s1 > 0:
         s0 = (s1 - 1) // block * block
         for w in range(row_workers):
-            backward_rows(w, row_workers, s0, s1, x, D, ut, H, h0, cells, gates, order, lens, bases, reverse, T, dy, ldy,
-                          column, dh, ldh, dc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
+            backward_rows(w, row_workers, s0, s1, bases, *rows)
         for w in range(workers):
-            backward_sums(w, workers, bases[s1] - bases[s0], D, wt, H, dz, ldz, a, lda, where, dx, dp, tmp,
-                          zeros)  # fmt: skip
+            backward_sums(w, workers, bases[s1] - bases[s0], *sums)
         s1 = s0
 
 
 @parallel
-def backward_parallel(workers: Any, row_workers: Any, block: Any, steps: Any, wt: Any, dx: Any, dp: Any, tmp: Any,
-                      x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any,
-                  gates: Any, order: Any, lens: Any, bases: Any, reverse: Any, T: Any, dy: Any, ldy: Any,
-                  column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any,
-                  where: Any, zeros: Any) -> None:  # fmt: skip
+def backward_parallel(workers: Any, row_workers: Any, block: Any, steps: Any, bases: Any, rows: Any, sums: Any) -> None:
     """The backward pass on Numba's threads."""
     s1 = steps
     while s1 > 0:
         s0 = (s1 - 1) // block * block
         for w in prange(row_workers):
-            backward_rows(np.int64(w), row_workers, s0, s1, x, D, ut, H, h0, cells, gates, order, lens, bases, reverse, T, dy, ldy,
-                          column, dh, ldh, dc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
+            backward_rows(np.int64(w), row_workers, s0, s1, bases, *rows)
         for w in prange(workers):
-            backward_sums(np.int64(w), workers, bases[s1] - bases[s0], D, wt, H, dz, ldz, a, lda, where, dx, dp,
-                          tmp, zeros)  # fmt: skip
+            backward_sums(np.int64(w), workers, bases[s1] - bases[s0], *sums)
         s1 = s0

@@ -65,7 +65,8 @@ def product(a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, i
 @compiled
 def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
                  column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
-                 reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, z: Any, zx: Any, rows_max: Any) -> None:  # fmt: skip
+                 reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, z: Any, zx: Any,
+                 rows_max: Any) -> None:  # fmt: skip
     """All steps of one worker's rows.
 
     cs: c (rank), or on a tape (step, rank); gates: (step, rank) on a tape, else one vector's for each worker.
