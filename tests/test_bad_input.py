@@ -1,0 +1,86 @@
+"""Wrong input: an error that names the argument, what was expected and what came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastlstm
+from fastlstm import Bidirectional, Params, State, init_params, reference
+
+P = init_params(3, 5, rng=0)
+WIDE = init_params(10, 5, rng=0)
+X = np.ones((2, 4, 3))
+NAN = np.full((2, 5), np.nan)
+_, LAST, TAPE = fastlstm.forward_train(X, P)
+Z = State(np.zeros((2, 5)), np.zeros((2, 5)))
+
+CASES: list[tuple[str, Any, type[Exception], str]] = [
+    ("x of one axis", lambda m: m.forward(np.ones(3), P), ValueError, r"x: expected shape .*got \(3,\)"),
+    ("x of four axes", lambda m: m.forward(np.ones((1, 1, 1, 3)), P), ValueError, "x: expected shape"),
+    ("x of another D", lambda m: m.forward(np.ones((2, 4, 7)), P), ValueError, "expected .*7"),
+    ("complex x", lambda m: m.forward(X + 1j, P), TypeError, "x: expected real numbers, got .*complex128"),
+    ("object x", lambda m: m.forward(X.astype(object), P), TypeError, "x: expected real numbers, got .*object"),
+    ("no params", lambda m: m.forward(X, 5), TypeError, "params: expected Params.*got int"),
+    ("empty stack", lambda m: m.forward(X, []), ValueError, "params: expected at least one layer"),
+    ("tuple for a layer", lambda m: m.forward(X, [tuple(P)]), TypeError, "params.*: expected Params.*got tuple"),
+    ("unlike types", lambda m: m.forward(X, Params(P.W, P.U.astype("f8"), P.b)), TypeError, "float32.*float64|float64"),
+    ("integer weights", lambda m: m.forward(X, Params(*(a.astype(int) for a in P))), TypeError, "expected .*float"),
+    ("W of another H", lambda m: m.forward(X, Params(P.W[:, :8], P.U, P.b)), ValueError, r"W.*\(3, 8\)"),
+    ("b of another H", lambda m: m.forward(X, Params(P.W, P.U, P.b[:8])), ValueError, r"\(8,\)"),
+    ("D is not the H below", lambda m: m.forward(X, [P, P]), ValueError, "expected .*5.*3"),
+    ("both and reverse", lambda m: m.forward(X, Bidirectional(P, P), reverse=True), ValueError, "reverse: expected False"),
+    ("reverse no bool", lambda m: m.forward(X, P, reverse=1), TypeError, "reverse: expected a bool, got int"),
+    ("state no State", lambda m: m.forward(X, P, (Z.h, Z.c)), TypeError, "state: expected State, got tuple"),
+    ("state of another N", lambda m: m.forward(X[:1], P, Z), ValueError, r"state.h: expected shape \(1, 5\), got \(2, 5\)"),
+    ("too few states", lambda m: m.forward(X, [P, init_params(5, 2)], (Z,)), ValueError, "state: expected 2 entries"),
+    ("float lengths", lambda m: m.forward(X, P, lengths=[1.0, 2.0]), TypeError, "lengths: expected integers, got .*float64"),
+    ("long lengths", lambda m: m.forward(X, P, lengths=[1, 5]), ValueError, "lengths: expected .*0 to 4, got"),
+    ("negative lengths", lambda m: m.forward(X, P, lengths=[-1, 2]), ValueError, "lengths: expected .*0 to 4, got"),
+    ("few lengths", lambda m: m.forward(X, P, lengths=[1]), ValueError, "lengths: expected"),
+    ("lengths of one", lambda m: m.forward(X[0], P, lengths=4), ValueError, "lengths: expected None"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", [fastlstm, reference])
+@pytest.mark.parametrize(("call", "kind", "message"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_forward(module: Any, call: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call(module)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: fastlstm.backward(None), TypeError, "tape: expected the Tape of forward_train, got NoneType"),
+        (lambda: fastlstm.backward(TAPE, np.ones((2, 4, 3))), ValueError, r"dy: expected shape \(2, 4, 5\).*\(2, 4, 3\)"),
+        (lambda: fastlstm.backward(TAPE, 1j * np.ones((2, 4, 5))), TypeError, "dy: expected real numbers"),
+        (lambda: fastlstm.backward(TAPE, dstate=NAN), TypeError, "dstate: expected State, got ndarray"),
+        (lambda: fastlstm.backward(TAPE, dstate=State(Z.h[:1], Z.c)), ValueError, "dstate.h: expected shape"),
+        (lambda: fastlstm.Tape(), TypeError, "Tape: made by forward_train only"),
+        (lambda: init_params(0, 5), ValueError, "input_size: expected at least 1, got 0"),
+        (lambda: init_params(3, 5.0), TypeError, "hidden_size: expected an integer, got float"),
+        (lambda: init_params(3, 5, dtype=np.float16), TypeError, "dtype: expected float32 or float64, got float16"),
+        (lambda: fastlstm.zero_state(P, -1), ValueError, "batch_size: expected at least 0, got -1"),
+        (lambda: fastlstm.zero_state(P, 1.5), TypeError, "batch_size: expected an integer, got float"),
+        (lambda: fastlstm.pack({}), TypeError, "params: expected Params.*got dict"),
+        (lambda: fastlstm.forward(X, fastlstm.pack(P)._replace(hidden_size=99)), ValueError, "params: expected weights"),
+        (lambda: fastlstm.forward(X, [fastlstm.pack(P), 3]), TypeError, r"params\[1\]: expected Params"),
+    ],
+)  # fmt: skip
+def test_other_calls(call: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_infinite_and_not_a_number_go_through() -> None:
+    x = X.copy()
+    x[1, 2, 0] = np.nan
+    y, _ = fastlstm.forward(x, P)
+    assert np.isnan(y[1, 2:]).all()
+    assert np.isfinite(y[0]).all()
+    assert np.isfinite(y[1, :2]).all()
+    x[1, 2, 0] = 1e30
+    assert np.isfinite(fastlstm.forward(x, P)[0]).all()

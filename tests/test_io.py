@@ -1,0 +1,110 @@
+"""Weights in files and under PyTorch's names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import assert_same, error, leaves, random_params, random_stack
+
+import fastlstm
+from fastlstm import Bidirectional, State
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("plan", [[(5, False)], [(5, True)], [(4, True), (3, False)]])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_there_and_back(tmp_path: Path, rng: Any, plan: Any, dtype: Any, stacked: bool) -> None:
+    stack = random_stack(rng, 3, plan, dtype)
+    if not stacked and len(stack) > 1:
+        pytest.skip("two layers are a stack")
+    params = stack if stacked else stack[0]
+    for given in (params, fastlstm.pack(params)):
+        fastlstm.save(tmp_path / "w", given)
+        found = fastlstm.load(str(tmp_path / "w"))
+        assert type(found) is (tuple if stacked else type(params))
+        assert_same(found, params)
+    assert [p.name for p in tmp_path.iterdir()] == ["w"]
+
+
+def test_damaged_and_foreign_files(tmp_path: Path, rng: Any) -> None:
+    good = tmp_path / "good.npz"
+    fastlstm.save(good, random_params(rng, 3, 5))
+    data = good.read_bytes()
+    for number, content in enumerate((b"", b"nothing", data[: len(data) // 2], data[:40] + b"\xff" * 9 + data[49:])):
+        path = tmp_path / f"{number}.npz"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="path: expected a file that save wrote"):
+            fastlstm.load(path)
+    with pytest.raises(FileNotFoundError):
+        fastlstm.load(tmp_path / "none.npz")
+    with pytest.raises(TypeError, match="path: expected str or path-like, got int"):
+        fastlstm.load(3)  # type: ignore[arg-type]
+    entries = dict(np.load(good))
+    for change, message in (
+        ({"fastlstm": np.array(99)}, "expected an entry 'fastlstm' of 1"),
+        ({"Z": np.ones(3)}, "got 'Z'"),
+        ({"W": np.ones((3, 8))}, r"W: expected"),
+        ({"b": np.array(["x"] * 20, object)}, "damaged|expected"),
+    ):
+        path = tmp_path / "changed.npz"
+        np.savez(path, **(entries | change))
+        with pytest.raises((ValueError, TypeError), match=message):
+            fastlstm.load(path)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path, rng: Any) -> None:
+    path = tmp_path / "w.npz"
+    old = random_params(rng, 3, 5)
+    fastlstm.save(path, old)
+    with pytest.raises(TypeError):
+        fastlstm.save(path, "weights")  # type: ignore[arg-type]
+    with pytest.raises(OSError, match=r"."):
+        fastlstm.save(tmp_path / "no folder" / "w.npz", old)
+    assert_same(fastlstm.load(path), old)
+    assert [p.name for p in tmp_path.iterdir()] == ["w.npz"]
+
+
+@pytest.mark.parametrize("plan", [[(5, False)], [(5, True), (5, True)]])
+def test_names_of_torch(rng: Any, plan: Any) -> None:
+    stack = tuple(random_stack(rng, 3, plan, np.float32))
+    assert_same(fastlstm.from_torch(fastlstm.to_torch(stack)), stack)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight_hr_l0": np.ones((2, 5))}, "without projection"),
+        ({"weight_ih_l2": np.ones((20, 5))}, "expected layers l0, l1"),
+        ({"other": np.ones(3)}, "got 'other'"),
+        ({"weight_hh_l0": np.ones((20, 4))}, "weight_hh_l0.*expected shape"),
+        ({"bias_hh_l0": np.ones(3)}, "bias_hh_l0.*expected shape"),
+    ],
+)
+def test_wrong_names_of_torch(rng: Any, change: Any, message: str) -> None:
+    names = fastlstm.to_torch(random_params(rng, 3, 5)) | change
+    with pytest.raises(ValueError, match=message):
+        fastlstm.from_torch(names)
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_live_torch(rng: Any, layers: int, both: bool) -> None:
+    torch = pytest.importorskip("torch")
+    lstm = torch.nn.LSTM(6, 9, layers, bidirectional=both, batch_first=True, dtype=torch.float64)
+    params = fastlstm.from_torch(lstm.state_dict())
+    x = torch.randn(4, 11, 6, dtype=torch.float64, requires_grad=True)
+    expected, (h, c) = lstm(x)
+    expected.square().sum().backward()
+    y, last, tape = fastlstm.forward_train(x.detach().numpy(), params)
+    assert error(y, expected.detach().numpy()) < 1e-13
+    ends = [one for layer in last for one in (layer if isinstance(layer, Bidirectional) else (layer,))]
+    assert error(State(*map(np.stack, zip(*ends, strict=True))), (h.detach().numpy(), c.detach().numpy())) < 1e-13
+    grads = fastlstm.backward(tape, 2 * y)
+    assert error(grads.x, x.grad.numpy()) < 1e-12
+    again = torch.nn.LSTM(6, 9, layers, bidirectional=both, batch_first=True, dtype=torch.float64)
+    again.load_state_dict({k: torch.from_numpy(v) for k, v in fastlstm.to_torch(params).items()})
+    assert error(again(x)[0].detach().numpy(), y) < 1e-13
+    assert len(leaves(grads.params)) == 3 * layers * (2 if both else 1)

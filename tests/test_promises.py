@@ -1,0 +1,166 @@
+"""Promises 1 and 2, to the bit; the tape as a value; arrays of every kind."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from conftest import assert_same, leaves, map_leaves, random_params, random_stack, random_state
+
+import fastlstm
+from fastlstm import Bidirectional, State
+
+SHAPES = [(13, 30, 5, 20), (7, 40, 40, 70), (3, 60, 16, 64), (30, 12, 33, 100)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("N", "T", "D", "H"), SHAPES)
+def test_a_sequence_depends_on_itself_alone(rng: Any, N: int, T: int, D: int, H: int, dtype: Any) -> None:
+    params = random_params(rng, D, H, dtype)
+    x = rng.standard_normal((N, T, D)).astype(dtype)
+    state = map_leaves(lambda a: a.astype(dtype), random_state(rng, params, N))
+    whole = fastlstm.forward(x, params, state)
+    pick = lambda chosen: map_leaves(lambda a: a[chosen], whole)  # noqa: E731
+    begin = lambda chosen: map_leaves(lambda a: a[chosen], state)  # noqa: E731
+    for n in range(N):
+        assert_same(fastlstm.forward(x[n], params, begin(n)), pick(n))
+    for count in range(1, N):
+        chosen = rng.permutation(N)[:count]
+        assert_same(fastlstm.forward(x[chosen], params, begin(chosen)), pick(chosen))
+    for threads in (1, 2):
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        assert_same(fastlstm.forward(x, params, state), whole)
+    parts, carried, t = [], state, 0
+    for size in (1, 2, 5, T):
+        y, carried = fastlstm.forward(x[:, t : t + size], params, carried)
+        parts.append(y)
+        t += size
+    assert_same((np.concatenate(parts, axis=1), carried), whole)
+    assert_same(fastlstm.forward_cells(x, params, state)[:2], whole)
+    assert_same(fastlstm.forward_train(x, params, state)[:2], whole)
+    assert_same(fastlstm.forward(x, fastlstm.pack(params), state), whole)
+    assert_same(fastlstm.forward(x, params, state, lengths=np.full(N, T)), whole)
+    lengths = rng.integers(0, T + 1, N)
+    y, last = fastlstm.forward(x, params, state, lengths=lengths)
+    for n, length in enumerate(lengths):
+        alone = fastlstm.forward(x[n, :length], params, begin(n))
+        assert_same((y[n, :length], map_leaves(lambda a, n=n: a[n], last)), alone)
+        assert not y[n, length:].any()
+    turned = fastlstm.forward(x[:, ::-1], params, state)
+    assert_same(fastlstm.forward(x, params, state, reverse=True), (turned[0][:, ::-1], turned[1]))
+
+
+@pytest.mark.parametrize("lengths", [None, [12, 0, 3, 12, 7, 7, 1, 9, 12, 5]])
+def test_gradients_do_not_depend_on_threads(rng: Any, lengths: Any) -> None:
+    stack = random_stack(rng, 30, [(60, True), (70, False)], np.float32)
+    x = rng.standard_normal((10, 12, 30))
+    found = []
+    for threads in (1, 2, 2):
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        y, last, tape = fastlstm.forward_train(x, stack, lengths=lengths)
+        found.append(tuple(fastlstm.backward(tape, np.cos(y), last)))
+    assert_same(found[1], found[0])
+    assert_same(found[2], found[0])
+
+
+def test_the_tape_is_a_value(rng: Any) -> None:
+    stack = [*random_stack(rng, 3, [(5, True), (4, False)])]
+    x, state = rng.standard_normal((4, 6, 3)), random_state(rng, stack, 4)
+    y, last, tape = fastlstm.forward_train(x, stack, state)
+    dy, dlast = rng.standard_normal(y.shape), random_state(rng, stack, 4)
+    before = [a.copy() for a in leaves((dy, dlast))]
+    first = tuple(fastlstm.backward(tape, dy, dlast))
+    assert_same(leaves((dy, dlast)), before)
+    saved = map_leaves(np.copy, first)
+    again = pickle.loads(pickle.dumps(tape))
+    for array in leaves((x, stack, state, y, last, first)):
+        array[...] = np.nan
+    assert_same(tuple(fastlstm.backward(tape, dy, dlast)), saved)
+    assert_same(tuple(fastlstm.backward(again, dy, dlast)), saved)
+    for array in leaves((tape.x, tape.c)):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_padding_is_not_looked_at(rng: Any, bad: float) -> None:
+    stack = random_stack(rng, 3, [(5, True), (6, False)], np.float32)
+    x, lengths = rng.standard_normal((5, 8, 3)), np.array([8, 0, 3, 5, 1])
+    padding = np.arange(8) >= lengths[:, None]
+    y, _, tape = fastlstm.forward_train(x, stack, lengths=lengths)
+    dy = rng.standard_normal(y.shape)
+    expected = y, tuple(fastlstm.backward(tape, dy))
+    x[padding], dy[padding] = bad, bad
+    y, _, tape = fastlstm.forward_train(x, stack, lengths=lengths)
+    assert_same((y, tuple(fastlstm.backward(tape, dy))), expected)
+    assert not expected[1][0][padding].any()
+
+
+def variants(a: np.ndarray) -> list[np.ndarray]:
+    """The same numbers: read-only, reversed in memory, strided, of the other byte order, unaligned."""
+    locked = a.copy()
+    locked.flags.writeable = False
+    wide = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
+    wide[..., ::2] = a
+    raw = np.zeros(a.nbytes + 1, np.uint8)[1:].view(a.dtype) if a.size else a
+    odd = raw.reshape(a.shape)
+    odd[...] = a
+    back = np.ascontiguousarray(a[::-1])[::-1]
+    return [locked, np.asfortranarray(a), wide[..., ::2], a.astype(a.dtype.newbyteorder()), odd, back]
+
+
+def test_arrays_of_every_kind(rng: Any) -> None:
+    params = random_params(rng, 3, 5, np.float32)
+    x, state = rng.standard_normal((4, 6, 3)).astype(np.float32), random_state(rng, params, 4)
+    state = map_leaves(lambda a: a.astype(np.float32), state)
+    y, _, tape = fastlstm.forward_train(x, params, state)
+    expected = y, tuple(fastlstm.backward(tape, y, state))
+    for number, other in enumerate(variants(x)):
+        give = lambda a, number=number: variants(a)[number]  # noqa: E731
+        found, _, tape = fastlstm.forward_train(other, map_leaves(give, params), map_leaves(give, state))
+        assert_same((found, tuple(fastlstm.backward(tape, give(y), map_leaves(give, state)))), expected)
+    whole = rng.integers(-3, 4, (4, 6, 3))
+    assert_same(fastlstm.forward(whole, params), fastlstm.forward(whole.astype(np.float32), params))
+
+
+def test_everything_is_pickled(rng: Any) -> None:
+    stack = random_stack(rng, 3, [(5, True), (4, False)])
+    packed = fastlstm.pack(stack)
+    y, last, tape = fastlstm.forward_train(np.ones((2, 3, 3)), stack)
+    for thing in (tuple(stack), packed, last, fastlstm.backward(tape, y)):
+        again = pickle.loads(pickle.dumps(thing))
+        assert type(again) is type(thing)
+        assert_same(leaves([a for a in again if not isinstance(a, int)]) if thing is not packed else [],
+                    leaves([a for a in thing if not isinstance(a, int)]) if thing is not packed else [])  # fmt: skip
+    assert_same(fastlstm.forward(tape.x, pickle.loads(pickle.dumps(packed)))[0], y)
+
+
+def test_a_single_sequence_has_no_batch_axis(rng: Any) -> None:
+    one = random_params(rng, 3, 5)
+    layer = Bidirectional(one, random_params(rng, 3, 5))
+    x = rng.standard_normal((6, 3))
+    y, last, tape = fastlstm.forward_train(x, layer)
+    assert (y.shape, last.forward.h.shape, tape.c.backward.shape, tape.x.shape) == ((6, 10), (5,), (6, 5), (6, 3))
+    grads = fastlstm.backward(tape, y, last)
+    many = fastlstm.forward_train(x[None], layer)
+    assert_same(y, many[0][0])
+    batch = fastlstm.backward(many[2], y[None], map_leaves(lambda a: a[None], last))
+    assert_same(
+        (grads.x, grads.params, grads.state), (batch.x[0], batch.params, map_leaves(lambda a: a[0], batch.state))
+    )
+
+
+@pytest.mark.parametrize(("N", "T"), [(0, 5), (4, 0), (0, 0)])
+def test_nothing_to_do_is_legal(rng: Any, N: int, T: int) -> None:
+    params = random_params(rng, 3, 5, np.float32)
+    state = State(*(np.full((N, 5), v, np.float32) for v in (0.5, 2.0)))
+    y, last, tape = fastlstm.forward_train(np.empty((N, T, 3)), params, state)
+    assert y.shape == (N, T, 5)
+    assert_same(last, state)
+    grads = fastlstm.backward(tape, y, state)
+    assert_same(grads.state, state)
+    assert grads.x.shape == (N, T, 3)
+    assert not any(a.any() for a in grads.params)
