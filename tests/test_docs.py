@@ -1,0 +1,38 @@
+"""Examples in docstrings and in the README run as they stand."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import fastlstm
+
+MODULES = ["params", "layer", "io", "config", "datasets"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings(name: str) -> None:
+    failed, tried = doctest.testmod(importlib.import_module(f"fastlstm.{name}"))
+    assert tried
+    assert not failed
+
+
+def test_every_public_name_is_documented() -> None:
+    for name in fastlstm.__all__:
+        thing = getattr(fastlstm, name)
+        assert name.startswith("__") or thing.__doc__
+        if callable(thing) and thing.__module__ in ("fastlstm.layer", "fastlstm.io", "fastlstm.params"):
+            assert len(thing.__doc__.split("\n")) > 1 or isinstance(thing, type)
+
+
+def test_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    monkeypatch.chdir(tmp_path)
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})

@@ -1,0 +1,61 @@
+"""Peaks of memory beyond the arguments, as tracemalloc sees NumPy's arrays."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastlstm
+from fastlstm.kernels.simd import lanes
+
+N, T, D, H = 256, 500, 64, 256
+FLOAT = 4
+SLACK = 3_000_000  # what a call needs for itself, and rows of O(threads · rows · H)
+
+
+def peak(call: Callable[[], Any]) -> tuple[int, Any]:
+    call_once = call()  # compiled before it is measured
+    del call_once
+    tracemalloc.start()
+    try:
+        found = call()
+        return tracemalloc.get_traced_memory()[1], found
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture(scope="module")
+def problem() -> Any:
+    params = fastlstm.init_params(D, H, rng=0)
+    return params, np.random.default_rng(0).standard_normal((N, T, D), np.float32)
+
+
+def test_inference(problem: Any) -> None:
+    params, x = problem
+    y = N * T * H * FLOAT
+    weights = 4 * H * (1 + D + H) * FLOAT
+    assert peak(lambda: fastlstm.forward(x, params))[0] < y + weights + SLACK
+
+
+def test_inference_of_a_stack(problem: Any) -> None:
+    params, x = problem
+    second = fastlstm.init_params(H, H, rng=1)
+    y, weights = N * T * H * FLOAT, 4 * H * (1 + H + H) * FLOAT
+    assert peak(lambda: fastlstm.forward(x, (params, second)))[0] < 2 * y + 2 * weights + SLACK
+
+
+def test_training(problem: Any) -> None:
+    params, x = problem
+    y, weights = N * T * H * FLOAT, 4 * H * (1 + D + H) * FLOAT
+    used, (_, state, tape) = peak(lambda: fastlstm.forward_train(x, params))
+    assert H % lanes(FLOAT) == 0
+    assert used < N * T * (6 * H + D) * FLOAT + 2 * weights + SLACK  # y is among the 6H
+    dx = N * T * D * FLOAT
+    used, _ = peak(lambda: fastlstm.backward(tape, dstate=state))
+    block = 384 * (4 * H + H + D + 64) * FLOAT  # rows of a block, each with gates' gradients and operands
+    assert used < dx + 5 * weights + block + SLACK
+    assert y > used  # nothing of the size of all steps but dx

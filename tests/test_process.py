@@ -1,0 +1,223 @@
+"""What needs a process of its own: caches, threading layers, forks, Ctrl-C, the command line."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fastlstm
+
+PACKAGE = Path(fastlstm.__file__).parent
+PROBLEM = """
+import hashlib, sys, numpy as np, fastlstm
+rng = np.random.default_rng(0)
+params = fastlstm.init_params(40, 64, rng=0)
+x = rng.standard_normal((24, 20, 40))
+def digest(*calls):
+    small, large = fastlstm.forward(x[:2, :3], params)[0], fastlstm.forward(x, params)[0]
+    return hashlib.sha256(small.tobytes() + large.tobytes()).hexdigest()
+"""
+# which shells were compiled here, and which came from the disk
+COUNTS = """
+from fastlstm.kernels import forward as f
+for kernel in (f.forward_serial, f.forward_parallel):
+    hits, misses = (sum(one.values()) for one in (kernel.stats.cache_hits, kernel.stats.cache_misses))
+    print("stats", hits, misses, len(kernel.signatures))
+"""
+
+
+def python(code: str, cache: Path | str, *, threads: int = 2, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a new process with a kernel cache of its own."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "NUMBA_NUM_THREADS": str(threads)} | more
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, timeout=240
+    )
+
+
+def run(code: str, cache: Path | str, **more: Any) -> str:
+    done = python(code, cache, **more)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that both shells of the forward kernel have been written to."""
+    folder = tmp_path_factory.mktemp("cache")
+    run(PROBLEM + "digest()", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(cache: Path) -> str:
+    return run(PROBLEM + "print(digest())", cache).strip()
+
+
+@pytest.mark.parametrize("first", ["x[:2, :3]", "x"])
+def test_both_shells_come_from_a_warm_cache(cache: Path, expected: str, first: str) -> None:
+    out = run(PROBLEM + f"fastlstm.forward({first}, params); print(digest())" + COUNTS, cache)
+    assert out.split("\n")[:3] == [expected, "stats 1 0 1", "stats 1 0 1"]
+
+
+def test_one_specialisation_for_arrays_of_every_kind(cache: Path) -> None:
+    code = """
+for a in (x[:2, :3], x[:2, 5:2:-1], np.asfortranarray(x[:2, :3]), x[:2, :3].astype('>f8'), x[:2, :3].astype(int)):
+    a.flags.writeable = False
+    for options in ({}, {'lengths': [1, 3]}, {'reverse': True}, {'state': fastlstm.zero_state(params, 2)}):
+        fastlstm.forward(a, params, **options), fastlstm.forward_cells(a, fastlstm.pack(params), **options)
+fastlstm.forward(x, params), fastlstm.forward(x, params, lengths=np.arange(24) % 20)
+"""
+    assert run(PROBLEM + code + COUNTS, cache).split("\n")[:2] == ["stats 1 0 1", "stats 1 0 1"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty"])
+def test_a_damaged_cache_is_compiled_again(cache: Path, expected: str, tmp_path: Path, damage: str) -> None:
+    shutil.copytree(cache, tmp_path / "cache")
+    files = [f for f in (tmp_path / "cache").rglob("*") if f.suffix in (".nbi", ".nbc")]
+    assert files
+    for file in files:
+        data = file.read_bytes()
+        file.write_bytes({"truncated": data[: len(data) // 2], "garbage": os.urandom(len(data)), "empty": b""}[damage])
+    done = python(PROBLEM + "print(digest())", tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == expected
+    assert done.stderr.count("Warning") <= 1
+    assert run(PROBLEM + "print(digest())" + COUNTS, tmp_path / "cache").split("\n")[1] == "stats 1 0 1"
+
+
+def test_nowhere_to_write(expected: str, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    nowhere = str(blocked / "folder")
+    home = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "TMPDIR"), nowhere)
+    code = f"import tempfile; tempfile.tempdir = {nowhere!r}\n"
+    done = python(code + PROBLEM + "print(digest())", nowhere, **home)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == expected
+    assert done.stderr.count("Warning") <= 1
+
+
+@pytest.mark.parametrize("file", ["simd.py", "activations.py", "packing.py"])
+def test_a_changed_source_meets_no_stale_cache(cache: Path, tmp_path: Path, file: str) -> None:
+    shutil.copytree(PACKAGE, tmp_path / "fastlstm", ignore=shutil.ignore_patterns("__pycache__"))
+    show = "from fastlstm.kernels.options import cache_folder; print(cache_folder())"
+    before = run(show, cache)
+    assert run(show, cache, PYTHONPATH=str(tmp_path)) == before
+    with open(tmp_path / "fastlstm" / "kernels" / file, "a") as source:
+        source.write("\n# changed\n")
+    assert run(show, cache, PYTHONPATH=str(tmp_path)) != before
+
+
+LAYERS = ["omp", "workqueue", *(["tbb"] if importlib.util.find_spec("tbb") else [])]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_eight_threads_at_once(cache: Path, expected: str, layer: str) -> None:
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(8) as pool:
+    found = set(pool.map(lambda _: digest(), range(64)))
+print(*found, digest() in found)
+"""
+    assert run(PROBLEM + code, cache, NUMBA_THREADING_LAYER=layer).split() == [expected, "True"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("layer", LAYERS)
+def test_fork_after_a_parallel_call(cache: Path, expected: str, layer: str) -> None:
+    code = """
+import multiprocessing, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+before = digest()
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    found = pool.map(digest, range(4))
+print(*{before, digest(), *found})
+"""
+    assert run(PROBLEM + code, cache, NUMBA_THREADING_LAYER=layer).split() == [expected]
+
+
+def test_one_thread(cache: Path, expected: str) -> None:
+    assert run(PROBLEM + "print(digest())", cache, threads=1).strip() == expected
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("layer", LAYERS)
+def test_interrupt(cache: Path, expected: str, layer: str) -> None:
+    code = """
+digest()
+print("ready", flush=True)
+try:
+    while True:
+        fastlstm.forward(x, params)
+except KeyboardInterrupt:
+    print(digest())
+"""
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(cache), "NUMBA_NUM_THREADS": "2", "NUMBA_THREADING_LAYER": layer
+    }  # fmt: skip
+    with subprocess.Popen([sys.executable, "-c", PROBLEM + code], env=environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out.strip()) == (0, expected), err
+
+
+def command(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "MPLBACKEND": "Agg"}
+    return subprocess.run([sys.executable, "-W", "error", "-m", "fastlstm", *arguments], env=environment,
+                          capture_output=True, text=True, timeout=240)  # fmt: skip
+
+
+def test_info(cache: Path) -> None:
+    done = command(cache, "info")
+    assert done.returncode == 0, done.stderr
+    for name in ("fastlstm", "numba", "numpy", "processor", "vector width", "threading layer", "cache folder"):
+        assert f"\n{name} " in "\n" + done.stdout
+    assert str(cache) in done.stdout
+
+
+def test_warmup_leaves_nothing_to_compile(tmp_path: Path) -> None:
+    done = command(tmp_path, "warmup")
+    assert done.returncode == 0, done.stderr
+    threads = 1 if "parallel" not in done.stdout else 2
+    assert done.stdout.count("float32 serial") == 2
+    code = """
+import os
+from fastlstm.kernels import backward as b
+y, _, tape = fastlstm.forward_train(x, params)
+fastlstm.backward(tape, y)
+kernel = b.backward_serial if os.environ["NUMBA_NUM_THREADS"] == "1" else b.backward_parallel
+print("stats", sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))
+"""
+    assert run(PROBLEM + code, tmp_path, threads=threads).strip() == "stats 1 0"
+
+
+def test_unknown_commands(cache: Path) -> None:
+    for arguments in ((), ("dance",), ("info", "x"), ("warmup", "x"), ("demo", "--epochs", "0")):
+        done = command(cache, *arguments)
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+        assert "expected" in done.stderr or "got" in done.stderr
+
+
+def test_demo(cache: Path, tmp_path: Path) -> None:
+    done = command(cache, "demo", "--epochs", "2", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    assert "test accuracy: " in done.stdout
+    assert "94.1 %" in done.stdout
+    done = command(cache, "demo", "--plot", str(tmp_path / "none" / "p.png"))
+    assert done.returncode == 2
+    assert "--plot: expected" in done.stderr
