@@ -1,0 +1,63 @@
+"""The micro-kernel's machine code for other processors: LLVM emits it here, though it cannot run here.
+
+.ci/run runs the kernels' tests once more with 128-bit vectors without FMA and with 256-bit vectors.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import llvmlite.binding as llvm
+import pytest
+from llvmlite import ir
+
+from fastlstm.kernels import simd
+
+
+@pytest.mark.parametrize(
+    ("triple", "features", "vector_bytes", "registers", "multiply", "register"),
+    [
+        ("aarch64-unknown-linux-gnu", "+neon", 16, 32, "fmla", r"v\d+\.4s"),
+        ("x86_64-unknown-linux-gnu", "+avx512f,+fma", 64, 32, "vfmadd", "%zmm"),
+        ("x86_64-unknown-linux-gnu", "+avx2,+fma", 32, 16, "vfmadd", "%ymm"),
+        ("x86_64-unknown-linux-gnu", "+sse2", 16, 16, "mulps", "%xmm"),
+    ],
+)
+def test_micro_kernel(monkeypatch: pytest.MonkeyPatch, triple: str, features: str, vector_bytes: int, registers: int,
+                      multiply: str, register: str) -> None:  # fmt: skip
+    monkeypatch.setattr(simd, "vector_bytes", lambda: vector_bytes)
+    monkeypatch.setattr(simd, "registers", lambda: registers)
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    try:
+        target = llvm.Target.from_triple(triple)
+    except RuntimeError:
+        pytest.skip(f"this llvmlite has no code generator for {triple}")
+    machine = target.create_target_machine(features=features, opt=3)
+    module = llvm.parse_assembly(str(_module(simd.TILE_ROWS)))
+    text = machine.emit_assembly(module)
+    loops = re.findall(rf"^\s+\S*{multiply}\S*\s.*{register}", text, re.MULTILINE)
+    # each pass has a loop of four rows of the panel and one of a single row: 6 x 4 sums, five times
+    assert len(loops) == simd.TILE_ROWS * simd.BLOCK * 5
+    assert "call" not in text
+    if multiply == "vfmadd":  # else a few numbers do pass through memory: products without FMA, NEON's rows of a
+        assert not re.findall(r"%[yz]mm\d+, -?\d*\(%rsp\)", text)
+
+
+def _module(rows: int) -> ir.Module:
+    module = ir.Module()
+    scalar, index = ir.FloatType(), ir.IntType(64)
+    pointer = scalar.as_pointer()
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, index, index, pointer, pointer]), "tile")
+    builder = ir.IRBuilder(function.append_basic_block())
+    a, lda, depth, p, out = function.args
+    e = simd.Emitter(builder, scalar, 4)
+    a_rows: list[Any] = [e.at(a, e.times(r, lda)) for r in range(rows)]
+    for side in simd._sides(rows):
+        sums = {(r, v): e.splat(0.0) for r in range(rows) for v in side}
+        sums = simd._multiply(e, depth, sums, p, simd.BLOCK * e.lanes, a_rows, 1, 0)
+        for (r, v), total in sums.items():
+            e.store(total, out, (r * simd.BLOCK + v) * e.lanes)
+    builder.ret_void()
+    return module
