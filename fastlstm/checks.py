@@ -79,6 +79,8 @@ def array(name: str, value: Any) -> Array:
 
 def native(value: Array, dtype: DTypeLike, *, copy: bool = False) -> Array:
     """value in C order, aligned, of that native type; itself where it is that already, unless copy."""
+    if not copy and value.dtype == dtype and value.flags.c_contiguous and value.flags.aligned:
+        return value
     # a number past the float type's range becomes an infinity, as everywhere; in padding it means nothing
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if copy:

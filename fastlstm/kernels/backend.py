@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..params import Params
 from . import threads
 from .backward import GROUP, backward_parallel, backward_serial
-from .forward import SPLIT_ROWS, forward_parallel, forward_serial
+from .forward import SPLIT_ROWS, forward_parallel, forward_room, forward_serial
 from .options import call
 from .packing import Packed, aligned, blocks, from_panels, pack, pack_transposed, unpack
 from .simd import BLOCK, TILE_ROWS, lanes
@@ -20,6 +20,7 @@ __all__ = ["Packed", "Kept", "backward", "cells", "forward", "keep", "pack", "si
 _Array = NDArray[Any]
 _PARALLEL_WORK = 200_000  # multiply-adds below which waking a second thread costs more than it brings
 _SPLIT_STEPS = 4 * TILE_ROWS  # rows of x @ W done at once, where few sequences leave the tile empty
+_CACHE_LINE = 64
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 
 
@@ -81,7 +82,9 @@ def _flat(array: _Array) -> _Array:
 def _schedule(N: int, T: int, lengths: _Array | None) -> tuple[_Array, _Array]:
     """Samples by falling length, and those lengths."""
     if lengths is None:
-        return np.arange(N, dtype=np.int64), np.full(N, T, np.int64)
+        lens = np.empty(N, np.int64)
+        lens.fill(T)
+        return np.arange(N, dtype=np.int64), lens
     order = np.argsort(-lengths, kind="stable").astype(np.int64)
     return order, lengths[order].astype(np.int64)
 
@@ -125,24 +128,19 @@ def forward(
         _clear_padding(cells, 0, H, lengths)
     if N == 0 or T == 0:
         return
-    L = lanes(dtype.itemsize)
-    nb, width = blocks(H, dtype.itemsize), BLOCK * L
     order, lens = _schedule(N, T, lengths)
-    workers = _workers(N, 4.0 * H * (D + H) * int(lens.sum()))
+    steps = N * T if lengths is None else int(lens.sum())
+    workers = _workers(N, 4.0 * H * (D + H) * steps)
     rows = -(-N // workers)
     chunk = min(int(lens[0]), _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
-    lda = _odd_lines(D + nb * L, L)
+    room = workers * forward_room.py_func(lanes(dtype.itemsize), D, H, rows, chunk)
+    work = np.empty(room + _CACHE_LINE // dtype.itemsize, dtype)
     call(
         forward_serial if workers == 1 else forward_parallel,
         workers, _flat(x), D, _flat(packed.panels), H, _flat(h), _flat(c), _flat(y), y.shape[2], column,
-        np.empty(0, dtype) if cells is None else _flat(cells), cells is not None,
-        aligned((workers * width,), dtype) if kept is None else _flat(kept.gates),
-        aligned((N * nb * L,), dtype) if kept is None else _flat(kept.cells), kept is not None,
-        order, lens, bool(reverse), T, chunk,
-        aligned((workers * 2 * rows * lda,), dtype), lda,
-        aligned((workers * TILE_ROWS * width,), dtype),
-        aligned((workers * chunk * rows * nb * width,), dtype),
-        rows,
+        work if cells is None else _flat(cells), cells is not None,
+        work if kept is None else _flat(kept.gates), work if kept is None else _flat(kept.cells), kept is not None,
+        order, lens, reverse, T, chunk, work,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from .simd import (
     BLOCK,
     TILE_ROWS,
     copy,
+    first_aligned,
     lanes_of,
     tile_1,
     tile_2,
@@ -63,34 +64,53 @@ def product(a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, i
 
 
 @compiled
+def operand_stride(L: Any, D: Any, H: Any) -> Any:
+    """Numbers from one operand row [x, h] to the next: an odd number of vectors, so that the rows of a tile fall
+    into different cache sets."""
+    return (D + (H + L - 1) // L * L + L - 1) // L // 2 * 2 * L + L
+
+
+@compiled
+def forward_room(L: Any, D: Any, H: Any, rows: Any, chunk: Any) -> Any:
+    """Numbers that each worker needs to work in."""
+    nb = (H + L - 1) // L
+    return rows * (2 * operand_stride(L, D, H) + nb * L * (1 + BLOCK * chunk)) + (TILE_ROWS + 1) * BLOCK * L
+
+
+@compiled
 def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
                  column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
-                 reverse: Any, T: Any, chunk: Any, a: Any, lda: Any, z: Any, zx: Any,
-                 rows_max: Any) -> None:  # fmt: skip
+                 reverse: Any, T: Any, chunk: Any, work: Any) -> None:  # fmt: skip
     """All steps of one worker's rows.
 
-    cs: c (rank), or on a tape (step, rank); gates: (step, rank) on a tape, else one vector's for each worker.
-    a: two operand rows [x, h] a sample; z: one tile's gate inputs; zx: x @ W + b of `chunk` steps, where that is
-    done apart (chunk > 0).
+    tape: whether gates (step, rank) and c (step, rank) are kept in `gates` and `cs`; otherwise these are `work`,
+    room for each worker: two operand rows [x, h] a sample, then c, z of a tile, gates of a vector, and x @ W + b of
+    `chunk` steps, where that is done apart (chunk > 0).
     """
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     width = BLOCK * L
     Hp = nb * L
     panel = (1 + D + H) * width
+    rows_max = (order.size + workers - 1) // workers
     n = (order.size - w + workers - 1) // workers
-    a0 = w * 2 * rows_max * lda
-    z0 = w * TILE_ROWS * width
-    zx0 = w * chunk * rows_max * nb * width
+    lda = operand_stride(L, D, H)
     ldz = rows_max * nb * width
-    c0, c_row, c_step = w * Hp, workers * Hp, order.size * Hp if tape else 0
-    g0, g_row, g_step, g_block = w * width, 0, 0, 0
+    a = z = zx = work
+    a0 = first_aligned(work) + w * forward_room(L, D, H, rows_max, chunk)
+    c0, c_row, c_step = a0 + 2 * rows_max * lda, Hp, 0
+    z0 = c0 + rows_max * Hp
+    g0, g_row, g_step, g_block = z0 + TILE_ROWS * width, 0, 0, 0
+    zx0 = g0 + width
     if tape:
+        c0, c_row, c_step = w * Hp, workers * Hp, order.size * Hp
         g0, g_row, g_step, g_block = w * nb * width, workers * nb * width, order.size * nb * width, width
     for r in range(n):
         rank = w + r * workers
         copy(a, a0 + r * lda + D, h, order[rank] * H, H)
-        copy(cs, rank * Hp, c, order[rank] * H, H)
+        copy(cs, c0 + r * c_row, c, order[rank] * H, H)
+        for j in range(c0 + r * c_row + H, c0 + r * c_row + Hp):
+            cs[j] = 0  # units that fill up the last vector: they stay 0
     steps = lens[w] if n > 0 else 0
     active = n
     inner = 0
@@ -147,13 +167,13 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
             row = order[rank] * T + t
             copy(y, row * ldy + column, a, then + r * lda + D, H)
             if keep_cells:
-                copy(cells, row * H, cs, s * c_step + c_step + rank * Hp, H)
+                copy(cells, row * H, cs, c0 + s * c_step + c_step + r * c_row, H)
         inner += 1
     for r in range(n):
         rank = w + r * workers
         last = a0 + (lens[rank] % 2) * rows_max * lda + r * lda + D
         copy(h, order[rank] * H, a, last, H)
-        copy(c, order[rank] * H, cs, lens[rank] * c_step + rank * Hp, H)
+        copy(c, order[rank] * H, cs, c0 + lens[rank] * c_step + r * c_row, H)
 
 
 @serial

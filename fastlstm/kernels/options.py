@@ -153,7 +153,7 @@ def parallel(function: Callable[..., Any]) -> Any:
 
 def call(kernel: Any, *arguments: Any) -> None:
     """Run a kernel; says once on the logger when it had to be compiled for more than a second."""
-    if kernel.signatures:
+    if kernel.overloads:
         kernel(*arguments)
         return
     start = time.perf_counter()

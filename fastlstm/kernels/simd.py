@@ -309,6 +309,18 @@ def lanes_of(typing: Any, array: Any) -> Any:
     return types.intp(array), generate
 
 
+@intrinsic  # type: ignore[misc]
+def first_aligned(typing: Any, array: Any) -> Any:
+    """Index of the first number of that array that begins a cache line."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = builder.ptrtoint(data(context, builder, array, args[0]), _i64)
+        gap = builder.and_(builder.neg(address), ir.Constant(_i64, 63))
+        return builder.udiv(gap, ir.Constant(_i64, array.dtype.bitwidth // 8))
+
+    return types.intp(array), generate
+
+
 def _row(add: bool) -> Any:
     """row(out, oo, source, so, count): out[oo + j] = source[so + j], or + of both, for j < count; two different
     arrays. Rows are short: a call of memcpy would cost more than the loop."""

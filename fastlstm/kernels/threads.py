@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 
@@ -32,13 +33,16 @@ def available() -> int:
     """
     if _forked:
         return 1
-    threads = numba.get_num_threads()
-    if threads == 1:
-        return 1
-    _launch_threads()
-    if numba.threading_layer() == "workqueue" and threading.active_count() > 1:
+    threads: int = numba.get_num_threads()
+    if threads == 1 or (_running_layer() == "workqueue" and threading.active_count() > 1):
         return 1
     return threads
+
+
+@functools.cache
+def _running_layer() -> str:
+    _launch_threads()
+    return str(numba.threading_layer())
 
 
 def layer() -> str:
