@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..params import Params
 from . import threads
 from .backward import GROUP, backward_parallel, backward_serial
+from .duo import SYNC_WORDS, duo_room, forward_duo
 from .forward import SPLIT_ROWS, forward_parallel, forward_room, forward_serial
 from .options import call
 from .packing import Packed, aligned, blocks, from_panels, pack, pack_transposed, unpack
@@ -21,6 +22,8 @@ _Array = NDArray[Any]
 _PARALLEL_WORK = 200_000  # multiply-adds below which waking a second thread costs more than it brings
 _SPLIT_STEPS = 4 * TILE_ROWS  # rows of x @ W done at once, where few sequences leave the tile empty
 _CACHE_LINE = 64
+_DUO_UNITS, _DUO_STEPS = 64, 32  # from where two threads on one sequence pay
+_PATIENCE = 20_000  # turns of waiting for the other thread before it is given up: about a millisecond
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 
 
@@ -131,6 +134,16 @@ def forward(
     order, lens = _schedule(N, T, lengths)
     steps = N * T if lengths is None else int(lens.sum())
     workers = _workers(N, 4.0 * H * (D + H) * steps)
+    if N == 1 and H >= _DUO_UNITS and lens[0] >= _DUO_STEPS and threads.available() > 1:
+        work = np.empty(duo_room.py_func(lanes(dtype.itemsize), D, H) + _CACHE_LINE // dtype.itemsize, dtype)
+        call(
+            forward_duo, np.zeros(SYNC_WORDS, np.int64), _PATIENCE, _flat(h), _flat(c), _flat(x), D,
+            _flat(packed.panels), H, _flat(y), y.shape[2], column,
+            work if cells is None else _flat(cells), cells is not None,
+            work if kept is None else _flat(kept.gates), work if kept is None else _flat(kept.cells),
+            kept is not None, int(lens[0]), reverse, work,
+        )  # fmt: skip
+        return
     rows = -(-N // workers)
     chunk = min(int(lens[0]), _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
     room = workers * forward_room.py_func(lanes(dtype.itemsize), D, H, rows, chunk)

@@ -1,0 +1,206 @@
+"""One sequence on two threads: each owns half of the hidden units, and no step has a barrier.
+
+No threading layer promises that two iterations of a prange run at the same time, so neither may count on the
+other. The first to come leads; it computes all units until a second thread has really arrived. From then on each
+computes its half of a step, publishes the number of steps it has finished, and waits for the other's number before
+the next. Waiting is bounded: a thread that waits too long asks the other to retire, or retires itself, always
+between steps, with nothing half done; then the leader computes all units again. The same multiply-adds in the same
+order give the same bits, whoever computes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from .atomics import fetch_add, load_acquire, store_release, wait_a_little
+from .cells import forward_cell
+from .forward import operand_stride, product
+from .options import compiled, parallel
+from .simd import BLOCK, copy, first_aligned, lanes_of, tile_1
+
+# words of `sync`, each in a cache line pair of its own
+TICKETS, MAIL, SPLIT, LEADER, FOLLOWER, RETIRE = (16 * n for n in range(6))
+SYNC_WORDS = 16 * 6
+JOINED, RETIRED = 1, 2  # MAIL: what the follower says
+_FEW_STEPS = 8  # with fewer left, a second thread is not let in
+_CHUNK = 24  # steps whose x @ W + b is computed at once
+
+
+@compiled
+def duo_room(L: Any, D: Any, H: Any) -> Any:
+    """Numbers to work in."""
+    nb = (H + L - 1) // L
+    return 2 * operand_stride(L, D, H) + nb * L + 2 * (2 + _CHUNK * nb) * BLOCK * L
+
+
+@compiled
+def _inputs(s: Any, count: Any, lo: Any, hi: Any, x: Any, D: Any, panels: Any, H: Any, steps: Any, reverse: Any,
+            work: Any, zx: Any) -> None:  # fmt: skip
+    """x @ W + b of some steps, for blocks lo to hi."""
+    width = BLOCK * lanes_of(panels)
+    nb = (H + lanes_of(panels) - 1) // lanes_of(panels)
+    panel = (1 + D + H) * width
+    x0 = ((steps - 1 - s) if reverse else s) * D
+    for b in range(lo, hi):
+        product(x, x0, -D if reverse else D, count, D, panels, b * panel + width, panels, b * panel, np.int64(0),
+                work, zx + b * width, nb * width)  # fmt: skip
+
+
+@compiled
+def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, D: Any, panels: Any, H: Any, y: Any, ldy: Any, column: Any,
+          cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reverse: Any,
+          work: Any) -> None:  # fmt: skip
+    """Step s for blocks lo to hi; own: 0 or 1, whose scratch."""
+    L = lanes_of(panels)
+    nb = (H + L - 1) // L
+    width = BLOCK * L
+    Hp = nb * L
+    panel = (1 + D + H) * width
+    lda = operand_stride(L, D, H)
+    a0 = first_aligned(work)
+    c, c_step = a0 + 2 * lda, 0
+    z = c + Hp + own * 2 * width
+    g, g_block = z + width, 0
+    if tape:
+        c, c_step = s * Hp, Hp
+        g, g_block = s * nb * width, width
+    now, then = a0 + (s % 2) * lda, a0 + ((s + 1) % 2) * lda
+    for j in range(hi - lo):
+        b = hi - 1 - j if s % 2 else lo + j  # there and back: what was read last is still in cache
+        tile_1(work, now, lda, H, panels, b * panel + (1 + D) * width, work, zx + b * width, width, work, z, width)
+        forward_cell(work, z, width, cs, c + b * L, Hp, cs, c + c_step + b * L, Hp, work, then + b * L, lda,
+                     gates, g + b * g_block, width)  # fmt: skip
+    first = lo * L
+    count = min(hi * L, H) - first
+    t = steps - 1 - s if reverse else s
+    copy(y, t * ldy + column + first, work, then + first, count)
+    if keep_cells:
+        copy(cells, t * H + first, cs, c + c_step + first, count)
+
+
+@compiled
+def _waited(sync: Any, at: Any, value: Any, patience: Any) -> Any:
+    """True once sync[at] has reached value; False when that takes too long."""
+    turns = np.int64(0)
+    while load_acquire(sync, at) < value:
+        wait_a_little(turns, patience)
+        turns += 1
+        if turns > patience:
+            return False
+    return True
+
+
+@compiled
+def _lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, y: Any, ldy: Any, column: Any, cells: Any,
+          keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reverse: Any, work: Any) -> None:  # fmt: skip
+    L = lanes_of(panels)
+    nb = (H + L - 1) // L
+    mid = (nb + 1) // 2
+    zx = first_aligned(work) + 2 * operand_stride(L, D, H) + nb * L + 4 * BLOCK * L
+    alone, joined = True, False
+    s = np.int64(0)
+    begin, end = np.int64(0), np.int64(0)  # steps whose inputs stand in zx, of all blocks when alone
+    while s < steps:
+        if not joined and steps - s > _FEW_STEPS and load_acquire(sync, MAIL) == JOINED:
+            alone, joined, end = False, True, s
+            store_release(sync, LEADER, s)
+            store_release(sync, FOLLOWER, s)
+            store_release(sync, SPLIT, s)
+        if not alone and load_acquire(sync, MAIL) == RETIRED:
+            behind = load_acquire(sync, FOLLOWER)  # final now; one step behind s, level, or one ahead
+            if behind < s:
+                _inputs(behind, np.int64(1), mid, nb, x, D, panels, H, steps, reverse, work, zx)
+                _step(behind, mid, nb, zx, 0, D, panels, H, y, ldy, column, cells, keep_cells, gates, cs, tape, steps,
+                      reverse, work)  # fmt: skip
+            elif behind > s:
+                _inputs(s, np.int64(1), np.int64(0), mid, x, D, panels, H, steps, reverse, work, zx)
+                _step(s, np.int64(0), mid, zx, 0, D, panels, H, y, ldy, column, cells, keep_cells, gates, cs, tape,
+                      steps, reverse, work)  # fmt: skip
+                s += 1
+            alone, end = True, s
+            continue
+        high = nb if alone else mid
+        if s >= end:
+            begin, end = s, min(steps, s + _CHUNK)
+            _inputs(begin, end - begin, np.int64(0), high, x, D, panels, H, steps, reverse, work, zx)
+        if alone or _waited(sync, FOLLOWER, s, patience):
+            _step(s, np.int64(0), high, zx + (s - begin) * nb * BLOCK * L, 0, D, panels, H, y, ldy, column, cells,
+                  keep_cells, gates, cs, tape, steps, reverse, work)  # fmt: skip
+            s += 1
+            if not alone:
+                store_release(sync, LEADER, s)
+        else:  # it will finish its step, or retire, when it runs again: let it
+            store_release(sync, RETIRE, 1)
+            while load_acquire(sync, FOLLOWER) < s and load_acquire(sync, MAIL) == JOINED:
+                wait_a_little(patience, patience)
+    turns = np.int64(0)
+    while not alone and load_acquire(sync, FOLLOWER) < steps:
+        if load_acquire(sync, MAIL) == RETIRED:
+            behind = load_acquire(sync, FOLLOWER)
+            if behind < steps:
+                _inputs(behind, np.int64(1), mid, nb, x, D, panels, H, steps, reverse, work, zx)
+                _step(behind, mid, nb, zx, 0, D, panels, H, y, ldy, column, cells, keep_cells, gates, cs, tape, steps,
+                      reverse, work)  # fmt: skip
+            alone = True
+        wait_a_little(turns, patience)
+        turns += 1
+    store_release(sync, SPLIT, steps + 1)  # a late follower finds nothing to do
+
+
+@compiled
+def _follow(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, y: Any, ldy: Any, column: Any, cells: Any,
+            keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reverse: Any,
+            work: Any) -> None:  # fmt: skip
+    L = lanes_of(panels)
+    nb = (H + L - 1) // L
+    mid = (nb + 1) // 2
+    zx = first_aligned(work) + 2 * operand_stride(L, D, H) + nb * L + (4 + _CHUNK * nb) * BLOCK * L
+    store_release(sync, MAIL, JOINED)
+    turns = np.int64(0)
+    while load_acquire(sync, SPLIT) < 0:
+        wait_a_little(turns, patience)
+        turns += 1
+    s = load_acquire(sync, SPLIT)
+    begin, end = s, s
+    while s < steps:
+        if s >= end:
+            begin, end = s, min(steps, s + _CHUNK)
+            _inputs(begin, end - begin, mid, nb, x, D, panels, H, steps, reverse, work, zx)
+        if load_acquire(sync, RETIRE) == 1 or not _waited(sync, LEADER, s, patience):
+            store_release(sync, MAIL, RETIRED)
+            return
+        _step(s, mid, nb, zx + (s - begin) * nb * BLOCK * L, 1, D, panels, H, y, ldy, column, cells, keep_cells, gates,
+              cs, tape, steps, reverse, work)  # fmt: skip
+        s += 1
+        store_release(sync, FOLLOWER, s)
+
+
+@parallel
+def forward_duo(sync: Any, patience: Any, h: Any, c: Any, x: Any, D: Any, panels: Any, H: Any, y: Any, ldy: Any,
+                column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reverse: Any,
+                work: Any) -> None:  # fmt: skip
+    """The forward pass of one sequence on two of Numba's threads. cs, gates, work: as in forward_rows."""
+    L = lanes_of(panels)
+    Hp = (H + L - 1) // L * L
+    lda = operand_stride(L, D, H)
+    a0 = first_aligned(work)
+    c0 = 0 if tape else a0 + 2 * lda
+    last = c0 + (steps * Hp if tape else 0)
+    copy(work, a0, h, np.int64(0), H)
+    copy(cs, c0, c, np.int64(0), H)
+    for j in range(H, Hp):
+        cs[c0 + j] = 0
+    sync[SPLIT] = -1
+    for _ in prange(2):
+        ticket = fetch_add(sync, TICKETS, 1)
+        if ticket == 0:
+            _lead(sync, patience, x, D, panels, H, y, ldy, column, cells, keep_cells, gates, cs, tape, steps, reverse,
+                  work)  # fmt: skip
+        elif ticket == 1:
+            _follow(sync, patience, x, D, panels, H, y, ldy, column, cells, keep_cells, gates, cs, tape, steps, reverse,
+                    work)  # fmt: skip
+    copy(h, np.int64(0), work, a0 + (steps % 2) * lda, H)
+    copy(c, np.int64(0), cs, last, H)

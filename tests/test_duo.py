@@ -1,0 +1,70 @@
+"""One sequence on two threads: the bits of one thread, whatever the scheduler does to the two."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from conftest import assert_same, random_params, random_state
+
+import fastlstm
+from fastlstm.kernels import backend
+
+pytestmark = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread")
+
+
+def both(x: Any, params: Any, state: Any, **options: Any) -> Any:
+    """Inference with c, and training, of one thread; then a function that does it again with two."""
+
+    def answers() -> Any:
+        y, last, tape = fastlstm.forward_train(x, params, state, **options)
+        return fastlstm.forward_cells(x, params, state, **options), y, last, tape.c
+
+    numba.set_num_threads(1)
+    alone = answers()
+    numba.set_num_threads(2)
+    return alone, answers
+
+
+@pytest.mark.parametrize("patience", [20_000, 100, 3, 0])
+@pytest.mark.parametrize(
+    ("T", "D", "H", "dtype"), [(300, 5, 64, np.float32), (61, 70, 150, np.float64), (33, 1, 65, np.float32)]
+)
+def test_same_bits(
+    monkeypatch: pytest.MonkeyPatch, rng: Any, T: int, D: int, H: int, dtype: Any, patience: int
+) -> None:
+    monkeypatch.setattr(backend, "_PATIENCE", patience)  # 0: whoever has to wait gives up at once
+    params = random_params(rng, D, H, dtype)
+    state = random_state(rng, params, 1)
+    for options in ({}, {"reverse": True}, {"lengths": [T - 1]}, {"lengths": [T - 1], "reverse": True}):
+        alone, again = both(rng.standard_normal((1, T, D)), params, state, **options)
+        for _ in range(40):
+            assert_same(again(), alone)
+
+
+@pytest.mark.parametrize("patience", [20_000, 50])
+def test_same_bits_under_load(monkeypatch: pytest.MonkeyPatch, rng: Any, patience: int) -> None:
+    monkeypatch.setattr(backend, "_PATIENCE", patience)
+    params = random_params(rng, 20, 80, np.float32)
+    alone, again = both(rng.standard_normal((1, 400, 20)), params, random_state(rng, params, 1))
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        for _ in range(100):
+            assert_same(again(), alone)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def test_same_bits_from_many_threads(rng: Any) -> None:
+    params = random_params(rng, 20, 80, np.float32)
+    alone, again = both(rng.standard_normal((1, 200, 20)), params, random_state(rng, params, 1))
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda _: again(), range(100)):
+            assert_same(found, alone)
