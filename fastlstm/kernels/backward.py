@@ -84,15 +84,15 @@ def backward_sums(w: Any, workers: Any, rows: Any, D: Any, wt: Any, H: Any, dz: 
     width = BLOCK * L
     tiles = (1 + D + H + TILE_ROWS - 1) // TILE_ROWS
     t0 = w * GROUP * width
-    first = w * GROUP
-    while first < rows:
-        count = min(GROUP, rows - first)
-        for q in range((D + width - 1) // width):
+    for q in range((D + width - 1) // width):  # a panel of W stays in cache while the rows pass by
+        first = w * GROUP
+        while first < rows:
+            count = min(GROUP, rows - first)
             product(dz, first * ldz, ldz, count, nb * width, wt, q * nb * width * width, zeros, np.int64(0),
                     np.int64(0), tmp, t0, width)  # fmt: skip
             for r in range(count):
                 accumulate(dx, where[first + r] + q * width, tmp, t0 + r * width, min(width, D - q * width))
-        first += workers * GROUP
+            first += workers * GROUP
     b = w
     while b < nb:
         m = 0
