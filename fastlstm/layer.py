@@ -81,12 +81,12 @@ class Tape:
         return assemble(cells, self._stacked)
 
     def _cells(self, one: _Pass) -> Array:
-        c = backend.cells(one.kept, len(one.params.U), self._lengths, one.reverse)
-        c.flags.writeable = False
-        return self._shown(c)
+        return self._shown(backend.cells(one.kept, len(one.params.U), self._lengths, one.reverse))
 
     def _shown(self, array: Array) -> Array:
-        return array[0] if self._single else array[...]
+        view = array[0] if self._single else array[...]
+        view.flags.writeable = False
+        return view
 
     def __repr__(self) -> str:
         N, T, _ = self._levels[0].x.shape
@@ -97,11 +97,6 @@ class Tape:
 
     def __setstate__(self, fields: tuple[Any, ...]) -> None:
         self._levels, self._lengths, self._single, self._stacked = fields
-        for level in self._levels:
-            level.x.flags.writeable = False
-            for one in level.passes:
-                for array in (*one.params, one.h, *one.kept):
-                    array.flags.writeable = False
 
 
 def _tape(*fields: Any) -> Tape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,6 +105,14 @@ def _odd_lines(numbers: int, L: int) -> int:
     return (-(-numbers // L) | 1) * L
 
 
+def _rooms(dtype: np.dtype[Any], *sizes: int) -> list[_Array]:
+    """Zeros of those sizes, each beginning on a cache line, in one piece of memory."""
+    line = _CACHE_LINE // dtype.itemsize
+    starts = list(accumulate((-(-size // line) * line for size in sizes), initial=0))
+    whole = aligned((starts[-1],), dtype)
+    return [whole[start : start + size] for start, size in zip(starts, sizes, strict=False)]
+
+
 def _clear_padding(array: _Array, column: int, H: int, lengths: _Array | None) -> None:
     if lengths is not None:
         for n, length in enumerate(lengths):
@@ -180,33 +189,34 @@ def backward(
     nb, width = blocks(H, dtype.itemsize), BLOCK * L
     order, lens = _schedule(N, T, lengths)
     steps = int(lens[0])
-    active = N - np.searchsorted(lens[::-1], np.arange(steps), side="right")
-    bases = np.concatenate([[0], np.cumsum(active)]).astype(np.int64)
+    if lengths is None:
+        bases, total = np.arange(0, (T + 1) * N, N, dtype=np.int64), N * T
+    else:
+        active = N - np.searchsorted(lens[::-1], np.arange(steps), side="right")
+        bases = np.concatenate([[0], np.cumsum(active)]).astype(np.int64)
+        total = int(bases[-1])
     block = max(1, min(steps, _BLOCK_ROWS // N))
     M = int(bases[block])
-    work = 8.0 * H * (D + H) * int(lens.sum())
-    workers = 1 if work < _PARALLEL_WORK else threads.available()
+    workers = 1 if 8.0 * H * (D + H) * total < _PARALLEL_WORK else threads.available()
     ldh = -(-H // width) * width
-    dh_rows, dc_rows = aligned((N, ldh), dtype), aligned((N, nb * L), dtype)
-    dh_rows[:, :H], dc_rows[:, :H] = dh[order], dc[order]
     tiles = -(-(1 + D + H) // TILE_ROWS)
     lda, ldz = _odd_lines(max(1 + D + nb * L, tiles * TILE_ROWS), L), _odd_lines(nb * width, L)
-    dp = aligned((nb, tiles * TILE_ROWS, width), dtype)
-    dz, a, where = aligned((M * ldz,), dtype), aligned((M * lda,), dtype), np.empty(M, np.int64)
-    zeros = np.zeros(width, dtype)
+    dh_rows, dc_rows, t, dz, a, dp, tmp, zeros = _rooms(
+        dtype, N * ldh, N * nb * L, N * nb * L, M * ldz, M * lda, nb * tiles * TILE_ROWS * width,
+        workers * GROUP * width, width,
+    )  # fmt: skip
+    dh_rows.reshape(N, ldh)[:, :H], dc_rows.reshape(N, nb * L)[:, :H] = dh[order], dc[order]
+    where = np.empty(M, np.int64)
     rows = (
         _flat(x), D, _flat(pack_transposed(params.U, H)), H, _flat(h0), _flat(kept.cells), _flat(kept.gates),
-        order, lens, bool(reverse), T,
-        np.empty(0, dtype) if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
-        dh_rows.reshape(-1), ldh, dc_rows.reshape(-1), aligned((N * nb * L,), dtype),
-        dz, ldz, a, lda, where, zeros,
+        order, lens, reverse, T, zeros if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
+        dh_rows, ldh, dc_rows, t, dz, ldz, a, lda, where, zeros,
     )  # fmt: skip
     sums = (
-        D, _flat(pack_transposed(params.W, H)), H, dz, ldz, a, lda, where, _flat(dx), dp.reshape(-1),
-        aligned((workers * GROUP * width,), dtype), zeros,
+        D, _flat(pack_transposed(params.W, H)), H, dz, ldz, a, lda, where, _flat(dx), dp, tmp, zeros,
     )  # fmt: skip
     kernel = backward_serial if workers == 1 else backward_parallel
     call(kernel, workers, min(workers, N), block, steps, bases, rows, sums)
-    dh[order], dc[order] = dh_rows[:, :H], dc_rows[:, :H]
-    found = from_panels(dp[:, : 1 + D + H], H)
+    dh[order], dc[order] = dh_rows.reshape(N, ldh)[:, :H], dc_rows.reshape(N, nb * L)[:, :H]
+    found = from_panels(dp.reshape(nb, -1, width)[:, : 1 + D + H], H)
     return Params(found[1 : 1 + D].copy(), found[1 + D :].copy(), found[0].copy())

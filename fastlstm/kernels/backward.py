@@ -49,7 +49,7 @@ def backward_rows(w: Any, workers: Any, s0: Any, s1: Any, bases: Any, x: Any, D:
             operand = m * lda
             a[operand] = a.dtype.type(1)
             copy(a, operand + 1, x, place * D, D)
-            if dy.size > 0:
+            if ldy > 0:
                 accumulate(dh, rank * ldh, dy, place * ldy + column, H)
             if s == lens[rank] - 1:
                 tanh_row(t, rank * Hp, cells, ((s + 1) * N + rank) * Hp, Hp)
