@@ -63,11 +63,12 @@ def backward_rows(w: Any, workers: Any, s0: Any, s1: Any, bases: Any, x: Any, D:
                     t, u + b * L, L, dh, rank * ldh + b * L, L, dc, u + b * L, L, dz, m * ldz + b * width, width,
                     a, operand + 1 + D + b * L, L)  # fmt: skip
                 b += 2
-            if b < nb:
+            while b < nb:
                 backward_cell(
                     gates, g + b * width, width, gates, g_old + b * width, width, cells, c + b * L, L,
                     t, u + b * L, L, dh, rank * ldh + b * L, L, dc, u + b * L, L, dz, m * ldz + b * width, width,
                     a, operand + 1 + D + b * L, L)  # fmt: skip
+                b += 1
             if s == 0:
                 copy(a, operand + 1 + D, h0, order[rank] * H, H)
         for q in range(ldh // width):

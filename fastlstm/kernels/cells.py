@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .activations import sigmoid, tanh
-from .simd import BLOCK, Emitter, Vector, data, emitter
+from .simd import BLOCK, TILE_ROWS, Emitter, Vector, data, emitter, multiply, passes
 
 
 def lstm_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector) -> tuple[Vector, ...]:
@@ -67,28 +67,40 @@ def _store(e: Emitter, value: Vector, place: tuple[Any, Any], offset: int = 0) -
         e.store(one, pointer, e.times(r, stride), offset)
 
 
-def _forward_cell(vectors: int) -> Any:
-    """forward_cell(z, zo, ldz, c_old, oo, ldo, c, co, ldc, h, ho, ldh, gates, go, ldg): one vector of units of
-    some samples, whose rows are the ld numbers apart: z -> gates, c and h. c may be c_old."""
+def _forward_tile(rows: int) -> Any:
+    """forward_tile(a, ao, lda, depth, p, po, init, io, ldi, cs, oo, co, ldc, h, ho, gates, go, ldg): for one vector
+    of units of `rows` samples, z = init + A (rows, depth) @ panel, and from z and c at cs[oo] the gates, h, and c at
+    cs[co], which may be the same place. The ld numbers are from sample to sample; h has lda.
+
+    z stays in registers, and the samples' long chains of equations run side by side."""
 
     @intrinsic  # type: ignore[misc]
-    def cell(typing: Any, z: Any, zo: Any, ldz: Any, c_old: Any, oo: Any, ldo: Any, c: Any, co: Any, ldc: Any,
-             h: Any, ho: Any, ldh: Any, gates: Any, go: Any, ldg: Any) -> Any:  # fmt: skip
+    def tile(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, init: Any, io: Any, ldi: Any,
+             cs: Any, oo: Any, co: Any, ldc: Any, h: Any, ho: Any, gates: Any, go: Any, ldg: Any) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            e = emitter(context, builder, z)
-            z_, old_, c_, h_, gates_ = _pointers(context, e, signature, args, 5)
-            inputs = [_load(e, z_, vectors, gate * e.lanes) for gate in range(BLOCK)]
-            *out, new, hidden = lstm_forward(*inputs, _load(e, old_, vectors))
+            e = emitter(context, builder, p)
+            at = lambda array, offset: e.at(  # noqa: E731
+                data(context, builder, signature.args[array], args[array]), args[offset]
+            )
+            a_, init_ = at(0, 1), at(6, 7)
+            a_rows = [e.at(a_, e.times(r, args[2])) for r in range(rows)]
+            z: dict[tuple[int, int], Vector] = {}
+            for gates_ in passes(rows):
+                begin = {(r, v): e.load(init_, e.times(r, args[8]), v * e.lanes) for r in range(rows) for v in gates_}
+                z |= multiply(e, args[3], begin, at(4, 5), BLOCK * e.lanes, a_rows, 1, 0)
+            inputs = [Vector.together(*(z[r, gate] for r in range(rows))) for gate in range(BLOCK)]
+            old, new = (at(9, 10), args[12]), (at(9, 11), args[12])
+            *out, c, hidden = lstm_forward(*inputs, _load(e, old, rows))
             for gate, value in enumerate(out):
-                _store(e, value, gates_, gate * e.lanes)
-            _store(e, new, c_)
-            _store(e, hidden, h_)
+                _store(e, value, (at(15, 16), args[17]), gate * e.lanes)
+            _store(e, c, new)
+            _store(e, hidden, (at(13, 14), args[2]))
             return context.get_dummy_value()
 
-        arrays = (z, c_old, c, h, gates)
-        return types.void(*(kind for array in arrays for kind in (array, types.intp, types.intp))), generate
+        n = types.intp
+        return types.void(a, n, n, n, p, n, init, n, n, cs, n, n, n, h, n, gates, n, n), generate
 
-    return cell
+    return tile
 
 
 def _backward_cell(vectors: int) -> Any:
@@ -135,5 +147,6 @@ def tanh_row(typing: Any, out: Any, oo: Any, x: Any, xo: Any, count: Any) -> Any
     return types.void(out, types.intp, x, types.intp, types.intp), generate
 
 
-forward_cell, forward_cell_pair = _forward_cell(1), _forward_cell(2)
+forward_tiles = [_forward_tile(rows) for rows in range(1, TILE_ROWS + 1)]
+forward_tile_1, forward_tile_2, forward_tile_3, forward_tile_4, forward_tile_5, forward_tile_6 = forward_tiles
 backward_cell, backward_cell_pair = _backward_cell(1), _backward_cell(2)

@@ -16,10 +16,9 @@ import numpy as np
 from numba import prange
 
 from .atomics import fetch_add, load_acquire, store_release, wait_a_little
-from .cells import forward_cell
-from .forward import operand_stride, product
+from .forward import operand_stride, product, units
 from .options import compiled, parallel
-from .simd import BLOCK, copy, first_aligned, lanes_of, tile_1
+from .simd import BLOCK, copy, first_aligned, lanes_of
 
 # words of `sync`, each in a cache line pair of its own
 TICKETS, MAIL, SPLIT, LEADER, FOLLOWER, RETIRE = (16 * n for n in range(6))
@@ -33,7 +32,7 @@ _CHUNK = 24  # steps whose x @ W + b is computed at once
 def duo_room(L: Any, D: Any, H: Any) -> Any:
     """Numbers to work in."""
     nb = (H + L - 1) // L
-    return 2 * operand_stride(L, D, H) + nb * L + 2 * (2 + _CHUNK * nb) * BLOCK * L
+    return 2 * operand_stride(L, D, H) + nb * L + 2 * (1 + _CHUNK * nb) * BLOCK * L
 
 
 @compiled
@@ -62,17 +61,13 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, D: Any, panels: Any, H: A
     lda = operand_stride(L, D, H)
     a0 = first_aligned(work)
     c, c_step = a0 + 2 * lda, 0
-    z = c + Hp + own * 2 * width
-    g, g_block = z + width, 0
+    g, g_block = c + Hp + own * width, 0
     if tape:
         c, c_step = s * Hp, Hp
         g, g_block = s * nb * width, width
     now, then = a0 + (s % 2) * lda, a0 + ((s + 1) % 2) * lda
-    for j in range(hi - lo):
-        b = hi - 1 - j if s % 2 else lo + j  # there and back: what was read last is still in cache
-        tile_1(work, now, lda, H, panels, b * panel + (1 + D) * width, work, zx + b * width, width, work, z, width)
-        forward_cell(work, z, width, cs, c + b * L, Hp, cs, c + c_step + b * L, Hp, work, then + b * L, lda,
-                     gates, g + b * g_block, width)  # fmt: skip
+    units(lo, hi, np.int64(1), s % 2, work, now, then, lda, H, panels, (1 + D) * width, panel, work, zx, np.int64(0),
+          width, cs, c, c + c_step, Hp, gates, g, np.int64(0), g_block)  # fmt: skip
     first = lo * L
     count = min(hi * L, H) - first
     t = steps - 1 - s if reverse else s
@@ -99,7 +94,7 @@ def _lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, y: Any,
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     mid = (nb + 1) // 2
-    zx = first_aligned(work) + 2 * operand_stride(L, D, H) + nb * L + 4 * BLOCK * L
+    zx = first_aligned(work) + 2 * operand_stride(L, D, H) + nb * L + 2 * BLOCK * L
     alone, joined = True, False
     s = np.int64(0)
     begin, end = np.int64(0), np.int64(0)  # steps whose inputs stand in zx, of all blocks when alone
@@ -157,7 +152,7 @@ def _follow(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, y: An
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     mid = (nb + 1) // 2
-    zx = first_aligned(work) + 2 * operand_stride(L, D, H) + nb * L + (4 + _CHUNK * nb) * BLOCK * L
+    zx = first_aligned(work) + 2 * operand_stride(L, D, H) + nb * L + (2 + _CHUNK * nb) * BLOCK * L
     store_release(sync, MAIL, JOINED)
     turns = np.int64(0)
     while load_acquire(sync, SPLIT) < 0:

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from .cells import forward_cell, forward_cell_pair
+from .cells import (
+    forward_tile_1,
+    forward_tile_2,
+    forward_tile_3,
+    forward_tile_4,
+    forward_tile_5,
+    forward_tile_6,
+)
 from .options import compiled, parallel, serial
 from .simd import (
     BLOCK,
@@ -64,6 +71,53 @@ def product(a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, i
 
 
 @compiled
+def units(lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, lda: Any, depth: Any, panels: Any,
+          p0: Any, p_block: Any, init: Any, i0: Any, i_row: Any, i_block: Any, cs: Any, c_old: Any, c_new: Any,
+          c_row: Any, gates: Any, g0: Any, g_row: Any, g_block: Any) -> None:  # fmt: skip
+    """One step of some rows for blocks lo to hi of units: from the operands at a[now] to h at a[then].
+
+    Where a row or a block of an array begins: its first place, and strides _row and _block. back: go through the
+    blocks backwards; every other time that finds in cache what was read last.
+    """
+    L = lanes_of(panels)
+    for j in range(hi - lo):
+        b = hi - 1 - j if back else lo + j
+        first = 0
+        left = (rows + TILE_ROWS - 1) // TILE_ROWS
+        while left > 0:
+            n = (rows - first + left - 1) // left
+            a1, p1, i1 = now + first * lda, p0 + b * p_block, i0 + first * i_row + b * i_block
+            o1, c1 = c_old + first * c_row + b * L, c_new + first * c_row + b * L
+            h1, g1 = then + first * lda + b * L, g0 + first * g_row + b * g_block
+            if n == 6:
+                forward_tile_6(
+                    a, a1, lda, depth, panels, p1, init, i1, i_row, cs, o1, c1, c_row, a, h1, gates, g1, g_row
+                )
+            elif n == 5:
+                forward_tile_5(
+                    a, a1, lda, depth, panels, p1, init, i1, i_row, cs, o1, c1, c_row, a, h1, gates, g1, g_row
+                )
+            elif n == 4:
+                forward_tile_4(
+                    a, a1, lda, depth, panels, p1, init, i1, i_row, cs, o1, c1, c_row, a, h1, gates, g1, g_row
+                )
+            elif n == 3:
+                forward_tile_3(
+                    a, a1, lda, depth, panels, p1, init, i1, i_row, cs, o1, c1, c_row, a, h1, gates, g1, g_row
+                )
+            elif n == 2:
+                forward_tile_2(
+                    a, a1, lda, depth, panels, p1, init, i1, i_row, cs, o1, c1, c_row, a, h1, gates, g1, g_row
+                )
+            else:
+                forward_tile_1(
+                    a, a1, lda, depth, panels, p1, init, i1, i_row, cs, o1, c1, c_row, a, h1, gates, g1, g_row
+                )
+            first += n
+            left -= 1
+
+
+@compiled
 def operand_stride(L: Any, D: Any, H: Any) -> Any:
     """Numbers from one operand row [x, h] to the next: an odd number of vectors, so that the rows of a tile fall
     into different cache sets."""
@@ -74,7 +128,7 @@ def operand_stride(L: Any, D: Any, H: Any) -> Any:
 def forward_room(L: Any, D: Any, H: Any, rows: Any, chunk: Any) -> Any:
     """Numbers that each worker needs to work in."""
     nb = (H + L - 1) // L
-    return rows * (2 * operand_stride(L, D, H) + nb * L * (1 + BLOCK * chunk)) + (TILE_ROWS + 1) * BLOCK * L
+    return rows * (2 * operand_stride(L, D, H) + nb * L * (1 + BLOCK * chunk)) + BLOCK * L
 
 
 @compiled
@@ -84,8 +138,8 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
     """All steps of one worker's rows.
 
     tape: whether gates (step, rank) and c (step, rank) are kept in `gates` and `cs`; otherwise these are `work`,
-    room for each worker: two operand rows [x, h] a sample, then c, z of a tile, gates of a vector, and x @ W + b of
-    `chunk` steps, where that is done apart (chunk > 0).
+    room for each worker: two operand rows [x, h] a sample, then c, gates of a vector, and x @ W + b of `chunk`
+    steps, where that is done apart (chunk > 0).
     """
     L = lanes_of(panels)
     nb = (H + L - 1) // L
@@ -96,11 +150,10 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
     n = (order.size - w + workers - 1) // workers
     lda = operand_stride(L, D, H)
     ldz = rows_max * nb * width
-    a = z = zx = work
+    a = zx = work
     a0 = first_aligned(work) + w * forward_room(L, D, H, rows_max, chunk)
     c0, c_row, c_step = a0 + 2 * rows_max * lda, Hp, 0
-    z0 = c0 + rows_max * Hp
-    g0, g_row, g_step, g_block = z0 + TILE_ROWS * width, 0, 0, 0
+    g0, g_row, g_step, g_block = c0 + rows_max * Hp, 0, 0, 0
     zx0 = g0 + width
     if tape:
         c0, c_row, c_step = w * Hp, workers * Hp, order.size * Hp
@@ -134,33 +187,15 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
                 rank = w + r * workers
                 t = lens[rank] - 1 - s if reverse else s
                 copy(a, now + r * lda, x, (order[rank] * T + t) * D, D)
-        for j in range(nb):
-            b = nb - 1 - j if s % 2 else j  # there and back: what was read last is still in cache
-            first = 0
-            left = (active + TILE_ROWS - 1) // TILE_ROWS
-            while left > 0:
-                rows = (active - first + left - 1) // left
-                if chunk > 0:
-                    tile(rows, a, now + first * lda + D, lda, H, panels, b * panel + (1 + D) * width,
-                         zx, zx0 + inner * ldz + (first * nb + b) * width, nb * width, z, z0, width)  # fmt: skip
-                else:
-                    tile(rows, a, now + first * lda, lda, D + H, panels, b * panel + width,
-                         panels, b * panel, np.int64(0), z, z0, width)  # fmt: skip
-                c1 = c0 + s * c_step + first * c_row + b * L
-                h1 = then + first * lda + D + b * L
-                g1 = g0 + s * g_step + first * g_row + b * g_block
-                r = 0
-                while r + 1 < rows:
-                    forward_cell_pair(z, z0 + r * width, width, cs, c1 + r * c_row, c_row,
-                                      cs, c1 + r * c_row + c_step, c_row, a, h1 + r * lda, lda,
-                                      gates, g1 + r * g_row, g_row)  # fmt: skip
-                    r += 2
-                if r < rows:
-                    forward_cell(z, z0 + r * width, width, cs, c1 + r * c_row, c_row,
-                                 cs, c1 + r * c_row + c_step, c_row, a, h1 + r * lda, lda,
-                                 gates, g1 + r * g_row, g_row)  # fmt: skip
-                first += rows
-                left -= 1
+        c1, g1 = c0 + s * c_step, g0 + s * g_step
+        if chunk > 0:
+            units(np.int64(0), nb, active, s % 2, a, now + D, then + D, lda, H, panels, (1 + D) * width, panel,
+                  work, zx0 + inner * ldz, nb * width, width, cs, c1, c1 + c_step, c_row, gates, g1, g_row,
+                  g_block)  # fmt: skip
+        else:
+            units(np.int64(0), nb, active, s % 2, a, now, then + D, lda, D + H, panels, width, panel,
+                  panels, np.int64(0), np.int64(0), panel, cs, c1, c1 + c_step, c_row, gates, g1, g_row,
+                  g_block)  # fmt: skip
         for r in range(active):
             rank = w + r * workers
             t = lens[rank] - 1 - s if reverse else s

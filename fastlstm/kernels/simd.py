@@ -222,9 +222,9 @@ def _tile(rows: int) -> Any:
                 e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 4, 6, 9)
             )
             a_rows = [e.at(a_, e.times(r, args[2])) for r in range(rows)]
-            for side in _sides(rows):
+            for side in passes(rows):
                 sums = {(r, v): e.load(init_, e.times(r, args[8]), v * e.lanes) for r in range(rows) for v in side}
-                sums = _multiply(e, args[3], sums, p_, BLOCK * e.lanes, a_rows, 1, 0)
+                sums = multiply(e, args[3], sums, p_, BLOCK * e.lanes, a_rows, 1, 0)
                 for (r, v), total in sums.items():
                     e.store(total, out_, e.times(r, args[11]), v * e.lanes)
             return context.get_dummy_value()
@@ -248,9 +248,9 @@ def outer(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, l
         for r in range(TILE_ROWS):
             for v in range(BLOCK):
                 e.prefetch(out_, e.times(r, args[9]), v * e.lanes)
-        for side in _sides(TILE_ROWS):
+        for side in passes(TILE_ROWS):
             sums = {(r, v): e.splat(0.0) for r in range(TILE_ROWS) for v in side}
-            sums = _multiply(e, args[3], sums, p_, args[6], [a_], args[2], 1)
+            sums = multiply(e, args[3], sums, p_, args[6], [a_], args[2], 1)
             for (r, v), total in sums.items():
                 place = e.at(out_, e.times(r, args[9]), v * e.lanes)
                 e.store(e.load(place) + total, place)
@@ -260,13 +260,13 @@ def outer(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, l
     return types.void(a, index, index, index, p, index, index, out, index, index), generate
 
 
-def _sides(rows: int) -> list[range]:
+def passes(rows: int) -> list[range]:
     """The panel's vectors in passes: a pass's sums, a row of its weights and one number share the registers."""
     vectors = max(v for v in (1, 2, 4) if v == 1 or rows * v + v + 1 <= registers())
     return [range(first, first + vectors) for first in range(0, BLOCK, vectors)]
 
 
-def _multiply(
+def multiply(
     e: Emitter, depth: Any, sums: dict[tuple[int, int], Vector], p: Any, ldp: Any, a: list[Any], lda: Any,
     across: int,
 ) -> dict[tuple[int, int], Vector]:  # fmt: skip
