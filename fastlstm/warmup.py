@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numba
 import numpy as np
 
 from .kernels import backend
-from .params import init_params
+from .params import Params, init_params
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -28,23 +28,24 @@ def main(argv: Sequence[str] = ()) -> None:
     print(f"ready after {time.perf_counter() - began:.1f} s")
 
 
-def _run(dtype: np.dtype[Any], parallel: bool) -> list[tuple[str, float]]:
-    """One call of each kernel on a problem just large enough for its shell; names and seconds."""
+def _run(dtype: np.dtype[Any], parallel: bool) -> Iterator[tuple[str, float]]:
+    """One call of each kernel on a problem just large enough for it; names and seconds."""
     N, T, D, H = (24, 32, 64, 64) if parallel else (2, 2, 3, 4)
-    params = init_params(D, H, rng=0, dtype=dtype)
-    packed = backend.pack(params)
-    x = np.ones((N, T, D), dtype)
-    y, kept = np.empty((N, T, H), dtype), backend.keep(packed, N, T)
-    h, c, dh, dc = (np.zeros((N, H), dtype) for _ in range(4))
-    times = [time.perf_counter()]
-    backend.forward(x, packed, h, c, y, 0, None, None, False, kept)
-    times.append(time.perf_counter())
-    backend.backward(x, params, h, kept, None, False, y, 0, dh, dc, np.zeros_like(x))
-    times.append(time.perf_counter())
+    small, x = init_params(D, H, rng=0, dtype=dtype), np.ones((N, T, D), dtype)
+    packed, kept = backend.pack(small), backend.keep(backend.pack(small), N, T)
+    y = np.empty((N, T, H), dtype)
+    h, c = np.zeros((N, H), dtype), np.zeros((N, H), dtype)
+    yield "forward", _seconds(backend.forward, x, packed, h, c, y, 0, None, None, False, kept)
+    yield "backward", _seconds(backend.backward, x, small, h, kept, None, False, y, 0, h, c, np.zeros_like(x))
     if parallel:
-        backend.forward(x[:1], packed, h[:1], c[:1], y[:1], 0, None, None, False, None)
-        times.append(time.perf_counter())
-    return [
-        (name, after - before)
-        for name, before, after in zip(("forward", "backward", "duo"), times, times[1:], strict=False)
-    ]
+        yield "duo", _seconds(backend.forward, x[:1], packed, h[:1], c[:1], y[:1], 0, None, None, False, None)
+        large = Params(*(np.zeros(shape, dtype) for shape in ((512, 2048), (512, 2048), (2048,))))
+        x, y = np.ones((2, 1, 512), dtype), np.empty((2, 1, 512), dtype)
+        h, c = np.zeros((2, 512), dtype), np.zeros((2, 512), dtype)
+        yield "wide", _seconds(backend.forward, x, backend.pack(large), h, c, y, 0, None, None, False, None)
+
+
+def _seconds(kernel: Callable[..., Any], *arguments: Any) -> float:
+    began = time.perf_counter()
+    kernel(*arguments)
+    return time.perf_counter() - began

@@ -12,6 +12,7 @@ from conftest import assert_same, leaves, map_leaves, random_params, random_stac
 
 import fastlstm
 from fastlstm import Bidirectional, State
+from fastlstm.kernels import backend
 
 SHAPES = [(13, 30, 5, 20), (7, 40, 40, 70), (3, 60, 16, 64), (30, 12, 33, 100)]
 
@@ -51,6 +52,22 @@ def test_a_sequence_depends_on_itself_alone(rng: Any, N: int, T: int, D: int, H:
         assert not y[n, length:].any()
     turned = fastlstm.forward(x[:, ::-1], params, state)
     assert_same(fastlstm.forward(x, params, state, reverse=True), (turned[0][:, ::-1], turned[1]))
+
+
+@pytest.mark.parametrize("lengths", [None, [9, 0, 3, 9, 5]])
+@pytest.mark.parametrize("H", [20, 64, 130])
+def test_threads_that_share_units_give_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, rng: Any, H: int, lengths: Any
+) -> None:
+    stack = random_stack(rng, 30, [(H, True), (H, False)], np.float32)
+    x, state = rng.standard_normal((5, 9, 30)), random_state(rng, stack, 5)
+    found = []
+    for size in (1 << 60, 0):  # of weights, from which on units are shared
+        monkeypatch.setattr(backend, "_WIDE_BYTES", size)
+        monkeypatch.setattr(backend, "_PARALLEL_WORK", 0)
+        y, last, tape = fastlstm.forward_train(x, stack, state, lengths=lengths)
+        found.append((y, last, tape.c, fastlstm.forward_cells(x, stack, state, lengths=lengths)))
+    assert_same(found[1], found[0])
 
 
 @pytest.mark.parametrize("lengths", [None, [12, 0, 3, 12, 7, 7, 1, 9, 12, 5]])

@@ -12,7 +12,7 @@ from ..params import Params
 from . import threads
 from .backward import GROUP, backward_parallel, backward_serial
 from .duo import SYNC_WORDS, duo_room, forward_duo
-from .forward import SPLIT_ROWS, forward_parallel, forward_room, forward_serial
+from .forward import SPLIT_ROWS, forward_parallel, forward_room, forward_serial, forward_wide
 from .options import call
 from .packing import Packed, aligned, blocks, from_panels, pack, pack_transposed, unpack
 from .simd import BLOCK, TILE_ROWS, lanes
@@ -24,6 +24,8 @@ _PARALLEL_WORK = 200_000  # multiply-adds below which waking a second thread cos
 _SPLIT_STEPS = 4 * TILE_ROWS  # rows of x @ W done at once, where few sequences leave the tile empty
 _CACHE_LINE = 64
 _DUO_UNITS, _DUO_STEPS = 64, 32  # from where two threads on one sequence pay
+_WIDE_BYTES = 3 << 20  # weights that no core's cache holds: from there on the threads share units, not rows,
+_WIDE_ROWS = 128  # unless each has rows enough to make up for reading all weights
 _PATIENCE = 20_000  # turns of waiting for the other thread before it is given up: about a millisecond
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 
@@ -157,6 +159,16 @@ def forward(
     chunk = min(int(lens[0]), _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
     room = workers * forward_room.py_func(lanes(dtype.itemsize), D, H, rows, chunk)
     work = np.empty(room + _CACHE_LINE // dtype.itemsize, dtype)
+    if workers > 1 and rows <= _WIDE_ROWS and packed.panels.nbytes >= _WIDE_BYTES:
+        room = forward_room.py_func(lanes(dtype.itemsize), D, H, N, 0) * workers
+        work = np.empty(room + _CACHE_LINE // dtype.itemsize, dtype)
+        call(
+            forward_wide, workers, _flat(x), D, _flat(packed.panels), H, _flat(h), _flat(c), _flat(y), y.shape[2],
+            column, work if cells is None else _flat(cells), cells is not None,
+            work if kept is None else _flat(kept.gates), work if kept is None else _flat(kept.cells),
+            kept is not None, order, lens, reverse, T, work,
+        )  # fmt: skip
+        return
     call(
         forward_serial if workers == 1 else forward_parallel,
         workers, _flat(x), D, _flat(packed.panels), H, _flat(h), _flat(c), _flat(y), y.shape[2], column,

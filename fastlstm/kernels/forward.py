@@ -223,3 +223,72 @@ def forward_parallel(workers: Any, *arguments: Any) -> None:
     """The forward pass on Numba's threads, a worker's rows each."""
     for w in prange(workers):
         forward_rows(np.int64(w), workers, *arguments)
+
+
+@compiled
+def wide_step(w: Any, workers: Any, s: Any, active: Any, x: Any, D: Any, panels: Any, H: Any, y: Any, ldy: Any,
+              column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
+              reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+    """One step of all rows, for a worker's share of the units; and its share of the next step's x."""
+    L = lanes_of(panels)
+    nb = (H + L - 1) // L
+    width = BLOCK * L
+    Hp = nb * L
+    N = order.size
+    lo, hi = w * nb // workers, (w + 1) * nb // workers
+    lda = operand_stride(L, D, H)
+    a0 = first_aligned(work)
+    now, then = a0 + (s % 2) * N * lda, a0 + ((s + 1) % 2) * N * lda
+    c_old, c_new = a0 + 2 * N * lda, a0 + 2 * N * lda
+    g0, g_row, g_block = c_old + N * Hp + w * width, 0, 0
+    if tape:
+        c_old, c_new = s * N * Hp, (s + 1) * N * Hp
+        g0, g_row, g_block = s * N * nb * width, nb * width, width
+    units(lo, hi, active, s % 2, work, now, then + D, lda, D + H, panels, width, (1 + D + H) * width,
+          panels, np.int64(0), np.int64(0), (1 + D + H) * width, cs, c_old, c_new, Hp, gates, g0, g_row,
+          g_block)  # fmt: skip
+    first = lo * L
+    count = min(hi * L, H) - first
+    for r in range(active):
+        t = lens[r] - 1 - s if reverse else s
+        row = order[r] * T + t
+        copy(y, row * ldy + column + first, work, then + r * lda + D + first, count)
+        if keep_cells:
+            copy(cells, row * H + first, cs, c_new + r * Hp + first, count)
+    for r in range(w, active, workers):
+        if s + 1 < lens[r]:
+            t = lens[r] - 2 - s if reverse else s + 1
+            copy(work, then + r * lda, x, (order[r] * T + t) * D, D)
+
+
+@parallel
+def forward_wide(workers: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any, column: Any,
+                 cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reverse: Any,
+                 T: Any, work: Any) -> None:  # fmt: skip
+    """The forward pass with the units, not the rows, shared among the threads: where the weights outgrow a core's
+    cache, each core then reads only its part of them. The threads meet after every step."""
+    L = lanes_of(panels)
+    Hp = (H + L - 1) // L * L
+    N = order.size
+    lda = operand_stride(L, D, H)
+    a0 = first_aligned(work)
+    c0, c_step = a0 + 2 * N * lda, 0
+    if tape:
+        c0, c_step = 0, N * Hp
+    active = N
+    for r in range(N):
+        copy(work, a0 + r * lda + D, h, order[r] * H, H)
+        copy(cs, c0 + r * Hp, c, order[r] * H, H)
+        for j in range(c0 + r * Hp + H, c0 + (r + 1) * Hp):
+            cs[j] = 0
+        if lens[r] > 0:
+            copy(work, a0 + r * lda, x, (order[r] * T + (lens[r] - 1 if reverse else 0)) * D, D)
+    for s in range(lens[0]):
+        while active > 0 and lens[active - 1] <= s:
+            active -= 1
+        for w in prange(workers):
+            wide_step(np.int64(w), workers, s, active, x, D, panels, H, y, ldy, column, cells, keep_cells, gates, cs,
+                      tape, order, lens, reverse, T, work)  # fmt: skip
+    for r in range(N):
+        copy(h, order[r] * H, work, a0 + (lens[r] % 2) * N * lda + r * lda + D, H)
+        copy(c, order[r] * H, cs, c0 + lens[r] * c_step + r * Hp, H)
