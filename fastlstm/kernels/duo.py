@@ -96,52 +96,40 @@ def _lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, y: Any,
     mid = (nb + 1) // 2
     zx = first_aligned(work) + 2 * operand_stride(L, D, H) + nb * L + 2 * BLOCK * L
     alone, joined = True, False
-    s = np.int64(0)
-    begin, end = np.int64(0), np.int64(0)  # steps whose inputs stand in zx, of all blocks when alone
-    while s < steps:
+    s, begin, end = np.int64(0), np.int64(0), np.int64(0)  # inputs of steps begin to end stand in zx
+    while s < steps or not alone:
         if not joined and steps - s > _FEW_STEPS and load_acquire(sync, MAIL) == JOINED:
             alone, joined, end = False, True, s
             store_release(sync, LEADER, s)
             store_release(sync, FOLLOWER, s)
             store_release(sync, SPLIT, s)
-        if not alone and load_acquire(sync, MAIL) == RETIRED:
-            behind = load_acquire(sync, FOLLOWER)  # final now; one step behind s, level, or one ahead
-            if behind < s:
-                _inputs(behind, np.int64(1), mid, nb, x, D, panels, H, steps, reverse, work, zx)
-                _step(behind, mid, nb, zx, 0, D, panels, H, y, ldy, column, cells, keep_cells, gates, cs, tape, steps,
-                      reverse, work)  # fmt: skip
-            elif behind > s:
-                _inputs(s, np.int64(1), np.int64(0), mid, x, D, panels, H, steps, reverse, work, zx)
-                _step(s, np.int64(0), mid, zx, 0, D, panels, H, y, ldy, column, cells, keep_cells, gates, cs, tape,
-                      steps, reverse, work)  # fmt: skip
-                s += 1
-            alone, end = True, s
-            continue
-        high = nb if alone else mid
-        if s >= end:
-            begin, end = s, min(steps, s + _CHUNK)
-            _inputs(begin, end - begin, np.int64(0), high, x, D, panels, H, steps, reverse, work, zx)
-        if alone or _waited(sync, FOLLOWER, s, patience):
-            _step(s, np.int64(0), high, zx + (s - begin) * nb * BLOCK * L, 0, D, panels, H, y, ldy, column, cells,
-                  keep_cells, gates, cs, tape, steps, reverse, work)  # fmt: skip
-            s += 1
-            if not alone:
-                store_release(sync, LEADER, s)
-        else:  # it will finish its step, or retire, when it runs again: let it
-            store_release(sync, RETIRE, 1)
-            while load_acquire(sync, FOLLOWER) < s and load_acquire(sync, MAIL) == JOINED:
-                wait_a_little(patience, patience)
-    turns = np.int64(0)
-    while not alone and load_acquire(sync, FOLLOWER) < steps:
-        if load_acquire(sync, MAIL) == RETIRED:
-            behind = load_acquire(sync, FOLLOWER)
-            if behind < steps:
-                _inputs(behind, np.int64(1), mid, nb, x, D, panels, H, steps, reverse, work, zx)
-                _step(behind, mid, nb, zx, 0, D, panels, H, y, ldy, column, cells, keep_cells, gates, cs, tape, steps,
-                      reverse, work)  # fmt: skip
-            alone = True
-        wait_a_little(turns, patience)
-        turns += 1
+        u, lo, hi, last = s, np.int64(0), nb if alone else mid, steps
+        if not alone:
+            if load_acquire(sync, MAIL) == RETIRED:
+                behind = load_acquire(sync, FOLLOWER)  # final now: one step behind s, level, or one ahead
+                alone, end = True, np.int64(0)
+                if behind == s:
+                    continue
+                u = min(behind, s)  # the one step of which a half is missing
+                last = u + 1
+                if behind < s:
+                    lo, hi = mid, nb
+            elif not _waited(sync, FOLLOWER, s, patience):
+                store_release(sync, RETIRE, 1)  # it will finish its step, or retire, when it runs again: let it
+                while load_acquire(sync, FOLLOWER) < s and load_acquire(sync, MAIL) == JOINED:
+                    wait_a_little(patience, patience)
+                continue
+            elif s == steps:
+                alone = True
+                continue
+        if u >= end:
+            begin, end = u, min(last, u + _CHUNK)
+            _inputs(begin, end - begin, lo, hi, x, D, panels, H, steps, reverse, work, zx)
+        _step(u, lo, hi, zx + (u - begin) * nb * BLOCK * L, 0, D, panels, H, y, ldy, column, cells, keep_cells, gates,
+              cs, tape, steps, reverse, work)  # fmt: skip
+        s = u + 1
+        if not alone:
+            store_release(sync, LEADER, s)
     store_release(sync, SPLIT, steps + 1)  # a late follower finds nothing to do
 
 

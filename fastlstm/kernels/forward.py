@@ -128,7 +128,7 @@ def operand_stride(L: Any, D: Any, H: Any) -> Any:
 def forward_room(L: Any, D: Any, H: Any, rows: Any, chunk: Any) -> Any:
     """Numbers that each worker needs to work in."""
     nb = (H + L - 1) // L
-    return rows * (2 * operand_stride(L, D, H) + nb * L * (1 + BLOCK * chunk)) + BLOCK * L
+    return rows * (2 * operand_stride(L, D, H) + nb * L) + (1 + nb * max(1, rows * chunk)) * BLOCK * L
 
 
 @compiled
@@ -138,8 +138,8 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
     """All steps of one worker's rows.
 
     tape: whether gates (step, rank) and c (step, rank) are kept in `gates` and `cs`; otherwise these are `work`,
-    room for each worker: two operand rows [x, h] a sample, then c, gates of a vector, and x @ W + b of `chunk`
-    steps, where that is done apart (chunk > 0).
+    room for each worker: two operand rows [x, h] a sample, then c, gates of a vector, and b, or x @ W + b of
+    `chunk` steps, where that is done apart (chunk > 0).
     """
     L = lanes_of(panels)
     nb = (H + L - 1) // L
@@ -164,6 +164,9 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
         copy(cs, c0 + r * c_row, c, order[rank] * H, H)
         for j in range(c0 + r * c_row + H, c0 + r * c_row + Hp):
             cs[j] = 0  # units that fill up the last vector: they stay 0
+    if chunk == 0:
+        for b in range(nb):
+            copy(zx, zx0 + b * width, panels, b * panel, width)
     steps = lens[w] if n > 0 else 0
     active = n
     inner = 0
@@ -189,13 +192,11 @@ def forward_rows(w: Any, workers: Any, x: Any, D: Any, panels: Any, H: Any, h: A
                 copy(a, now + r * lda, x, (order[rank] * T + t) * D, D)
         c1, g1 = c0 + s * c_step, g0 + s * g_step
         if chunk > 0:
-            units(np.int64(0), nb, active, s % 2, a, now + D, then + D, lda, H, panels, (1 + D) * width, panel,
-                  work, zx0 + inner * ldz, nb * width, width, cs, c1, c1 + c_step, c_row, gates, g1, g_row,
-                  g_block)  # fmt: skip
+            from_x, depth, i0, i_row = D, H, zx0 + inner * ldz, nb * width
         else:
-            units(np.int64(0), nb, active, s % 2, a, now, then + D, lda, D + H, panels, width, panel,
-                  panels, np.int64(0), np.int64(0), panel, cs, c1, c1 + c_step, c_row, gates, g1, g_row,
-                  g_block)  # fmt: skip
+            from_x, depth, i0, i_row = 0, D + H, zx0, 0
+        units(np.int64(0), nb, active, s % 2, a, now + from_x, then + D, lda, depth, panels, (1 + from_x) * width,
+              panel, work, i0, i_row, width, cs, c1, c1 + c_step, c_row, gates, g1, g_row, g_block)  # fmt: skip
         for r in range(active):
             rank = w + r * workers
             t = lens[rank] - 1 - s if reverse else s
