@@ -87,7 +87,7 @@ def _forward_tile(rows: int) -> Any:
             z: dict[tuple[int, int], Vector] = {}
             for gates_ in passes(rows):
                 begin = {(r, v): e.load(init_, e.times(r, args[8]), v * e.lanes) for r in range(rows) for v in gates_}
-                z |= multiply(e, args[3], begin, at(4, 5), BLOCK * e.lanes, a_rows, 1, 0)
+                z |= multiply(e, args[3], begin, [at(4, 5)], BLOCK * e.lanes, a_rows, 1, 0)
             inputs = [Vector.together(*(z[r, gate] for r in range(rows))) for gate in range(BLOCK)]
             old, new = (at(9, 10), args[12]), (at(9, 11), args[12])
             *out, c, hidden = lstm_forward(*inputs, _load(e, old, rows))
@@ -101,6 +101,34 @@ def _forward_tile(rows: int) -> Any:
         return types.void(a, n, n, n, p, n, init, n, n, cs, n, n, n, h, n, gates, n, n), generate
 
     return tile
+
+
+@intrinsic  # type: ignore[misc]
+def forward_twin(typing: Any, a: Any, ao: Any, depth: Any, p: Any, po: Any, ldp: Any, init: Any, io: Any, ldi: Any,
+                 cs: Any, oo: Any, co: Any, h: Any, ho: Any, gates: Any, go: Any, ldg: Any) -> Any:  # fmt: skip
+    """forward_tile for one sample and two neighbouring blocks of units, the ld numbers from block to block: a single
+    row's sums are too few to keep the processor busy."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        e = emitter(context, builder, p)
+        at = lambda array, *offsets: e.at(  # noqa: E731
+            data(context, builder, signature.args[array], args[array]), *(args[offset] for offset in offsets)
+        )
+        panels = [at(3, 4), at(3, 4, 5)]
+        begin = [at(6, 7), at(6, 7, 8)]
+        z = {(0, v): e.load(begin[v // BLOCK], v % BLOCK * e.lanes) for v in range(2 * BLOCK)}
+        z = multiply(e, args[2], z, panels, BLOCK * e.lanes, [at(0, 1)], 1, 0)
+        inputs = [Vector.together(z[0, gate], z[0, BLOCK + gate]) for gate in range(BLOCK)]
+        lanes_ = e.index(e.lanes)
+        *out, c, hidden = lstm_forward(*inputs, _load(e, (at(9, 10), lanes_), 2))
+        for gate, value in enumerate(out):
+            _store(e, value, (at(14, 15), args[16]), gate * e.lanes)
+        _store(e, c, (at(9, 11), lanes_))
+        _store(e, hidden, (at(12, 13), lanes_))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(a, n, n, p, n, n, init, n, n, cs, n, n, h, n, gates, n, n), generate
 
 
 def _backward_cell(vectors: int) -> Any:

@@ -20,6 +20,7 @@ from .cells import (
     forward_tile_4,
     forward_tile_5,
     forward_tile_6,
+    forward_twin,
 )
 from .options import compiled, parallel, serial
 from .simd import (
@@ -80,8 +81,15 @@ def units(lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, l
     blocks backwards; every other time that finds in cache what was read last.
     """
     L = lanes_of(panels)
-    for j in range(hi - lo):
+    j = 0
+    while rows == 1 and j + 1 < hi - lo:
+        b = hi - 2 - j if back else lo + j
+        forward_twin(a, now, depth, panels, p0 + b * p_block, p_block, init, i0 + b * i_block, i_block,
+                     cs, c_old + b * L, c_new + b * L, a, then + b * L, gates, g0 + b * g_block, g_block)  # fmt: skip
+        j += 2
+    while j < hi - lo:
         b = hi - 1 - j if back else lo + j
+        j += 1
         first = 0
         left = (rows + TILE_ROWS - 1) // TILE_ROWS
         while left > 0:

@@ -224,7 +224,7 @@ def _tile(rows: int) -> Any:
             a_rows = [e.at(a_, e.times(r, args[2])) for r in range(rows)]
             for side in passes(rows):
                 sums = {(r, v): e.load(init_, e.times(r, args[8]), v * e.lanes) for r in range(rows) for v in side}
-                sums = multiply(e, args[3], sums, p_, BLOCK * e.lanes, a_rows, 1, 0)
+                sums = multiply(e, args[3], sums, [p_], BLOCK * e.lanes, a_rows, 1, 0)
                 for (r, v), total in sums.items():
                     e.store(total, out_, e.times(r, args[11]), v * e.lanes)
             return context.get_dummy_value()
@@ -250,7 +250,7 @@ def outer(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, l
                 e.prefetch(out_, e.times(r, args[9]), v * e.lanes)
         for side in passes(TILE_ROWS):
             sums = {(r, v): e.splat(0.0) for r in range(TILE_ROWS) for v in side}
-            sums = multiply(e, args[3], sums, p_, args[6], [a_], args[2], 1)
+            sums = multiply(e, args[3], sums, [p_], args[6], [a_], args[2], 1)
             for (r, v), total in sums.items():
                 place = e.at(out_, e.times(r, args[9]), v * e.lanes)
                 e.store(e.load(place) + total, place)
@@ -267,13 +267,14 @@ def passes(rows: int) -> list[range]:
 
 
 def multiply(
-    e: Emitter, depth: Any, sums: dict[tuple[int, int], Vector], p: Any, ldp: Any, a: list[Any], lda: Any,
+    e: Emitter, depth: Any, sums: dict[tuple[int, int], Vector], panels: list[Any], ldp: Any, a: list[Any], lda: Any,
     across: int,
 ) -> dict[tuple[int, int], Vector]:  # fmt: skip
-    """sums[r, v] + sum over k of a[r] at k lda (or a[0] at k lda + r `across`) times p's vector v at k ldp."""
+    """sums[r, v] + sum over k of a[r] at k lda (or a[0] at k lda + r `across`) times vector v of the panels, each of
+    which has BLOCK of them, at k ldp."""
     b = e.builder
-    pointers = [p, *a]
-    steps = [ldp] + [lda] * len(a)
+    pointers = [*panels, *a]
+    steps = [ldp] * len(panels) + [lda] * len(a)
     for unroll, count in ((4, b.ashr(depth, e.index(2))), (1, b.and_(depth, e.index(3)))):
         before = b.block
         head, body, end = (b.append_basic_block(name) for name in ("k.head", "k.body", "k.end"))
@@ -287,9 +288,12 @@ def multiply(
         b.position_at_end(body)
         after = {cell: Vector(e, value) for cell, value in running.items()}
         for k in range(unroll):
-            weights = {v: e.load(moving[0], e.times(k, ldp), v * e.lanes) for v in sorted({v for _, v in sums})}
+            weights = {
+                v: e.load(moving[v // BLOCK], e.times(k, ldp), v % BLOCK * e.lanes)
+                for v in sorted({v for _, v in sums})
+            }
             for r in sorted({r for r, _ in sums}):
-                source = moving[1] if across else moving[1 + r]
+                source = moving[len(panels)] if across else moving[len(panels) + r]
                 number = e.broadcast(source, e.times(k, lda), r * across)
                 for v, weight in weights.items():
                     after[r, v] = number.fma(weight, after[r, v])
