@@ -55,18 +55,21 @@ def test_a_sequence_depends_on_itself_alone(rng: Any, N: int, T: int, D: int, H:
 
 
 @pytest.mark.parametrize("lengths", [None, [9, 0, 3, 9, 5]])
+@pytest.mark.parametrize("N", [5, 1])
 @pytest.mark.parametrize("H", [20, 64, 130])
 def test_threads_that_share_units_give_the_same_bits(
-    monkeypatch: pytest.MonkeyPatch, rng: Any, H: int, lengths: Any
+    monkeypatch: pytest.MonkeyPatch, rng: Any, N: int, H: int, lengths: Any
 ) -> None:
     stack = random_stack(rng, 30, [(H, True), (H, False)], np.float32)
-    x, state = rng.standard_normal((5, 9, 30)), random_state(rng, stack, 5)
+    x, state, lengths = rng.standard_normal((N, 9, 30)), random_state(rng, stack, N), lengths and lengths[:N]
     found = []
     for size in (1 << 60, 0):  # of weights, from which on units are shared
         monkeypatch.setattr(backend, "_WIDE_BYTES", size)
+        monkeypatch.setattr(backend, "_WIDE_UNITS", size)
         monkeypatch.setattr(backend, "_PARALLEL_WORK", 0)
         y, last, tape = fastlstm.forward_train(x, stack, state, lengths=lengths)
-        found.append((y, last, tape.c, fastlstm.forward_cells(x, stack, state, lengths=lengths)))
+        grads = fastlstm.backward(tape, np.cos(y), last)
+        found.append((y, last, tape.c, fastlstm.forward_cells(x, stack, state, lengths=lengths), tuple(grads)))
     assert_same(found[1], found[0])
 
 

@@ -26,6 +26,7 @@ _CACHE_LINE = 64
 _DUO_UNITS, _DUO_STEPS = 64, 32  # from where two threads on one sequence pay
 _WIDE_BYTES = 3 << 20  # weights that no core's cache holds: from there on the threads share units, not rows,
 _WIDE_ROWS = 128  # unless each has rows enough to make up for reading all weights
+_WIDE_UNITS = 256  # backward, with fewer sequences than threads: from there on meeting after each step pays
 _PATIENCE = 20_000  # turns of waiting for the other thread before it is given up: about a millisecond
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 
@@ -228,7 +229,8 @@ def backward(
         D, _flat(pack_transposed(params.W, H)), H, dz, ldz, a, lda, where, _flat(dx), dp, tmp, zeros,
     )  # fmt: skip
     kernel = backward_serial if workers == 1 else backward_parallel
-    call(kernel, workers, min(workers, N), block, steps, bases, rows, sums)
+    wide = workers > N and H >= _WIDE_UNITS
+    call(kernel, workers, wide, block, steps, bases, rows, sums)
     dh[order], dc[order] = dh_rows.reshape(N, ldh)[:, :H], dc_rows.reshape(N, nb * L)[:, :H]
     found = from_panels(dp.reshape(nb, -1, width)[:, : 1 + D + H], H)
     return Params(found[1 : 1 + D].copy(), found[1 + D :].copy(), found[0].copy())

@@ -1,7 +1,7 @@
 """The backward time loop, and the weight gradients, in blocks of time.
 
-In each block, first every worker takes its rows back through the block's steps (gate gradients, then
-dh = dz @ U.T); then all workers share the products over the block's M rows: dx = dz @ W.T by rows, and
+In each block, first the workers go back through the block's steps (gate gradients, then dh = dz @ U.T); then all
+workers share the products over the block's M rows: dx = dz @ W.T by rows, and
 d[b; W; U] = [1, x, h].T @ dz by panels of columns. A sum over rows runs in pieces of 128 in a fixed order:
 the error stays small, and no bit depends on the number of threads.
 """
@@ -23,12 +23,13 @@ GROUP = 4 * TILE_ROWS  # rows of dx that a worker takes at once
 
 
 @compiled
-def backward_rows(w: Any, workers: Any, s0: Any, s1: Any, bases: Any, x: Any, D: Any, ut: Any, H: Any, h0: Any,
-                  cells: Any, gates: Any, order: Any, lens: Any, reverse: Any, T: Any, dy: Any, ldy: Any,
-                  column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any,
-                  where: Any, zeros: Any) -> None:  # fmt: skip
-    """One worker's rows, steps s1 - 1 down to s0. Of the block, step s has the rows from bases[s] - bases[s0] on.
+def step_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, x: Any, D: Any, ut: Any, H: Any,
+                h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reverse: Any, T: Any, dy: Any, ldy: Any,
+                column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
+                zeros: Any) -> None:  # fmt: skip
+    """Step s for ranks first, first + stride, ... and blocks lo to hi of units: gradients of the gates' inputs.
 
+    Of the block of time that begins with s0, step s has the rows from bases[s] - bases[s0] on.
     cells, gates: the tape, (step, rank); dh, dc, t: gradients of h and c, and tanh(c), a row for each rank; dz, a:
     gradients of the gates' inputs and the operands [1, x, h] for each row of the block; where: its place in x.
     """
@@ -37,43 +38,83 @@ def backward_rows(w: Any, workers: Any, s0: Any, s1: Any, bases: Any, x: Any, D:
     width = BLOCK * L
     Hp = nb * L
     N = order.size
-    for back in range(s1 - s0):
-        s = s1 - 1 - back
-        active = (bases[s + 1] - bases[s] - w + workers - 1) // workers
-        base = bases[s] - bases[s0] + w
-        for r in range(active):
-            rank = w + r * workers
-            m = base + r * workers
-            place = order[rank] * T + (lens[rank] - 1 - s if reverse else s)
+    base = bases[s] - bases[s0]
+    own = min(hi * L, H) - lo * L
+    for rank in range(first, bases[s + 1] - bases[s], stride):
+        m = base + rank
+        place = order[rank] * T + (lens[rank] - 1 - s if reverse else s)
+        operand = m * lda
+        if lo == 0:
             where[m] = place * D
-            operand = m * lda
             a[operand] = a.dtype.type(1)
             copy(a, operand + 1, x, place * D, D)
-            if ldy > 0:
-                accumulate(dh, rank * ldh, dy, place * ldy + column, H)
-            if s == lens[rank] - 1:
-                tanh_row(t, rank * Hp, cells, ((s + 1) * N + rank) * Hp, Hp)
-            old = s - 1 if s > 0 else s  # before the first step there are no gates: any will do, h is put right
-            g, g_old = (s * N + rank) * nb * width, (old * N + rank) * nb * width
-            c, u = (s * N + rank) * Hp, rank * Hp
-            b = 0
-            while b + 1 < nb:
-                backward_cell_pair(
-                    gates, g + b * width, width, gates, g_old + b * width, width, cells, c + b * L, L,
-                    t, u + b * L, L, dh, rank * ldh + b * L, L, dc, u + b * L, L, dz, m * ldz + b * width, width,
-                    a, operand + 1 + D + b * L, L)  # fmt: skip
-                b += 2
-            while b < nb:
-                backward_cell(
-                    gates, g + b * width, width, gates, g_old + b * width, width, cells, c + b * L, L,
-                    t, u + b * L, L, dh, rank * ldh + b * L, L, dc, u + b * L, L, dz, m * ldz + b * width, width,
-                    a, operand + 1 + D + b * L, L)  # fmt: skip
-                b += 1
-            if s == 0:
-                copy(a, operand + 1 + D, h0, order[rank] * H, H)
-        for q in range(ldh // width):
-            product(dz, base * ldz, workers * ldz, active, nb * width, ut, q * nb * width * width, zeros,
-                    np.int64(0), np.int64(0), dh, w * ldh + q * width, workers * ldh)  # fmt: skip
+        if ldy > 0:
+            accumulate(dh, rank * ldh + lo * L, dy, place * ldy + column + lo * L, own)
+        if s == lens[rank] - 1:
+            tanh_row(t, rank * Hp + lo * L, cells, ((s + 1) * N + rank) * Hp + lo * L, (hi - lo) * L)
+        old = s - 1 if s > 0 else s  # before the first step there are no gates: any will do, h is put right
+        g, g_old = (s * N + rank) * nb * width, (old * N + rank) * nb * width
+        c, u = (s * N + rank) * Hp, rank * Hp
+        b = lo
+        while b + 1 < hi:
+            backward_cell_pair(
+                gates, g + b * width, width, gates, g_old + b * width, width, cells, c + b * L, L,
+                t, u + b * L, L, dh, rank * ldh + b * L, L, dc, u + b * L, L, dz, m * ldz + b * width, width,
+                a, operand + 1 + D + b * L, L)  # fmt: skip
+            b += 2
+        if b < hi:
+            backward_cell(
+                gates, g + b * width, width, gates, g_old + b * width, width, cells, c + b * L, L,
+                t, u + b * L, L, dh, rank * ldh + b * L, L, dc, u + b * L, L, dz, m * ldz + b * width, width,
+                a, operand + 1 + D + b * L, L)  # fmt: skip
+        if s == 0:
+            copy(a, operand + 1 + D + lo * L, h0, order[rank] * H + lo * L, own)
+
+
+@compiled
+def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, x: Any, D: Any, ut: Any, H: Any,
+                h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reverse: Any, T: Any, dy: Any, ldy: Any,
+                column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
+                zeros: Any) -> None:  # fmt: skip
+    """dh = dz @ U.T of step s for the same ranks, panels lo to hi of U.T."""
+    width = BLOCK * lanes_of(ut)
+    depth = (H + lanes_of(ut) - 1) // lanes_of(ut) * width
+    count = (bases[s + 1] - bases[s] - first + stride - 1) // stride
+    for q in range(lo, hi):
+        product(dz, (bases[s] - bases[s0] + first) * ldz, stride * ldz, count, depth, ut, q * depth * width, zeros,
+                np.int64(0), np.int64(0), dh, first * ldh + q * width, stride * ldh)  # fmt: skip
+
+
+@compiled
+def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any, bases: Any, x: Any, D: Any, ut: Any,
+                   H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reverse: Any, T: Any, dy: Any,
+                   ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any,
+                   where: Any, zeros: Any) -> None:  # fmt: skip
+    """A worker's share of one turn's work on a block of time.
+
+    Where the rows are shared there is one turn: all steps of the worker's rows. Where the units are (wide), a turn
+    takes dh of the worker's units from the turn before, then makes one step of them; the last turn takes dh only.
+    """
+    nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
+    panels = ldh // (BLOCK * lanes_of(ut))
+    first, stride, lo, hi, steps = w, workers, np.int64(0), panels, s1 - s0
+    if wide:
+        first, stride, lo, hi = np.int64(0), np.int64(1), w * panels // workers, (w + 1) * panels // workers
+        steps = 1
+        if turn > 0:
+            hidden_back(s1 - turn, s0, first, stride, lo, hi, bases, x, D, ut, H,
+                      h0, cells, gates, order, lens, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a, lda,
+                      where, zeros)  # fmt: skip
+    for back in range(steps):
+        s = s1 - 1 - turn - back
+        if s >= s0 and lo < hi:
+            step_back(s, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), bases, x, D, ut, H,
+                      h0, cells, gates, order, lens, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a, lda,
+                      where, zeros)  # fmt: skip
+            if not wide:
+                hidden_back(s, s0, first, stride, lo, hi, bases, x, D, ut, H,
+                      h0, cells, gates, order, lens, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a, lda,
+                      where, zeros)  # fmt: skip
 
 
 @compiled
@@ -107,26 +148,28 @@ def backward_sums(w: Any, workers: Any, rows: Any, D: Any, wt: Any, H: Any, dz: 
 
 
 @serial
-def backward_serial(workers: Any, row_workers: Any, block: Any, steps: Any, bases: Any, rows: Any, sums: Any) -> None:
-    """The backward pass in the calling thread. rows, sums: the arguments that the two helpers have in common."""
+def backward_serial(workers: Any, wide: Any, block: Any, steps: Any, bases: Any, rows: Any, sums: Any) -> None:
+    """The backward pass in the calling thread. rows, sums: arguments of step_back and of
+    backward_sums."""
     s1 = steps
     while s1 > 0:
         s0 = (s1 - 1) // block * block
-        for w in range(row_workers):
-            backward_rows(w, row_workers, s0, s1, bases, *rows)
-        for w in range(workers):
-            backward_sums(w, workers, bases[s1] - bases[s0], *sums)
+        backward_share(np.int64(0), workers, wide, np.int64(0), s0, s1, bases, *rows)
+        backward_sums(np.int64(0), workers, bases[s1] - bases[s0], *sums)
         s1 = s0
 
 
 @parallel
-def backward_parallel(workers: Any, row_workers: Any, block: Any, steps: Any, bases: Any, rows: Any, sums: Any) -> None:
+def backward_parallel(workers: Any, wide: Any, block: Any, steps: Any, bases: Any, rows: Any, sums: Any) -> None:
     """The backward pass on Numba's threads."""
     s1 = steps
     while s1 > 0:
         s0 = (s1 - 1) // block * block
-        for w in prange(row_workers):
-            backward_rows(np.int64(w), row_workers, s0, s1, bases, *rows)
-        for w in prange(workers):
-            backward_sums(np.int64(w), workers, bases[s1] - bases[s0], *sums)
+        turns = s1 - s0 + 1 if wide else 1
+        for turn in range(turns + 1):
+            for w in prange(workers):
+                if turn < turns:
+                    backward_share(np.int64(w), workers, wide, turn, s0, s1, bases, *rows)
+                else:
+                    backward_sums(np.int64(w), workers, bases[s1] - bases[s0], *sums)
         s1 = s0

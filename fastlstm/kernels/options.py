@@ -127,8 +127,11 @@ def _warn_once(message: str) -> None:
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """A helper that kernels call; compiled into them, never called from Python."""
-    return njit(**_OPTIONS)(function)
+    """A helper that kernels call; compiled into them, never called from Python.
+
+    It counts no references: its caller holds the arrays, and each count would be an atomic operation that all threads
+    contend for."""
+    return njit(_nrt=False, **_OPTIONS)(function)
 
 
 def _shell(function: Callable[..., Any], parallel: bool) -> Any:
