@@ -17,7 +17,7 @@ from .params import Grads, Params, State
 class _Pass(NamedTuple):
     """What backward needs of one direction of one layer."""
 
-    params: Params
+    packed: Packed
     h: Array  # (N, H), the initial one
     kept: Kept
     reverse: bool
@@ -81,7 +81,7 @@ class Tape:
         return assemble(cells, self._stacked)
 
     def _cells(self, one: _Pass) -> Array:
-        return self._shown(backend.cells(one.kept, len(one.params.U), self._lengths, one.reverse))
+        return self._shown(backend.cells(one.kept, one.packed.hidden_size, self._lengths, one.reverse))
 
     def _shown(self, array: Array) -> Array:
         view = array[0] if self._single else array[...]
@@ -336,20 +336,15 @@ def forward_train(
         y = np.empty((N, T, H * len(level)), found.dtype)
         passes = []
         for way, (layer, (h, c)) in enumerate(zip(level, states, strict=True)):
-            packed = _packed(layer)
-            own = backend.unpack(layer) if isinstance(layer, Packed) else _copied(layer)
+            packed = layer.copy() if isinstance(layer, Packed) else backend.pack(layer)
             initial, kept = h.copy(), backend.keep(packed, N, T)
             turned = backwards or way == 1
             backend.forward(below, packed, h, c, y, way * H, None, counts, turned, kept)
-            passes.append(_Pass(own, initial, kept, turned))
+            passes.append(_Pass(packed, initial, kept, turned))
         levels.append(_Level(below, tuple(passes)))
         below = y
     tape = Tape._of(tuple(levels), counts, single, found.stacked)
     return (y[0] if single else y), _structured_states(state_levels, found.stacked, single), tape
-
-
-def _copied(params: Params) -> Params:
-    return Params(*(np.array(a, order="C") for a in params))
 
 
 def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
@@ -390,7 +385,7 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
         raise TypeError(f"tape: expected the Tape of forward_train, got {type(tape).__name__}")
     single, stacked = tape._single, tape._stacked
     found = Weights(
-        tuple(tuple(one.params for one in level.passes) for level in tape._levels),
+        tuple(tuple(one.packed for one in level.passes) for level in tape._levels),
         stacked,
         tape._levels[0].x.dtype,
     )
@@ -400,16 +395,16 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
     state_levels = checks.states("dstate", dstate, found, N, single=single)
     for level in tape._levels:
         for one in level.passes:
-            checks.gates("tape", one.kept.gates, len(one.params.U))
+            checks.gates("tape", one.kept.gates, one.packed.hidden_size)
     param_levels: list[list[Params]] = []
     for level, states in zip(reversed(tape._levels), reversed(state_levels), strict=True):
         dx = np.zeros(level.x.shape, found.dtype)
         grads = []
         for way, (one, (dh, dc)) in enumerate(zip(level.passes, states, strict=True)):
-            column = way * len(one.params.U)
+            column = way * one.packed.hidden_size
             grads.append(
                 backend.backward(
-                    level.x, one.params, one.h, one.kept,
+                    level.x, one.packed, one.h, one.kept,
                     tape._lengths, one.reverse, above, column, dh, dc, dx,
                 )
             )  # fmt: skip

@@ -36,7 +36,7 @@ def _run(dtype: np.dtype[Any], parallel: bool) -> Iterator[tuple[str, float]]:
     y = np.empty((N, T, H), dtype)
     h, c = np.zeros((N, H), dtype), np.zeros((N, H), dtype)
     yield "forward", _seconds(backend.forward, x, packed, h, c, y, 0, None, None, False, kept)
-    yield "backward", _seconds(backend.backward, x, small, h, kept, None, False, y, 0, h, c, np.zeros_like(x))
+    yield "backward", _seconds(backend.backward, x, packed, h, kept, None, False, y, 0, h, c, np.zeros_like(x))
     if parallel:
         yield "duo", _seconds(backend.forward, x[:1], packed, h[:1], c[:1], y[:1], 0, None, None, False, None)
         large = Params(*(np.zeros(shape, dtype) for shape in ((512, 2048), (512, 2048), (2048,))))

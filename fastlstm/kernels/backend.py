@@ -10,25 +10,27 @@ from numpy.typing import NDArray
 
 from ..params import Params
 from . import threads
-from .backward import GROUP, backward_parallel, backward_serial
-from .duo import SYNC_WORDS, duo_room, forward_duo
-from .forward import SPLIT_ROWS, forward_parallel, forward_room, forward_serial, forward_wide
-from .options import call
-from .packing import Packed, aligned, blocks, from_panels, pack, pack_transposed, unpack
-from .simd import BLOCK, TILE_ROWS, lanes
+from . import backward as backward_pass
+from . import forward as forward_pass
+from .duo import SPLIT, SYNC_WORDS, duo_room
+from .backward import GROUP, backward_turns
+from .forward import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS, SPLIT_ROWS, forward_room
+from .options import run
+from .packing import Packed, aligned, blocks, into_panels, unpack
+from .simd import BLOCK, CACHE_LINE, TILE_ROWS, lanes
 
 __all__ = ["Packed", "Kept", "backward", "cells", "forward", "keep", "pack", "sizes", "unpack"]
 
 _Array = NDArray[Any]
 _PARALLEL_WORK = 200_000  # multiply-adds below which waking a second thread costs more than it brings
 _SPLIT_STEPS = 4 * TILE_ROWS  # rows of x @ W done at once, where few sequences leave the tile empty
-_CACHE_LINE = 64
 _DUO_UNITS, _DUO_STEPS = 64, 32  # from where two threads on one sequence pay
 _WIDE_BYTES = 3 << 20  # weights that no core's cache holds: from there on the threads share units, not rows,
 _WIDE_ROWS = 128  # unless each has rows enough to make up for reading all weights
 _WIDE_UNITS = 256  # backward, with fewer sequences than threads: from there on meeting after each step pays
 _PATIENCE = 20_000  # turns of waiting for the other thread before it is given up: about a millisecond
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
+_NO_SYNC = np.zeros(0, np.int64)
 
 
 def sizes(packed: Packed) -> tuple[int, int]:
@@ -50,6 +52,16 @@ class Kept(NamedTuple):
 
     gates: _Array
     cells: _Array
+
+
+def pack(params: Params) -> Packed:
+    """Params -> panels, a copy."""
+    W, U, b = params
+    D, H = len(W), len(U)
+    panels = aligned((blocks(H, W.itemsize), 1 + D + H, BLOCK * lanes(W.itemsize)), W.dtype)
+    arguments = *(_flat(np.ascontiguousarray(a)) for a in params), D, H, _flat(panels)
+    run(into_panels, panels.dtype, 1, _workers(len(panels), 4.0 * H * (D + H)), arguments)
+    return Packed(panels, H)
 
 
 def keep(packed: Packed, N: int, T: int) -> Kept:
@@ -110,7 +122,7 @@ def _odd_lines(numbers: int, L: int) -> int:
 
 def _rooms(dtype: np.dtype[Any], *sizes: int) -> list[_Array]:
     """Zeros of those sizes, each beginning on a cache line, in one piece of memory."""
-    line = _CACHE_LINE // dtype.itemsize
+    line = CACHE_LINE // dtype.itemsize
     starts = list(accumulate((-(-size // line) * line for size in sizes), initial=0))
     whole = aligned((starts[-1],), dtype)
     return [whole[start : start + size] for start, size in zip(starts, sizes, strict=False)]
@@ -145,43 +157,32 @@ def forward(
         return
     order, lens = _schedule(N, T, lengths)
     steps = N * T if lengths is None else int(lens.sum())
+    L = lanes(dtype.itemsize)
     workers = _workers(N, 4.0 * H * (D + H) * steps)
-    if N == 1 and H >= _DUO_UNITS and lens[0] >= _DUO_STEPS and threads.available() > 1:
-        work = np.empty(duo_room.py_func(lanes(dtype.itemsize), D, H) + _CACHE_LINE // dtype.itemsize, dtype)
-        call(
-            forward_duo, np.zeros(SYNC_WORDS, np.int64), _PATIENCE, _flat(h), _flat(c), _flat(x), D,
-            _flat(packed.panels), H, _flat(y), y.shape[2], column,
-            work if cells is None else _flat(cells), cells is not None,
-            work if kept is None else _flat(kept.gates), work if kept is None else _flat(kept.cells),
-            kept is not None, int(lens[0]), reverse, work,
-        )  # fmt: skip
-        return
     rows = -(-N // workers)
-    chunk = min(int(lens[0]), _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
-    room = workers * forward_room.py_func(lanes(dtype.itemsize), D, H, rows, chunk)
-    work = np.empty(room + _CACHE_LINE // dtype.itemsize, dtype)
-    if workers > 1 and rows <= _WIDE_ROWS and packed.panels.nbytes >= _WIDE_BYTES:
-        room = forward_room.py_func(lanes(dtype.itemsize), D, H, N, 0) * workers
-        work = np.empty(room + _CACHE_LINE // dtype.itemsize, dtype)
-        call(
-            forward_wide, workers, _flat(x), D, _flat(packed.panels), H, _flat(h), _flat(c), _flat(y), y.shape[2],
-            column, work if cells is None else _flat(cells), cells is not None,
-            work if kept is None else _flat(kept.gates), work if kept is None else _flat(kept.cells),
-            kept is not None, order, lens, reverse, T, work,
-        )  # fmt: skip
-        return
-    call(
-        forward_serial if workers == 1 else forward_parallel,
-        workers, _flat(x), D, _flat(packed.panels), H, _flat(h), _flat(c), _flat(y), y.shape[2], column,
+    share, turns, chunk, sync = SHARE_ROWS, 1, 0, _NO_SYNC
+    if N == 1 and H >= _DUO_UNITS and lens[0] >= _DUO_STEPS and threads.available() > 1:
+        share, workers, room = SHARE_SEQUENCE, 2, duo_room.py_func(L, D, H)
+        sync = np.zeros(SYNC_WORDS, np.int64)
+        sync[SPLIT] = -1
+    elif workers > 1 and rows <= _WIDE_ROWS and packed.panels.nbytes >= _WIDE_BYTES:
+        share, turns, room = SHARE_UNITS, int(lens[0]) + 2, workers * forward_room.py_func(L, D, H, N, 0)
+    else:
+        chunk = min(int(lens[0]), _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
+        room = workers * forward_room.py_func(L, D, H, rows, chunk)
+    work = np.empty(room + CACHE_LINE // dtype.itemsize, dtype)
+    arguments = (
+        share, turns, chunk, sync, _PATIENCE, _flat(x), D, _flat(packed.panels), H, _flat(h), _flat(c), _flat(y), y.shape[2], column,
         work if cells is None else _flat(cells), cells is not None,
         work if kept is None else _flat(kept.gates), work if kept is None else _flat(kept.cells), kept is not None,
-        order, lens, reverse, T, chunk, work,
+        order, lens, reverse, T, work,
     )  # fmt: skip
+    run(forward_pass.forward, dtype, turns, workers, arguments)
 
 
 def backward(
     x: _Array,
-    params: Params,
+    packed: Packed,
     h0: _Array,
     kept: Kept,
     lengths: _Array | None,
@@ -193,11 +194,13 @@ def backward(
     dx: _Array,
 ) -> Params:
     """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's."""
-    D, H = params.W.shape[0], params.U.shape[0]
+    D, H = sizes(packed)
     N, T, _ = x.shape
-    dtype = params.W.dtype
+    dtype = packed.panels.dtype
+    gradients = np.zeros((1 + D + H, BLOCK * H), dtype)
+    found = Params(gradients[1 : 1 + D], gradients[1 + D :], gradients[0])
     if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
-        return Params(*(np.zeros_like(a) for a in params))
+        return found
     L = lanes(dtype.itemsize)
     nb, width = blocks(H, dtype.itemsize), BLOCK * L
     order, lens = _schedule(N, T, lengths)
@@ -211,26 +214,24 @@ def backward(
     block = max(1, min(steps, _BLOCK_ROWS // N))
     M = int(bases[block])
     workers = 1 if 8.0 * H * (D + H) * total < _PARALLEL_WORK else threads.available()
-    ldh = -(-H // width) * width
+    ldx, ldh = -(-D // width) * width, -(-H // width) * width
     tiles = -(-(1 + D + H) // TILE_ROWS)
     lda, ldz = _odd_lines(max(1 + D + nb * L, tiles * TILE_ROWS), L), _odd_lines(nb * width, L)
-    dh_rows, dc_rows, t, dz, a, dp, tmp, zeros = _rooms(
+    dh_rows, dc_rows, t, dz, a, dp, tmp, zeros, wt, ut = _rooms(
         dtype, N * ldh, N * nb * L, N * nb * L, M * ldz, M * lda, nb * tiles * TILE_ROWS * width,
-        workers * GROUP * width, width,
+        workers * GROUP * width, width, ldx * nb * width, ldh * nb * width,
     )  # fmt: skip
     dh_rows.reshape(N, ldh)[:, :H], dc_rows.reshape(N, nb * L)[:, :H] = dh[order], dc[order]
     where = np.empty(M, np.int64)
+    weights = _flat(packed.panels), wt, D, ut, H, dp, _flat(gradients)
     rows = (
-        _flat(x), D, _flat(pack_transposed(params.U, H)), H, _flat(h0), _flat(kept.cells), _flat(kept.gates),
+        _flat(x), D, ut, H, _flat(h0), _flat(kept.cells), _flat(kept.gates),
         order, lens, reverse, T, zeros if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
         dh_rows, ldh, dc_rows, t, dz, ldz, a, lda, where, zeros,
     )  # fmt: skip
-    sums = (
-        D, _flat(pack_transposed(params.W, H)), H, dz, ldz, a, lda, where, _flat(dx), dp, tmp, zeros,
-    )  # fmt: skip
-    kernel = backward_serial if workers == 1 else backward_parallel
+    sums = D, wt, H, dz, ldz, a, lda, where, _flat(dx), dp, tmp, zeros
     wide = workers > N and H >= _WIDE_UNITS
-    call(kernel, workers, wide, block, steps, bases, rows, sums)
+    turns = int(backward_turns.py_func(wide, block, steps))
+    run(backward_pass.backward, dtype, turns, workers, (wide, block, steps, bases, *weights, *rows, *sums))
     dh[order], dc[order] = dh_rows.reshape(N, ldh)[:, :H], dc_rows.reshape(N, nb * L)[:, :H]
-    found = from_panels(dp.reshape(nb, -1, width)[:, : 1 + D + H], H)
-    return Params(found[1 : 1 + D].copy(), found[1 + D :].copy(), found[0].copy())
+    return found

@@ -1,8 +1,8 @@
 """The backward time loop, and the weight gradients, in blocks of time.
 
-In each block, first the workers go back through the block's steps (gate gradients, then dh = dz @ U.T); then all
-workers share the products over the block's M rows: dx = dz @ W.T by rows, and
-d[b; W; U] = [1, x, h].T @ dz by panels of columns. A sum over rows runs in pieces of 128 in a fixed order:
+First the workers share the transposition of the weights. Then, in each block, they go back through the block's steps
+(gate gradients, then dh = dz @ U.T) and share the products over the block's M rows: dx = dz @ W.T by rows, and
+d[b; W; U] = [1, x, h].T @ dz by panels of columns. Last they bring those panels into the order of the weights. A sum over rows runs in pieces of 128 in a fixed order:
 the error stays small, and no bit depends on the number of threads.
 """
 
@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from .cells import backward_cell, backward_cell_pair, tanh_row
-from .forward import product
-from .options import compiled, parallel, serial
+from .options import compiled, kernel
+from .packing import out_of_panels, transpose_panels
+from .products import product
 from .simd import BLOCK, TILE_ROWS, accumulate, copy, lanes_of, outer
 
 PIECE = 128  # rows of one running sum
@@ -147,29 +147,38 @@ def backward_sums(w: Any, workers: Any, rows: Any, D: Any, wt: Any, H: Any, dz: 
         b += workers
 
 
-@serial
-def backward_serial(workers: Any, wide: Any, block: Any, steps: Any, bases: Any, rows: Any, sums: Any) -> None:
-    """The backward pass in the calling thread. rows, sums: arguments of step_back and of
-    backward_sums."""
-    s1 = steps
-    while s1 > 0:
-        s0 = (s1 - 1) // block * block
-        backward_share(np.int64(0), workers, wide, np.int64(0), s0, s1, bases, *rows)
-        backward_sums(np.int64(0), workers, bases[s1] - bases[s0], *sums)
-        s1 = s0
+@compiled
+def backward_turns(wide: Any, block: Any, steps: Any) -> Any:
+    """Turns of the whole backward pass."""
+    inner = block + 1 if wide else block - block + 1
+    return 2 + (steps + block - 1) // block * (inner + 1)
 
 
-@parallel
-def backward_parallel(workers: Any, wide: Any, block: Any, steps: Any, bases: Any, rows: Any, sums: Any) -> None:
-    """The backward pass on Numba's threads."""
-    s1 = steps
-    while s1 > 0:
-        s0 = (s1 - 1) // block * block
-        turns = s1 - s0 + 1 if wide else 1
-        for turn in range(turns + 1):
-            for w in prange(workers):
-                if turn < turns:
-                    backward_share(np.int64(w), workers, wide, turn, s0, s1, bases, *rows)
-                else:
-                    backward_sums(np.int64(w), workers, bases[s1] - bases[s0], *sums)
-        s1 = s0
+@kernel
+def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+    """A worker's share of some turns of the backward pass.
+
+    arguments: wide, block, steps, bases; panels, wt, D, ut, H, dp and the gradients; those of step_back from x on;
+    those of backward_sums from D on.
+    """
+    wide, block, steps, bases = arguments[:4]
+    panels, wt, D, ut, H, dp, gradients = arguments[4:11]
+    turns = backward_turns(wide, block, steps)
+    inner = block + 1 if wide else block - block + 1
+    L = lanes_of(panels)
+    nb = (H + L - 1) // L
+    depth = 1 + D + H
+    for turn in range(first, last):
+        back, within = (turn - 1) // (inner + 1), (turn - 1) % (inner + 1)
+        s0 = ((steps - 1) // block - back) * block
+        s1 = min(s0 + block, steps)
+        if turn == 0:
+            transpose_panels(w, workers, panels, depth, np.int64(1), D, nb, wt)
+            transpose_panels(w, workers, panels, depth, 1 + D, H, nb, ut)
+        elif turn == turns - 1:
+            stride = (depth + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
+            out_of_panels(w, workers, dp, depth, stride, H, gradients)
+        elif within < inner:
+            backward_share(w, workers, wide, within, s0, s1, bases, *arguments[11:35])
+        else:
+            backward_sums(w, workers, bases[s1] - bases[s0], *arguments[35:])

@@ -68,37 +68,40 @@ def _store(e: Emitter, value: Vector, place: tuple[Any, Any], offset: int = 0) -
 
 
 def _forward_tile(rows: int) -> Any:
-    """forward_tile(a, ao, lda, depth, p, po, init, io, ldi, cs, oo, co, ldc, h, ho, gates, go, ldg): for one vector
-    of units of `rows` samples, z = init + A (rows, depth) @ panel, and from z and c at cs[oo] the gates, h, and c at
-    cs[co], which may be the same place. The ld numbers are from sample to sample; h has lda.
+    """forward_tile(a, ao, lda, depth, p, po, ahead, init, io, ldi, cs, oo, co, ldc, h, ho, gates, go, ldg): for one
+    vector of units of `rows` samples, z = init + A (rows, depth) @ panel, and from z and c at cs[oo] the gates, h, and
+    c at cs[co], which may be the same place. The ld numbers are from sample to sample; h has lda. p[ahead]: as in
+    `simd.multiply`.
 
     z stays in registers, and the samples' long chains of equations run side by side."""
 
     @intrinsic  # type: ignore[misc]
-    def tile(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, init: Any, io: Any, ldi: Any,
-             cs: Any, oo: Any, co: Any, ldc: Any, h: Any, ho: Any, gates: Any, go: Any, ldg: Any) -> Any:  # fmt: skip
+    def tile(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, ahead: Any, init: Any, io: Any,
+             ldi: Any, cs: Any, oo: Any, co: Any, ldc: Any, h: Any, ho: Any, gates: Any, go: Any,
+             ldg: Any) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             e = emitter(context, builder, p)
             at = lambda array, offset: e.at(  # noqa: E731
                 data(context, builder, signature.args[array], args[array]), args[offset]
             )
-            a_, init_ = at(0, 1), at(6, 7)
+            a_, init_ = at(0, 1), at(7, 8)
             a_rows = [e.at(a_, e.times(r, args[2])) for r in range(rows)]
             z: dict[tuple[int, int], Vector] = {}
-            for gates_ in passes(rows):
-                begin = {(r, v): e.load(init_, e.times(r, args[8]), v * e.lanes) for r in range(rows) for v in gates_}
-                z |= multiply(e, args[3], begin, [at(4, 5)], BLOCK * e.lanes, a_rows, 1, 0)
+            for side in passes(rows):
+                begin = {(r, v): e.load(init_, e.times(r, args[9]), v * e.lanes) for r in range(rows) for v in side}
+                ahead_ = at(4, 6) if side.start == 0 else None
+                z |= multiply(e, args[3], begin, [at(4, 5)], BLOCK * e.lanes, a_rows, 1, 0, ahead_)
             inputs = [Vector.together(*(z[r, gate] for r in range(rows))) for gate in range(BLOCK)]
-            old, new = (at(9, 10), args[12]), (at(9, 11), args[12])
+            old, new = (at(10, 11), args[13]), (at(10, 12), args[13])
             *out, c, hidden = lstm_forward(*inputs, _load(e, old, rows))
             for gate, value in enumerate(out):
-                _store(e, value, (at(15, 16), args[17]), gate * e.lanes)
+                _store(e, value, (at(16, 17), args[18]), gate * e.lanes)
             _store(e, c, new)
-            _store(e, hidden, (at(13, 14), args[2]))
+            _store(e, hidden, (at(14, 15), args[2]))
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(a, n, n, n, p, n, init, n, n, cs, n, n, n, h, n, gates, n, n), generate
+        return types.void(a, n, n, n, p, n, n, init, n, n, cs, n, n, n, h, n, gates, n, n), generate
 
     return tile
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from .atomics import fetch_add, load_acquire, store_release, wait_a_little
-from .forward import operand_stride, product, units
-from .options import compiled, parallel
+from .options import compiled
+from .products import product
 from .simd import BLOCK, copy, first_aligned, lanes_of
+from .step import operand_stride, units
 
 # words of `sync`, each in a cache line pair of its own
 TICKETS, MAIL, SPLIT, LEADER, FOLLOWER, RETIRE = (16 * n for n in range(6))
@@ -33,6 +33,12 @@ def duo_room(L: Any, D: Any, H: Any) -> Any:
     """Numbers to work in."""
     nb = (H + L - 1) // L
     return 2 * operand_stride(L, D, H) + nb * L + 2 * (1 + _CHUNK * nb) * BLOCK * L
+
+
+@compiled
+def take_ticket(sync: Any) -> Any:
+    """0 for the first thread that asks, 1 for the next. sync: zeros, but for -1 at SPLIT."""
+    return fetch_add(sync, TICKETS, 1)
 
 
 @compiled
@@ -65,7 +71,7 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, D: Any, panels: Any, H: A
     if tape:
         c, c_step = s * Hp, Hp
         g, g_block = s * nb * width, width
-    now, then = a0 + (s % 2) * lda, a0 + ((s + 1) % 2) * lda
+    now, then = a0 + (s % 2) * lda + D, a0 + ((s + 1) % 2) * lda + D
     units(lo, hi, np.int64(1), s % 2, work, now, then, lda, H, panels, (1 + D) * width, panel, work, zx, np.int64(0),
           width, cs, c, c + c_step, Hp, gates, g, np.int64(0), g_block)  # fmt: skip
     first = lo * L
@@ -89,8 +95,11 @@ def _waited(sync: Any, at: Any, value: Any, patience: Any) -> Any:
 
 
 @compiled
-def _lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, y: Any, ldy: Any, column: Any, cells: Any,
-          keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reverse: Any, work: Any) -> None:  # fmt: skip
+def lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
+         column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reverse: Any,
+         T: Any, work: Any) -> None:  # fmt: skip
+    """The first thread's part: all that the other does not do. The arguments: as in forward_rows."""
+    steps = lens[0]
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     mid = (nb + 1) // 2
@@ -125,7 +134,7 @@ def _lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, y: Any,
         if u >= end:
             begin, end = u, min(last, u + _CHUNK)
             _inputs(begin, end - begin, lo, hi, x, D, panels, H, steps, reverse, work, zx)
-        _step(u, lo, hi, zx + (u - begin) * nb * BLOCK * L, 0, D, panels, H, y, ldy, column, cells, keep_cells, gates,
+        _step(u, lo, hi, zx + (u - begin) * nb * BLOCK * L, np.int64(0), D, panels, H, y, ldy, column, cells, keep_cells, gates,
               cs, tape, steps, reverse, work)  # fmt: skip
         s = u + 1
         if not alone:
@@ -134,9 +143,11 @@ def _lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, y: Any,
 
 
 @compiled
-def _follow(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, y: Any, ldy: Any, column: Any, cells: Any,
-            keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reverse: Any,
-            work: Any) -> None:  # fmt: skip
+def follow(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
+           column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reverse: Any,
+           T: Any, work: Any) -> None:  # fmt: skip
+    """The second thread's part."""
+    steps = lens[0]
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     mid = (nb + 1) // 2
@@ -155,35 +166,7 @@ def _follow(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, y: An
         if load_acquire(sync, RETIRE) == 1 or not _waited(sync, LEADER, s, patience):
             store_release(sync, MAIL, RETIRED)
             return
-        _step(s, mid, nb, zx + (s - begin) * nb * BLOCK * L, 1, D, panels, H, y, ldy, column, cells, keep_cells, gates,
+        _step(s, mid, nb, zx + (s - begin) * nb * BLOCK * L, np.int64(1), D, panels, H, y, ldy, column, cells, keep_cells, gates,
               cs, tape, steps, reverse, work)  # fmt: skip
         s += 1
         store_release(sync, FOLLOWER, s)
-
-
-@parallel
-def forward_duo(sync: Any, patience: Any, h: Any, c: Any, x: Any, D: Any, panels: Any, H: Any, y: Any, ldy: Any,
-                column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reverse: Any,
-                work: Any) -> None:  # fmt: skip
-    """The forward pass of one sequence on two of Numba's threads. cs, gates, work: as in forward_rows."""
-    L = lanes_of(panels)
-    Hp = (H + L - 1) // L * L
-    lda = operand_stride(L, D, H)
-    a0 = first_aligned(work)
-    c0 = 0 if tape else a0 + 2 * lda
-    last = c0 + (steps * Hp if tape else 0)
-    copy(work, a0, h, np.int64(0), H)
-    copy(cs, c0, c, np.int64(0), H)
-    for j in range(H, Hp):
-        cs[c0 + j] = 0
-    sync[SPLIT] = -1
-    for _ in prange(2):
-        ticket = fetch_add(sync, TICKETS, 1)
-        if ticket == 0:
-            _lead(sync, patience, x, D, panels, H, y, ldy, column, cells, keep_cells, gates, cs, tape, steps, reverse,
-                  work)  # fmt: skip
-        elif ticket == 1:
-            _follow(sync, patience, x, D, panels, H, y, ldy, column, cells, keep_cells, gates, cs, tape, steps, reverse,
-                    work)  # fmt: skip
-    copy(h, np.int64(0), work, a0 + (steps % 2) * lda, H)
-    copy(c, np.int64(0), cs, last, H)

@@ -1,7 +1,10 @@
-"""The only jit options of the package, and the cache in which compiled kernels are kept.
+"""How kernels are compiled, kept on disk and run: the only jit options of the package, the cache, the two shells.
 
 Every option is explicit: a callee without one takes over its caller's. No fastmath flag is ever set,
 so that a result's bits depend on the equations and on nothing else.
+
+A kernel's body is compiled once, as a function that runs by itself in the calling thread; the shell that runs it on
+Numba's threads calls it by its address. Compiling it into a second shell would take as long again.
 """
 
 from __future__ import annotations
@@ -21,8 +24,10 @@ from typing import Any
 
 import llvmlite
 import numba
-from numba import njit
+import numpy as np
+from numba import njit, prange, types
 from numba.core.caching import FunctionCache, _CacheLocator
+from numba.extending import intrinsic
 
 logger = logging.getLogger("fastlstm")
 
@@ -134,33 +139,79 @@ def compiled(function: Callable[..., Any]) -> Any:
     return njit(_nrt=False, **_OPTIONS)(function)
 
 
-def _shell(function: Callable[..., Any], parallel: bool) -> Any:
-    dispatcher = njit(parallel=parallel, **_OPTIONS)(function)
+def kernel(function: Callable[..., Any]) -> Any:
+    """A kernel's body, function(first, last, worker, workers, arguments): a worker's share of turns `first` to `last`,
+    after each of which all workers meet. `arguments`: arrays and numbers, no tuple inside."""
+    return _cached(njit(**_OPTIONS)(function))
+
+
+def _cached(dispatcher: Any) -> Any:
     if cache_folder():
-        dispatcher._cache = _KernelCache(function)
+        dispatcher._cache = _KernelCache(dispatcher.py_func)
     else:
         _warn_once("no folder can be written; kernels are compiled in every process")
     return dispatcher
 
 
-def serial(function: Callable[..., Any]) -> Any:
-    """The shell of a kernel that runs in the calling thread."""
-    return _shell(function, False)
+@intrinsic  # type: ignore[misc]
+def _body_at(typing: Any, address: Any, first: Any, last: Any, worker: Any, workers: Any, arguments: Any) -> Any:
+    """The kernel's body that was compiled to that address."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = signature.args[1:]
+        function = context.call_conv.get_function_type(types.none, kinds)
+        body = builder.inttoptr(args[0], function.as_pointer())
+        context.call_conv.call_function(builder, body, types.none, kinds, args[1:])  # a body raises nothing
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(n, n, n, n, n, arguments), generate
 
 
-def parallel(function: Callable[..., Any]) -> Any:
-    """The shell of a kernel that uses Numba's threads. Its name must differ from the serial shell's:
-    Numba's cache tells functions apart by name and line, not by their options."""
-    return _shell(function, True)
+def _on_threads(address: Any, turns: Any, workers: Any, arguments: Any) -> None:
+    """All turns of a kernel on Numba's threads."""
+    for turn in range(turns):
+        for worker in prange(workers):
+            _body_at(address, turn, turn + 1, np.int64(worker), workers, arguments)
 
 
-def call(kernel: Any, *arguments: Any) -> None:
-    """Run a kernel; says once on the logger when it had to be compiled for more than a second."""
-    if kernel.overloads:
-        kernel(*arguments)
-        return
-    start = time.perf_counter()
-    kernel(*arguments)
-    seconds = time.perf_counter() - start
-    if seconds > 1.0 and not sum(kernel.stats.cache_hits.values()):
-        logger.info("compiled %s in %.1f s; later calls and processes reuse it", kernel.__name__, seconds)
+_on_threads = _cached(njit(parallel=True, **_OPTIONS)(_on_threads))
+
+
+_addresses: dict[tuple[Any, Any], int] = {}  # of compiled bodies, by body and float type
+
+
+def _address(body: Any, dtype: Any, arguments: tuple[Any, ...]) -> int:
+    """Where the body for those arguments begins in memory; compiles it the first time."""
+    kinds = (types.int64, types.int64, types.int64, types.int64, numba.typeof(arguments))
+    body.compile(kinds)
+    found = body.overloads[kinds]
+    _addresses[body, dtype] = int(found.library.get_pointer_to_function(found.fndesc.llvm_func_name))
+    return _addresses[body, dtype]
+
+
+def run(body: Any, dtype: Any, turns: int, workers: int, arguments: tuple[Any, ...]) -> None:
+    """Run a kernel: in the calling thread for one worker, else on Numba's threads.
+
+    dtype: the float type; all else in the arguments is of the same types at every call. Says once on the logger when
+    something had to be compiled for more than a second.
+    """
+    first = (body, dtype, workers > 1) not in _ran
+    if first:
+        start, misses = time.perf_counter(), _misses(body)
+    if workers == 1:
+        body(0, turns, 0, 1, arguments)
+    else:
+        _on_threads(_addresses.get((body, dtype)) or _address(body, dtype, arguments), turns, workers, arguments)
+    if first:
+        _ran.add((body, dtype, workers > 1))
+        seconds = time.perf_counter() - start
+        if seconds > 1.0 and _misses(body) > misses:
+            logger.info("compiled %s in %.1f s; later calls and processes reuse it", body.__name__, seconds)
+
+
+_ran: set[tuple[Any, Any, bool]] = set()  # bodies with float type, and whether on threads
+
+
+def _misses(body: Any) -> int:
+    return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in (body, _on_threads))

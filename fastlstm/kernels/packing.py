@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import Params
-from .simd import BLOCK, lanes
+from .options import compiled, kernel
+from .simd import BLOCK, copy, lanes, lanes_of, transpose
 
 
 class Packed(NamedTuple):
@@ -29,6 +30,20 @@ class Packed(NamedTuple):
 
     panels: NDArray[Any]
     hidden_size: int
+
+    def copy(self) -> Packed:
+        """The same in memory of its own that begins on a cache line."""
+        panels = aligned(self.panels.shape, self.panels.dtype)
+        panels[...] = self.panels
+        return Packed(panels, self.hidden_size)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, tuple(self)
+
+
+def _again(*fields: Any) -> Packed:
+    """Packed from a pickle, which keeps no array's place in memory."""
+    return Packed(*fields).copy()
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -45,26 +60,57 @@ def blocks(hidden_size: int, itemsize: int) -> int:
     return -(-hidden_size // lanes(itemsize))
 
 
-def pack(params: Params) -> Packed:
-    """Params -> panels."""
-    W, U, b = params
-    D, H, L = len(W), len(U), lanes(W.itemsize)
-    panels = aligned((blocks(H, W.itemsize), 1 + D + H, BLOCK * L), W.dtype)
-    for rows, first in ((b[None], 0), (W, 1), (U, 1 + D)):
-        _into_panels(panels[:, first : first + len(rows)], rows, H)
-    return Packed(panels, H)
+@kernel
+def into_panels(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+    """A worker's share of the blocks of panels, zeros so far, from W, U and b. One turn."""
+    W, U, b, D, H, panels = arguments
+    L = lanes_of(panels)
+    depth = 1 + D + H
+    for block in range(w, (H + L - 1) // L, workers):
+        count = min(L, H - block * L)
+        for row in range(depth):
+            for gate in range(BLOCK):
+                to, column = ((block * depth + row) * BLOCK + gate) * L, gate * H + block * L
+                if row == 0:
+                    copy(panels, to, b, column, count)
+                elif row <= D:
+                    copy(panels, to, W, (row - 1) * BLOCK * H + column, count)
+                else:
+                    copy(panels, to, U, (row - 1 - D) * BLOCK * H + column, count)
 
 
-def _into_panels(panels: NDArray[Any], rows: NDArray[Any], H: int) -> None:
-    """rows (R, 4H) -> panels (blocks, R, 4 lanes)."""
-    L = panels.shape[2] // BLOCK
-    by_gate = rows.reshape(len(rows), BLOCK, H)
-    whole = H // L
-    for gate in range(BLOCK):
-        target = panels[:, :, gate * L : (gate + 1) * L]
-        target[:whole] = by_gate[:, gate, : whole * L].reshape(len(rows), whole, L).swapaxes(0, 1)
-        if whole * L < H:
-            target[whole, :, : H - whole * L] = by_gate[:, gate, whole * L :]
+@compiled
+def out_of_panels(w: Any, workers: Any, panels: Any, depth: Any, stride: Any, H: Any, rows: Any) -> None:
+    """rows (depth, 4H) from panels of `stride` rows, a worker's share of them."""
+    L = lanes_of(panels)
+    for block in range(w, (H + L - 1) // L, workers):
+        count = min(L, H - block * L)
+        for row in range(depth):
+            for gate in range(BLOCK):
+                source = ((block * stride + row) * BLOCK + gate) * L
+                copy(rows, (row * BLOCK + gate) * H + block * L, panels, source, count)
+
+
+@compiled
+def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, R: Any, blocks: Any,
+                     out: Any) -> None:  # fmt: skip
+    """A worker's share of the panels that take gradients of z back to what z was made of: rows `first` to first + R
+    of the weights become columns, (ceil(R / (4 lanes)), 4 lanes blocks, 4 lanes), z's columns rows in the panels'
+    order. out: zeros so far."""
+    L = lanes_of(panels)
+    width = BLOCK * L
+    tiles = (R + L - 1) // L
+    for job in range(w, tiles * blocks, workers):
+        tile, block = job // blocks, job % blocks
+        source = (block * depth + first + tile * L) * width
+        to = (tile // BLOCK * blocks + block) * width * width + tile % BLOCK * L
+        if (tile + 1) * L <= R:
+            for gate in range(BLOCK):
+                transpose(out, to + gate * L * width, width, panels, source + gate * L, width)
+        else:
+            for row in range(R - tile * L):
+                for column in range(width):
+                    out[to + column * width + row] = panels[source + row * width + column]
 
 
 def from_panels(panels: NDArray[Any], H: int) -> NDArray[Any]:
@@ -80,15 +126,3 @@ def unpack(packed: Packed) -> Params:
     rows = from_panels(packed.panels, packed.hidden_size)
     D = len(rows) - 1 - packed.hidden_size
     return Params(rows[1 : 1 + D].copy(), rows[1 + D :].copy(), rows[0].copy())
-
-
-def pack_transposed(rows: NDArray[Any], H: int) -> NDArray[Any]:
-    """The panels that take gradients of z back to what z was made of: rows (R, 4H) of W or U ->
-    (ceil(R / (4 lanes)), 4 lanes blocks, 4 lanes): R in panels' columns, z's columns in the panels' order."""
-    R, L = len(rows), lanes(rows.itemsize)
-    nb, width = blocks(H, rows.itemsize), BLOCK * L
-    columns = np.zeros((nb, -(-R // width) * width, width), rows.dtype)
-    _into_panels(columns[:, :R], rows, H)
-    out = aligned((columns.shape[1] // width, nb * width, width), rows.dtype)
-    out.reshape(-1, nb, width, width)[...] = columns.reshape(nb, -1, width, width).transpose(1, 0, 3, 2)
-    return out

@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 _i32, _i64 = ir.IntType(32), ir.IntType(64)
 TILE_ROWS = 6  # rows of the micro-kernel's tile: 6 x 2 vectors fill 12 of 16 registers, 6 x 4 24 of 32
 BLOCK = 4  # vectors of a panel's row: one for each gate
+CACHE_LINE = 64  # bytes
 
 
 @functools.cache
@@ -209,29 +210,28 @@ def emitter(context: Any, builder: Any, array_type: Any) -> Emitter:
 
 
 def _tile(rows: int) -> Any:
-    """tile(a, ao, lda, depth, p, po, init, io, ldi, out, oo, ldo):
+    """tile(a, ao, lda, depth, p, po, ahead, init, io, ldi, out, oo, ldo):
     out[oo + r ldo + j] = init[io + r ldi + j] + sum over k < depth of a[ao + r lda + k] p[po + k 4 lanes + j],
-    in that order, for r < rows and j < 4 lanes."""
+    in that order, for r < rows and j < 4 lanes. p[ahead] is fetched into the cache meanwhile, see `multiply`."""
 
     @intrinsic  # type: ignore[misc]
-    def tile(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, init: Any, io: Any, ldi: Any,
-             out: Any, oo: Any, ldo: Any) -> Any:  # fmt: skip
+    def tile(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, ahead: Any, init: Any, io: Any,
+             ldi: Any, out: Any, oo: Any, ldo: Any) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             e = emitter(context, builder, p)
-            a_, p_, init_, out_ = (
-                e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 4, 6, 9)
-            )
+            pointers = [data(context, builder, signature.args[n], args[n]) for n in (0, 4, 4, 7, 10)]
+            a_, p_, ahead_, init_, out_ = map(e.at, pointers, (args[n] for n in (1, 5, 6, 8, 11)))
             a_rows = [e.at(a_, e.times(r, args[2])) for r in range(rows)]
             for side in passes(rows):
-                sums = {(r, v): e.load(init_, e.times(r, args[8]), v * e.lanes) for r in range(rows) for v in side}
-                sums = multiply(e, args[3], sums, [p_], BLOCK * e.lanes, a_rows, 1, 0)
+                sums = {(r, v): e.load(init_, e.times(r, args[9]), v * e.lanes) for r in range(rows) for v in side}
+                behind = ahead_ if side.start == 0 else None
+                sums = multiply(e, args[3], sums, [p_], BLOCK * e.lanes, a_rows, 1, 0, behind)
                 for (r, v), total in sums.items():
-                    e.store(total, out_, e.times(r, args[11]), v * e.lanes)
+                    e.store(total, out_, e.times(r, args[12]), v * e.lanes)
             return context.get_dummy_value()
 
-        index = types.intp
-        signature = types.void(a, index, index, index, p, index, init, index, index, out, index, index)
-        return signature, generate
+        n = types.intp
+        return types.void(a, n, n, n, p, n, n, init, n, n, out, n, n), generate
 
     return tile
 
@@ -268,13 +268,19 @@ def passes(rows: int) -> list[range]:
 
 def multiply(
     e: Emitter, depth: Any, sums: dict[tuple[int, int], Vector], panels: list[Any], ldp: Any, a: list[Any], lda: Any,
-    across: int,
+    across: int, ahead: Any = None,
 ) -> dict[tuple[int, int], Vector]:  # fmt: skip
     """sums[r, v] + sum over k of a[r] at k lda (or a[0] at k lda + r `across`) times vector v of the panels, each of
-    which has BLOCK of them, at k ldp."""
+    which has BLOCK of them, at k ldp.
+
+    ahead: what is wanted next, fetched meanwhile, a cache line for every four k: from one panel to the next the
+    processor's own prefetching finds no way."""
     b = e.builder
+    line = CACHE_LINE * 8 // e.bits
     pointers = [*panels, *a]
     steps = [ldp] * len(panels) + [lda] * len(a)
+    if ahead is not None:
+        pointers.append(ahead)
     for unroll, count in ((4, b.ashr(depth, e.index(2))), (1, b.and_(depth, e.index(3)))):
         before = b.block
         head, body, end = (b.append_basic_block(name) for name in ("k.head", "k.body", "k.end"))
@@ -287,6 +293,8 @@ def multiply(
         b.cbranch(b.icmp_signed(">", left, e.index(0)), body, end)
         b.position_at_end(body)
         after = {cell: Vector(e, value) for cell, value in running.items()}
+        if ahead is not None and unroll == 4:
+            e.prefetch(moving[-1])
         for k in range(unroll):
             weights = {
                 v: e.load(moving[v // BLOCK], e.times(k, ldp), v % BLOCK * e.lanes)
@@ -299,9 +307,10 @@ def multiply(
                     after[r, v] = number.fma(weight, after[r, v])
         left.add_incoming(count, before)
         left.add_incoming(b.sub(left, e.index(1)), body)
-        for phi, pointer, step in zip(moving, pointers, steps, strict=True):
+        strides = [e.times(unroll, step) for step in steps] + [e.index(line)] * (ahead is not None)
+        for phi, pointer, stride in zip(moving, pointers, strides, strict=True):
             phi.add_incoming(pointer, before)
-            phi.add_incoming(e.at(phi, e.times(unroll, step)), body)
+            phi.add_incoming(e.at(phi, stride), body)
         for cell, phi in running.items():
             phi.add_incoming(sums[cell].values[0], before)
             phi.add_incoming(after[cell].values[0], body)
@@ -330,8 +339,18 @@ def first_aligned(typing: Any, array: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = builder.ptrtoint(data(context, builder, array, args[0]), _i64)
-        gap = builder.and_(builder.neg(address), ir.Constant(_i64, 63))
+        gap = builder.and_(builder.neg(address), ir.Constant(_i64, CACHE_LINE - 1))
         return builder.udiv(gap, ir.Constant(_i64, array.dtype.bitwidth // 8))
+
+    return types.intp(array), generate
+
+
+@intrinsic  # type: ignore[misc]
+def line_of(typing: Any, array: Any) -> Any:
+    """Numbers of that array's type in a cache line; a constant in the compiled code."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(_i64, CACHE_LINE * 8 // array.dtype.bitwidth)
 
     return types.intp(array), generate
 
@@ -361,3 +380,31 @@ def _row(add: bool) -> Any:
 
 
 copy, accumulate = _row(False), _row(True)
+
+
+@intrinsic  # type: ignore[misc]
+def transpose(typing: Any, out: Any, oo: Any, ldo: Any, source: Any, so: Any, lds: Any) -> Any:
+    """out[oo + r ldo + k] = source[so + k lds + r] for r, k < lanes.
+
+    Each stage exchanges one bit of the row's number with the same bit of the place in the row."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        e = emitter(context, builder, out)
+        out_, source_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 3))
+        rows = [e.load(source_, e.times(k, args[5])).values[0] for k in range(e.lanes)]
+        bit = 1
+        while bit < e.lanes:
+            low = [k if not k & bit else e.lanes + k - bit for k in range(e.lanes)]
+            high = [k + bit if not k & bit else e.lanes + k for k in range(e.lanes)]
+            masks = [ir.Constant(ir.VectorType(_i32, e.lanes), choice) for choice in (low, high)]
+            for r in range(e.lanes):
+                if not r & bit:
+                    pair = rows[r], rows[r | bit]
+                    rows[r], rows[r | bit] = (builder.shuffle_vector(*pair, mask) for mask in masks)
+            bit *= 2
+        for r, value in enumerate(rows):
+            e.store(Vector(e, value), out_, e.times(r, args[2]))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(out, n, n, source, n, n), generate

@@ -1,0 +1,36 @@
+"""Matrix products of any number of rows with one panel of weights, from the tiles of simd.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .options import compiled
+from .simd import BLOCK, TILE_ROWS, lanes_of, line_of, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6
+
+
+@compiled
+def product(a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, init: Any, io: Any, ldi: Any,
+            out: Any, oo: Any, ldo: Any) -> None:  # fmt: skip
+    """out (rows, 4 lanes) = init + A (rows, depth) @ panel, in tiles as equal as can be: a tile of one row is a slow
+    one. Meanwhile the panel behind this one is fetched into the cache."""
+    ahead = po + depth * BLOCK * lanes_of(p)
+    left = (rows + TILE_ROWS - 1) // TILE_ROWS
+    r = 0
+    while left > 0:
+        height = (rows - r + left - 1) // left
+        where = (a, ao + r * lda, lda, depth, p, po, ahead, init, io + r * ldi, ldi, out, oo + r * ldo, ldo)
+        if height == 6:
+            tile_6(*where)
+        elif height == 5:
+            tile_5(*where)
+        elif height == 4:
+            tile_4(*where)
+        elif height == 3:
+            tile_3(*where)
+        elif height == 2:
+            tile_2(*where)
+        else:
+            tile_1(*where)
+        ahead += depth // 4 * line_of(p)
+        r += height
+        left -= 1

@@ -1,0 +1,69 @@
+"""One time step of some samples for some blocks of units: matrix part and cell in one pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .cells import (
+    forward_tile_1,
+    forward_tile_2,
+    forward_tile_3,
+    forward_tile_4,
+    forward_tile_5,
+    forward_tile_6,
+    forward_twin,
+)
+from .options import compiled
+from .simd import TILE_ROWS, lanes_of, line_of
+
+
+@compiled
+def operand_stride(L: Any, D: Any, H: Any) -> Any:
+    """Numbers from one operand row [x, h] to the next: an odd number of vectors, so that the rows of a tile fall
+    into different cache sets."""
+    return (D + (H + L - 1) // L * L + L - 1) // L // 2 * 2 * L + L
+
+
+@compiled
+def units(lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, lda: Any, depth: Any, panels: Any,
+          p0: Any, p_block: Any, init: Any, i0: Any, i_row: Any, i_block: Any, cs: Any, c_old: Any, c_new: Any,
+          c_row: Any, gates: Any, g0: Any, g_row: Any, g_block: Any) -> None:  # fmt: skip
+    """One step of some rows for blocks lo to hi of units: from the operands at a[now] to h at a[then].
+
+    Where a row or a block of an array begins: its first place, and strides _row and _block. back: go through the
+    blocks backwards; every other time that finds in cache what was read last.
+    """
+    L = lanes_of(panels)
+    j = 0
+    while rows == 1 and j + 1 < hi - lo:
+        b = hi - 2 - j if back else lo + j
+        forward_twin(a, now, depth, panels, p0 + b * p_block, p_block, init, i0 + b * i_block, i_block,
+                     cs, c_old + b * L, c_new + b * L, a, then + b * L, gates, g0 + b * g_block, g_block)  # fmt: skip
+        j += 2
+    while j < hi - lo:
+        b = hi - 1 - j if back else lo + j
+        j += 1
+        panel = p0 + b * p_block
+        ahead = panel - p_block if back else panel + p_block
+        first = 0
+        left = (rows + TILE_ROWS - 1) // TILE_ROWS
+        while left > 0:
+            height = (rows - first + left - 1) // left
+            where = (a, now + first * lda, lda, depth, panels, panel, ahead, init, i0 + first * i_row + b * i_block,
+                     i_row, cs, c_old + first * c_row + b * L, c_new + first * c_row + b * L, c_row, a,
+                     then + first * lda + b * L, gates, g0 + first * g_row + b * g_block, g_row)  # fmt: skip
+            if height == 6:
+                forward_tile_6(*where)
+            elif height == 5:
+                forward_tile_5(*where)
+            elif height == 4:
+                forward_tile_4(*where)
+            elif height == 3:
+                forward_tile_3(*where)
+            elif height == 2:
+                forward_tile_2(*where)
+            else:
+                forward_tile_1(*where)
+            ahead += depth // 4 * line_of(panels)
+            first += height
+            left -= 1
