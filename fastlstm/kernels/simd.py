@@ -86,13 +86,14 @@ class Emitter:
         zeros = ir.Constant(ir.VectorType(_i32, self.lanes), [0] * self.lanes)
         return Vector(self, self.builder.shuffle_vector(one, undefined, zeros))
 
-    def prefetch(self, pointer: Any, *offsets: Any) -> None:
-        """Have those numbers in cache by the time they are wanted."""
+    def prefetch(self, pointer: Any, *offsets: Any, write: bool = False) -> None:
+        """Have those numbers in cache by the time they are wanted; not to be written, unless so said, since that
+        takes them from the other cores."""
         byte, word = ir.IntType(8).as_pointer(), _i32
         kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
         address = self.builder.bitcast(self.at(pointer, *offsets), byte)
-        self.builder.call(function, [address, *(ir.Constant(word, number) for number in (1, 3, 1))])
+        self.builder.call(function, [address, *(ir.Constant(word, number) for number in (int(write), 3, 1))])
 
     def function(self, name: str, *arguments: Any) -> Any:
         """llvm.NAME, vector to vector; inserted by name, since declare_intrinsic takes no vector types."""
@@ -247,7 +248,7 @@ def outer(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, l
         a_, p_, out_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 4, 7))
         for r in range(TILE_ROWS):
             for v in range(BLOCK):
-                e.prefetch(out_, e.times(r, args[9]), v * e.lanes)
+                e.prefetch(out_, e.times(r, args[9]), v * e.lanes, write=True)
         for side in passes(TILE_ROWS):
             sums = {(r, v): e.splat(0.0) for r in range(TILE_ROWS) for v in side}
             sums = multiply(e, args[3], sums, [p_], args[6], [a_], args[2], 1)
