@@ -15,7 +15,7 @@ import numpy as np
 from .cells import backward_cell, backward_cell_pair, tanh_row
 from .options import compiled, kernel
 from .packing import out_of_panels, transpose_panels
-from .products import product
+from .products import product_of
 from .simd import BLOCK, TILE_ROWS, accumulate, copy, lanes_of, outer
 
 PIECE = 128  # rows of one running sum
@@ -81,8 +81,9 @@ def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, base
     depth = (H + lanes_of(ut) - 1) // lanes_of(ut) * width
     count = (bases[s + 1] - bases[s] - first + stride - 1) // stride
     for q in range(lo, hi):
-        product(dz, (bases[s] - bases[s0] + first) * ldz, stride * ldz, count, depth, ut, q * depth * width, zeros,
-                np.int64(0), np.int64(0), dh, first * ldh + q * width, stride * ldh)  # fmt: skip
+        product_of(H - q * width, dz, (bases[s] - bases[s0] + first) * ldz, stride * ldz, count, depth, ut,
+                   q * depth * width, zeros, np.int64(0), np.int64(0), dh, first * ldh + q * width,
+                   stride * ldh)  # fmt: skip
 
 
 @compiled
@@ -130,8 +131,8 @@ def backward_sums(w: Any, workers: Any, rows: Any, D: Any, wt: Any, H: Any, dz: 
         first = w * GROUP
         while first < rows:
             count = min(GROUP, rows - first)
-            product(dz, first * ldz, ldz, count, nb * width, wt, q * nb * width * width, zeros, np.int64(0),
-                    np.int64(0), tmp, t0, width)  # fmt: skip
+            product_of(D - q * width, dz, first * ldz, ldz, count, nb * width, wt, q * nb * width * width, zeros,
+                       np.int64(0), np.int64(0), tmp, t0, width)  # fmt: skip
             for r in range(count):
                 accumulate(dx, where[first + r] + q * width, tmp, t0 + r * width, min(width, D - q * width))
             first += workers * GROUP

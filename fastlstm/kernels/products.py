@@ -5,7 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from .options import compiled
-from .simd import BLOCK, TILE_ROWS, lanes_of, line_of, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6
+from .simd import (
+    BLOCK,
+    TILE_ROWS,
+    half_1,
+    half_2,
+    half_3,
+    half_4,
+    half_5,
+    half_6,
+    lanes_of,
+    line_of,
+    tile_1,
+    tile_2,
+    tile_3,
+    tile_4,
+    tile_5,
+    tile_6,
+)
 
 
 @compiled
@@ -32,5 +49,33 @@ def product(a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, i
         else:
             tile_1(*where)
         ahead += depth // 4 * line_of(p)
+        r += height
+        left -= 1
+
+
+@compiled
+def product_of(columns: Any, a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, init: Any, io: Any,
+               ldi: Any, out: Any, oo: Any, ldo: Any) -> None:  # fmt: skip
+    """`product` where only the first columns matter: half of the panel where that holds them."""
+    if columns > BLOCK // 2 * lanes_of(p):
+        product(a, ao, lda, rows, depth, p, po, init, io, ldi, out, oo, ldo)
+        return
+    left = (rows + TILE_ROWS - 1) // TILE_ROWS
+    r = 0
+    while left > 0:
+        height = (rows - r + left - 1) // left
+        where = (a, ao + r * lda, lda, depth, p, po, po, init, io + r * ldi, ldi, out, oo + r * ldo, ldo)
+        if height == 6:
+            half_6(*where)
+        elif height == 5:
+            half_5(*where)
+        elif height == 4:
+            half_4(*where)
+        elif height == 3:
+            half_3(*where)
+        elif height == 2:
+            half_2(*where)
+        else:
+            half_1(*where)
         r += height
         left -= 1

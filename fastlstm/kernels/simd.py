@@ -210,10 +210,10 @@ def emitter(context: Any, builder: Any, array_type: Any) -> Emitter:
     return Emitter(builder, context.get_data_type(scalar), scalar.bitwidth // 8)
 
 
-def _tile(rows: int) -> Any:
+def _tile(rows: int, vectors: int = BLOCK) -> Any:
     """tile(a, ao, lda, depth, p, po, ahead, init, io, ldi, out, oo, ldo):
     out[oo + r ldo + j] = init[io + r ldi + j] + sum over k < depth of a[ao + r lda + k] p[po + k 4 lanes + j],
-    in that order, for r < rows and j < 4 lanes. p[ahead] is fetched into the cache meanwhile, see `multiply`."""
+    in that order, for r < rows and j < `vectors` lanes. p[ahead] is fetched into the cache meanwhile, see `multiply`."""
 
     @intrinsic  # type: ignore[misc]
     def tile(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, ahead: Any, init: Any, io: Any,
@@ -223,7 +223,7 @@ def _tile(rows: int) -> Any:
             pointers = [data(context, builder, signature.args[n], args[n]) for n in (0, 4, 4, 7, 10)]
             a_, p_, ahead_, init_, out_ = map(e.at, pointers, (args[n] for n in (1, 5, 6, 8, 11)))
             a_rows = [e.at(a_, e.times(r, args[2])) for r in range(rows)]
-            for side in passes(rows):
+            for side in passes(rows, vectors):
                 sums = {(r, v): e.load(init_, e.times(r, args[9]), v * e.lanes) for r in range(rows) for v in side}
                 behind = ahead_ if side.start == 0 else None
                 sums = multiply(e, args[3], sums, [p_], BLOCK * e.lanes, a_rows, 1, 0, behind)
@@ -261,10 +261,10 @@ def outer(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, l
     return types.void(a, index, index, index, p, index, index, out, index, index), generate
 
 
-def passes(rows: int) -> list[range]:
+def passes(rows: int, vectors: int = BLOCK) -> list[range]:
     """The panel's vectors in passes: a pass's sums, a row of its weights and one number share the registers."""
-    vectors = max(v for v in (1, 2, 4) if v == 1 or rows * v + v + 1 <= registers())
-    return [range(first, first + vectors) for first in range(0, BLOCK, vectors)]
+    together = max(v for v in (1, 2, 4) if v == 1 or (v <= vectors and rows * v + v + 1 <= registers()))
+    return [range(first, first + together) for first in range(0, vectors, together)]
 
 
 def multiply(
@@ -322,6 +322,7 @@ def multiply(
 
 
 tile_1, tile_2, tile_3, tile_4, tile_5, tile_6 = (_tile(rows) for rows in range(1, TILE_ROWS + 1))
+half_1, half_2, half_3, half_4, half_5, half_6 = (_tile(rows, BLOCK // 2) for rows in range(1, TILE_ROWS + 1))
 
 
 @intrinsic  # type: ignore[misc]
