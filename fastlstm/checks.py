@@ -98,6 +98,9 @@ def weights(params: Any, name: str = "params") -> Weights:
     ValueError
         Shapes that do not fit together; a stack of no layers.
     """
+    if isinstance(params, Packed):  # the usual case of many short calls
+        layer = _packed(name, params)
+        return Weights(((layer,),), False, layer.panels.dtype)
     stacked = _is_plain(params)
     if stacked and len(params) == 0:
         raise ValueError(f"{name}: expected at least one layer, got an empty {_kind(params)}")
@@ -220,10 +223,9 @@ def count(name: str, value: Any) -> int:
 def states(name: str, state: Any, weights: Weights, N: int, *, single: bool) -> list[list[State]]:
     """state -> fresh arrays (N, H), a State for each direction of each level; zeros where it is None."""
     if state is None:
-        return [
-            [State(*(np.zeros((N, sizes(layer)[1]), weights.dtype) for _ in range(2))) for layer in level]
-            for level in weights.levels
-        ]
+        shapes = [(len(level), (N, sizes(level[0])[1])) for level in weights.levels]
+        kind = weights.dtype
+        return [[State(np.zeros(shape, kind), np.zeros(shape, kind)) for _ in range(ways)] for ways, shape in shapes]
     if weights.stacked:
         if not _is_plain(state):
             raise TypeError(f"{name}: expected a tuple, an entry a layer of the stack, got {_kind(state)}")

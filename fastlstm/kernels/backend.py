@@ -17,12 +17,16 @@ from .backward import GROUP, backward_turns
 from .forward import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS, SPLIT_ROWS, forward_room
 from .options import run
 from .packing import Packed, aligned, blocks, into_panels, unpack
-from .simd import BLOCK, CACHE_LINE, TILE_ROWS, lanes
+from .simd import BLOCK, CACHE_LINE, TILE_ROWS, lanes, vector_bytes
 
 __all__ = ["Packed", "Kept", "backward", "cells", "forward", "keep", "pack", "sizes", "unpack"]
 
 _Array = NDArray[Any]
-_PARALLEL_WORK = 200_000  # multiply-adds below which waking a second thread costs more than it brings
+# multiply-adds, for each byte of a vector, below which a second thread brings too little: some 40 microseconds of
+# work; with other processes about, waking it and waiting for it can cost ten times that
+_PARALLEL_WORK = 48_000
+_CELL_WORK = 150  # the cell of a unit, in multiply-adds
+_COPY_WORK = 10  # a number moved from here to there, in multiply-adds
 _SPLIT_STEPS = 4 * TILE_ROWS  # rows of x @ W done at once, where few sequences leave the tile empty
 _DUO_UNITS, _DUO_STEPS = 64, 32  # from where two threads on one sequence pay
 _WIDE_BYTES = 3 << 20  # weights that no core's cache holds: from there on the threads share units, not rows,
@@ -60,7 +64,7 @@ def pack(params: Params) -> Packed:
     D, H = len(W), len(U)
     panels = aligned((blocks(H, W.itemsize), 1 + D + H, BLOCK * lanes(W.itemsize)), W.dtype)
     arguments = *(_flat(np.ascontiguousarray(a)) for a in params), D, H, _flat(panels)
-    run(into_panels, panels.dtype, 1, _workers(len(panels), 4.0 * H * (D + H)), arguments)
+    run(into_panels, panels.dtype, 1, _workers(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
     return Packed(panels, H)
 
 
@@ -108,9 +112,9 @@ def _schedule(N: int, T: int, lengths: _Array | None) -> tuple[_Array, _Array]:
     return order, lengths[order].astype(np.int64)
 
 
-def _workers(tasks: int, work: float) -> int:
-    """Threads to use for that many independent rows and multiply-adds."""
-    if tasks < 2 or work < _PARALLEL_WORK:
+def _workers(tasks: int, work: int) -> int:
+    """Threads to use for that many independent tasks and multiply-adds."""
+    if tasks < 2 or work < _PARALLEL_WORK * vector_bytes():
         return 1
     return min(tasks, threads.available())
 
@@ -158,7 +162,7 @@ def forward(
     order, lens = _schedule(N, T, lengths)
     steps = N * T if lengths is None else int(lens.sum())
     L = lanes(dtype.itemsize)
-    workers = _workers(N, 4.0 * H * (D + H) * steps)
+    workers = _workers(N, H * (4 * (D + H) + _CELL_WORK) * steps)
     rows = -(-N // workers)
     share, turns, chunk, sync = SHARE_ROWS, 1, 0, _NO_SYNC
     if N == 1 and H >= _DUO_UNITS and lens[0] >= _DUO_STEPS and threads.available() > 1:
@@ -213,7 +217,7 @@ def backward(
         total = int(bases[-1])
     block = max(1, min(steps, _BLOCK_ROWS // N))
     M = int(bases[block])
-    workers = 1 if 8.0 * H * (D + H) * total < _PARALLEL_WORK else threads.available()
+    workers = _workers(max(N, nb), H * (8 * (D + H) + _CELL_WORK) * total)
     ldx, ldh = -(-D // width) * width, -(-H // width) * width
     tiles = -(-(1 + D + H) // TILE_ROWS)
     lda, ldz = _odd_lines(max(1 + D + nb * L, tiles * TILE_ROWS), L), _odd_lines(nb * width, L)
