@@ -26,13 +26,16 @@ def digest(*calls):
     small, large = fastlstm.forward(x[:2, :3], params)[0], fastlstm.forward(x, params)[0]
     return hashlib.sha256(small.tobytes() + large.tobytes()).hexdigest()
 """
-# which shells were compiled here, and which came from the disk
+# what was compiled here, and what came from the disk: the kernel's body, and the shell that runs it on threads
 COUNTS = """
-from fastlstm.kernels import forward as f
-for kernel in (f.forward_serial, f.forward_parallel):
-    hits, misses = (sum(one.values()) for one in (kernel.stats.cache_hits, kernel.stats.cache_misses))
-    print("stats", hits, misses, len(kernel.signatures))
+from fastlstm.kernels import forward as f, options as o
+for dispatcher in (f.forward, o._on_threads):
+    hits, misses = (sum(one.values()) for one in (dispatcher.stats.cache_hits, dispatcher.stats.cache_misses))
+    print("stats", hits, misses, len(dispatcher.signatures))
 """
+
+
+LOGGING = "import logging; logging.basicConfig(level=logging.INFO)\n"
 
 
 def python(code: str, cache: Path | str, *, threads: int = 2, **more: str) -> subprocess.CompletedProcess[str]:
@@ -51,9 +54,11 @@ def run(code: str, cache: Path | str, **more: Any) -> str:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that both shells of the forward kernel have been written to."""
+    """A cache that the forward kernel has been written to, its body and its shell."""
     folder = tmp_path_factory.mktemp("cache")
-    run(PROBLEM + "digest()", folder)
+    done = python(LOGGING + PROBLEM + "digest()", folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "log").write_text(done.stderr)
     return folder
 
 
@@ -62,8 +67,13 @@ def expected(cache: Path) -> str:
     return run(PROBLEM + "print(digest())", cache).strip()
 
 
+def test_the_log_says_once_what_had_to_be_compiled(cache: Path) -> None:
+    assert (cache / "log").read_text().count("INFO:fastlstm:compiled forward in ") == 1
+    assert "INFO:fastlstm" not in python(LOGGING + PROBLEM + "digest()", cache).stderr
+
+
 @pytest.mark.parametrize("first", ["x[:2, :3]", "x"])
-def test_both_shells_come_from_a_warm_cache(cache: Path, expected: str, first: str) -> None:
+def test_body_and_shell_come_from_a_warm_cache(cache: Path, expected: str, first: str) -> None:
     out = run(PROBLEM + f"fastlstm.forward({first}, params); print(digest())" + COUNTS, cache)
     assert out.split("\n")[:3] == [expected, "stats 1 0 1", "stats 1 0 1"]
 
@@ -192,17 +202,17 @@ def test_info(cache: Path) -> None:
 def test_warmup_leaves_nothing_to_compile(tmp_path: Path) -> None:
     done = command(tmp_path, "warmup")
     assert done.returncode == 0, done.stderr
-    threads = 1 if "parallel" not in done.stdout else 2
-    assert done.stdout.count("float32 serial") == 2
+    threads = 2 if "on threads" in done.stdout else 1
+    assert done.stdout.count("float32") == (6 if "on threads" in done.stdout else 3)
     code = """
-import os
-from fastlstm.kernels import backward as b
-y, _, tape = fastlstm.forward_train(x, params)
-fastlstm.backward(tape, y)
-kernel = b.backward_serial if os.environ["NUMBA_NUM_THREADS"] == "1" else b.backward_parallel
-print("stats", sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))
+from fastlstm.kernels import backward as b, forward as f, options as o, packing as p
+for one in (x, x[:1, :2], np.repeat(x, 9, axis=0)):
+    for dtype in "fd":
+        y, _, tape = fastlstm.forward_train(one, fastlstm.Params(*(a.astype(dtype) for a in params)))
+        fastlstm.backward(tape, y)
+print(sum(sum(k.stats.cache_misses.values()) for k in (b.backward, f.forward, p.into_panels, o._on_threads)))
 """
-    assert run(PROBLEM + code, tmp_path, threads=threads).strip() == "stats 1 0"
+    assert run(PROBLEM + code, tmp_path, threads=threads).strip() == "0"
 
 
 def test_unknown_commands(cache: Path) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import Params
-from . import threads
 from . import backward as backward_pass
 from . import forward as forward_pass
-from .duo import SPLIT, SYNC_WORDS, duo_room
+from . import threads
 from .backward import GROUP, backward_turns
+from .duo import SPLIT, SYNC_WORDS, duo_room
 from .forward import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS, SPLIT_ROWS, forward_room
 from .options import run
 from .packing import Packed, aligned, blocks, into_panels, unpack
@@ -60,11 +60,11 @@ class Kept(NamedTuple):
 
 def pack(params: Params) -> Packed:
     """Params -> panels, a copy."""
-    W, U, b = params
-    D, H = len(W), len(U)
-    panels = aligned((blocks(H, W.itemsize), 1 + D + H, BLOCK * lanes(W.itemsize)), W.dtype)
+    D, H = len(params.W), len(params.U)
+    dtype = params.W.dtype
+    panels = aligned((blocks(H, dtype.itemsize), 1 + D + H, BLOCK * lanes(dtype.itemsize)), dtype)
     arguments = *(_flat(np.ascontiguousarray(a)) for a in params), D, H, _flat(panels)
-    run(into_panels, panels.dtype, 1, _workers(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
+    run(into_panels, dtype, 1, _workers(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
     return Packed(panels, H)
 
 
@@ -176,7 +176,8 @@ def forward(
         room = workers * forward_room.py_func(L, D, H, rows, chunk)
     work = np.empty(room + CACHE_LINE // dtype.itemsize, dtype)
     arguments = (
-        share, turns, chunk, sync, _PATIENCE, _flat(x), D, _flat(packed.panels), H, _flat(h), _flat(c), _flat(y), y.shape[2], column,
+        share, turns, chunk, sync, _PATIENCE,
+        _flat(x), D, _flat(packed.panels), H, _flat(h), _flat(c), _flat(y), y.shape[2], column,
         work if cells is None else _flat(cells), cells is not None,
         work if kept is None else _flat(kept.gates), work if kept is None else _flat(kept.cells), kept is not None,
         order, lens, reverse, T, work,

@@ -2,8 +2,8 @@
 
 First the workers share the transposition of the weights. Then, in each block, they go back through the block's steps
 (gate gradients, then dh = dz @ U.T) and share the products over the block's M rows: dx = dz @ W.T by rows, and
-d[b; W; U] = [1, x, h].T @ dz by panels of columns. Last they bring those panels into the order of the weights. A sum over rows runs in pieces of 128 in a fixed order:
-the error stays small, and no bit depends on the number of threads.
+d[b; W; U] = [1, x, h].T @ dz by panels of columns. Last they bring those panels into the order of the weights. A sum
+over rows runs in pieces of 128 in a fixed order: the error stays small, and no bit depends on the number of threads.
 """
 
 from __future__ import annotations

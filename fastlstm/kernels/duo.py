@@ -134,8 +134,8 @@ def lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, 
         if u >= end:
             begin, end = u, min(last, u + _CHUNK)
             _inputs(begin, end - begin, lo, hi, x, D, panels, H, steps, reverse, work, zx)
-        _step(u, lo, hi, zx + (u - begin) * nb * BLOCK * L, np.int64(0), D, panels, H, y, ldy, column, cells, keep_cells, gates,
-              cs, tape, steps, reverse, work)  # fmt: skip
+        _step(u, lo, hi, zx + (u - begin) * nb * BLOCK * L, np.int64(0), D, panels, H, y, ldy, column, cells,
+              keep_cells, gates, cs, tape, steps, reverse, work)  # fmt: skip
         s = u + 1
         if not alone:
             store_release(sync, LEADER, s)
@@ -144,8 +144,8 @@ def lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, 
 
 @compiled
 def follow(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
-           column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reverse: Any,
-           T: Any, work: Any) -> None:  # fmt: skip
+           column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
+           reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The second thread's part."""
     steps = lens[0]
     L = lanes_of(panels)
@@ -166,7 +166,7 @@ def follow(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any
         if load_acquire(sync, RETIRE) == 1 or not _waited(sync, LEADER, s, patience):
             store_release(sync, MAIL, RETIRED)
             return
-        _step(s, mid, nb, zx + (s - begin) * nb * BLOCK * L, np.int64(1), D, panels, H, y, ldy, column, cells, keep_cells, gates,
-              cs, tape, steps, reverse, work)  # fmt: skip
+        _step(s, mid, nb, zx + (s - begin) * nb * BLOCK * L, np.int64(1), D, panels, H, y, ldy, column, cells,
+              keep_cells, gates, cs, tape, steps, reverse, work)  # fmt: skip
         s += 1
         store_release(sync, FOLLOWER, s)

@@ -213,7 +213,7 @@ def emitter(context: Any, builder: Any, array_type: Any) -> Emitter:
 def _tile(rows: int, vectors: int = BLOCK) -> Any:
     """tile(a, ao, lda, depth, p, po, ahead, init, io, ldi, out, oo, ldo):
     out[oo + r ldo + j] = init[io + r ldi + j] + sum over k < depth of a[ao + r lda + k] p[po + k 4 lanes + j],
-    in that order, for r < rows and j < `vectors` lanes. p[ahead] is fetched into the cache meanwhile, see `multiply`."""
+    in that order, for r < rows and j < `vectors` lanes. p[ahead] is fetched into the cache meanwhile (`multiply`)."""
 
     @intrinsic  # type: ignore[misc]
     def tile(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, ahead: Any, init: Any, io: Any,
