@@ -94,7 +94,8 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
     """A worker's share of one turn's work on a block of time.
 
     Where the rows are shared there is one turn: all steps of the worker's rows. Where the units are (wide), a turn
-    takes dh of the worker's units from the turn before, then makes one step of them; the last turn takes dh only.
+    takes dh of the worker's units from the turn before, then makes one step of them; the last turn takes dh only, and
+    in a block of fewer steps than the others some turns have nothing to do.
     """
     nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
     panels = ldh // (BLOCK * lanes_of(ut))
@@ -102,7 +103,7 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
     if wide:
         first, stride, lo, hi = np.int64(0), np.int64(1), w * panels // workers, (w + 1) * panels // workers
         steps = 1
-        if turn > 0:
+        if 0 < turn <= s1 - s0:
             hidden_back(s1 - turn, s0, first, stride, lo, hi, bases, x, D, ut, H,
                       h0, cells, gates, order, lens, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a, lda,
                       where, zeros)  # fmt: skip
