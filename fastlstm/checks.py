@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .kernels import memory
 from .kernels.packing import Packed, blocks
 from .kernels.simd import BLOCK, lanes
 from .params import Bidirectional, Params, State
@@ -84,7 +85,9 @@ def native(value: Array, dtype: DTypeLike, *, copy: bool = False) -> Array:
     # a number past the float type's range becomes an infinity, as everywhere; in padding it means nothing
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if copy:
-            return np.array(value, dtype=dtype, order="C")
+            own = memory.empty(value.shape, dtype)
+            own[...] = value
+            return own
         return np.require(value, dtype, ["C", "A"])
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from . import checks
 from .checks import Array, Stack, States, Weights, assemble
-from .kernels import backend
+from .kernels import backend, memory
 from .kernels.backend import Kept
 from .kernels.packing import Packed
 from .params import Grads, Params, State
@@ -267,10 +265,10 @@ def _infer(
     cell_levels: list[list[Any]] = []
     for level, states in zip(found.levels, state_levels, strict=True):
         H = checks.sizes(level[0])[1]
-        y = np.empty((N, T, H * len(level)), found.dtype)
+        y = memory.empty((N, T, H * len(level)), found.dtype)
         kept: list[Any] = []
         for way, (layer, (h, c)) in enumerate(zip(level, states, strict=True)):
-            c_steps = np.empty((N, T, H), found.dtype) if cells else None
+            c_steps = memory.empty((N, T, H), found.dtype) if cells else None
             backend.forward(below, _packed(layer), h, c, y, way * H, c_steps, counts, backwards or way == 1, None)
             kept.append(c_steps)
         cell_levels.append(kept)
@@ -333,7 +331,7 @@ def forward_train(
     levels = []
     for level, states in zip(found.levels, state_levels, strict=True):
         H = checks.sizes(level[0])[1]
-        y = np.empty((N, T, H * len(level)), found.dtype)
+        y = memory.empty((N, T, H * len(level)), found.dtype)
         passes = []
         for way, (layer, (h, c)) in enumerate(zip(level, states, strict=True)):
             packed = layer.copy() if isinstance(layer, Packed) else backend.pack(layer)
@@ -398,7 +396,7 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
             checks.gates("tape", one.kept.gates, one.packed.hidden_size)
     param_levels: list[list[Params]] = []
     for level, states in zip(reversed(tape._levels), reversed(state_levels), strict=True):
-        dx = np.zeros(level.x.shape, found.dtype)
+        dx = memory.zeros(level.x.shape, found.dtype)
         grads = []
         for way, (one, (dh, dc)) in enumerate(zip(level.passes, states, strict=True)):
             column = way * one.packed.hidden_size

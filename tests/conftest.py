@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fastlstm import Bidirectional, Params, State
+from fastlstm.kernels import memory
 
 
 def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.float64) -> Params:
@@ -72,6 +73,21 @@ def assert_same(found: Any, expected: Any) -> None:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _left_over_memory() -> Iterator[None]:
+    """What stands in memory before it is written to must not matter: here it is all NaN."""
+    empty = memory.empty
+
+    def poisoned(shape: Any, dtype: Any) -> Any:
+        array = empty(shape, dtype)
+        array.fill(np.nan)
+        return array
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "empty", poisoned)
+        yield
 
 
 @pytest.fixture(autouse=True)

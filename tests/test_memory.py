@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fastlstm
+from fastlstm.kernels import memory
 from fastlstm.kernels.simd import lanes
 
 N, T, D, H = 256, 500, 64, 256
@@ -20,6 +22,7 @@ SLACK = 3_000_000  # what a call needs for itself, and rows of O(threads · rows
 def peak(call: Callable[[], Any]) -> tuple[int, Any]:
     call_once = call()  # compiled before it is measured
     del call_once
+    memory.release()  # what is kept for another call counts as new
     tracemalloc.start()
     try:
         found = call()
@@ -59,3 +62,36 @@ def test_training(problem: Any) -> None:
     block = 384 * (4 * H + H + D + 64) * FLOAT  # rows of a block, each with gates' gradients and operands
     assert used < dx + 5 * weights + block + SLACK
     assert y > used  # nothing of the size of all steps but dx
+
+
+def test_memory_is_used_again_and_given_back() -> None:
+    memory.release()
+    shape = 1000, 300
+    first = memory.empty(shape, np.float32)
+    assert first.ctypes.data % 64 == 0
+    place, part = first.ctypes.data, first[3:5]
+    del first
+    assert not memory._spare  # a part is still in use
+    other = memory.empty(shape, np.float32)
+    assert other.ctypes.data != place
+    del part
+    again = memory.empty((1000, 290), np.float32)  # a little less
+    assert again.ctypes.data == place
+    kept = [memory.empty((memory.KEPT // 12,), np.float32) for _ in range(5)]  # each a third of what is kept
+    del kept, again, other
+    assert 0 < sum(piece.nbytes for piece in memory._spare.values()) <= memory.KEPT
+    memory.release()
+    assert not memory._spare
+
+
+def test_memory_of_many_threads() -> None:
+    def work(number: int) -> bool:
+        for _ in range(200):
+            array = memory.empty((100_000,), np.float32)
+            array.fill(number)
+            if not (array == number).all():
+                return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(16)))

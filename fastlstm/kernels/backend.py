@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from ..params import Params
 from . import backward as backward_pass
 from . import forward as forward_pass
-from . import threads
+from . import memory, threads
 from .backward import GROUP, backward_turns
 from .duo import SPLIT, SYNC_WORDS, duo_room
 from .forward import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS, SPLIT_ROWS, forward_room
 from .options import run
-from .packing import Packed, aligned, blocks, into_panels, unpack
+from .packing import Packed, blocks, into_panels, unpack
 from .simd import BLOCK, CACHE_LINE, TILE_ROWS, lanes, vector_bytes
 
 __all__ = ["Packed", "Kept", "backward", "cells", "forward", "keep", "pack", "sizes", "unpack"]
@@ -62,7 +62,7 @@ def pack(params: Params) -> Packed:
     """Params -> panels, a copy."""
     D, H = len(params.W), len(params.U)
     dtype = params.W.dtype
-    panels = aligned((blocks(H, dtype.itemsize), 1 + D + H, BLOCK * lanes(dtype.itemsize)), dtype)
+    panels = memory.empty((blocks(H, dtype.itemsize), 1 + D + H, BLOCK * lanes(dtype.itemsize)), dtype)
     arguments = *(_flat(np.ascontiguousarray(a)) for a in params), D, H, _flat(panels)
     run(into_panels, dtype, 1, _workers(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
     return Packed(panels, H)
@@ -72,16 +72,14 @@ def keep(packed: Packed, N: int, T: int) -> Kept:
     """Room for what a forward pass keeps."""
     nb, _, width = packed.panels.shape
     dtype = packed.panels.dtype
-    kept = Kept(np.empty((T, N, nb, width), dtype), np.empty((T + 1, N, nb * width // BLOCK), dtype))
-    kept.cells[0] = 0  # units beyond H stay what they are at first
-    return kept
+    return Kept(memory.empty((T, N, nb, width), dtype), memory.empty((T + 1, N, nb * width // BLOCK), dtype))
 
 
 def cells(kept: Kept, H: int, lengths: _Array | None, reverse: bool) -> _Array:
     """c of every step, (N, T, H) in the order of x, 0 in padding."""
     T, N = kept.gates.shape[:2]
     order, lens = _schedule(N, T, lengths)
-    c = np.zeros((N, T, H), kept.cells.dtype)
+    c = memory.zeros((N, T, H), kept.cells.dtype)
     for rank, (n, length) in enumerate(zip(order, lens, strict=True)):
         steps = kept.cells[1 : length + 1, rank, :H]
         c[n, :length] = steps[::-1] if reverse else steps
@@ -125,10 +123,10 @@ def _odd_lines(numbers: int, L: int) -> int:
 
 
 def _rooms(dtype: np.dtype[Any], *sizes: int) -> list[_Array]:
-    """Zeros of those sizes, each beginning on a cache line, in one piece of memory."""
+    """Arrays of those sizes, each beginning on a cache line, in one piece of memory."""
     line = CACHE_LINE // dtype.itemsize
     starts = list(accumulate((-(-size // line) * line for size in sizes), initial=0))
-    whole = aligned((starts[-1],), dtype)
+    whole = memory.empty((starts[-1],), dtype)
     return [whole[start : start + size] for start, size in zip(starts, sizes, strict=False)]
 
 
@@ -174,7 +172,7 @@ def forward(
     else:
         chunk = min(int(lens[0]), _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
         room = workers * forward_room.py_func(L, D, H, rows, chunk)
-    work = np.empty(room + CACHE_LINE // dtype.itemsize, dtype)
+    work = memory.empty((room,), dtype)
     arguments = (
         share, turns, chunk, sync, _PATIENCE,
         _flat(x), D, _flat(packed.panels), H, _flat(h), _flat(c), _flat(y), y.shape[2], column,
@@ -202,9 +200,10 @@ def backward(
     D, H = sizes(packed)
     N, T, _ = x.shape
     dtype = packed.panels.dtype
-    gradients = np.zeros((1 + D + H, BLOCK * H), dtype)
+    gradients = memory.empty((1 + D + H, BLOCK * H), dtype)
     found = Params(gradients[1 : 1 + D], gradients[1 + D :], gradients[0])
     if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
+        gradients.fill(0)
         return found
     L = lanes(dtype.itemsize)
     nb, width = blocks(H, dtype.itemsize), BLOCK * L
@@ -226,6 +225,9 @@ def backward(
         dtype, N * ldh, N * nb * L, N * nb * L, M * ldz, M * lda, nb * tiles * TILE_ROWS * width,
         workers * GROUP * width, width, ldx * nb * width, ldh * nb * width,
     )  # fmt: skip
+    for array in (dh_rows, dc_rows, zeros):
+        array.fill(0)
+    a.reshape(M, lda)[:, 1 + D + nb * L :] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
     dh_rows.reshape(N, ldh)[:, :H], dc_rows.reshape(N, nb * L)[:, :H] = dh[order], dc[order]
     where = np.empty(M, np.int64)
     weights = _flat(packed.panels), wt, D, ut, H, dp, _flat(gradients)

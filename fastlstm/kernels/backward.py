@@ -174,11 +174,14 @@ def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> Non
         back, within = (turn - 1) // (inner + 1), (turn - 1) % (inner + 1)
         s0 = ((steps - 1) // block - back) * block
         s1 = min(s0 + block, steps)
+        stride = (depth + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
         if turn == 0:
+            share = nb * stride * BLOCK * L // workers
+            for i in range(w * share, nb * stride * BLOCK * L if w == workers - 1 else (w + 1) * share):
+                dp[i] = 0
             transpose_panels(w, workers, panels, depth, np.int64(1), D, nb, wt)
             transpose_panels(w, workers, panels, depth, 1 + D, H, nb, ut)
         elif turn == turns - 1:
-            stride = (depth + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
             out_of_panels(w, workers, dp, depth, stride, H, gradients)
         elif within < inner:
             backward_share(w, workers, wide, within, s0, s1, bases, *arguments[11:35])

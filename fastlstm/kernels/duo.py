@@ -17,7 +17,7 @@ import numpy as np
 from .atomics import fetch_add, load_acquire, store_release, wait_a_little
 from .options import compiled
 from .products import product
-from .simd import BLOCK, copy, first_aligned, lanes_of
+from .simd import BLOCK, copy, lanes_of
 from .step import operand_stride, units
 
 # words of `sync`, each in a cache line pair of its own
@@ -65,13 +65,12 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, D: Any, panels: Any, H: A
     Hp = nb * L
     panel = (1 + D + H) * width
     lda = operand_stride(L, D, H)
-    a0 = first_aligned(work)
-    c, c_step = a0 + 2 * lda, 0
+    c, c_step = 2 * lda, 0
     g, g_block = c + Hp + own * width, 0
     if tape:
         c, c_step = s * Hp, Hp
         g, g_block = s * nb * width, width
-    now, then = a0 + (s % 2) * lda + D, a0 + ((s + 1) % 2) * lda + D
+    now, then = (s % 2) * lda + D, ((s + 1) % 2) * lda + D
     units(lo, hi, np.int64(1), s % 2, work, now, then, lda, H, panels, (1 + D) * width, panel, work, zx, np.int64(0),
           width, cs, c, c + c_step, Hp, gates, g, np.int64(0), g_block)  # fmt: skip
     first = lo * L
@@ -103,7 +102,7 @@ def lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, 
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     mid = (nb + 1) // 2
-    zx = first_aligned(work) + 2 * operand_stride(L, D, H) + nb * L + 2 * BLOCK * L
+    zx = 2 * operand_stride(L, D, H) + nb * L + 2 * BLOCK * L
     alone, joined = True, False
     s, begin, end = np.int64(0), np.int64(0), np.int64(0)  # inputs of steps begin to end stand in zx
     while s < steps or not alone:
@@ -151,7 +150,7 @@ def follow(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     mid = (nb + 1) // 2
-    zx = first_aligned(work) + 2 * operand_stride(L, D, H) + nb * L + (2 + _CHUNK * nb) * BLOCK * L
+    zx = 2 * operand_stride(L, D, H) + nb * L + (2 + _CHUNK * nb) * BLOCK * L
     store_release(sync, MAIL, JOINED)
     turns = np.int64(0)
     while load_acquire(sync, SPLIT) < 0:

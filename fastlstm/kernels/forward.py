@@ -15,7 +15,7 @@ import numpy as np
 from .duo import follow, lead, take_ticket
 from .options import compiled, kernel
 from .products import product
-from .simd import BLOCK, copy, first_aligned, lanes_of
+from .simd import BLOCK, copy, lanes_of
 from .step import operand_stride, units
 
 SPLIT_ROWS = 4  # up to that many rows, x @ W is done apart, for many steps at a time
@@ -49,7 +49,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, x: Any, D: Any, panels: Any, 
     lda = operand_stride(L, D, H)
     ldz = rows_max * nb * width
     a = zx = work
-    a0 = first_aligned(work) + w * forward_room(L, D, H, rows_max, chunk)
+    a0 = w * forward_room(L, D, H, rows_max, chunk)
     c0, c_row, c_step = a0 + 2 * rows_max * lda, Hp, 0
     g0, g_row, g_step, g_block = c0 + rows_max * Hp, 0, 0, 0
     zx0 = g0 + width
@@ -120,15 +120,14 @@ def shared_begin(x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ld
     Hp = (H + L - 1) // L * L
     N = order.size
     lda = operand_stride(L, D, H)
-    a0 = first_aligned(work)
-    c0 = 0 if tape else a0 + 2 * N * lda
+    c0 = 0 if tape else 2 * N * lda
     for r in range(N):
-        copy(work, a0 + r * lda + D, h, order[r] * H, H)
+        copy(work, r * lda + D, h, order[r] * H, H)
         copy(cs, c0 + r * Hp, c, order[r] * H, H)
         for j in range(c0 + r * Hp + H, c0 + (r + 1) * Hp):
             cs[j] = 0
         if lens[r] > 0:
-            copy(work, a0 + r * lda, x, (order[r] * T + (lens[r] - 1 if reverse else 0)) * D, D)
+            copy(work, r * lda, x, (order[r] * T + (lens[r] - 1 if reverse else 0)) * D, D)
 
 
 @compiled
@@ -143,9 +142,8 @@ def shared_step(w: Any, workers: Any, s: Any, x: Any, D: Any, panels: Any, H: An
     N = order.size
     lo, hi = w * nb // workers, (w + 1) * nb // workers
     lda = operand_stride(L, D, H)
-    a0 = first_aligned(work)
-    now, then = a0 + (s % 2) * N * lda, a0 + ((s + 1) % 2) * N * lda
-    c_old, c_new = a0 + 2 * N * lda, a0 + 2 * N * lda
+    now, then = (s % 2) * N * lda, ((s + 1) % 2) * N * lda
+    c_old, c_new = 2 * N * lda, 2 * N * lda
     g0, g_row, g_block = c_old + N * Hp + w * width, 0, 0
     if tape:
         c_old, c_new = s * N * Hp, (s + 1) * N * Hp
@@ -179,12 +177,11 @@ def shared_end(x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy:
     Hp = (H + L - 1) // L * L
     N = order.size
     lda = operand_stride(L, D, H)
-    a0 = first_aligned(work)
-    c0, c_step = a0 + 2 * N * lda, 0
+    c0, c_step = 2 * N * lda, 0
     if tape:
         c0, c_step = 0, N * Hp
     for r in range(N):
-        copy(h, order[r] * H, work, a0 + (lens[r] % 2) * N * lda + r * lda + D, H)
+        copy(h, order[r] * H, work, (lens[r] % 2) * N * lda + r * lda + D, H)
         copy(c, order[r] * H, cs, c0 + lens[r] * c_step + r * Hp, H)
 
 

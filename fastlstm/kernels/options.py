@@ -101,19 +101,7 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
-        except (
-            OSError,
-            EOFError,
-            pickle.UnpicklingError,
-            ValueError,
-            KeyError,
-            IndexError,
-            AttributeError,
-            TypeError,
-            ImportError,
-            RuntimeError,
-            MemoryError,
-        ) as error:
+        except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
             _warn_once(f"the cache in {cache_folder()} is damaged ({type(error).__name__}); compiling again")
             with contextlib.suppress(OSError):
                 self.flush()

@@ -7,13 +7,13 @@ sizes that do not fill the last block are padded with zero weights, under which 
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..params import Params
+from . import memory
 from .options import compiled, kernel
 from .simd import BLOCK, copy, lanes, lanes_of, transpose
 
@@ -33,7 +33,7 @@ class Packed(NamedTuple):
 
     def copy(self) -> Packed:
         """The same in memory of its own that begins on a cache line."""
-        panels = aligned(self.panels.shape, self.panels.dtype)
+        panels = memory.empty(self.panels.shape, self.panels.dtype)
         panels[...] = self.panels
         return Packed(panels, self.hidden_size)
 
@@ -46,15 +46,6 @@ def _again(*fields: Any) -> Packed:
     return Packed(*fields).copy()
 
 
-def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Zeros that begin on a cache line."""
-    dtype = np.dtype(dtype)
-    size = math.prod(shape) * dtype.itemsize
-    raw = np.zeros(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size].view(dtype).reshape(shape)
-
-
 def blocks(hidden_size: int, itemsize: int) -> int:
     """Vectors that hold that many units."""
     return -(-hidden_size // lanes(itemsize))
@@ -62,7 +53,7 @@ def blocks(hidden_size: int, itemsize: int) -> int:
 
 @kernel
 def into_panels(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
-    """A worker's share of the blocks of panels, zeros so far, from W, U and b. One turn."""
+    """A worker's share of the blocks of panels, from W, U and b. One turn."""
     W, U, b, D, H, panels = arguments
     L = lanes_of(panels)
     depth = 1 + D + H
@@ -77,6 +68,8 @@ def into_panels(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> 
                     copy(panels, to, W, (row - 1) * BLOCK * H + column, count)
                 else:
                     copy(panels, to, U, (row - 1 - D) * BLOCK * H + column, count)
+                for unit in range(count, L):
+                    panels[to + unit] = 0
 
 
 @compiled
@@ -96,10 +89,10 @@ def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, 
                      out: Any) -> None:  # fmt: skip
     """A worker's share of the panels that take gradients of z back to what z was made of: rows `first` to first + R
     of the weights become columns, (ceil(R / (4 lanes)), 4 lanes blocks, 4 lanes), z's columns rows in the panels'
-    order. out: zeros so far."""
+    order; 0 behind column R."""
     L = lanes_of(panels)
     width = BLOCK * L
-    tiles = (R + L - 1) // L
+    tiles = (R + width - 1) // width * BLOCK
     for job in range(w, tiles * blocks, workers):
         tile, block = job // blocks, job % blocks
         source = (block * depth + first + tile * L) * width
@@ -108,9 +101,10 @@ def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, 
             for gate in range(BLOCK):
                 transpose(out, to + gate * L * width, width, panels, source + gate * L, width)
         else:
-            for row in range(R - tile * L):
+            for row in range(L):
                 for column in range(width):
-                    out[to + column * width + row] = panels[source + row * width + column]
+                    real = row < R - tile * L
+                    out[to + column * width + row] = panels[source + row * width + column] if real else 0
 
 
 def from_panels(panels: NDArray[Any], H: int) -> NDArray[Any]:

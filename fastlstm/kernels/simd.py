@@ -336,18 +336,6 @@ def lanes_of(typing: Any, array: Any) -> Any:
 
 
 @intrinsic  # type: ignore[misc]
-def first_aligned(typing: Any, array: Any) -> Any:
-    """Index of the first number of that array that begins a cache line."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = builder.ptrtoint(data(context, builder, array, args[0]), _i64)
-        gap = builder.and_(builder.neg(address), ir.Constant(_i64, CACHE_LINE - 1))
-        return builder.udiv(gap, ir.Constant(_i64, array.dtype.bitwidth // 8))
-
-    return types.intp(array), generate
-
-
-@intrinsic  # type: ignore[misc]
 def line_of(typing: Any, array: Any) -> Any:
     """Numbers of that array's type in a cache line; a constant in the compiled code."""
 

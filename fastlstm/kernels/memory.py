@@ -1,0 +1,66 @@
+"""Memory that is used again.
+
+A training step frees as much memory as the next one asks for. Fresh pages from the operating system are cleared when
+they are first touched, which can take as long as the kernels' work on them; so large pieces are kept for the next
+call, up to `KEPT` bytes. A piece is free again when the last array in it is gone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .simd import CACHE_LINE
+
+LARGE = 1 << 18  # bytes; NumPy and the C library do well with less
+KEPT = 256 << 20  # bytes that are kept at most
+_spare: dict[int, NDArray[np.uint8]] = {}  # by id, oldest first; one operation at a time, so threads need no lock
+
+
+class _Piece:
+    """Owns memory on behalf of the arrays in it."""
+
+    def __init__(self, memory: NDArray[np.uint8]) -> None:
+        self.memory = memory
+        self.__array_interface__ = memory.__array_interface__
+
+    def __del__(self) -> None:
+        _spare[id(self.memory)] = self.memory
+        while sum(memory.nbytes for memory in list(_spare.values())) > KEPT:
+            _spare.pop(next(iter(list(_spare)), 0), None)
+
+
+def _memory(size: int) -> NDArray[np.uint8]:
+    """Spare memory of that size or little more, or new."""
+    fitting = [
+        (memory.nbytes, key) for key, memory in list(_spare.items()) if size <= memory.nbytes <= size + size // 4
+    ]
+    for _, key in sorted(fitting):
+        memory = _spare.pop(key, None)  # another thread may have been faster
+        if memory is not None:
+            return memory
+    return np.empty(size, np.uint8)
+
+
+def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """An array that begins on a cache line; what stands in it is left over from others."""
+    kind = np.dtype(dtype)
+    size = math.prod(shape) * kind.itemsize
+    memory = np.empty(size + CACHE_LINE, np.uint8) if size < LARGE else np.asarray(_Piece(_memory(size + CACHE_LINE)))
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + size].view(kind).reshape(shape)
+
+
+def zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """`empty`, of zeros."""
+    array = empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
+def release() -> None:
+    """Give all that is spare back to the operating system."""
+    _spare.clear()
