@@ -83,7 +83,7 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
     beside = f"{target}.{secrets.token_hex(8)}.part"
     try:
         with open(beside, "xb") as file:
-            np.savez(file, allow_pickle=False, **entries)
+            np.savez(file, **entries)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, target)
