@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,9 +14,14 @@ import pytest
 from conftest import assert_same, random_params, random_state
 
 import fastlstm
-from fastlstm.kernels import backend
+from fastlstm.kernels import backend, threads
 
-pytestmark = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread")
+two = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread")
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads.Payoff, "choose", lambda self: True)
 
 
 def both(x: Any, params: Any, state: Any, **options: Any) -> Any:
@@ -31,6 +37,8 @@ def both(x: Any, params: Any, state: Any, **options: Any) -> Any:
     return alone, answers
 
 
+@two
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("patience", [20_000, 100, 3, 0])
 @pytest.mark.parametrize(
     ("T", "D", "H", "dtype"), [(300, 5, 64, np.float32), (61, 70, 150, np.float64), (33, 1, 65, np.float32)]
@@ -47,6 +55,8 @@ def test_same_bits(
             assert_same(again(), alone)
 
 
+@two
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("patience", [20_000, 50])
 def test_same_bits_under_load(monkeypatch: pytest.MonkeyPatch, rng: Any, patience: int) -> None:
     monkeypatch.setattr(backend, "_PATIENCE", patience)
@@ -62,9 +72,44 @@ def test_same_bits_under_load(monkeypatch: pytest.MonkeyPatch, rng: Any, patienc
             process.wait()
 
 
+@two
+@pytest.mark.usefixtures("always")
 def test_same_bits_from_many_threads(rng: Any) -> None:
     params = random_params(rng, 20, 80, np.float32)
     alone, again = both(rng.standard_normal((1, 200, 20)), params, random_state(rng, params, 1))
     with ThreadPoolExecutor(8) as pool:
         for found in pool.map(lambda _: again(), range(100)):
             assert_same(found, alone)
+
+
+def taken(payoff: threads.Payoff, together: float, alone: float, calls: int) -> list[bool]:
+    """The ways taken in so many calls, where a step takes that long."""
+    ways = []
+    for _ in range(calls):
+        ways.append(payoff.choose())
+        payoff.took(ways[-1], together if ways[-1] else alone)
+    return ways
+
+
+def test_the_faster_way_is_taken() -> None:
+    payoff = threads.Payoff()
+    payoff.took(payoff.choose(), 100.0)  # compiling
+    assert taken(payoff, 1.0, 2.0, 640).count(False) == 30  # trials only
+    assert taken(payoff, 3.0, 2.0, 640).count(True) < 40
+    assert taken(payoff, 1.0, 2.0, 640).count(False) < 100
+    taken(payoff, 50.0, 2.0, 1)  # one call was held up
+    assert taken(payoff, 1.0, 2.0, 640).count(False) < 100
+
+
+@two
+def test_both_ways_are_tried(monkeypatch: pytest.MonkeyPatch, rng: Any) -> None:
+    monkeypatch.setattr(backend, "_payoffs", defaultdict(threads.Payoff))
+    params = random_params(rng, 3, 64, np.float32)
+    x = rng.standard_normal((1, 40, 3))
+    numba.set_num_threads(2)
+    first = fastlstm.forward(x, params)
+    for _ in range(10):
+        assert_same(fastlstm.forward(x, params), first)
+    (payoff,) = backend._payoffs.values()
+    assert payoff.calls == 11
+    assert min(payoff.cost.values()) > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -35,6 +37,7 @@ _WIDE_UNITS = 256  # backward, with fewer sequences than threads: from there on 
 _PATIENCE = 20_000  # turns of waiting for the other thread before it is given up: about a millisecond
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 _NO_SYNC = np.zeros(0, np.int64)
+_payoffs: defaultdict[Any, threads.Payoff] = defaultdict(threads.Payoff)  # of two threads on one sequence
 
 
 def sizes(packed: Packed) -> tuple[int, int]:
@@ -163,7 +166,10 @@ def forward(
     workers = _workers(N, H * (4 * (D + H) + _CELL_WORK) * steps)
     rows = -(-N // workers)
     share, turns, chunk, sync = SHARE_ROWS, 1, 0, _NO_SYNC
+    payoff = None
     if N == 1 and H >= _DUO_UNITS and lens[0] >= _DUO_STEPS and threads.available() > 1:
+        payoff = _payoffs[D, H, dtype]
+    if payoff is not None and payoff.choose():
         share, workers, room = SHARE_SEQUENCE, 2, duo_room.py_func(L, D, H)
         sync = np.zeros(SYNC_WORDS, np.int64)
         sync[SPLIT] = -1
@@ -180,7 +186,10 @@ def forward(
         work if kept is None else _flat(kept.gates), work if kept is None else _flat(kept.cells), kept is not None,
         order, lens, reverse, T, work,
     )  # fmt: skip
+    began = time.perf_counter()
     run(forward_pass.forward, dtype, turns, workers, arguments)
+    if payoff is not None:
+        payoff.took(share == SHARE_SEQUENCE, (time.perf_counter() - began) / steps)
 
 
 def backward(

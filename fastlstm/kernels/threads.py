@@ -1,4 +1,4 @@
-"""How many of Numba's threads a call may use, and whether it may use them at all."""
+"""How many of Numba's threads a call may use, and whether they pay."""
 
 from __future__ import annotations
 
@@ -53,3 +53,34 @@ def layer() -> str:
         return str(numba.threading_layer())
     except ValueError:
         return "not started"
+
+
+class Payoff:
+    """Whether threads that exchange numbers at every step pay, by what the last calls took.
+
+    That hangs on how far apart their cores are, and on what else runs there: a waiting thread loses whole time slices.
+    Both change from one second to the next on a shared machine, so the way not taken is tried again now and then.
+    """
+
+    FIRST, TRIAL, EVERY = 4, 3, 64  # of so many calls, after the first few, some are a trial
+
+    def __init__(self) -> None:
+        self.together = True
+        self.calls = 0
+        self.cost = {True: 0.0, False: 0.0}  # seconds a step, a running mean, together and alone
+
+    def choose(self) -> bool:
+        """Whether to go together now."""
+        trial = self.FIRST <= self.calls % self.EVERY < self.FIRST + self.TRIAL
+        return self.together != trial
+
+    def took(self, together: bool, seconds: float) -> None:
+        """What a step of the call took, to be told after each."""
+        place = self.calls % self.EVERY
+        fresh = place == self.FIRST or self.calls == 1  # the very first call may have compiled: not counted
+        self.cost[together] += (seconds - self.cost[together]) / (1 if fresh else 4)
+        if together != self.together and seconds > 2 * self.cost[self.together]:
+            self.calls += self.FIRST + self.TRIAL - 1 - place  # it is clear already
+        elif place >= self.FIRST + self.TRIAL - 1:
+            self.together = self.cost[True] <= self.cost[False]
+        self.calls += 1
