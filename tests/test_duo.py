@@ -94,11 +94,12 @@ def taken(payoff: threads.Payoff, together: float, alone: float, calls: int) -> 
 def test_the_faster_way_is_taken() -> None:
     payoff = threads.Payoff()
     payoff.took(payoff.choose(), 100.0)  # compiling
-    assert taken(payoff, 1.0, 2.0, 640).count(False) == 30  # trials only
-    assert taken(payoff, 3.0, 2.0, 640).count(True) < 40
+    assert taken(payoff, 1.0, 2.0, 640).count(False) < 40  # some trials
+    assert taken(payoff, 3.0, 2.0, 640).count(True) < 50
     assert taken(payoff, 1.0, 2.0, 640).count(False) < 100
     taken(payoff, 50.0, 2.0, 1)  # one call was held up
-    assert taken(payoff, 1.0, 2.0, 640).count(False) < 100
+    assert taken(payoff, 1.0, 2.0, 640).count(False) < 40
+    assert taken(payoff, 50.0, 2.0, 640).count(True) < 20  # what takes that long is soon given up
 
 
 @two
@@ -111,5 +112,5 @@ def test_both_ways_are_tried(monkeypatch: pytest.MonkeyPatch, rng: Any) -> None:
     for _ in range(10):
         assert_same(fastlstm.forward(x, params), first)
     (payoff,) = backend._payoffs.values()
-    assert payoff.calls == 11
+    assert sorted(payoff.cost) == [False, True]
     assert min(payoff.cost.values()) > 0

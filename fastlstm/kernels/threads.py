@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import threading
 
@@ -62,25 +63,32 @@ class Payoff:
     Both change from one second to the next on a shared machine, so the way not taken is tried again now and then.
     """
 
-    FIRST, TRIAL, EVERY = 4, 3, 64  # of so many calls, after the first few, some are a trial
+    SOON, LATE = 4, 64  # calls until the other way is tried: soon after threads did not pay, then twice as late
+    TRIES = 2  # the better of these calls counts: threads may have to wake up
 
     def __init__(self) -> None:
         self.together = True
-        self.calls = 0
-        self.cost = {True: 0.0, False: 0.0}  # seconds a step, a running mean, together and alone
+        self.cost: dict[bool, float] = {}  # seconds a step, a running mean, together and alone
+        self.left = self.pause = self.SOON
+        self.tries, self.best = 0, math.inf
 
     def choose(self) -> bool:
         """Whether to go together now."""
-        trial = self.FIRST <= self.calls % self.EVERY < self.FIRST + self.TRIAL
-        return self.together != trial
+        return self.together != (self.left <= 0)
 
     def took(self, together: bool, seconds: float) -> None:
         """What a step of the call took, to be told after each."""
-        place = self.calls % self.EVERY
-        fresh = place == self.FIRST or self.calls == 1  # the very first call may have compiled: not counted
-        self.cost[together] += (seconds - self.cost[together]) / (1 if fresh else 4)
-        if together != self.together and seconds > 2 * self.cost[self.together]:
-            self.calls += self.FIRST + self.TRIAL - 1 - place  # it is clear already
-        elif place >= self.FIRST + self.TRIAL - 1:
-            self.together = self.cost[True] <= self.cost[False]
-        self.calls += 1
+        if together != self.together:
+            self.tries, self.best = self.tries + 1, min(self.best, seconds)
+            if self.tries < self.TRIES and seconds <= 2 * self.cost.get(self.together, seconds):
+                return
+            self.cost[together] = self.best
+            self.tries, self.best = 0, math.inf
+            self.left = self.pause = min(2 * self.pause, self.LATE)
+        else:
+            before = self.cost.get(together, seconds)
+            self.cost[together] = before + (seconds - before) / 4
+            self.left -= 1
+        if self.cost.get(not self.together, math.inf) < self.cost.get(self.together, 0.0):
+            self.together = not self.together
+            self.left = self.pause = self.LATE if self.together else self.SOON
