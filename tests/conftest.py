@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastlstm import Bidirectional, Params, State
-from fastlstm.kernels import memory
+from fastlstm.kernels import backend, memory, threads
 
 
 def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.float64) -> Params:
@@ -88,6 +88,14 @@ def _left_over_memory() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "empty", poisoned)
         yield
+
+
+@pytest.fixture
+def always_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little the work, and whether they pay or not."""
+    for limit in ("_PARALLEL_WORK", "_SHORT_WORK"):
+        monkeypatch.setattr(backend, limit, 0)
+    monkeypatch.setattr(threads.Payoff, "choose", lambda self: True)
 
 
 @pytest.fixture(autouse=True)

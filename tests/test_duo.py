@@ -19,11 +19,6 @@ from fastlstm.kernels import backend, threads
 two = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread")
 
 
-@pytest.fixture
-def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads.Payoff, "choose", lambda self: True)
-
-
 def both(x: Any, params: Any, state: Any, **options: Any) -> Any:
     """Inference with c, and training, of one thread; then a function that does it again with two."""
 
@@ -38,7 +33,7 @@ def both(x: Any, params: Any, state: Any, **options: Any) -> Any:
 
 
 @two
-@pytest.mark.usefixtures("always")
+@pytest.mark.usefixtures("always_threads")
 @pytest.mark.parametrize("patience", [20_000, 100, 3, 0])
 @pytest.mark.parametrize(
     ("T", "D", "H", "dtype"), [(300, 5, 64, np.float32), (61, 70, 150, np.float64), (33, 1, 65, np.float32)]
@@ -56,7 +51,7 @@ def test_same_bits(
 
 
 @two
-@pytest.mark.usefixtures("always")
+@pytest.mark.usefixtures("always_threads")
 @pytest.mark.parametrize("patience", [20_000, 50])
 def test_same_bits_under_load(monkeypatch: pytest.MonkeyPatch, rng: Any, patience: int) -> None:
     monkeypatch.setattr(backend, "_PATIENCE", patience)
@@ -73,7 +68,7 @@ def test_same_bits_under_load(monkeypatch: pytest.MonkeyPatch, rng: Any, patienc
 
 
 @two
-@pytest.mark.usefixtures("always")
+@pytest.mark.usefixtures("always_threads")
 def test_same_bits_from_many_threads(rng: Any) -> None:
     params = random_params(rng, 20, 80, np.float32)
     alone, again = both(rng.standard_normal((1, 200, 20)), params, random_state(rng, params, 1))
@@ -82,24 +77,24 @@ def test_same_bits_from_many_threads(rng: Any) -> None:
             assert_same(found, alone)
 
 
-def taken(payoff: threads.Payoff, together: float, alone: float, calls: int) -> list[bool]:
-    """The ways taken in so many calls, where a step takes that long."""
-    ways = []
+def seconds_taken(payoff: threads.Payoff, together: float, alone: float, calls: int) -> float:
+    """What so many calls take in all, where one takes that long."""
+    total = 0.0
     for _ in range(calls):
-        ways.append(payoff.choose())
-        payoff.took(ways[-1], together if ways[-1] else alone)
-    return ways
+        way = payoff.choose()
+        took = together if way else alone
+        payoff.took(way, took, 10)
+        total += took
+    return total
 
 
 def test_the_faster_way_is_taken() -> None:
     payoff = threads.Payoff()
-    payoff.took(payoff.choose(), 100.0)  # compiling
-    assert taken(payoff, 1.0, 2.0, 640).count(False) < 40  # some trials
-    assert taken(payoff, 3.0, 2.0, 640).count(True) < 50
-    assert taken(payoff, 1.0, 2.0, 640).count(False) < 100
-    taken(payoff, 50.0, 2.0, 1)  # one call was held up
-    assert taken(payoff, 1.0, 2.0, 640).count(False) < 40
-    assert taken(payoff, 50.0, 2.0, 640).count(True) < 20  # what takes that long is soon given up
+    payoff.took(payoff.choose(), 1000.0, 10)  # compiling
+    for together, alone in ((1.0, 2.0), (3.0, 2.0), (1.0, 2.0), (500.0, 2.0), (2.0, 2.1), (50.0, 2.0)):
+        assert seconds_taken(payoff, together, alone, 3000) < 1.1 * 3000 * min(together, alone) + 600
+        assert seconds_taken(payoff, together, alone, 3000) < 1.2 * 3000 * min(together, alone)
+        seconds_taken(payoff, 50.0, alone, 1)  # a call that is held up
 
 
 @two

@@ -81,6 +81,7 @@ def test_where_gradients_arrive(dy: bool, dlast: bool) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.usefixtures("always_threads")
 def test_parallel(dtype: Any) -> None:
     check(5, 37, 11, 40, [(50, True), (33, False)], dtype, lengths=np.arange(37) % 12)
 

@@ -19,9 +19,8 @@ SHAPES = [(13, 30, 5, 20), (7, 40, 40, 70), (3, 60, 16, 64), (30, 12, 33, 100)]
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("N", "T", "D", "H"), SHAPES)
-def test_a_sequence_depends_on_itself_alone(
-    monkeypatch: pytest.MonkeyPatch, rng: Any, N: int, T: int, D: int, H: int, dtype: Any
-) -> None:
+@pytest.mark.usefixtures("always_threads")
+def test_a_sequence_depends_on_itself_alone(rng: Any, N: int, T: int, D: int, H: int, dtype: Any) -> None:
     params = random_params(rng, D, H, dtype)
     x = rng.standard_normal((N, T, D)).astype(dtype)
     state = map_leaves(lambda a: a.astype(dtype), random_state(rng, params, N))
@@ -35,9 +34,7 @@ def test_a_sequence_depends_on_itself_alone(
         assert_same(fastlstm.forward(x[chosen], params, begin(chosen)), pick(chosen))
     for threads in (1, 2):
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        with monkeypatch.context() as patch:
-            patch.setattr(backend, "_PARALLEL_WORK", 0)
-            assert_same(fastlstm.forward(x, params, state), whole)
+        assert_same(fastlstm.forward(x, params, state), whole)
     parts, carried, t = [], state, 0
     for size in (1, 2, 5, T):
         y, carried = fastlstm.forward(x[:, t : t + size], params, carried)
@@ -61,6 +58,7 @@ def test_a_sequence_depends_on_itself_alone(
 @pytest.mark.parametrize("lengths", [None, [9, 0, 3, 9, 5]])
 @pytest.mark.parametrize("N", [5, 1])
 @pytest.mark.parametrize("H", [20, 64, 130])
+@pytest.mark.usefixtures("always_threads")
 def test_threads_that_share_units_give_the_same_bits(
     monkeypatch: pytest.MonkeyPatch, rng: Any, N: int, H: int, lengths: Any
 ) -> None:
@@ -71,7 +69,6 @@ def test_threads_that_share_units_give_the_same_bits(
     for size in (1 << 60, 0):  # of weights, from which on units are shared
         monkeypatch.setattr(backend, "_WIDE_BYTES", size)
         monkeypatch.setattr(backend, "_WIDE_UNITS", size)
-        monkeypatch.setattr(backend, "_PARALLEL_WORK", 0)
         y, last, tape = fastlstm.forward_train(x, stack, state, lengths=lengths)
         grads = fastlstm.backward(tape, np.cos(y), last)
         found.append((y, last, tape.c, fastlstm.forward_cells(x, stack, state, lengths=lengths), tuple(grads)))
@@ -79,8 +76,8 @@ def test_threads_that_share_units_give_the_same_bits(
 
 
 @pytest.mark.parametrize("lengths", [None, [12, 0, 3, 12, 7, 7, 1, 9, 12, 5]])
-def test_gradients_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch, rng: Any, lengths: Any) -> None:
-    monkeypatch.setattr(backend, "_PARALLEL_WORK", 0)
+@pytest.mark.usefixtures("always_threads")
+def test_gradients_do_not_depend_on_threads(rng: Any, lengths: Any) -> None:
     stack = random_stack(rng, 30, [(60, True), (70, False)], np.float32)
     x = rng.standard_normal((10, 12, 30))
     found = []

@@ -24,9 +24,10 @@ from .simd import BLOCK, CACHE_LINE, TILE_ROWS, lanes, vector_bytes
 __all__ = ["Packed", "Kept", "backward", "cells", "forward", "keep", "pack", "sizes", "unpack"]
 
 _Array = NDArray[Any]
-# multiply-adds, for each byte of a vector, below which a second thread brings too little: some 40 microseconds of
-# work; with other processes about, waking it and waiting for it can cost ten times that
+# multiply-adds for each byte of a vector: below some 40 microseconds of work a second thread brings little, and with
+# other processes about, waking it and waiting for it can cost ten times that
 _PARALLEL_WORK = 48_000
+_SHORT_WORK, _SURE_WORK = 8_000, 480_000  # forward: between these, threads or not by what the last calls took
 _CELL_WORK = 150  # the cell of a unit, in multiply-adds
 _COPY_WORK = 10  # a number moved from here to there, in multiply-adds
 _SPLIT_STEPS = 4 * TILE_ROWS  # rows of x @ W done at once, where few sequences leave the tile empty
@@ -37,7 +38,7 @@ _WIDE_UNITS = 256  # backward, with fewer sequences than threads: from there on 
 _PATIENCE = 20_000  # turns of waiting for the other thread before it is given up: about a millisecond
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 _NO_SYNC = np.zeros(0, np.int64)
-_payoffs: defaultdict[Any, threads.Payoff] = defaultdict(threads.Payoff)  # of two threads on one sequence
+_payoffs: defaultdict[Any, threads.Payoff] = defaultdict(threads.Payoff)
 
 
 def sizes(packed: Packed) -> tuple[int, int]:
@@ -163,17 +164,21 @@ def forward(
     order, lens = _schedule(N, T, lengths)
     steps = N * T if lengths is None else int(lens.sum())
     L = lanes(dtype.itemsize)
-    workers = _workers(N, H * (4 * (D + H) + _CELL_WORK) * steps)
+    amount = H * (4 * (D + H) + _CELL_WORK) * steps / vector_bytes()
+    shared = H >= _DUO_UNITS and lens[0] >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
+    workers = min(max(N, 2), threads.available()) if shared else 1
+    payoff = None
+    if workers > 1 and (N == 1 or amount < _SURE_WORK):
+        payoff = _payoffs[N, D, H, dtype]
+        workers = workers if payoff.choose() else 1
+    together = workers > 1
     rows = -(-N // workers)
     share, turns, chunk, sync = SHARE_ROWS, 1, 0, _NO_SYNC
-    payoff = None
-    if N == 1 and H >= _DUO_UNITS and lens[0] >= _DUO_STEPS and threads.available() > 1:
-        payoff = _payoffs[D, H, dtype]
-    if payoff is not None and payoff.choose():
-        share, workers, room = SHARE_SEQUENCE, 2, duo_room.py_func(L, D, H)
+    if together and N == 1:
+        share, room = SHARE_SEQUENCE, duo_room.py_func(L, D, H)
         sync = np.zeros(SYNC_WORDS, np.int64)
         sync[SPLIT] = -1
-    elif workers > 1 and rows <= _WIDE_ROWS and packed.panels.nbytes >= _WIDE_BYTES:
+    elif together and rows <= _WIDE_ROWS and packed.panels.nbytes >= _WIDE_BYTES:
         share, turns, room = SHARE_UNITS, int(lens[0]) + 2, workers * forward_room.py_func(L, D, H, N, 0)
     else:
         chunk = min(int(lens[0]), _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
@@ -189,7 +194,7 @@ def forward(
     began = time.perf_counter()
     run(forward_pass.forward, dtype, turns, workers, arguments)
     if payoff is not None:
-        payoff.took(share == SHARE_SEQUENCE, (time.perf_counter() - began) / steps)
+        payoff.took(together, time.perf_counter() - began, steps)
 
 
 def backward(

@@ -63,32 +63,35 @@ class Payoff:
     Both change from one second to the next on a shared machine, so the way not taken is tried again now and then.
     """
 
-    SOON, LATE = 4, 64  # calls until the other way is tried: soon after threads did not pay, then twice as late
+    SOON = 4  # calls until threads are tried again that have just ceased to pay
+    RARE = 30  # else the other way is tried when that many times what its last trial lost has passed
     TRIES = 2  # the better of these calls counts: threads may have to wake up
 
     def __init__(self) -> None:
         self.together = True
         self.cost: dict[bool, float] = {}  # seconds a step, a running mean, together and alone
-        self.left = self.pause = self.SOON
-        self.tries, self.best = 0, math.inf
+        self.left = math.inf  # seconds until the next trial
+        self.tries, self.best, self.lost = 0, math.inf, 0.0
 
     def choose(self) -> bool:
         """Whether to go together now."""
         return self.together != (self.left <= 0)
 
-    def took(self, together: bool, seconds: float) -> None:
-        """What a step of the call took, to be told after each."""
-        if together != self.together:
-            self.tries, self.best = self.tries + 1, min(self.best, seconds)
-            if self.tries < self.TRIES and seconds <= 2 * self.cost.get(self.together, seconds):
-                return
-            self.cost[together] = self.best
-            self.tries, self.best = 0, math.inf
-            self.left = self.pause = min(2 * self.pause, self.LATE)
+    def took(self, together: bool, seconds: float, steps: int) -> None:
+        """What the call took, to be told after each."""
+        cost = seconds / steps
+        now = self.cost.get(self.together, cost)
+        if not self.cost:  # the first call, which may have compiled
+            self.cost[together], self.left = cost, 0.0
+        elif together == self.together:
+            self.cost[together] = now + (cost - now) / 4
+            self.left -= seconds
         else:
-            before = self.cost.get(together, seconds)
-            self.cost[together] = before + (seconds - before) / 4
-            self.left -= 1
-        if self.cost.get(not self.together, math.inf) < self.cost.get(self.together, 0.0):
+            self.tries, self.best, self.lost = self.tries + 1, min(self.best, cost), self.lost + seconds - now * steps
+            if self.tries < self.TRIES and cost <= 2 * now:
+                return
+            self.cost[together], self.left = self.best, self.RARE * max(self.lost, seconds / self.RARE)
+            self.tries, self.best, self.lost = 0, math.inf, 0.0
+        if self.cost.get(not self.together, math.inf) < self.cost[self.together]:
             self.together = not self.together
-            self.left = self.pause = self.LATE if self.together else self.SOON
+            self.left = seconds * (self.RARE if self.together else self.SOON)
