@@ -161,18 +161,27 @@ def _direction(name: str, layer: Any, expected: str) -> Params | Packed:
 
 def _packed(name: str, layer: Packed) -> Packed:
     panels, H = layer
+    if type(panels) is np.ndarray and type(H) is int and _fits(panels, H) and panels.flags.c_contiguous:
+        return layer
     if not isinstance(panels, np.ndarray) or isinstance(H, bool) or not isinstance(H, (int, np.integer)):
         raise TypeError(f"{name}: expected Packed(array, int) as pack makes it, got "
                         f"Packed({_kind(panels)}, {_kind(H)})")  # fmt: skip
     if panels.dtype not in _FLOATS or not panels.dtype.isnative:
         raise TypeError(f"{name}.panels: expected float32 or float64, got {panels.dtype}")
-    itemsize = panels.dtype.itemsize
-    expected = (blocks(int(H), itemsize), BLOCK * lanes(itemsize)) if H > 0 else None
-    # weights packed for another vector width would be read past their end
-    if panels.ndim != 3 or expected != panels.shape[::2] or panels.shape[1] < H + 2:
+    if not _fits(panels, int(H)):
         raise ValueError(f"{name}: expected weights that pack laid out for this processor, got panels of "
                          f"shape {panels.shape} for {H} units")  # fmt: skip
     return Packed(native(panels, panels.dtype), int(H))
+
+
+def _fits(panels: Array, H: int) -> bool:
+    """Whether these are panels of this processor's layout: of another vector width, they would be read past their
+    end."""
+    if panels.dtype not in _FLOATS or panels.ndim != 3 or H < 1:
+        return False
+    L = lanes(panels.dtype.itemsize)
+    count, depth, width = panels.shape
+    return bool(width == BLOCK * L and count == -(-H // L) and depth >= H + 2)
 
 
 def sequences(x: Any, weights: Weights, *, copy: bool) -> tuple[Array, bool]:

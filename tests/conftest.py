@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,16 +79,16 @@ def rng() -> np.random.Generator:
 @pytest.fixture(autouse=True, scope="session")
 def _left_over_memory() -> Iterator[None]:
     """What stands in memory before it is written to must not matter: here it is all NaN."""
-    empty = memory.empty
-
-    def poisoned(shape: Any, dtype: Any) -> Any:
-        array = empty(shape, dtype)
-        array.fill(np.nan)
-        return array
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "empty", poisoned)
+        for name in ("empty", "aligned"):
+            patch.setattr(memory, name, functools.partial(_of_nan, getattr(memory, name)))
         yield
+
+
+def _of_nan(make: Any, shape: Any, dtype: Any) -> Any:
+    array = make(shape, dtype)
+    array.fill(np.nan)
+    return array
 
 
 @pytest.fixture

@@ -45,13 +45,18 @@ def _memory(size: int) -> NDArray[np.uint8]:
     return np.empty(size, np.uint8)
 
 
-def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """An array that begins on a cache line; what stands in it is left over from others."""
     kind = np.dtype(dtype)
-    size = math.prod(shape) * kind.itemsize
-    memory = np.empty(size + CACHE_LINE, np.uint8) if size < LARGE else np.asarray(_Piece(_memory(size + CACHE_LINE)))
-    start = -memory.ctypes.data % CACHE_LINE
-    return memory[start : start + size].view(kind).reshape(shape)
+    size = math.prod(shape) * kind.itemsize + CACHE_LINE
+    memory = np.empty(size, np.uint8) if size < LARGE else np.asarray(_Piece(_memory(size)))
+    address: int = memory.__array_interface__["data"][0]
+    return np.ndarray(shape, kind, memory, -address % CACHE_LINE)
+
+
+def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """`aligned` where it is large; a small one begins anywhere."""
+    return aligned(shape, dtype) if math.prod(shape) * 8 >= LARGE else np.empty(shape, dtype)
 
 
 def zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

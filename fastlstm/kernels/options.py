@@ -101,8 +101,9 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
-        except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
-            _warn_once(f"the cache in {cache_folder()} is damaged ({type(error).__name__}); compiling again")
+        except Exception:  # a damaged pickle raises whatever its bytes happen to mean
+            logger.debug("a file of the cache cannot be read", exc_info=True)
+            _warn_once(f"the cache in {cache_folder()} is damaged; compiling again")
             with contextlib.suppress(OSError):
                 self.flush()
             return None

@@ -33,7 +33,7 @@ class Packed(NamedTuple):
 
     def copy(self) -> Packed:
         """The same in memory of its own that begins on a cache line."""
-        panels = memory.empty(self.panels.shape, self.panels.dtype)
+        panels = memory.aligned(self.panels.shape, self.panels.dtype)
         panels[...] = self.panels
         return Packed(panels, self.hidden_size)
 
