@@ -15,7 +15,7 @@ from ..params import Params
 from . import backward as backward_pass
 from . import forward as forward_pass
 from . import memory, threads
-from .backward import GROUP, backward_turns
+from .backward import GROUP
 from .duo import SPLIT, SYNC_WORDS, duo_room
 from .forward import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS, SPLIT_ROWS, forward_room
 from .options import run
@@ -257,7 +257,9 @@ def backward(
     )  # fmt: skip
     sums = D, wt, H, dz, ldz, a, lda, where, _flat(dx), dp, tmp, zeros
     wide = workers > N and H >= _WIDE_UNITS
-    turns = int(backward_turns.py_func(wide, block, steps))
-    run(backward_pass.backward, dtype, turns, workers, (wide, block, steps, bases, *weights, *rows, *sums))
+    inner = block + 1 if wide else 1  # turns of a block's steps; one more for its sums
+    turns = 2 + -(-steps // block) * (inner + 1)
+    arguments = turns, inner, wide, block, steps, bases, *weights, *rows, *sums
+    run(backward_pass.backward, dtype, turns, workers, arguments)
     dh[order], dc[order] = dh_rows.reshape(N, ldh)[:, :H], dc_rows.reshape(N, nb * L)[:, :H]
     return found

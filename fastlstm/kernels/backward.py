@@ -149,32 +149,23 @@ def backward_sums(w: Any, workers: Any, rows: Any, D: Any, wt: Any, H: Any, dz: 
         b += workers
 
 
-@compiled
-def backward_turns(wide: Any, block: Any, steps: Any) -> Any:
-    """Turns of the whole backward pass."""
-    inner = block + 1 if wide else block - block + 1
-    return 2 + (steps + block - 1) // block * (inner + 1)
-
-
 @kernel
 def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
     """A worker's share of some turns of the backward pass.
 
-    arguments: wide, block, steps, bases; panels, wt, D, ut, H, dp and the gradients; those of step_back from x on;
-    those of backward_sums from D on.
+    arguments: turns of the whole pass, and those of a block's steps (inner); wide, block, steps, bases; panels, wt, D,
+    ut, H, dp and the gradients; those of step_back from x on; those of backward_sums from D on.
     """
-    wide, block, steps, bases = arguments[:4]
-    panels, wt, D, ut, H, dp, gradients = arguments[4:11]
-    turns = backward_turns(wide, block, steps)
-    inner = block + 1 if wide else block - block + 1
+    turns, inner, wide, block, steps, bases = arguments[:6]
+    panels, wt, D, ut, H, dp, gradients = arguments[6:13]
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     depth = 1 + D + H
+    stride = (depth + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
     for turn in range(first, last):
         back, within = (turn - 1) // (inner + 1), (turn - 1) % (inner + 1)
         s0 = ((steps - 1) // block - back) * block
         s1 = min(s0 + block, steps)
-        stride = (depth + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
         if turn == 0:
             share = nb * stride * BLOCK * L // workers
             for i in range(w * share, nb * stride * BLOCK * L if w == workers - 1 else (w + 1) * share):
@@ -184,6 +175,6 @@ def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> Non
         elif turn == turns - 1:
             out_of_panels(w, workers, dp, depth, stride, H, gradients)
         elif within < inner:
-            backward_share(w, workers, wide, within, s0, s1, bases, *arguments[11:35])
+            backward_share(w, workers, wide, within, s0, s1, bases, *arguments[13:37])
         else:
-            backward_sums(w, workers, bases[s1] - bases[s0], *arguments[35:])
+            backward_sums(w, workers, bases[s1] - bases[s0], *arguments[37:])

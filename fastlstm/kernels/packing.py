@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..params import Params
@@ -107,16 +106,11 @@ def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, 
                     out[to + column * width + row] = panels[source + row * width + column] if real else 0
 
 
-def from_panels(panels: NDArray[Any], H: int) -> NDArray[Any]:
-    """panels (blocks, R, 4 lanes) -> rows (R, 4H), a new array."""
-    nb, R, width = panels.shape
-    return np.ascontiguousarray(
-        panels.reshape(nb, R, BLOCK, width // BLOCK).transpose(1, 2, 0, 3).reshape(R, BLOCK, -1)[:, :, :H]
-    ).reshape(R, BLOCK * H)
-
-
 def unpack(packed: Packed) -> Params:
     """Panels -> Params, new arrays."""
-    rows = from_panels(packed.panels, packed.hidden_size)
-    D = len(rows) - 1 - packed.hidden_size
+    panels, H = packed
+    nb, depth, width = panels.shape
+    by_gate = panels.reshape(nb, depth, BLOCK, width // BLOCK).transpose(1, 2, 0, 3).reshape(depth, BLOCK, -1)
+    rows = by_gate[:, :, :H].reshape(depth, BLOCK * H)
+    D = depth - 1 - H
     return Params(rows[1 : 1 + D].copy(), rows[1 + D :].copy(), rows[0].copy())
