@@ -235,9 +235,12 @@ def count(name: str, value: Any) -> int:
 def states(name: str, state: Any, weights: Weights, N: int, *, single: bool) -> list[list[State]]:
     """state -> fresh arrays (N, H), a State for each direction of each level; zeros where it is None."""
     if state is None:
-        shapes = [(len(level), (N, sizes(level[0])[1])) for level in weights.levels]
         kind = weights.dtype
-        return [[State(np.zeros(shape, kind), np.zeros(shape, kind)) for _ in range(ways)] for ways, shape in shapes]
+        fresh = []
+        for level in weights.levels:
+            shape = N, sizes(level[0])[1]
+            fresh.append([State(np.zeros(shape, kind), np.zeros(shape, kind)) for _ in level])
+        return fresh
     if weights.stacked:
         if not _is_plain(state):
             raise TypeError(f"{name}: expected a tuple, an entry a layer of the stack, got {_kind(state)}")

@@ -80,7 +80,7 @@ def rng() -> np.random.Generator:
 def _left_over_memory() -> Iterator[None]:
     """What stands in memory before it is written to must not matter: here it is all NaN."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("empty", "aligned"):
+        for name in ("empty", "aligned", "scratch"):
             patch.setattr(memory, name, functools.partial(_of_nan, getattr(memory, name)))
         yield
 

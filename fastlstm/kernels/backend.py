@@ -145,6 +145,29 @@ def _clear_padding(array: _Array, column: int, H: int, lengths: _Array | None) -
             array[n, length:, column : column + H] = 0
 
 
+class _Plan(NamedTuple):
+    """How a forward pass is shared out: the first arguments of its kernel, and the numbers it needs to work in."""
+
+    share: int
+    turns: int
+    chunk: int
+    room: int
+
+
+@lru_cache(1024)
+def _plan(workers: int, N: int, steps: int, D: int, H: int, itemsize: int) -> _Plan:
+    """steps: of the longest sequence."""
+    L = lanes(itemsize)
+    rows = -(-N // workers)
+    if workers > 1 and N == 1:
+        return _Plan(SHARE_SEQUENCE, 1, 0, duo_room.py_func(L, D, H))
+    weights = blocks(H, itemsize) * (1 + D + H) * BLOCK * L * itemsize
+    if workers > 1 and rows <= _WIDE_ROWS and weights >= _WIDE_BYTES:
+        return _Plan(SHARE_UNITS, steps + 2, 0, workers * forward_room.py_func(L, D, H, N, 0))
+    chunk = min(steps, _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
+    return _Plan(SHARE_ROWS, 1, chunk, workers * forward_room.py_func(L, D, H, rows, chunk))
+
+
 def forward(
     x: _Array,
     packed: Packed,
@@ -168,7 +191,6 @@ def forward(
         return
     order, lens = _schedule(N, T, lengths)
     steps = N * T if lengths is None else int(lens.sum())
-    L = lanes(dtype.itemsize)
     amount = H * (4 * (D + H) + _CELL_WORK) * steps / vector_bytes()
     shared = H >= _DUO_UNITS and lens[0] >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
     workers = min(max(N, 2), threads.available()) if shared else 1
@@ -176,30 +198,23 @@ def forward(
     if workers > 1 and (N == 1 or amount < _SURE_WORK):
         payoff = _payoffs[N, D, H, dtype]
         workers = workers if payoff.choose() else 1
-    together = workers > 1
-    rows = -(-N // workers)
-    share, turns, chunk, sync = SHARE_ROWS, 1, 0, _NO_SYNC
-    if together and N == 1:
-        share, room = SHARE_SEQUENCE, duo_room.py_func(L, D, H)
+    plan = _plan(workers, N, T if lengths is None else int(lens[0]), D, H, dtype.itemsize)
+    sync = _NO_SYNC
+    if plan.share == SHARE_SEQUENCE:
         sync = np.zeros(SYNC_WORDS, np.int64)
         sync[SPLIT] = -1
-    elif together and rows <= _WIDE_ROWS and packed.panels.nbytes >= _WIDE_BYTES:
-        share, turns, room = SHARE_UNITS, int(lens[0]) + 2, workers * forward_room.py_func(L, D, H, N, 0)
-    else:
-        chunk = min(int(lens[0]), _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
-        room = workers * forward_room.py_func(L, D, H, rows, chunk)
-    work = memory.aligned((room,), dtype)
+    work = memory.scratch(plan.room, dtype)
     arguments = (
-        share, turns, chunk, sync, _PATIENCE,
-        _flat(x), D, _flat(packed.panels), H, _flat(h), _flat(c), _flat(y), y.shape[2], column,
-        work if cells is None else _flat(cells), cells is not None,
-        work if kept is None else _flat(kept.gates), work if kept is None else _flat(kept.cells), kept is not None,
-        order, lens, reverse, T, work,
+        plan.share, plan.turns, plan.chunk, sync, _PATIENCE,
+        _flat(x), D, _flat(packed.panels), H, h.reshape(-1), c.reshape(-1), y.reshape(-1), y.shape[2], column,
+        work if cells is None else cells.reshape(-1), cells is not None,
+        work if kept is None else kept.gates.reshape(-1), work if kept is None else kept.cells.reshape(-1),
+        kept is not None, order, lens, reverse, T, work,
     )  # fmt: skip
     began = time.perf_counter()
-    run(forward_pass.forward, dtype, turns, workers, arguments)
+    run(forward_pass.forward, dtype, plan.turns, workers, arguments)
     if payoff is not None:
-        payoff.took(together, time.perf_counter() - began, steps)
+        payoff.took(workers > 1, time.perf_counter() - began, steps)
 
 
 def backward(

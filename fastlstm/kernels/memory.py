@@ -8,6 +8,8 @@ call, up to `KEPT` bytes. A piece is free again when the last array in it is gon
 from __future__ import annotations
 
 import math
+import os
+import threading
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,17 @@ from numpy.typing import DTypeLike, NDArray
 
 from .simd import CACHE_LINE
 
+
+def _physical() -> int:
+    """Bytes of memory in this machine; a guess where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 4 << 30
+
+
 LARGE = 1 << 18  # bytes; NumPy and the C library do well with less
-KEPT = 256 << 20  # bytes that are kept at most
+KEPT = min(1 << 30, _physical() // 16)  # bytes that are kept at most
 _spare: dict[int, NDArray[np.uint8]] = {}  # by id, oldest first; one operation at a time, so threads need no lock
 
 
@@ -63,6 +74,25 @@ def zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """`empty`, of zeros."""
     array = empty(shape, dtype)
     array.fill(0)
+    return array
+
+
+class _Own(threading.local):
+    def __init__(self) -> None:
+        self.arrays: dict[np.dtype[Any], NDArray[Any]] = {}
+
+
+_own = _Own()
+
+
+def scratch(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """At least that many numbers for one kernel to work in; a small one is this thread's, and the next call gets it
+    again."""
+    if size * 8 >= LARGE:
+        return aligned((size,), dtype)
+    array = _own.arrays.get(dtype)
+    if array is None or array.size < size:
+        array = _own.arrays[dtype] = aligned((size,), dtype)
     return array
 
 
