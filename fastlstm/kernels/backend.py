@@ -28,7 +28,8 @@ _Array = NDArray[Any]
 # multiply-adds for each byte of a vector: below some 40 microseconds of work a second thread brings little, and with
 # other processes about, waking it and waiting for it can cost ten times that
 _PARALLEL_WORK = 48_000
-_SHORT_WORK, _SURE_WORK = 8_000, 480_000  # forward: between these, threads or not by what the last calls took
+_SHORT_WORK = 8_000  # the same, forward
+_SURE_WORK = 480_000  # below that, and for one sequence, threads or not by what the last calls took
 _CELL_WORK = 150  # the cell of a unit, in multiply-adds
 _COPY_WORK = 10  # a number moved from here to there, in multiply-adds
 _SPLIT_STEPS = 4 * TILE_ROWS  # rows of x @ W done at once, where few sequences leave the tile empty
@@ -126,6 +127,14 @@ def _workers(tasks: int, work: int) -> int:
     return min(tasks, threads.available())
 
 
+def _paying(workers: int, N: int, amount: float, key: Any) -> tuple[int, threads.Payoff | None]:
+    """Those threads, or one; where what the last calls of that key took decides, it wants to know what this takes."""
+    if workers == 1 or (N > 1 and amount >= _SURE_WORK):
+        return workers, None
+    payoff = _payoffs[key]
+    return (workers if payoff.choose() else 1), payoff
+
+
 def _odd_lines(numbers: int, L: int) -> int:
     """At least that many numbers, an odd number of vectors: so rows of a tile fall into different cache sets."""
     return (-(-numbers // L) | 1) * L
@@ -194,10 +203,7 @@ def forward(
     amount = H * (4 * (D + H) + _CELL_WORK) * steps / vector_bytes()
     shared = H >= _DUO_UNITS and lens[0] >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
     workers = min(max(N, 2), threads.available()) if shared else 1
-    payoff = None
-    if workers > 1 and (N == 1 or amount < _SURE_WORK):
-        payoff = _payoffs[N, D, H, dtype]
-        workers = workers if payoff.choose() else 1
+    workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, dtype))
     plan = _plan(workers, N, T if lengths is None else int(lens[0]), D, H, dtype.itemsize)
     sync = _NO_SYNC
     if plan.share == SHARE_SEQUENCE:
@@ -251,7 +257,9 @@ def backward(
         total = int(bases[-1])
     block = max(1, min(steps, _BLOCK_ROWS // N))
     M = int(bases[block])
-    workers = _workers(max(N, nb), H * (8 * (D + H) + _CELL_WORK) * total)
+    work = H * (8 * (D + H) + _CELL_WORK) * total
+    workers = _workers(max(N, nb), work)
+    workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, dtype))
     ldx, ldh = -(-D // width) * width, -(-H // width) * width
     tiles = -(-(1 + D + H) // TILE_ROWS)
     lda, ldz = _odd_lines(max(1 + D + nb * L, tiles * TILE_ROWS), L), _odd_lines(nb * width, L)
@@ -275,6 +283,9 @@ def backward(
     inner = block + 1 if wide else 1  # turns of a block's steps; one more for its sums
     turns = 2 + -(-steps // block) * (inner + 1)
     arguments = turns, inner, wide, block, steps, bases, *weights, *rows, *sums
+    began = time.perf_counter()
     run(backward_pass.backward, dtype, turns, workers, arguments)
+    if payoff is not None:
+        payoff.took(workers > 1, time.perf_counter() - began, total)
     dh[order], dc[order] = dh_rows.reshape(N, ldh)[:, :H], dc_rows.reshape(N, nb * L)[:, :H]
     return found
