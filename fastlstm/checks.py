@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .kernels import memory
-from .kernels.packing import Packed, blocks
+from .kernels.packing import LAYOUT, Packed, blocks
 from .kernels.simd import BLOCK, lanes
 from .params import Bidirectional, Params, State
 
@@ -121,6 +121,45 @@ def weights(params: Any, name: str = "params") -> Weights:
     return Weights(levels, stacked, kinds[0])
 
 
+def steppable(packed: Any, name: str = "packed") -> tuple[list[Packed], Weights]:
+    """`weights` of what `pack` made of layers of one direction: such can go step by step."""
+    found = weights(packed, name)
+    layers = []
+    for level in found.levels:
+        if len(level) != 1:
+            raise ValueError(f"{name}: expected layers of one direction, got a Bidirectional, which cannot step")
+        if not isinstance(level[0], Packed):
+            raise TypeError(f"{name}: expected what pack makes, got {_kind(level[0])}")
+        layers.append(level[0])
+    return layers, found
+
+
+def own(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, whole: bool = True) -> None:
+    """Check an array that is changed in place. whole: it must be in C order; else its last axis."""
+    if not isinstance(value, np.ndarray) or value.dtype != dtype:
+        raise TypeError(f"{name}: expected an array of {dtype}, got {getattr(value, 'dtype', _kind(value))}")
+    if value.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {value.shape}")
+    lined_up = value.flags.c_contiguous or (not whole and (value.strides[-1] == value.itemsize or value.size == 0))
+    if not (lined_up and value.flags.aligned and value.flags.writeable):
+        raise ValueError(f"{name}: expected a writable array in C order, got {value.flags.num:#x} as flags")
+
+
+def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[State]:
+    """A State for each level, arrays that are changed in place: h and c (N, H), or (H,) where N is None."""
+    if weights.stacked and (not _is_plain(state) or len(state) != len(weights.levels)):
+        raise TypeError(f"{name}: expected a tuple of {len(weights.levels)} entries, one a layer, got {_kind(state)}")
+    entries = list(state) if weights.stacked else [state]
+    for i, ((layer,), entry) in enumerate(zip(weights.levels, entries, strict=True)):
+        where = f"{name}[{i}]" if weights.stacked else name
+        if not isinstance(entry, State):
+            raise TypeError(f"{where}: expected State, got {_kind(entry)}")
+        H = sizes(layer)[1]
+        for field, value in zip(entry._fields, entry, strict=True):
+            own(f"{where}.{field}", value, (H,) if N is None else (N, H), weights.dtype)
+    return entries
+
+
 def _dtype(layer: Params | Packed) -> np.dtype[Any]:
     return layer.panels.dtype if isinstance(layer, Packed) else layer.W.dtype
 
@@ -160,24 +199,24 @@ def _direction(name: str, layer: Any, expected: str) -> Params | Packed:
 
 
 def _packed(name: str, layer: Packed) -> Packed:
-    panels, H = layer
-    if type(panels) is np.ndarray and type(H) is int and _fits(panels, H) and panels.flags.c_contiguous:
+    panels, H, layout = layer
+    if type(panels) is np.ndarray and type(H) is int and _fits(panels, H, layout) and panels.flags.c_contiguous:
         return layer
     if not isinstance(panels, np.ndarray) or isinstance(H, bool) or not isinstance(H, (int, np.integer)):
         raise TypeError(f"{name}: expected Packed(array, int) as pack makes it, got "
                         f"Packed({_kind(panels)}, {_kind(H)})")  # fmt: skip
     if panels.dtype not in _FLOATS or not panels.dtype.isnative:
         raise TypeError(f"{name}.panels: expected float32 or float64, got {panels.dtype}")
-    if not _fits(panels, int(H)):
-        raise ValueError(f"{name}: expected weights that pack laid out for this processor, got panels of "
-                         f"shape {panels.shape} for {H} units")  # fmt: skip
+    if not _fits(panels, int(H), layout):
+        raise ValueError(f"{name}: expected weights that pack laid out for this processor in this version, got panels "
+                         f"of shape {panels.shape} for {H} units, layout {np.ndim(layout)}")  # fmt: skip
     return Packed(native(panels, panels.dtype), int(H))
 
 
-def _fits(panels: Array, H: int) -> bool:
+def _fits(panels: Array, H: int, layout: Any) -> bool:
     """Whether these are panels of this processor's layout: of another vector width, they would be read past their
     end."""
-    if panels.dtype not in _FLOATS or panels.ndim != 3 or H < 1:
+    if panels.dtype not in _FLOATS or panels.ndim != 3 or H < 1 or np.ndim(layout) != LAYOUT:
         return False
     L = lanes(panels.dtype.itemsize)
     count, depth, width = panels.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from functools import lru_cache
@@ -69,9 +70,17 @@ def pack(params: Params) -> Packed:
     D, H = len(params.W), len(params.U)
     dtype = params.W.dtype
     panels = memory.aligned((blocks(H, dtype.itemsize), 1 + D + H, BLOCK * lanes(dtype.itemsize)), dtype)
+    packed = Packed(panels, H)
+    pack_into(params, packed)
+    return packed
+
+
+def pack_into(params: Params, packed: Packed) -> None:
+    """Params -> panels that are there."""
+    D, H = sizes(packed)
+    panels, dtype = packed.panels, packed.panels.dtype
     arguments = *(_flat(np.ascontiguousarray(a)) for a in params), D, H, _flat(panels)
     run(into_panels, dtype, 1, _workers(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
-    return Packed(panels, H)
 
 
 def keep(packed: Packed, N: int, T: int) -> Kept:
@@ -100,10 +109,12 @@ class _Memory:
         self.__array_interface__ = dict(array.__array_interface__, data=(array.ctypes.data, False))
 
 
+def writable(array: _Array) -> _Array:
+    return array if array.flags.writeable else np.asarray(_Memory(array))
+
+
 def _flat(array: _Array) -> _Array:
-    if not array.flags.writeable:
-        array = np.asarray(_Memory(array))
-    return array.reshape(-1)
+    return writable(array).reshape(-1)
 
 
 @lru_cache(256)
@@ -140,12 +151,47 @@ def _odd_lines(numbers: int, L: int) -> int:
     return (-(-numbers // L) | 1) * L
 
 
-def _rooms(dtype: np.dtype[Any], *sizes: int) -> list[_Array]:
-    """Arrays of those sizes, each beginning on a cache line, in one piece of memory."""
+class Room(NamedTuple):
+    """What the backward pass needs to work in: arguments of its kernel, M being the rows of a block."""
+
+    dh: _Array  # (N, ldh)
+    dc: _Array  # (N, blocks * lanes), like t
+    t: _Array
+    dz: _Array  # (M, ldz)
+    a: _Array  # (M, lda)
+    dp: _Array
+    tmp: _Array
+    zeros: _Array
+    wt: _Array
+    ut: _Array
+    where: _Array  # (M,)
+
+
+def backward_block(N: int, steps: int) -> int:
+    """Steps of a block of time."""
+    return max(1, min(steps, _BLOCK_ROWS // max(N, 1)))
+
+
+def backward_room(dtype: np.dtype[Any], D: int, H: int, N: int, M: int, workers: int) -> Room:
+    """All in one piece of memory, each array beginning on a cache line."""
+    L = lanes(dtype.itemsize)
+    nb, width = blocks(H, dtype.itemsize), BLOCK * L
+    ldx, ldh = -(-D // width) * width, -(-H // width) * width
+    tiles = -(-(1 + D + H) // TILE_ROWS)
+    lda, ldz = _odd_lines(max(1 + D + nb * L, tiles * TILE_ROWS), L), _odd_lines(nb * width, L)
+    shapes: list[tuple[int, ...]] = [
+        (N, ldh), (N, nb * L), (N, nb * L), (M, ldz), (M, lda), (nb * tiles * TILE_ROWS * width,),
+        (workers * GROUP * width,), (width,), (ldx * nb * width,), (ldh * nb * width,),
+    ]  # fmt: skip
     line = CACHE_LINE // dtype.itemsize
+    sizes = [math.prod(shape) for shape in shapes]
     starts = list(accumulate((-(-size // line) * line for size in sizes), initial=0))
     whole = memory.aligned((starts[-1],), dtype)
-    return [whole[start : start + size] for start, size in zip(starts, sizes, strict=False)]
+    parts = zip(shapes, sizes, starts, strict=False)
+    room = Room(*(whole[at : at + size].reshape(shape) for shape, size, at in parts), np.empty(M, np.int64))
+    room.zeros.fill(0)
+    room.a[:, 1 + D + nb * L :] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
+    return room
 
 
 def _clear_padding(array: _Array, column: int, H: int, lengths: _Array | None) -> None:
@@ -245,8 +291,7 @@ def backward(
     if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
         gradients.fill(0)
         return found
-    L = lanes(dtype.itemsize)
-    nb, width = blocks(H, dtype.itemsize), BLOCK * L
+    nb = blocks(H, dtype.itemsize)
     order, lens = _schedule(N, T, lengths)
     steps = int(lens[0])
     if lengths is None:
@@ -255,30 +300,24 @@ def backward(
         active = N - np.searchsorted(lens[::-1], np.arange(steps), side="right")
         bases = np.concatenate([[0], np.cumsum(active)]).astype(np.int64)
         total = int(bases[-1])
-    block = max(1, min(steps, _BLOCK_ROWS // N))
+    block = backward_block(N, steps)
     M = int(bases[block])
     work = H * (8 * (D + H) + _CELL_WORK) * total
     workers = _workers(max(N, nb), work)
     workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, dtype))
-    ldx, ldh = -(-D // width) * width, -(-H // width) * width
-    tiles = -(-(1 + D + H) // TILE_ROWS)
-    lda, ldz = _odd_lines(max(1 + D + nb * L, tiles * TILE_ROWS), L), _odd_lines(nb * width, L)
-    dh_rows, dc_rows, t, dz, a, dp, tmp, zeros, wt, ut = _rooms(
-        dtype, N * ldh, N * nb * L, N * nb * L, M * ldz, M * lda, nb * tiles * TILE_ROWS * width,
-        workers * GROUP * width, width, ldx * nb * width, ldh * nb * width,
-    )  # fmt: skip
-    for array in (dh_rows, dc_rows, zeros):
+    room = backward_room(dtype, D, H, N, M, workers)
+    for array in (room.dh, room.dc):
         array.fill(0)
-    a.reshape(M, lda)[:, 1 + D + nb * L :] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
-    dh_rows.reshape(N, ldh)[:, :H], dc_rows.reshape(N, nb * L)[:, :H] = dh[order], dc[order]
-    where = np.empty(M, np.int64)
+    room.dh[:, :H], room.dc[:, :H] = dh[order], dc[order]
+    wt, ut, dp, dz, a, zeros = (_flat(array) for array in (room.wt, room.ut, room.dp, room.dz, room.a, room.zeros))
+    ldh, ldz, lda = room.dh.shape[1], room.dz.shape[1], room.a.shape[1]
     weights = _flat(packed.panels), wt, D, ut, H, dp, _flat(gradients)
     rows = (
         _flat(x), D, ut, H, _flat(h0), _flat(kept.cells), _flat(kept.gates),
         order, lens, reverse, T, zeros if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
-        dh_rows, ldh, dc_rows, t, dz, ldz, a, lda, where, zeros,
+        _flat(room.dh), ldh, _flat(room.dc), _flat(room.t), dz, ldz, a, lda, room.where, zeros,
     )  # fmt: skip
-    sums = D, wt, H, dz, ldz, a, lda, where, _flat(dx), dp, tmp, zeros
+    sums = D, wt, H, dz, ldz, a, lda, room.where, _flat(dx), dp, _flat(room.tmp), zeros
     wide = workers > N and H >= _WIDE_UNITS
     inner = block + 1 if wide else 1  # turns of a block's steps; one more for its sums
     turns = 2 + -(-steps // block) * (inner + 1)
@@ -287,5 +326,5 @@ def backward(
     run(backward_pass.backward, dtype, turns, workers, arguments)
     if payoff is not None:
         payoff.took(workers > 1, time.perf_counter() - began, total)
-    dh[order], dc[order] = dh_rows.reshape(N, ldh)[:, :H], dc_rows.reshape(N, nb * L)[:, :H]
+    dh[order], dc[order] = room.dh[:, :H], room.dc[:, :H]
     return found

@@ -16,6 +16,8 @@ from numba.extending import intrinsic
 from .activations import sigmoid, tanh
 from .simd import BLOCK, TILE_ROWS, Emitter, Vector, data, emitter, multiply, passes
 
+STEP_ROWS = 4  # samples of a tile where a step is made alone: few, since every user's function compiles it
+
 
 def lstm_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector) -> tuple[Vector, ...]:
     """Gates i, f, g, o, then c and h, from the gates' inputs and the old c."""
@@ -134,6 +136,50 @@ def forward_twin(typing: Any, a: Any, ao: Any, depth: Any, p: Any, po: Any, ldp:
     return types.void(a, n, n, p, n, n, init, n, n, cs, n, n, h, n, gates, n, n), generate
 
 
+def _step_tile(rows: int, vectors: int) -> Any:
+    """step_tile(x, xo, ldx, xk, D, h, ho, ldh, H, p, po, ldp, cs, oo, co, ldc, left, out, no, ldn, gates, go, ldg,
+    ldb): for `rows` samples and `vectors` neighbouring blocks of units the same numbers as forward_tile, from x and h
+    where the caller keeps them: x[xo + r ldx + k xk] and h[ho + r ldh + k]. c at cs[oo], then at cs[co], and the new h
+    at out[no]: `left` units of them, as far as the arrays go. ldp, ldb: from block to block."""
+
+    @intrinsic  # type: ignore[misc]
+    def tile(typing: Any, x: Any, xo: Any, ldx: Any, xk: Any, D: Any, h: Any, ho: Any, ldh: Any, H: Any, p: Any,
+             po: Any, ldp: Any, cs: Any, oo: Any, co: Any, ldc: Any, left: Any, out: Any, no: Any, ldn: Any,
+             gates: Any, go: Any, ldg: Any, ldb: Any) -> Any:  # fmt: skip
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            e = emitter(context, builder, p)
+            at = lambda array, *offsets: e.at(  # noqa: E731
+                data(context, builder, signature.args[array], args[array]), *offsets
+            )
+            cells = [(r, v) for r in range(rows) for v in range(vectors)]
+            x_rows = [at(0, args[1], e.times(r, args[2])) for r in range(rows)]
+            h_rows = [at(5, args[6], e.times(r, args[7])) for r in range(rows)]
+            bias = [at(9, args[10], e.times(v, args[11])) for v in range(vectors)]
+            z = {(r, v * BLOCK + gate): e.load(bias[v], gate * e.lanes) for r, v in cells for gate in range(BLOCK)}
+            width = e.index(BLOCK * e.lanes)
+            panels = [e.at(place, width) for place in bias]
+            z = multiply(e, args[4], z, panels, width, x_rows, args[3], 0)
+            panels = [e.at(place, builder.mul(width, args[4])) for place in panels]
+            z = multiply(e, args[8], z, panels, width, h_rows, 1, 0)
+            inputs = [Vector.together(*(z[r, v * BLOCK + gate] for r, v in cells)) for gate in range(BLOCK)]
+            here = [(v * e.lanes, builder.sub(args[16], e.index(v * e.lanes))) for v in range(vectors)]
+            old = [e.load_some(here[v][1], at(12, args[13], e.times(r, args[15])), here[v][0]) for r, v in cells]
+            *gates_, c, hidden = lstm_forward(*inputs, Vector.together(*old))
+            for gate, value in enumerate(gates_):
+                for (r, v), one in zip(cells, value.split(len(cells)), strict=True):
+                    e.store(one, at(20, args[21], e.times(r, args[22]), e.times(v, args[23])), gate * e.lanes)
+            for (r, v), c_, h_ in zip(cells, c.split(len(cells)), hidden.split(len(cells)), strict=True):
+                e.store_some(here[v][1], c_, at(12, args[14], e.times(r, args[15])), here[v][0])
+                e.store_some(here[v][1], h_, at(17, args[18], e.times(r, args[19])), here[v][0])
+            return context.get_dummy_value()
+
+        n = types.intp
+        kinds = (x, n, n, n, n, h, n, n, n, p, n, n, cs, n, n, n, n, out, n, n, gates, n, n, n)
+        return types.void(*kinds), generate
+
+    return tile
+
+
 def _backward_cell(vectors: int) -> Any:
     """backward_cell(gates, go, ldg, gates_old, .., c_old, .., t, .., dh, .., dc, .., dz, .., h_old, ..): some
     vectors of units of one sample. t, from tanh of c to that of the old c, and dc change in place."""
@@ -180,4 +226,5 @@ def tanh_row(typing: Any, out: Any, oo: Any, x: Any, xo: Any, count: Any) -> Any
 
 forward_tiles = [_forward_tile(rows) for rows in range(1, TILE_ROWS + 1)]
 forward_tile_1, forward_tile_2, forward_tile_3, forward_tile_4, forward_tile_5, forward_tile_6 = forward_tiles
+step_one, step_twin, step_rows = _step_tile(1, 1), _step_tile(1, 2), _step_tile(STEP_ROWS, 1)
 backward_cell, backward_cell_pair = _backward_cell(1), _backward_cell(2)

@@ -38,10 +38,10 @@ class _Piece:
         self.memory = memory
         self.__array_interface__ = memory.__array_interface__
 
-    def __del__(self) -> None:
-        _spare[id(self.memory)] = self.memory
-        while sum(memory.nbytes for memory in list(_spare.values())) > KEPT:
-            _spare.pop(next(iter(list(_spare)), 0), None)
+    def __del__(self, spare: Any = _spare, kept: int = KEPT) -> None:  # at exit the names may be gone before the last
+        spare[id(self.memory)] = self.memory
+        while sum(memory.nbytes for memory in list(spare.values())) > kept:
+            spare.pop(next(iter(list(spare)), 0), None)
 
 
 def _memory(size: int) -> NDArray[np.uint8]:

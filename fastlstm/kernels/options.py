@@ -31,7 +31,7 @@ from numba.extending import intrinsic
 
 logger = logging.getLogger("fastlstm")
 
-_OPTIONS: dict[str, Any] = {"fastmath": False, "error_model": "numpy", "boundscheck": False, "nogil": True}
+OPTIONS: dict[str, Any] = {"fastmath": False, "error_model": "numpy", "boundscheck": False, "nogil": True}
 
 
 @functools.cache
@@ -125,16 +125,26 @@ def compiled(function: Callable[..., Any]) -> Any:
 
     It counts no references: its caller holds the arrays, and each count would be an atomic operation that all threads
     contend for."""
-    return njit(_nrt=False, **_OPTIONS)(function)
+    return njit(_nrt=False, **OPTIONS)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """A helper that becomes part of each function that calls it, with what is constant there."""
+    return njit(_nrt=False, forceinline=True, **OPTIONS)(function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """A kernel's body, function(first, last, worker, workers, arguments): a worker's share of turns `first` to `last`,
     after each of which all workers meet. `arguments`: arrays and numbers, no tuple inside."""
-    return _cached(njit(**_OPTIONS)(function))
+    return compiled_from_python(function)
 
 
-def _cached(dispatcher: Any) -> Any:
+def compiled_from_python(function: Callable[..., Any]) -> Any:
+    """A function that Python calls, kept in the cache."""
+    return cached(njit(**OPTIONS)(function))
+
+
+def cached(dispatcher: Any) -> Any:
     if cache_folder():
         dispatcher._cache = _KernelCache(dispatcher.py_func)
     else:
@@ -164,7 +174,7 @@ def _on_threads(address: Any, turns: Any, workers: Any, arguments: Any) -> None:
             _body_at(address, turn, turn + 1, np.int64(worker), workers, arguments)
 
 
-_on_threads = _cached(njit(parallel=True, **_OPTIONS)(_on_threads))
+_on_threads = cached(njit(parallel=True, **OPTIONS)(_on_threads))
 
 
 _addresses: dict[tuple[Any, Any], int] = {}  # of compiled bodies, by body and float type

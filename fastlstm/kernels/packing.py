@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..params import Params
 from . import memory
 from .options import compiled, kernel
 from .simd import BLOCK, copy, lanes, lanes_of, transpose
+
+LAYOUT = 1
+"""Number of the panels' layout, to be raised whenever that changes. It stands in the type that Numba sees, as the
+dimensions of an empty array: so a user's compiled function in his cache is compiled again for another layout."""
 
 
 class Packed(NamedTuple):
@@ -25,16 +30,19 @@ class Packed(NamedTuple):
     panels : ndarray, shape (ceil(H / lanes), 1 + D + H, 4 lanes)
     hidden_size : int
         H.
+    layout : ndarray, empty
+        Of as many dimensions as the number of this layout.
     """
 
     panels: NDArray[Any]
     hidden_size: int
+    layout: NDArray[Any] = np.empty((0,) * LAYOUT, np.bool_)
 
     def copy(self) -> Packed:
         """The same in memory of its own that begins on a cache line."""
         panels = memory.aligned(self.panels.shape, self.panels.dtype)
         panels[...] = self.panels
-        return Packed(panels, self.hidden_size)
+        return self._replace(panels=panels)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, tuple(self)
@@ -108,7 +116,7 @@ def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, 
 
 def unpack(packed: Packed) -> Params:
     """Panels -> Params, new arrays."""
-    panels, H = packed
+    panels, H, _ = packed
     nb, depth, width = panels.shape
     by_gate = panels.reshape(nb, depth, BLOCK, width // BLOCK).transpose(1, 2, 0, 3).reshape(depth, BLOCK, -1)
     rows = by_gate[:, :, :H].reshape(depth, BLOCK * H)

@@ -75,6 +75,53 @@ class Emitter:
         address = self.builder.bitcast(self.at(pointer, *offsets), self.type.as_pointer())
         self.builder.store(value, address).align = self.bits // 8
 
+    def _masked(self, pointer: Any, count: Any) -> tuple[Any, Any, Any]:
+        """Address, alignment and mask of a vector's first numbers."""
+        places = ir.VectorType(_i32, self.lanes)
+        one = self.builder.insert_element(
+            ir.Constant(places, ir.Undefined), self.builder.trunc(count, _i32), ir.Constant(_i32, 0)
+        )
+        every = self.builder.shuffle_vector(
+            one, ir.Constant(places, ir.Undefined), ir.Constant(places, [0] * self.lanes)
+        )
+        mask = self.builder.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
+        address = self.builder.bitcast(pointer, self.type.as_pointer())
+        return address, ir.Constant(_i32, self.bits // 8), mask
+
+    def load_some(self, count: Any, pointer: Any, *offsets: Any) -> Vector:
+        """The first `count` numbers, then zeros; behind them nothing is read."""
+        b = self.builder
+        place = self.at(pointer, *offsets)
+        with b.if_else(b.icmp_signed(">=", count, self.index(self.lanes))) as (whole, part):
+            with whole:
+                (all_,) = self.load(place).values
+                from_whole = b.block
+            with part:
+                address, align, mask = self._masked(place, count)
+                kind = ir.FunctionType(self.type, [address.type, _i32, mask.type, self.type])
+                name = f"llvm.masked.load.v{self.lanes}f{self.bits}.p0"
+                function = cgutils.get_or_insert_function(b.module, kind, name)
+                some = b.call(function, [address, align, mask, ir.Constant(self.type, [0.0] * self.lanes)])
+                from_part = b.block
+        value = b.phi(self.type)
+        value.add_incoming(all_, from_whole)
+        value.add_incoming(some, from_part)
+        return Vector(self, value)
+
+    def store_some(self, count: Any, vector: Vector, pointer: Any, *offsets: Any) -> None:
+        """The first `count` numbers; behind them nothing is written."""
+        b = self.builder
+        place = self.at(pointer, *offsets)
+        with b.if_else(b.icmp_signed(">=", count, self.index(self.lanes))) as (whole, part):
+            with whole:
+                self.store(vector, place)
+            with part:
+                address, align, mask = self._masked(place, count)
+                kind = ir.FunctionType(ir.VoidType(), [self.type, address.type, _i32, mask.type])
+                name = f"llvm.masked.store.v{self.lanes}f{self.bits}.p0"
+                function = cgutils.get_or_insert_function(b.module, kind, name)
+                b.call(function, [*vector.values, address, align, mask])
+
     def splat(self, number: float) -> Vector:
         return Vector(self, ir.Constant(self.type, [number] * self.lanes))
 
@@ -370,6 +417,60 @@ def _row(add: bool) -> Any:
 
 
 copy, accumulate = _row(False), _row(True)
+
+
+@intrinsic  # type: ignore[misc]
+def move(typing: Any, out: Any, oo: Any, source: Any, so: Any, stride: Any, count: Any) -> Any:
+    """out[oo + j] = source[so + j stride] for j < count."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        e = emitter(context, builder, out)
+        target, origin = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2))
+        with cgutils.for_range(builder, args[5], intp=_i64) as loop:
+            number = builder.load(e.at(origin, builder.mul(loop.index, args[4])))
+            builder.store(number, e.at(target, loop.index))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(out, n, source, n, n, n), generate
+
+
+def _flat_type(array: Any) -> Any:
+    return types.Array(array.dtype, 1, "C")
+
+
+def _flat_array(context: Any, builder: Any, kind: Any, pointer: Any, count: Any) -> Any:
+    """An array of that many numbers, whose memory is none of its business."""
+    made = context.make_array(kind)(context, builder)
+    size = context.get_constant(types.intp, kind.dtype.bitwidth // 8)
+    pointer = builder.bitcast(pointer, made.data.type)
+    context.populate_array(made, data=pointer, shape=[count], strides=[size], itemsize=size, meminfo=None)
+    return made._getvalue()
+
+
+@intrinsic  # type: ignore[misc]
+def on_stack(typing: Any, like: Any, count: Any) -> Any:
+    """An array of that many numbers on the stack, beginning on a cache line; gone when the function returns."""
+    kind = _flat_type(like)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.alloca(context.get_data_type(kind.dtype), args[1])
+        place.align = CACHE_LINE
+        return _flat_array(context, builder, kind, place, args[1])
+
+    return kind(like, types.intp), generate
+
+
+@intrinsic  # type: ignore[misc]
+def flat(typing: Any, array: Any) -> Any:
+    """The memory from an array's first number on, as an array of one type whatever that of the whole; no owner."""
+    kind = _flat_type(array)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = context.make_array(array)(context, builder, args[0])
+        return _flat_array(context, builder, kind, whole.data, whole.nitems)
+
+    return kind(array), generate
 
 
 @intrinsic  # type: ignore[misc]

@@ -1,0 +1,454 @@
+"""One step at a time, and passes on the caller's own arrays: the same functions from Python and in compiled code.
+
+What Numba compiles where a user's `@njit` function calls them stands in `kernels.inplace`; here are their Python
+forms, which say in full what does not fit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba.extending import overload
+
+from . import checks
+from .checks import Array, Weights, assemble
+from .kernels import backend, inplace
+from .kernels.inplace import Buffers
+from .kernels.options import OPTIONS, compiled_from_python
+from .kernels.packing import LAYOUT, Packed
+from .params import Grads, Params, State
+
+_ready: set[tuple[np.dtype[Any], int]] = set()  # float types and dimensions of x for which a step is compiled
+
+
+def step(x: Any, packed: Any, state: Any) -> None:
+    """One time step; the state changes in place.
+
+    Allocates nothing. In compiled code x, h and c are arrays of the weights' float type, h and c in C order; a shape
+    that does not fit raises ValueError there too, a type that does not is a compile-time error.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, D), or (D,) where the state is h and c (H,)
+    packed : Packed, or a stack of them
+        From `pack`. A Bidirectional cannot step.
+    state : State
+        h and c (N, H), writable; a tuple, one entry a layer, for a stack.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit; a Bidirectional.
+    TypeError
+        Types that do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> packed = fastlstm.pack(fastlstm.init_params(16, 32, rng=0))
+    >>> state = fastlstm.zero_state(packed)
+    >>> for x in np.ones((5, 1, 16), np.float32):
+    ...     fastlstm.step(x, packed, state)
+    >>> state.h.shape
+    (1, 32)
+    """
+    if type(packed) is Packed and type(state) is State and packed.layout.ndim == LAYOUT:
+        h, c = state
+        try:  # the shortest way: it ends here for other types, and where a shape does not fit
+            if inplace.step(x, packed.panels, packed.hidden_size, h, c):
+                return
+        except TypeError:
+            pass
+    layers, found = checks.steppable(packed)
+    single = np.ndim(x) == 1
+    expected = "(D,)" if single else "(N, D)"
+    below = checks.array("x", x)
+    D, _ = backend.sizes(layers[0])
+    if below.ndim not in (1, 2) or below.shape[-1] != D:
+        raise ValueError(f"x: expected shape {expected} with D = {D}, got {below.shape}")
+    states = checks.own_states("state", state, found, None if single else len(below))
+    below = checks.native(below, found.dtype)
+    key = found.dtype, below.ndim
+    if key not in _ready:
+        inplace.compile_step(found.dtype, below.ndim)
+        _ready.add(key)
+    for layer, (h, c) in zip(layers, states, strict=True):
+        if not inplace.step(backend.writable(below), backend.writable(layer.panels), layer.hidden_size, h, c):
+            raise AssertionError("step: shapes that were checked do not fit")
+        below = h
+
+
+def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:
+    """`forward` of a chunk into the caller's y; the state is carried on in place.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, T, D), or (T, D) where the state is h and c (H,)
+    packed : Packed, or a stack of them
+    state : State
+        Changes in place; a tuple, one entry a layer, for a stack.
+    y : ndarray, shape (N, T, H), or (T, H)
+        Written to; the numbers of a step are neighbours in memory.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes and types that do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> packed = fastlstm.pack(fastlstm.init_params(3, 5, rng=0))
+    >>> state, y = fastlstm.zero_state(packed, 2), np.empty((2, 7, 5), np.float32)
+    >>> fastlstm.forward_into(np.ones((2, 7, 3)), packed, state, y)
+    >>> bool((y[:, -1] == state.h).all())
+    True
+    """
+    _, found, below, states = _chunk(x, packed, state, y)
+    _forward_into(below, *_as_given(found, states), y)
+
+
+def forward_train_into(x: Any, packed: Any, state: Any, y: Array, tape: Any) -> None:
+    """`forward_into` that keeps what `backward_into` needs on the tape.
+
+    Parameters
+    ----------
+    x, packed, state, y
+        As in `forward_into`.
+    tape : from `make_tape(packed, N, T)`
+        Written to.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes and types that do not fit.
+
+    Examples
+    --------
+    See `backward_into`.
+    """
+    layers, found, below, states = _chunk(x, packed, state, y)
+    _tape(tape, found, layers, (len(below) if below.ndim == 3 else 1, below.shape[-2]))
+    _forward_train_into(below, *_as_given(found, states), y, tape)
+
+
+def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) -> None:
+    """Gradients into the caller's arrays, from those at every y (dy) and at the last state (dstate), or None.
+
+    Parameters
+    ----------
+    tape : from `make_tape`
+        As `forward_train_into` left it; it may be used again.
+    packed : Packed, or a stack of them
+        The weights of that pass.
+    dy : array_like, shape of y, or None
+    dstate : State or None
+        In the structure of the state.
+    grads : from `make_grads(packed, N, T)`
+        Written to.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes and types that do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> params = fastlstm.init_params(3, 5, rng=0)
+    >>> packed = fastlstm.pack(params)
+    >>> N, T = 2, 7
+    >>> state, y = fastlstm.zero_state(packed, N), np.empty((N, T, 5), np.float32)
+    >>> tape, grads = fastlstm.make_tape(packed, N, T), fastlstm.make_grads(packed, N, T)
+    >>> fastlstm.forward_train_into(np.ones((N, T, 3)), packed, state, y, tape)
+    >>> fastlstm.backward_into(tape, packed, 2 * y, None, grads)
+    >>> params.W[...] -= 0.01 * grads.params.W
+    >>> fastlstm.pack_into(params, packed)
+    """
+    layers, found = checks.steppable(packed)
+    N, T = _tape(tape, found, layers, None)
+    if not isinstance(grads, Grads):
+        raise TypeError(f"grads: expected Grads from make_grads, got {type(grads).__name__}")
+    D, _ = backend.sizes(layers[0])
+    single = np.ndim(grads.x) == 2
+    checks.own("grads.x", grads.x, (T, D) if single else (N, T, D), found.dtype)
+    checks.own_states("grads.state", grads.state, found, None if single else N)
+    entries = grads.params if found.stacked else (grads.params,)
+    for i, (layer, entry) in enumerate(zip(layers, entries, strict=True)):
+        where = f"grads.params[{i}]" if found.stacked else "grads.params"
+        _weight_arrays(where, entry, layer, found.dtype)
+    H = layers[-1].hidden_size
+    above = checks.output_gradient(dy, (N, T, H), found.dtype, single=single)
+    above = above if above is None or not single else above[0]
+    if dstate is not None:
+        last = [[State(h[0], c[0]) if single else State(h, c) for h, c in level]
+                for level in checks.states("dstate", dstate, found, N, single=single)]  # fmt: skip
+        dstate = assemble(last, found.stacked)
+    _backward_into(
+        tape, assemble(found.levels, found.stacked), None if above is None else backend.writable(above), dstate, grads
+    )
+
+
+def pack_into(params: Any, packed: Any) -> None:
+    """`pack` again into what it made, after the weights have changed.
+
+    Parameters
+    ----------
+    params : Params, or a stack of them
+    packed : Packed, or a stack of them
+        Written to.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes and types that do not fit.
+
+    Examples
+    --------
+    See `backward_into`.
+    """
+    (layers, found), given = checks.steppable(packed), checks.weights(params)
+    if given.stacked != found.stacked or len(given.levels) != len(found.levels):
+        raise ValueError(f"params: expected {len(found.levels)} layers, as packed has, got {len(given.levels)}")
+    pairs = []
+    for i, (layer, level) in enumerate(zip(layers, given.levels, strict=True)):
+        where = f"params[{i}]" if found.stacked else "params"
+        if len(level) != 1 or not isinstance(level[0], Params):
+            raise TypeError(f"{where}: expected Params")
+        if given.dtype != found.dtype:
+            raise TypeError(f"{where}: expected {found.dtype} as in packed, got {given.dtype}")
+        if checks.sizes(level[0]) != backend.sizes(layer):
+            raise ValueError(f"{where}: expected D, H = {backend.sizes(layer)}, got {checks.sizes(level[0])}")
+        if not layer.panels.flags.writeable:
+            raise ValueError("packed: expected writable weights")
+        pairs.append((level[0], layer))
+    for one, layer in pairs:
+        backend.pack_into(one, layer)
+
+
+def make_tape(packed: Any, N: int, T: int) -> Any:
+    """Room for `forward_train_into` and `backward_into`, for many calls.
+
+    Parameters
+    ----------
+    packed : Packed, or a stack of them
+    N, T : int
+        Sequences and steps of a chunk.
+
+    Returns
+    -------
+    Buffers, or a tuple of them for a stack
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `pack`.
+
+    Examples
+    --------
+    See `backward_into`.
+    """
+    layers, found = checks.steppable(packed)
+    N, T = checks.count("N", N), checks.count("T", T)
+    return assemble([[_buffers(layer, N, T, first=i == 0)] for i, layer in enumerate(layers)], found.stacked)
+
+
+def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
+    D, H = backend.sizes(packed)
+    dtype = packed.panels.dtype
+    kept = backend.keep(packed, N, T)
+    room = backend.backward_room(dtype, D, H, N, N * backend.backward_block(N, T), 1)
+    dx = np.zeros((0, 0, 0) if first else (N, T, D), dtype)
+    return Buffers(
+        np.zeros((N, T, D), dtype), np.zeros((N, H), dtype), *kept, dx, np.zeros((1 + D + H, 4 * H), dtype),
+        np.arange(0, (T + 1) * N, max(N, 1), dtype=np.int64), np.arange(N, dtype=np.int64), np.full(N, T, np.int64),
+        *room,
+    )  # fmt: skip
+
+
+def make_grads(packed: Any, N: int, T: int) -> Grads:
+    """Arrays for `backward_into`, of zeros.
+
+    Parameters
+    ----------
+    packed : Packed, or a stack of them
+    N, T : int
+        Sequences and steps of a chunk.
+
+    Returns
+    -------
+    Grads
+        x (N, T, D); params and state in the structure of packed.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `pack`.
+
+    Examples
+    --------
+    See `backward_into`.
+    """
+    layers, found = checks.steppable(packed)
+    N, T = checks.count("N", N), checks.count("T", T)
+    params, states = [], []
+    for layer in layers:
+        D, H = backend.sizes(layer)
+        params.append([Params(*(np.zeros(shape, found.dtype) for shape in ((D, 4 * H), (H, 4 * H), (4 * H,))))])
+        states.append([State(np.zeros((N, H), found.dtype), np.zeros((N, H), found.dtype))])
+    x = np.zeros((N, T, backend.sizes(layers[0])[0]), found.dtype)
+    return Grads(x, assemble(params, found.stacked), assemble(states, found.stacked))
+
+
+class Stream:
+    """An LSTM that is fed step by step and keeps its state.
+
+    Parameters
+    ----------
+    params : Params, what `pack` makes of them, or a stack of these
+        A Bidirectional cannot step.
+    batch_size : int
+        N, sequences that run side by side.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Weights or a batch size that make no sense.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> stream = fastlstm.Stream(fastlstm.init_params(16, 32, rng=0), batch_size=4)
+    >>> stream(np.ones((4, 16), np.float32)).shape
+    (4, 32)
+    >>> stream.run(np.ones((4, 10, 16), np.float32)).shape
+    (4, 10, 32)
+    >>> stream.reset(np.array([True, False, False, False]))
+    """
+
+    __slots__ = ("_packed", "_state", "_top")
+
+    def __init__(self, params: Any, batch_size: int = 1) -> None:
+        found = checks.weights(params)
+        levels = [[layer if isinstance(layer, Packed) else backend.pack(layer) for layer in level]
+                  for level in found.levels]  # fmt: skip
+        packed = assemble(levels, found.stacked)
+        checks.steppable(packed, "params")
+        N = checks.count("batch_size", batch_size)
+        self.__setstate__((packed, assemble(checks.states("state", None, found, N, single=False), found.stacked)))
+
+    def __getstate__(self) -> tuple[Any, Any]:
+        return self._packed, self._state
+
+    def __setstate__(self, fields: tuple[Any, Any]) -> None:
+        self._packed, self._state = fields
+        self._top = (self._state if isinstance(self._state, State) else self._state[-1]).h
+
+    def __call__(self, x: Any) -> Array:
+        """One step: x (N, D) -> h of the top layer (N, H), a new array."""
+        step(x, self._packed, self._state)
+        return self._top.copy()
+
+    def run(self, x: Any) -> Array:
+        """A chunk: x (N, T, D) -> y (N, T, H)."""
+        from .layer import forward
+
+        found = checks.array("x", x)
+        if found.ndim != 3 or len(found) != len(self._top):
+            raise ValueError(f"x: expected shape ({len(self._top)}, T, D), got {found.shape}")
+        y, last = forward(found, self._packed, self._state)
+        self._keep(last)
+        return y
+
+    def reset(self, mask: Any = None) -> None:
+        """Set the state to zero, of the sequences where mask (N,) is true, or of all."""
+        N = len(self._top)
+        which: Any = slice(None)
+        if mask is not None:
+            which = checks.array("mask", mask)
+            if which.dtype != bool:
+                raise TypeError(f"mask: expected booleans, got dtype {which.dtype}")
+            if which.shape != (N,):
+                raise ValueError(f"mask: expected shape ({N},), got {which.shape}")
+        for h, c in self._levels():
+            h[which] = 0
+            c[which] = 0
+
+    @property
+    def state(self) -> Any:
+        """The state, a copy; assign one to go on from there."""
+        copies = [[State(h.copy(), c.copy())] for h, c in self._levels()]
+        return assemble(copies, not isinstance(self._state, State))
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        found = checks.weights(self._packed)
+        levels = checks.states("state", value, found, len(self._top), single=False)
+        self._keep(assemble(levels, found.stacked))
+
+    def _levels(self) -> tuple[State, ...]:
+        return (self._state,) if isinstance(self._state, State) else self._state
+
+    def _keep(self, state: Any) -> None:
+        for mine, (h, c) in zip(self._levels(), (state,) if isinstance(state, State) else state, strict=True):
+            mine.h[...], mine.c[...] = h, c
+
+
+def _as_given(found: Weights, states: list[State]) -> tuple[Any, Any]:
+    return assemble(found.levels, found.stacked), tuple(states) if found.stacked else states[0]
+
+
+def _chunk(x: Any, packed: Any, state: Any, y: Any) -> tuple[list[Packed], Weights, Array, list[State]]:
+    layers, found = checks.steppable(packed)
+    below = checks.array("x", x)
+    D, _ = backend.sizes(layers[0])
+    if below.ndim not in (2, 3) or below.shape[-1] != D:
+        raise ValueError(f"x: expected shape (N, T, {D}) or (T, {D}), got {below.shape}")
+    states = checks.own_states("state", state, found, None if below.ndim == 2 else len(below))
+    checks.own("y", y, (*below.shape[:-1], layers[-1].hidden_size), found.dtype, whole=False)
+    return layers, found, backend.writable(checks.native(below, found.dtype)), states
+
+
+def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int] | None) -> tuple[int, int]:
+    """N and T of a tape that belongs to those weights."""
+    entries = tape if found.stacked and isinstance(tape, tuple) and not isinstance(tape, Buffers) else (tape,)
+    if len(entries) != len(found.levels) or not all(isinstance(entry, Buffers) for entry in entries):
+        raise TypeError(f"tape: expected what make_tape makes of packed, got {type(tape).__name__}")
+    N, T = sizes or entries[0].x.shape[:2]
+    for i, (layer, entry) in enumerate(zip(layers, entries, strict=True)):
+        D, H = backend.sizes(layer)
+        if entry.x.shape != (N, T, D) or entry.h.shape != (N, H) or entry.dx.size != (entry.x.size if i else 0):
+            raise ValueError(f"tape: expected make_tape(packed, {N}, {T}), got one of x {entry.x.shape}")
+    return N, T
+
+
+def _weight_arrays(name: str, entry: Any, packed: Packed, dtype: np.dtype[Any]) -> None:
+    if not isinstance(entry, Params):
+        raise TypeError(f"{name}: expected Params, got {type(entry).__name__}")
+    D, H = backend.sizes(packed)
+    for field, shape in (("W", (D, 4 * H)), ("U", (H, 4 * H)), ("b", (4 * H,))):
+        checks.own(f"{name}.{field}", getattr(entry, field), shape, dtype)
+
+
+_OPTIONS: Any = OPTIONS | {"_nrt": False, "forceinline": True}
+overload(step, jit_options=_OPTIONS)(inplace.step_of)
+overload(forward_into, jit_options=_OPTIONS)(inplace.forward_into_of)
+overload(forward_train_into, jit_options=_OPTIONS)(inplace.forward_train_into_of)
+overload(backward_into, jit_options=_OPTIONS)(inplace.backward_into_of)
+overload(pack_into, jit_options=_OPTIONS)(inplace.pack_into_of)
+
+
+@compiled_from_python
+def _forward_into(x: Any, packed: Any, state: Any, y: Any) -> None:
+    forward_into(x, packed, state, y)
+
+
+@compiled_from_python
+def _forward_train_into(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
+    forward_train_into(x, packed, state, y, tape)
+
+
+@compiled_from_python
+def _backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
+    backward_into(tape, packed, dy, dstate, grads)

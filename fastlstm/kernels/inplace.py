@@ -1,0 +1,668 @@
+"""What the users' compiled code calls: steps, chunks and their gradients on the caller's own arrays.
+
+All of it is serial and allocates nothing. Forward, the tiles read x and h where the caller keeps them; only the new h
+needs a place of its own, on the stack, until all of the old one has been read. Backward, the kernel of the package
+runs in the calling thread, in the room that the tape brings along.
+
+A function `..._of(types)` here gives Numba the compiled form of a public function; see numba.extending.overload.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import from_dtype, njit, types
+from numba.core.errors import TypingError
+
+from ..params import Grads, Params, State
+from .backward import backward
+from .cells import STEP_ROWS, step_one, step_rows, step_twin
+from .options import OPTIONS, compiled, compiled_from_python, inlined
+from .packing import LAYOUT, Packed, into_panels
+from .simd import BLOCK, copy, flat, lanes_of, on_stack
+
+
+class Buffers(NamedTuple):
+    """A tape for `forward_train_into` and `backward_into`, made by `make_tape`: one layer's arrays.
+
+    Attributes
+    ----------
+    x : ndarray, shape (N, T, D)
+        The input.
+    h : ndarray, shape (N, H)
+        The initial h.
+    gates, cells : ndarray
+        As on any tape: (T, N, blocks, 4 lanes), and c before each step and after the last (T + 1, N, blocks lanes).
+    dx : ndarray, shape (N, T, D)
+        The gradient of x, for the layer below; empty in the first layer.
+    gradients : ndarray, shape (1 + D + H, 4H)
+        Those of b, W and U.
+    bases, order, lens : ndarray of int64
+        The schedule: of T steps for all.
+    dh, dc, t, dz, a, dp, tmp, zeros, wt, ut, where : ndarray
+        Room to work in (backend.Room).
+    """
+
+    x: Any
+    h: Any
+    gates: Any
+    cells: Any
+    dx: Any
+    gradients: Any
+    bases: Any
+    order: Any
+    lens: Any
+    dh: Any
+    dc: Any
+    t: Any
+    dz: Any
+    a: Any
+    dp: Any
+    tmp: Any
+    zeros: Any
+    wt: Any
+    ut: Any
+    where: Any
+
+
+def _chunk(x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: Any, panels: Any, H: Any, h: Any, c: Any,
+          y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any, tape: Any) -> None:  # fmt: skip
+    """T steps of N samples; h and c (N, H) change in place.
+
+    x[n x_row + t x_step + j x_number]: the inputs; h goes to y[n y_row + t y_step + j], unless y_step is 0. tape:
+    whether gates (T, N, ..) and cells (T + 1, N, ..) are kept, in vectors as everywhere; otherwise these are any
+    arrays.
+    """
+    L = lanes_of(panels)
+    nb = (H + L - 1) // L
+    width, Hp = BLOCK * L, nb * L
+    panel = (1 + D + H) * width
+    work = on_stack(panels, 2 * width + STEP_ROWS * Hp)
+    kept, held, c_row, new = work, c, H, 2 * width
+    g_row, g_place = np.int64(0), np.int64(0)
+    if tape:
+        kept, held, c_row, g_row, g_place = gates, cells, Hp, nb * width, width
+        for n in range(N):
+            copy(cells, n * Hp, c, n * H, H)
+            for j in range(n * Hp + H, (n + 1) * Hp):
+                cells[j] = 0
+    n = np.int64(0)
+    while n < N:
+        rows = np.int64(STEP_ROWS if N - n >= STEP_ROWS else 1)
+        for t in range(T):
+            xo, ho, g0 = n * x_row + t * x_step, n * H, np.int64(0)
+            c_old, c_new = n * H, n * H
+            if tape:
+                g0, c_old, c_new = (t * N + n) * nb * width, (t * N + n) * Hp, ((t + 1) * N + n) * Hp
+            if rows == 1 and nb <= 2 and not tape:  # all of the old h is read before any of the new is written
+                if nb == 2:
+                    step_twin(x, xo, x_row, x_number, D, h, ho, H, H, panels, np.int64(0), panel, c, c_old, c_new, H,
+                              H, h, ho, H, work, g0, g_row, width)  # fmt: skip
+                else:
+                    step_one(x, xo, x_row, x_number, D, h, ho, H, H, panels, np.int64(0), panel, c, c_old, c_new, H,
+                             H, h, ho, H, work, g0, g_row, width)  # fmt: skip
+            else:
+                j = np.int64(0)
+                while j < nb:
+                    two = rows == 1 and j + 1 < nb
+                    b = j
+                    if t % 2 == 1:  # backwards: what was read last is still in cache
+                        b = nb - 2 - j if two else nb - 1 - j
+                    left = 2 * L if tape else H - b * L
+                    where = (x, xo, x_row, x_number, D, h, ho, H, H, panels, b * panel, panel, held, c_old + b * L,
+                             c_new + b * L, c_row, left, work, new + b * L, Hp, kept, g0 + b * g_place, g_row,
+                             width)  # fmt: skip
+                    if two:
+                        step_twin(*where)
+                    elif rows == 1:
+                        step_one(*where)
+                    else:
+                        step_rows(*where)
+                    j += 2 if two else 1
+                for r in range(rows):
+                    copy(h, ho + r * H, work, new + r * Hp, H)
+            if y_step != 0:
+                for r in range(rows):
+                    copy(y, (n + r) * y_row + t * y_step, h, ho + r * H, H)
+        n += rows
+    if tape:
+        for n in range(N):
+            copy(c, n * H, cells, (T * N + n) * Hp, H)
+
+
+chunk = compiled(_chunk)
+
+# What is wrong with the arguments, found by comparing shapes at every call: 0 if nothing is
+X, STATE, PACKED, Y, TAPE, DY, DSTATE, GRADS, PARAMS = range(1, 10)
+
+
+@inlined
+def _packed_fits(panels: Any, H: Any) -> Any:
+    L = lanes_of(panels)
+    return H > 0 and panels.shape[1] > H + 1 and panels.shape[0] == (H + L - 1) // L and panels.shape[2] == BLOCK * L
+
+
+@inlined
+def step_fault(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
+    if not _packed_fits(panels, H):
+        return PACKED
+    if x.shape[-1] != panels.shape[1] - 1 - H:
+        return X
+    if h.shape[-1] != H or c.shape != h.shape:
+        return STATE
+    if x.ndim == 2 and x.shape[0] != h.shape[0]:
+        return STATE
+    return 0
+
+
+def _step_layer(steps: Any) -> Any:
+    @inlined
+    def layer(x: Any, panels: Any, H: Any, h: Any, c: Any) -> None:
+        """One step; x (N, D) or (D,), h and c (N, H) or (H,), of shapes that fit."""
+        zero, one = np.int64(0), np.int64(1)
+        N, row = one, zero
+        if x.ndim == 2:
+            N, row = x.shape[0], x.strides[0] // x.itemsize
+        h_ = flat(h)
+        steps(flat(x), row, zero, x.strides[-1] // x.itemsize, N, one, x.shape[-1], flat(panels), H, h_, flat(c), h_,
+              zero, zero, h_, h_, False)  # fmt: skip
+
+    return layer
+
+
+step_layer, stacked_layer = _step_layer(inlined(_chunk)), _step_layer(chunk)
+
+
+@inlined
+def chunk_fault(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
+    if not _packed_fits(panels, H):
+        return PACKED
+    if x.shape[-1] != panels.shape[1] - 1 - H:
+        return X
+    if h.shape[-1] != H or c.shape != h.shape or (x.ndim == 3 and x.shape[0] != h.shape[0]):
+        return STATE
+    return 0
+
+
+@inlined
+def output_fault(x: Any, y: Any, H: Any) -> Any:
+    if y.shape[-1] != H or y.shape[:-1] != x.shape[:-1] or (y.size > 0 and y.strides[-1] != y.itemsize):
+        return Y
+    return 0
+
+
+@inlined
+def chunk_layer(x: Any, y: Any, T: Any, panels: Any, H: Any, h: Any, c: Any, gates: Any, cells: Any,
+                tape: Any) -> None:  # fmt: skip
+    """T steps; x (N, T, D) or (T, D), h and c (N, H) or (H,), y (N, T, H) or (T, H), of shapes that fit."""
+    N, x_row, y_row = np.int64(1), np.int64(0), np.int64(0)
+    if x.ndim == 3:
+        N, x_row, y_row = x.shape[0], x.strides[0] // x.itemsize, y.strides[0] // y.itemsize
+    x_step, y_step = x.strides[-2] // x.itemsize, y.strides[-2] // y.itemsize
+    chunk(flat(x), x_row, x_step, x.strides[-1] // x.itemsize, N, T, x.shape[-1], flat(panels), H, flat(h), flat(c),
+          flat(y), y_row, y_step, flat(gates), flat(cells), tape)  # fmt: skip
+
+
+@inlined
+def put_step(y: Any, t: Any, h: Any) -> None:
+    """y (N, T, H) or (T, H) at step t = h (N, H) or (H,)."""
+    H, row = h.shape[-1], np.int64(0)
+    if y.ndim == 3:
+        row = y.strides[0] // y.itemsize
+    for n in range(h.size // H):
+        copy(flat(y), n * row + t * (y.strides[-2] // y.itemsize), flat(h), n * H, H)
+
+
+@inlined
+def tape_fault(N: Any, T: Any, panels: Any, H: Any, h: Any, c: Any, tape: Any) -> Any:
+    """Whether a layer's weights, state and tape belong together."""
+    if not _packed_fits(panels, H):
+        return PACKED
+    if h.size != N * H or h.shape[-1] != H or c.shape != h.shape:
+        return STATE
+    if tape.x.shape != (N, T, panels.shape[1] - 1 - H) or tape.h.shape != (N, H):
+        return TAPE
+    return 0
+
+
+@inlined
+def keep_input(x: Any, kept: Any) -> None:
+    """kept (N, T, D) = x (N, T, D) or (T, D)."""
+    N, T, D = kept.shape
+    for n in range(N):
+        for t in range(T):
+            for j in range(D):
+                kept[n, t, j] = x[n, t, j] if x.ndim == 3 else x[t, j]
+
+
+@inlined
+def train_layer(y: Any, panels: Any, H: Any, h: Any, c: Any, tape: Any) -> None:
+    """All steps of a layer, whose input is on the tape, kept there."""
+    N, T, D = tape.x.shape
+    copy(flat(tape.h), np.int64(0), flat(h), np.int64(0), N * H)
+    y_row, y_step = np.int64(0), y.strides[-2] // y.itemsize
+    if y.ndim == 3:
+        y_row = y.strides[0] // y.itemsize
+    chunk(flat(tape.x), T * D, D, np.int64(1), N, T, D, flat(panels), H, flat(h), flat(c), flat(y), y_row, y_step,
+          flat(tape.gates), flat(tape.cells), True)  # fmt: skip
+
+
+@inlined
+def backward_fault(tape: Any, panels: Any, H: Any, params: Any, state: Any) -> Any:
+    """Whether a layer's weights, tape and gradients belong together."""
+    if not _packed_fits(panels, H):
+        return PACKED
+    N, _, D = tape.x.shape
+    if tape.h.shape != (N, H) or panels.shape[1] - 1 - H != D:
+        return TAPE
+    if params.W.shape != (D, BLOCK * H) or params.U.shape != (H, BLOCK * H) or params.b.shape[0] != BLOCK * H:
+        return GRADS
+    if state.h.size != N * H or state.h.shape[-1] != H or state.c.shape != state.h.shape:
+        return GRADS
+    return 0
+
+
+@inlined
+def begin_state(state: Any, last: Any) -> None:
+    copy(flat(state.h), np.int64(0), flat(last.h), np.int64(0), last.h.size)
+    copy(flat(state.c), np.int64(0), flat(last.c), np.int64(0), last.c.size)
+
+
+@inlined
+def no_state(state: Any) -> None:
+    h, c = flat(state.h), flat(state.c)
+    for i in range(h.size):
+        h[i] = 0
+    for i in range(c.size):
+        c[i] = 0
+
+
+@compiled
+def backward_layer(tape: Any, panels: Any, H: Any, dy: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
+    """Gradients of a layer, those of its last state standing in `state`, where the initial one's take their place.
+
+    dy: flat, (N, T, ldy); ldy 0 where there are none."""
+    N, T, D = tape.x.shape
+    for i in range(dx.size):
+        dx[i] = 0
+    gradients = flat(tape.gradients)
+    if N == 0 or T == 0:
+        for i in range(gradients.size):
+            gradients[i] = 0
+    else:
+        Hp = tape.dc.shape[1]
+        dh, dc = flat(tape.dh), flat(tape.dc)
+        ldh, M = tape.dh.shape[1], tape.where.size
+        for i in range(dh.size):
+            dh[i] = 0
+        for i in range(dc.size):
+            dc[i] = 0
+        for n in range(N):
+            copy(dh, n * ldh, flat(state.h), n * H, H)
+            copy(dc, n * Hp, flat(state.c), n * H, H)
+        wt, ut, dp, dz, a, zeros = (
+            flat(tape.wt), flat(tape.ut), flat(tape.dp), flat(tape.dz), flat(tape.a), flat(tape.zeros)
+        )  # fmt: skip
+        block, no = M // N, N < 0
+        turns = 2 + (T + block - 1) // block * 2
+        zero, one = N - N, N - N + 1  # numbers, not constants: those would be types of their own
+        where, order, lens, ldz, lda = flat(tape.where), flat(tape.order), flat(tape.lens), dz.size // M, a.size // M
+        weights = turns, one, no, block, T, flat(tape.bases), flat(panels), wt, D, ut, H, dp, gradients
+        rows = (
+            flat(tape.x), D, ut, H, flat(tape.h), flat(tape.cells), flat(tape.gates), order, lens, no, T,
+            dy if ldy > 0 else zeros, ldy, zero, dh, ldh, dc, flat(tape.t), dz, ldz, a, lda, where, zeros,
+        )  # fmt: skip
+        sums = D, wt, H, dz, ldz, a, lda, where, dx, dp, flat(tape.tmp), zeros
+        backward(zero, turns, zero, one, weights + rows + sums)
+        for n in range(N):
+            copy(flat(state.h), n * H, dh, n * ldh, H)
+            copy(flat(state.c), n * H, dc, n * Hp, H)
+    row = BLOCK * H
+    copy(flat(params.b), np.int64(0), gradients, np.int64(0), row)
+    copy(flat(params.W), np.int64(0), gradients, row, D * row)
+    copy(flat(params.U), np.int64(0), gradients, (1 + D) * row, H * row)
+
+
+@inlined
+def pack_fault(params: Any, panels: Any, H: Any) -> Any:
+    if not _packed_fits(panels, H):
+        return PACKED
+    D, row = panels.shape[1] - 1 - H, BLOCK * H
+    if params.W.shape != (D, row) or params.U.shape != (H, row) or params.b.shape[0] != row:
+        return PARAMS
+    return 0
+
+
+@compiled
+def pack_layer(params: Any, panels: Any, H: Any) -> None:
+    D = panels.shape[1] - 1 - H
+    zero = H - H
+    into_panels(zero, zero + 1, zero, zero + 1,
+                (flat(params.W), flat(params.U), flat(params.b), D, H, flat(panels)))  # fmt: skip
+
+
+@njit(**OPTIONS)
+def refuse(code: Any) -> None:
+    """Raise what is wrong; a message here is a constant, as compiled code wants it."""
+    if code == X:
+        raise ValueError("x: expected as many numbers a step as packed has inputs, D")
+    if code == STATE:
+        raise ValueError("state: expected h and c of shape (N, H), N that of x and H that of packed")
+    if code == PACKED:
+        raise ValueError("packed: expected weights that fastlstm.pack laid out for this processor")
+    if code == Y:
+        raise ValueError("y: expected shape (N, T, H), N and T those of x and H that of packed, and steps in one piece")
+    if code == TAPE:
+        raise ValueError("tape: expected make_tape(packed, N, T) for the sizes of packed and x")
+    if code == DY:
+        raise ValueError("dy: expected shape (N, T, H), that of y")
+    if code == DSTATE:
+        raise ValueError("dstate: expected the shapes of the state")
+    if code == GRADS:
+        raise ValueError("grads: expected make_grads(packed, N, T) for the sizes of packed and tape")
+    if code == PARAMS:
+        raise ValueError("params: expected W (D, 4H), U (H, 4H) and b (4H,) of the sizes of packed")
+
+
+def _expect(right: bool, name: str, expected: str, found: Any) -> None:
+    if not right:
+        raise TypingError(f"{name}: expected {expected}, got {found}")
+
+
+def _is(kind: Any, record: type) -> bool:
+    return isinstance(kind, types.BaseNamedTuple) and kind.instance_class is record
+
+
+def _entries(name: str, kind: Any, record: type) -> tuple[list[Any], bool]:
+    """The types of a layer's record, or of all of a stack's; whether it is a stack."""
+    stacked = isinstance(kind, types.BaseTuple) and not isinstance(kind, types.BaseNamedTuple) and len(kind) > 0
+    entries = list(kind) if stacked else [kind]
+    for entry in entries:
+        _expect(_is(entry, record), name, f"{record.__name__}, or a tuple of them", kind)
+    _expect(all(entry == entries[0] for entry in entries), name, "entries of one type", kind)
+    return entries, stacked
+
+
+def _array(name: str, kind: Any, ndims: tuple[int, ...], dtype: Any, *, own: bool) -> None:
+    """own: changed in place, so it must be in C order and writable."""
+    right = isinstance(kind, types.Array) and kind.dtype == dtype and kind.ndim in ndims and kind.aligned
+    whole = "C-ordered, writable " if own else ""
+    if right and own:
+        right = kind.layout == "C" and kind.mutable
+    _expect(right, name, f"a {whole}array of {dtype} with {' or '.join(map(str, ndims))} dimensions", kind)
+
+
+def _field(kind: Any, name: str) -> Any:
+    return kind.types[kind.fields.index(name)]
+
+
+def _weights(packed: Any) -> tuple[int, bool, Any]:
+    """Layers, whether a stack, and the float type."""
+    entries, stacked = _entries("packed", packed, Packed)
+    panels = _field(entries[0], "panels")
+    dtype = panels.dtype if isinstance(panels, types.Array) else None
+    _expect(dtype in (types.float32, types.float64), "packed", "what fastlstm.pack makes", packed)
+    _array("packed.panels", panels, (3,), dtype, own=False)
+    _array("packed.layout", _field(entries[0], "layout"), (LAYOUT,), types.boolean, own=False)
+    return len(entries), stacked, dtype
+
+
+def _records(name: str, kind: Any, record: type, count: int, stacked: bool, fields: dict[str, tuple[int, ...]],
+             dtype: Any) -> list[Any]:  # fmt: skip
+    """Check a record a layer: writable arrays of those dimensions."""
+    entries, also = _entries(name, kind, record)
+    _expect(also == stacked and len(entries) == count, name, f"{count} {record.__name__}, as many as packed", kind)
+    for field, ndims in fields.items():
+        _array(f"{name}.{field}", _field(entries[0], field), ndims, dtype, own=True)
+    return entries
+
+
+def _states(kind: Any, count: int, stacked: bool, dtype: Any, name: str = "state") -> int:
+    (entry, *_) = _records(name, kind, State, count, stacked, {"h": (1, 2), "c": (1, 2)}, dtype)
+    h, c = _field(entry, "h"), _field(entry, "c")
+    _expect(h.ndim == c.ndim, f"{name}.c", f"{h.ndim} dimensions, as h has", c)
+    return h.ndim
+
+
+def step_of(x: Any, packed: Any, state: Any) -> Any:
+    count, stacked, dtype = _weights(packed)
+    ndim = _states(state, count, stacked, dtype)
+    _array("x", x, (ndim,), dtype, own=False)
+
+    def layer(x: Any, packed: Any, state: Any) -> None:
+        code = step_fault(x, packed.panels, packed.hidden_size, state.h, state.c)
+        if code != 0:
+            refuse(code)
+        step_layer(x, packed.panels, packed.hidden_size, state.h, state.c)
+
+    def stack(x: Any, packed: Any, state: Any) -> None:
+        code = step_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
+        for i in range(1, len(packed)):
+            if code == 0:
+                code = step_fault(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
+        if code != 0:
+            refuse(code)
+        stacked_layer(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
+        for i in range(1, len(packed)):
+            stacked_layer(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
+
+    return stack if stacked else layer
+
+
+def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
+    count, stacked, dtype = _weights(packed)
+    ndim = _states(state, count, stacked, dtype)
+    _array("x", x, (ndim + 1,), dtype, own=False)
+    _array("y", y, (ndim + 1,), dtype, own=False)
+    _expect(y.mutable, "y", "a writable array", y)
+
+    def layer(x: Any, packed: Any, state: Any, y: Any) -> None:
+        H = packed.hidden_size
+        code = chunk_fault(x, packed.panels, H, state.h, state.c)
+        if code == 0:
+            code = output_fault(x, y, H)
+        if code != 0:
+            refuse(code)
+        chunk_layer(x, y, x.shape[-2], packed.panels, H, state.h, state.c, state.h, state.h, False)
+
+    def stack(x: Any, packed: Any, state: Any, y: Any) -> None:
+        top = len(packed) - 1
+        code = chunk_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
+        for i in range(1, top + 1):
+            if code == 0:
+                code = step_fault(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
+        if code == 0:
+            code = output_fault(x, y, packed[top].hidden_size)
+        if code != 0:
+            refuse(code)
+        for t in range(x.shape[-2]):
+            stacked_layer(x[..., t, :], packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
+            for i in range(1, top + 1):
+                stacked_layer(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
+            put_step(y, t, state[top].h)
+
+    return stack if stacked else layer
+
+
+def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> Any:
+    count, stacked, dtype = _weights(packed)
+    ndim = _states(state, count, stacked, dtype)
+    _array("x", x, (ndim + 1,), dtype, own=False)
+    _array("y", y, (ndim + 1,), dtype, own=False)
+    _expect(y.mutable, "y", "a writable array", y)
+    _tapes(tape, count, stacked, dtype)
+
+    def layer(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
+        H, N = packed.hidden_size, tape.x.shape[0]
+        code = chunk_fault(x, packed.panels, H, state.h, state.c)
+        if code == 0:
+            code = output_fault(x, y, H)
+        if code == 0:
+            code = tape_fault(N, x.shape[-2], packed.panels, H, state.h, state.c, tape)
+        if code != 0:
+            refuse(code)
+        keep_input(x, tape.x)
+        train_layer(y, packed.panels, H, state.h, state.c, tape)
+
+    def stack(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
+        top, N, T = len(packed) - 1, tape[0].x.shape[0], x.shape[-2]
+        code = chunk_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
+        if code == 0:
+            code = output_fault(x, y, packed[top].hidden_size)
+        for i in range(top + 1):
+            if code == 0:
+                code = tape_fault(N, T, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c, tape[i])
+            if code == 0 and i > 0 and tape[i].x.shape[2] != packed[i - 1].hidden_size:
+                code = TAPE
+        if code != 0:
+            refuse(code)
+        keep_input(x, tape[0].x)
+        for i in range(top):  # a layer's output is the next one's input
+            train_layer(tape[i + 1].x, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c, tape[i])
+        train_layer(y, packed[top].panels, packed[top].hidden_size, state[top].h, state[top].c, tape[top])
+
+    return stack if stacked else layer
+
+
+def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> Any:
+    count, stacked, dtype = _weights(packed)
+    _tapes(tape, count, stacked, dtype)
+    _expect(_is(grads, Grads), "grads", "what make_grads makes", grads)
+    _array("grads.x", _field(grads, "x"), (2, 3), dtype, own=True)
+    _records("grads.params", _field(grads, "params"), Params, count, stacked,
+             {"W": (2,), "U": (2,), "b": (1,)}, dtype)  # fmt: skip
+    ndim = _states(_field(grads, "state"), count, stacked, dtype, "grads.state")
+    has_dy, has_dstate = not _none(dy), not _none(dstate)
+    if has_dy:
+        _array("dy", dy, (ndim + 1,), dtype, own=False)
+        _expect(dy.layout == "C", "dy", "an array in C order", dy)
+    if has_dstate:
+        found = _states(dstate, count, stacked, dtype, "dstate")
+        _expect(found == ndim, "dstate", f"h of {ndim} dimensions, as grads.state has", dstate)
+
+    def layer(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
+        H = packed.hidden_size
+        N, T, D = tape.x.shape
+        code = backward_fault(tape, packed.panels, H, grads.params, grads.state)
+        if code == 0 and (grads.x.size != N * T * D or grads.x.shape[-2:] != (T, D)):
+            code = GRADS
+        if has_dy:  # noqa: SIM102
+            if code == 0 and (dy.size != N * T * H or dy.shape[-2:] != (T, H)):
+                code = DY
+        if has_dstate:  # noqa: SIM102
+            if code == 0 and (dstate.h.shape != grads.state.h.shape or dstate.c.shape != grads.state.c.shape):
+                code = DSTATE
+        if code != 0:
+            refuse(code)
+        if has_dstate:
+            begin_state(grads.state, dstate)
+        else:
+            no_state(grads.state)
+        above, ldy = flat(tape.zeros), H - H
+        if has_dy:
+            above, ldy = flat(dy), H
+        backward_layer(tape, packed.panels, H, above, ldy, flat(grads.x), grads.params, grads.state)
+
+    def stack(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
+        top = len(packed) - 1
+        N, T, D = tape[0].x.shape
+        H = packed[top].hidden_size
+        code = 0
+        for i in range(top + 1):
+            if code == 0:
+                code = backward_fault(tape[i], packed[i].panels, packed[i].hidden_size, grads.params[i],
+                                      grads.state[i])  # fmt: skip
+            if (
+                code == 0
+                and i > 0
+                and (tape[i].x.shape != (N, T, packed[i - 1].hidden_size) or tape[i].dx.size != tape[i].x.size)
+            ):
+                code = TAPE
+            if has_dstate:  # noqa: SIM102
+                if code == 0 and (
+                    dstate[i].h.shape != grads.state[i].h.shape or dstate[i].c.shape != grads.state[i].c.shape
+                ):
+                    code = DSTATE
+        if code == 0 and (grads.x.size != N * T * D or grads.x.shape[-2:] != (T, D)):
+            code = GRADS
+        if has_dy:  # noqa: SIM102
+            if code == 0 and (dy.size != N * T * H or dy.shape[-2:] != (T, H)):
+                code = DY
+        if code != 0:
+            refuse(code)
+        above, ldy = flat(tape[top].zeros), H - H
+        if has_dy:
+            above, ldy = flat(dy), H
+        for back in range(top + 1):
+            i = top - back
+            if has_dstate:
+                begin_state(grads.state[i], dstate[i])
+            else:
+                no_state(grads.state[i])
+            dx = flat(tape[i].dx) if i > 0 else flat(grads.x)
+            backward_layer(tape[i], packed[i].panels, packed[i].hidden_size, above, ldy, dx, grads.params[i],
+                           grads.state[i])  # fmt: skip
+            above, ldy = dx, packed[i].panels.shape[1] - 1 - packed[i].hidden_size
+
+    return stack if stacked else layer
+
+
+def pack_into_of(params: Any, packed: Any) -> Any:
+    _, stacked, dtype = _weights(packed)
+    for entry in _entries("params", params, Params)[0]:
+        for field, ndim in (("W", 2), ("U", 2), ("b", 1)):
+            kind = _field(entry, field)
+            _array(f"params.{field}", kind, (ndim,), dtype, own=False)
+            _expect(kind.layout == "C", f"params.{field}", "an array in C order", kind)
+
+    def layer(params: Any, packed: Any) -> None:
+        code = pack_fault(params, packed.panels, packed.hidden_size)
+        if code != 0:
+            refuse(code)
+        pack_layer(params, packed.panels, packed.hidden_size)
+
+    def stack(params: Any, packed: Any) -> None:
+        code = 0
+        for i in range(len(packed)):
+            if code == 0:
+                code = pack_fault(params[i], packed[i].panels, packed[i].hidden_size)
+        if code != 0:
+            refuse(code)
+        for i in range(len(packed)):
+            pack_layer(params[i], packed[i].panels, packed[i].hidden_size)
+
+    return stack if stacked else layer
+
+
+def _none(kind: Any) -> bool:
+    return kind is None or isinstance(kind, (types.NoneType, types.Omitted))
+
+
+def _tapes(kind: Any, count: int, stacked: bool, dtype: Any) -> None:
+    entries, also = _entries("tape", kind, Buffers)
+    _expect(also == stacked and len(entries) == count, "tape", f"{count} of make_tape's, as many as packed", kind)
+    _array("tape.x", _field(entries[0], "x"), (3,), dtype, own=True)
+
+
+@compiled_from_python
+def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
+    """False where shapes do not fit: Python says which. Other types than those it was compiled for are a TypeError."""
+    if step_fault(x, panels, H, h, c) != 0:
+        return False
+    step_layer(x, panels, H, h, c)
+    return True
+
+
+step._can_compile = False  # disable_compile() wants something compiled first
+
+
+def compile_step(dtype: Any, ndim: int) -> None:
+    """`step` for x of that many dimensions."""
+    scalar = from_dtype(dtype)
+    x, panels = types.Array(scalar, ndim, "C"), types.Array(scalar, 3, "C")
+    step._can_compile = True
+    try:
+        step.compile((x, panels, types.int64, x, x))
+    finally:
+        step._can_compile = False

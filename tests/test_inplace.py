@@ -1,0 +1,374 @@
+"""Steps and passes in place, from Python and from users' compiled code: bit for bit what the core gives."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from conftest import assert_same, error, random_params, random_stack, random_state
+from numba.core.errors import TypingError
+
+import fastlstm
+from fastlstm import Bidirectional, Params, State, reference
+
+
+@numba.njit
+def all_steps(x: Any, packed: Any, state: Any) -> None:
+    for t in range(x.shape[-2]):
+        fastlstm.step(x[..., t, :], packed, state)
+
+
+@numba.njit
+def train(x: Any, packed: Any, state: Any, y: Any, tape: Any, dy: Any, dstate: Any, grads: Any) -> None:
+    fastlstm.forward_train_into(x, packed, state, y, tape)
+    fastlstm.backward_into(tape, packed, dy, dstate, grads)
+
+
+def fresh(state: Any) -> Any:
+    """A state's copy, of writable arrays."""
+    if isinstance(state, State):
+        return State(*(np.array(a) for a in state))
+    return tuple(fresh(entry) for entry in state)
+
+
+def problem(rng: Any, N: int, T: int, D: int, plan: Any, dtype: Any) -> tuple[Any, Any, Any, Any]:
+    layers = random_stack(rng, D, plan, dtype)
+    params: Any = tuple(layers) if len(layers) > 1 else layers[0]
+    state = random_state(rng, params, N)
+    cast = lambda s: State(*(a.astype(dtype) for a in s))  # noqa: E731
+    state = cast(state) if isinstance(state, State) else tuple(map(cast, state))
+    return params, fastlstm.pack(params), state, rng.standard_normal((N, T, D)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("H", [1, 5, 8, 16, 17, 32, 33, 50, 70])
+@pytest.mark.parametrize("N", [1, 3, 4, 9])
+def test_step(rng: Any, N: int, H: int, dtype: Any) -> None:
+    params, packed, state, x = problem(rng, N, 6, 3, [(H, False)], dtype)
+    y, last = fastlstm.forward(x, params, state)
+    assert error(y, reference.forward(x, params, state)[0]) < (1e-5 if dtype == np.float32 else 1e-12)
+    mine, theirs = fresh(state), fresh(state)
+    for t in range(6):
+        fastlstm.step(x[:, t].copy(), packed, mine)
+        assert_same(mine.h, y[:, t].copy())
+    assert_same(mine, last)
+    all_steps(x, packed, theirs)
+    assert_same(theirs, last)
+    chunked, out = fresh(state), np.full_like(y, np.nan)
+    fastlstm.forward_into(x[:, :4], packed, chunked, out[:, :4])
+    fastlstm.forward_into(x[:, 4:], packed, chunked, out[:, 4:])
+    assert_same((out, chunked), (y, last))
+
+
+def test_a_stack(rng: Any) -> None:
+    params, packed, state, x = problem(rng, 5, 7, 3, [(20, False), (37, False), (4, False)], np.float32)
+    y, last = fastlstm.forward(x, params, state)
+    for way in ("python", "compiled", "into"):
+        mine, out = fresh(state), np.empty_like(y)
+        if way == "python":
+            for t in range(7):
+                fastlstm.step(x[:, t], packed, mine)
+        elif way == "compiled":
+            all_steps(x, packed, mine)
+        else:
+            fastlstm.forward_into(x, packed, mine, out)
+            assert_same(out, y)
+        assert_same(mine, last)
+
+
+def test_a_single_sequence_and_any_layout(rng: Any) -> None:
+    params, packed, _, x = problem(rng, 1, 8, 3, [(20, False)], np.float32)
+    y, last = fastlstm.forward(x[0], params)
+    state = State(np.zeros(20, np.float32), np.zeros(20, np.float32))
+    for row in x[0].astype(np.float64):
+        fastlstm.step(row, packed, state)
+    assert_same(state, last)
+    strange = np.zeros((8, 6), np.float32, order="F")[::-1, ::-2]
+    strange[...] = x[0]
+    state = State(np.zeros(20, np.float32), np.zeros(20, np.float32))
+    all_steps(strange, packed, state)
+    assert_same(state, last)
+    state, out = State(np.zeros(20, np.float32), np.zeros(20, np.float32)), np.empty((8, 20), np.float32)
+    fixed = x[0].copy()
+    fixed.flags.writeable = False
+    fastlstm.forward_into(fixed, packed, state, out)
+    assert_same((out, state), (y, last))
+
+
+@pytest.mark.filterwarnings("ignore::numba.core.errors.NumbaPerformanceWarning")  # nothing to do in parallel
+@pytest.mark.parametrize("options", [{"parallel": True}, {"fastmath": True}, {"boundscheck": True}, {"nogil": True}])
+def test_the_users_options_change_no_bit(rng: Any, options: Any) -> None:
+    params, packed, _, x = problem(rng, 2, 9, 3, [(20, False)], np.float32)
+    state = fastlstm.zero_state(packed, 2)
+
+    @numba.njit(**options)
+    def loop(x: Any, packed: Any, state: Any) -> float:
+        total = 0.0
+        for t in range(x.shape[1]):
+            fastlstm.step(x[:, t], packed, state)
+            total += state.h[0, 0]
+        return total
+
+    loop(x, packed, state)
+    assert_same(state, fastlstm.forward(x, params)[1])
+
+
+def test_streams_side_by_side_in_a_parallel_loop(rng: Any) -> None:
+    params, packed, _, x = problem(rng, 6, 9, 3, [(20, False)], np.float32)
+
+    @numba.njit(parallel=True)
+    def loop(x: Any, packed: Any, h: Any, c: Any) -> None:
+        for n in numba.prange(x.shape[0]):
+            for t in range(x.shape[1]):
+                fastlstm.step(x[n, t], packed, State(h[n], c[n]))
+
+    state = fastlstm.zero_state(packed, 6)
+    loop(x, packed, state.h, state.c)
+    assert_same(state, fastlstm.forward(x, params)[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("plan", [[(37, False)], [(20, False), (33, False)]])
+def test_training(rng: Any, plan: Any, dtype: Any) -> None:
+    N, T, D = 5, 90, 3  # more than a block of the backward pass
+    params, packed, state, x = problem(rng, N, T, D, plan, dtype)
+    y, last, tape = fastlstm.forward_train(x, params, state)
+    dy = np.cos(y)
+    expected = fastlstm.backward(tape, dy, last)
+    room, grads = fastlstm.make_tape(packed, N, T), fastlstm.make_grads(packed, N, T)
+    ways = (_train_from_python, train) if dtype == np.float32 and len(plan) == 2 else (_train_from_python,)
+    for run in (*ways, ways[-1]):  # again, in the same room
+        mine, out = fresh(state), np.empty_like(y)
+        for array in (grads.x, grads.params[0] if isinstance(grads.params, Params) else grads.params[0].W):
+            array.fill(np.nan)
+        run(x, packed, mine, out, room, dy, fresh(last), grads)
+        assert_same((out, mine), (y, last))
+        assert_same(tuple(grads), tuple(expected))
+    fastlstm.backward_into(room, packed, None, last, grads)
+    assert_same(tuple(grads), tuple(fastlstm.backward(tape, None, last)))
+    fastlstm.backward_into(room, packed, dy, None, grads)
+    assert_same(tuple(grads), tuple(fastlstm.backward(tape, dy)))
+
+
+def _train_from_python(x: Any, packed: Any, state: Any, y: Any, tape: Any, dy: Any, last: Any, grads: Any) -> None:
+    fastlstm.forward_train_into(x, packed, state, y, tape)
+    fastlstm.backward_into(tape, packed, dy, last, grads)
+
+
+@pytest.mark.parametrize(("N", "T"), [(0, 3), (2, 0)])
+def test_nothing_to_do(rng: Any, N: int, T: int) -> None:
+    _, packed, state, x = problem(rng, N, T, 3, [(5, False)], np.float32)
+    mine, y = fresh(state), np.empty((N, T, 5), np.float32)
+    tape, grads = fastlstm.make_tape(packed, N, T), fastlstm.make_grads(packed, N, T)
+    fastlstm.forward_train_into(x, packed, mine, y, tape)
+    fastlstm.backward_into(tape, packed, y, mine, grads)
+    assert_same((mine, grads.state), (state, state))
+    assert not grads.params.W.any()
+
+
+def test_pack_into(rng: Any) -> None:
+    params, *_ = problem(rng, 2, 4, 3, [(20, False), (5, False)], np.float32)
+    new = tuple(random_params(rng, *s, np.float32) for s in ((3, 20), (20, 5)))
+
+    @numba.njit
+    def again(params: Any, packed: Any) -> None:
+        fastlstm.pack_into(params, packed)
+
+    for pack in (fastlstm.pack_into, again):
+        packed = fastlstm.pack(params)
+        pack(new, packed)
+        assert_same([one.panels for one in packed], [one.panels for one in fastlstm.pack(new)])
+
+
+def test_gradients_cut_or_carried_over_chunks(rng: Any) -> None:
+    """Truncated backpropagation through time: chunks with the gradient of the carried state are the whole."""
+    params, _, state, x = problem(rng, 3, 12, 4, [(20, False)], np.float64)
+    y, _, tape = fastlstm.forward_train(x, params, state)
+    whole = fastlstm.backward(tape, np.cos(y), None)
+    tapes, carried = [], state
+    for t in range(0, 12, 4):
+        _, carried, one = fastlstm.forward_train(x[:, t : t + 4], params, carried)
+        tapes.append(one)
+    dstate, dW = None, 0.0
+    for t, one in zip((8, 4, 0), reversed(tapes), strict=True):
+        grads = fastlstm.backward(one, np.cos(y[:, t : t + 4]), dstate)
+        dstate, dW = grads.state, dW + grads.params.W
+        assert error(grads.x, whole.x[:, t : t + 4]) < 1e-12
+    assert error(dW, whole.params.W) < 1e-12
+    assert error(dstate, whole.state) < 1e-12
+
+
+def test_stream(rng: Any) -> None:
+    params, _, _, x = problem(rng, 3, 10, 4, [(20, False), (5, False)], np.float32)
+    y, last = fastlstm.forward(x, params)
+    stream = fastlstm.Stream(params, batch_size=3)
+    assert_same(np.stack([stream(x[:, t]) for t in range(4)], 1), y[:, :4].copy())
+    copy, saved = pickle.loads(pickle.dumps(stream)), stream.state
+    assert_same(stream.run(x[:, 4:]), y[:, 4:].copy())
+    assert_same(stream.state, last)
+    assert_same(copy.run(x[:, 4:]), y[:, 4:].copy())
+    stream.state = saved
+    assert_same(stream(x[:, 4]), y[:, 4].copy())
+    stream.reset(np.array([False, True, False]))
+    again = stream.run(x[:, 5:])
+    assert_same(again[::2].copy(), y[::2, 5:].copy())
+    assert_same(again[1], fastlstm.forward(x[1, 5:], params)[0])
+    stream.reset()
+    assert_same(stream.run(x), y)
+
+
+def test_bad_input_from_python(rng: Any) -> None:
+    params, packed, _, _ = problem(rng, 2, 4, 3, [(5, False)], np.float32)
+    state, x = fastlstm.zero_state(packed, 2), np.zeros((2, 3), np.float32)
+    fixed = State(state.h, state.c.copy())
+    fixed.c.flags.writeable = False
+    both = fastlstm.pack(Bidirectional(params, params))
+    for call, wrong, says in (
+        (lambda: fastlstm.step(np.zeros((2, 4)), packed, state), ValueError, "x: expected shape"),
+        (lambda: fastlstm.step(np.zeros((3, 3)), packed, state), ValueError, "state.h: expected shape"),
+        (lambda: fastlstm.step(x, params, state), TypeError, "packed: expected what pack makes"),
+        (lambda: fastlstm.step(x, both, state), ValueError, "cannot step"),
+        (lambda: fastlstm.step(x, packed, (state.h, state.c)), TypeError, "state: expected State"),
+        (lambda: fastlstm.step(x, packed, fixed), ValueError, "state.c: expected a writable array"),
+        (lambda: fastlstm.step(x, packed, State(*(a.astype(float) for a in state))), TypeError, "state.h"),
+        (lambda: fastlstm.step(x, packed._replace(layout=np.empty(())), state), ValueError, "packed"),
+        (lambda: fastlstm.forward_into(x[:, None], packed, state, np.zeros((2, 1, 4), "f4")), ValueError, "y: "),
+        (lambda: fastlstm.forward_into(x[:, None], packed, state, np.zeros((2, 1, 5))), TypeError, "y: "),
+        (lambda: fastlstm.make_tape(packed, -1, 2), ValueError, "N: "),
+        (lambda: fastlstm.make_grads(params, 1, 2), TypeError, "packed: "),
+        (lambda: fastlstm.pack_into(fastlstm.init_params(3, 6), packed), ValueError, "params: "),
+        (lambda: fastlstm.pack_into((params,), packed), ValueError, "params: "),
+        (lambda: fastlstm.Stream(Bidirectional(params, params)), ValueError, "params: "),
+        (lambda: fastlstm.Stream(params).reset([1]), TypeError, "mask: "),
+        (lambda: fastlstm.Stream(params).reset([True, False]), ValueError, "mask: "),
+        (lambda: fastlstm.Stream(params).run(np.zeros((2, 3))), ValueError, "x: "),
+    ):
+        with pytest.raises(wrong, match=says):
+            call()
+    tape, grads = fastlstm.make_tape(packed, 2, 4), fastlstm.make_grads(packed, 2, 4)
+    y, long = np.zeros((2, 4, 5), np.float32), np.zeros((2, 4, 3), np.float32)
+    for call, wrong, says in (
+        (lambda: fastlstm.forward_train_into(long, packed, state, y, None), TypeError, "tape: "),
+        (lambda: fastlstm.forward_train_into(long[:, :3], packed, state, y[:, :3], tape), ValueError, "tape: "),
+        (lambda: fastlstm.backward_into(tape, packed, y[:, 1:], None, grads), ValueError, "dy: "),
+        (lambda: fastlstm.backward_into(tape, packed, y, State(y, y), grads), ValueError, "dstate.h: "),
+        (lambda: fastlstm.backward_into(tape, packed, y, None, (1, 2)), TypeError, "grads: "),
+        (lambda: fastlstm.backward_into(tape, packed, y, None, fastlstm.make_grads(packed, 3, 4)), ValueError, "grads"),
+    ):
+        with pytest.raises(wrong, match=says):
+            call()
+
+
+def test_bad_input_in_compiled_code(rng: Any) -> None:
+    params, packed, _, _ = problem(rng, 2, 4, 3, [(5, False)], np.float32)
+    state, x = fastlstm.zero_state(packed, 2), np.zeros((2, 3), np.float32)
+
+    @numba.njit
+    def one(x: Any, packed: Any, state: Any) -> None:
+        fastlstm.step(x, packed, state)
+
+    one(x, packed, state)
+    before = fresh(state)
+    small, cut = (
+        fastlstm.zero_state(fastlstm.init_params(3, 4), 2),
+        packed._replace(panels=packed.panels[:, :-1].copy()),
+    )
+    for arguments, says in (
+        ((x[:, :2].copy(), packed, state), "x: "),
+        ((np.zeros((3, 3), np.float32), packed, state), "state: "),
+        ((x, packed, small), "state: "),
+        ((x, packed, State(state.h, small.c)), "state: "),
+        ((x, cut, state), "x: "),
+        ((x, packed._replace(hidden_size=500), state), "packed: "),
+        ((x, packed._replace(hidden_size=-1), state), "packed: "),
+    ):
+        with pytest.raises(ValueError, match=says):
+            one(*arguments)
+    assert_same(state, before)
+    fixed = State(state.h, state.c.copy())
+    fixed.c.flags.writeable = False
+    for arguments, says in (
+        ((x.astype(float), packed, state), "x: expected a"),
+        ((x, params, state), "packed: expected Packed"),
+        ((x, packed, (state.h, state.c)), "state: expected State"),
+        ((x, packed, fixed), "state.c: expected a C-ordered, writable"),
+        ((x, packed, State(state.h, state.c.astype(float))), "state.c: expected"),
+        ((x[0], packed, state), "x: expected"),
+        ((x, packed._replace(layout=np.empty((0, 0), bool)), state), "packed.layout"),
+        ((x, (packed, packed), state), "state: expected"),
+    ):
+        with pytest.raises(TypingError, match=says):
+            one(*arguments)
+
+
+def in_process(code: str, folder: Path, **environment: str) -> str:
+    import os
+
+    env = os.environ | {"NUMBA_CACHE_DIR": str(folder)} | environment
+    done = subprocess.run([sys.executable, "-W", "error", "-c", textwrap.dedent(code)], env=env, text=True,
+                          capture_output=True, cwd=folder, timeout=300)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_nothing_is_allocated(tmp_path: Path) -> None:
+    in_process("""
+        import numpy as np, fastlstm
+        from numba import njit
+        from numba.core.runtime import rtsys
+        params = fastlstm.init_params(3, 20, rng=0)
+        packed = fastlstm.pack(params)
+        @njit
+        def loop(x, packed, state, y, tape, grads, params, times):
+            for _ in range(times):
+                for t in range(x.shape[1]):
+                    fastlstm.step(x[:, t], packed, state)
+                fastlstm.forward_into(x, packed, state, y)
+                fastlstm.forward_train_into(x, packed, state, y, tape)
+                fastlstm.backward_into(tape, packed, y, state, grads)
+                fastlstm.pack_into(params, packed)
+        state, x, y = fastlstm.zero_state(packed, 2), np.ones((2, 9, 3), np.float32), np.ones((2, 9, 20), np.float32)
+        tape, grads = fastlstm.make_tape(packed, 2, 9), fastlstm.make_grads(packed, 2, 9)
+        found = []
+        for times in (1, 1, 100):  # each call allocates for its arguments
+            before = rtsys.get_allocation_stats().alloc
+            loop(x, packed, state, y, tape, grads, params, times)
+            found.append(rtsys.get_allocation_stats().alloc - before)
+        assert found[1] == found[2], found
+        """, tmp_path, NUMBA_NRT_STATS="1")  # fmt: skip
+
+
+def test_a_users_cached_function_after_a_change_of_layout(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(textwrap.dedent("""
+        import fastlstm
+        from numba import njit
+        @njit(cache=True)
+        def one(x, packed, state):
+            fastlstm.step(x, packed, state)
+        """))  # fmt: skip
+    code = """
+        import sys
+        sys.path.insert(0, ".")
+        import numpy as np
+        from fastlstm.kernels import packing
+        import fastlstm
+        from fastlstm.kernels import inplace
+        {change}
+        from mine import one
+        packed = fastlstm.pack(fastlstm.init_params(3, 5, rng=0))._replace(layout=np.empty((0,) * packing.LAYOUT, bool))
+        state = fastlstm.zero_state(fastlstm.init_params(3, 5), 2)
+        one(np.ones((2, 3), np.float32), packed, state)
+        print(sum(one.stats.cache_hits.values()), state.h.any())
+        """
+    change = "packing.LAYOUT = inplace.LAYOUT = 2"
+    assert in_process(code.format(change=""), tmp_path).split() == ["0", "True"]
+    assert in_process(code.format(change=""), tmp_path).split() == ["1", "True"]
+    assert in_process(code.format(change=change), tmp_path).split() == ["0", "True"]  # compiled again
+    assert in_process(code.format(change=""), tmp_path).split() == ["1", "True"]
