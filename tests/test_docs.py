@@ -11,7 +11,7 @@ import pytest
 
 import fastlstm
 
-MODULES = ["params", "layer", "io", "config", "datasets"]
+MODULES = ["params", "layer", "inplace", "io", "config", "datasets"]
 
 
 @pytest.mark.parametrize("name", MODULES)
