@@ -40,6 +40,7 @@ _WIDE_UNITS = 256  # backward, with fewer sequences than threads: from there on 
 _PATIENCE = 20_000  # turns of waiting for the other thread before it is given up: about a millisecond
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 _NO_SYNC = np.zeros(0, np.int64)
+_NO_RESET = np.zeros(0, np.bool_)
 _payoffs: defaultdict[Any, threads.Payoff] = defaultdict(threads.Payoff)
 
 
@@ -104,6 +105,11 @@ def _flat(array: _Array) -> _Array:
     if not array.flags.writeable:
         array = np.asarray(_Memory(array))
     return array.reshape(-1)
+
+
+def _flags(reset: _Array | None) -> _Array:
+    """For the kernels: none is an array without entries."""
+    return _NO_RESET if reset is None else _flat(reset)
 
 
 @lru_cache(256)
@@ -187,9 +193,12 @@ def forward(
     cells: _Array | None,
     lengths: _Array | None,
     reverse: bool,
+    reset: _Array | None,
     kept: Kept | None,
 ) -> None:
-    """y[:, :, column : column + H], and the last h and c in place of the first; cells and kept where given."""
+    """y[:, :, column : column + H], and the last h and c in place of the first; cells and kept where given.
+
+    reset: booleans (N, T), whichever way the steps run."""
     D, H = sizes(packed)
     N, T, _ = x.shape
     dtype = packed.panels.dtype
@@ -215,7 +224,7 @@ def forward(
         _flat(x), D, _flat(packed.panels), H, h.reshape(-1), c.reshape(-1), y.reshape(-1), y.shape[2], column,
         work if cells is None else cells.reshape(-1), cells is not None,
         work if kept is None else kept.gates.reshape(-1), work if kept is None else kept.cells.reshape(-1),
-        kept is not None, order, lens, reverse, T, work,
+        kept is not None, order, lens, _flags(reset), reverse, T, work,
     )  # fmt: skip
     began = time.perf_counter()
     run(forward_pass.forward, dtype, plan.turns, workers, arguments)
@@ -230,6 +239,7 @@ def backward(
     kept: Kept,
     lengths: _Array | None,
     reverse: bool,
+    reset: _Array | None,
     dy: _Array | None,
     column: int,
     dh: _Array,
@@ -275,7 +285,8 @@ def backward(
     weights = _flat(packed.panels), wt, D, ut, H, dp, _flat(gradients)
     rows = (
         _flat(x), D, ut, H, _flat(h0), _flat(kept.cells), _flat(kept.gates),
-        order, lens, reverse, T, zeros if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
+        order, lens, _flags(reset), reverse, T,
+        zeros if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
         dh_rows, ldh, dc_rows, t, dz, ldz, a, lda, where, zeros,
     )  # fmt: skip
     sums = D, wt, H, dz, ldz, a, lda, where, _flat(dx), dp, tmp, zeros
@@ -288,4 +299,7 @@ def backward(
     if payoff is not None:
         payoff.took(workers > 1, time.perf_counter() - began, total)
     dh[order], dc[order] = dh_rows.reshape(N, ldh)[:, :H], dc_rows.reshape(N, nb * L)[:, :H]
+    if reset is not None and not reverse:
+        unused = reset[:, 0] if lengths is None else reset[:, 0] & (lengths > 0)
+        dh[unused], dc[unused] = 0, 0
     return found
