@@ -251,11 +251,11 @@ def test_everything_is_pickled(rng: Any) -> None:
 def test_a_single_sequence_has_no_batch_axis(rng: Any) -> None:
     one = random_params(rng, 3, 5)
     layer = Bidirectional(one, random_params(rng, 3, 5))
-    x = rng.standard_normal((6, 3))
-    y, last, tape = fastlstm.forward_train(x, layer)
+    x, reset = rng.standard_normal((6, 3)), np.arange(6) % 4 == 2
+    y, last, tape = fastlstm.forward_train(x, layer, reset=reset)
     assert (y.shape, last.forward.h.shape, tape.c.backward.shape, tape.x.shape) == ((6, 10), (5,), (6, 5), (6, 3))
     grads = fastlstm.backward(tape, y, last)
-    many = fastlstm.forward_train(x[None], layer)
+    many = fastlstm.forward_train(x[None], layer, reset=reset[None])
     assert_same(y, many[0][0])
     batch = fastlstm.backward(many[2], y[None], map_leaves(lambda a: a[None], last))
     assert_same(

@@ -109,7 +109,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, x: Any, D: Any, panels: Any, 
             copy(y, row * ldy + column, a, then + r * lda + D, H)
             if keep_cells:
                 copy(cells, row * H, cs, c0 + s * c_step + c_step + r * c_row, H)
-            if tape and reset.size > 0 and begins(reset, order[rank] * T, lens[rank], reverse, s):
+            if tape and begins(reset, order[rank] * T, lens[rank], reverse, s):
                 copy(cs, c1 + r * c_row, work, spare + r * Hp, Hp)
         inner += 1
     for r in range(n):
