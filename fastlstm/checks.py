@@ -249,6 +249,19 @@ def step_counts(lengths: Any, N: int, T: int, *, single: bool) -> NDArray[np.int
     return np.array(found, dtype=np.int64)
 
 
+def resets(reset: Any, N: int, T: int, *, single: bool) -> NDArray[np.bool_] | None:
+    """reset -> (N, T); a copy. None stays None."""
+    if reset is None:
+        return None
+    found = array("reset", reset)
+    if found.dtype.kind != "b":
+        raise TypeError(f"reset: expected booleans, got dtype {found.dtype}")
+    expected = (T,) if single else (N, T)
+    if found.shape != expected:
+        raise ValueError(f"reset: expected shape {expected}, got {found.shape}")
+    return (found[None] if single else found).copy()
+
+
 def direction(reverse: Any, weights: Weights) -> bool:
     """reverse as a bool; never true with a Bidirectional."""
     if not isinstance(reverse, (bool, np.bool_)):

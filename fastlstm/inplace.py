@@ -13,9 +13,9 @@ from numba.extending import overload
 
 from . import checks
 from .checks import Array, Weights, assemble
-from .kernels import backend, inplace
+from .kernels import backend, inplace, memory, threads
 from .kernels.inplace import Buffers
-from .kernels.options import OPTIONS, compiled_from_python
+from .kernels.options import OPTIONS
 from .kernels.packing import LAYOUT, Packed
 from .params import Grads, Params, State
 
@@ -105,8 +105,9 @@ def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:
     >>> bool((y[:, -1] == state.h).all())
     True
     """
-    _, found, below, states = _chunk(x, packed, state, y)
-    _forward_into(below, *_as_given(found, states), y)
+    layers, _, below, states = _chunk(x, packed, state, y)
+    for i, (layer, (h, c)) in enumerate(zip(layers, states, strict=True)):
+        below = _pass(below, layer, h, c, y if i == len(layers) - 1 else None, None)
 
 
 def forward_train_into(x: Any, packed: Any, state: Any, y: Array, tape: Any) -> None:
@@ -129,8 +130,11 @@ def forward_train_into(x: Any, packed: Any, state: Any, y: Array, tape: Any) -> 
     See `backward_into`.
     """
     layers, found, below, states = _chunk(x, packed, state, y)
-    _tape(tape, found, layers, (len(below) if below.ndim == 3 else 1, below.shape[-2]))
-    _forward_train_into(below, *_as_given(found, states), y, tape)
+    entries = _tape(tape, found, layers, (len(below) if below.ndim == 3 else 1, below.shape[-2]))
+    for i, (layer, (h, c), entry) in enumerate(zip(layers, states, entries, strict=True)):
+        entry.x[...], entry.h[...] = below, h
+        out = y if i == len(layers) - 1 else entries[i + 1].x
+        below = _pass(entry.x, layer, h, c, out, backend.Kept(entry.gates, entry.cells))
 
 
 def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) -> None:
@@ -167,7 +171,8 @@ def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) ->
     >>> fastlstm.pack_into(params, packed)
     """
     layers, found = checks.steppable(packed)
-    N, T = _tape(tape, found, layers, None)
+    tape_entries = _tape(tape, found, layers, None)
+    N, T, _ = tape_entries[0].x.shape
     if not isinstance(grads, Grads):
         raise TypeError(f"grads: expected Grads from make_grads, got {type(grads).__name__}")
     D, _ = backend.sizes(layers[0])
@@ -180,14 +185,18 @@ def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) ->
         _weight_arrays(where, entry, layer, found.dtype)
     H = layers[-1].hidden_size
     above = checks.output_gradient(dy, (N, T, H), found.dtype, single=single)
-    above = above if above is None or not single else above[0]
-    if dstate is not None:
-        last = [[State(h[0], c[0]) if single else State(h, c) for h, c in level]
-                for level in checks.states("dstate", dstate, found, N, single=single)]  # fmt: skip
-        dstate = assemble(last, found.stacked)
-    _backward_into(
-        tape, assemble(found.levels, found.stacked), None if above is None else backend.writable(above), dstate, grads
-    )
+    last = checks.states("dstate", dstate, found, N, single=single)
+    states = grads.state if found.stacked else (grads.state,)
+    for i in reversed(range(len(layers))):
+        entry, ((dh, dc),) = tape_entries[i], last[i]
+        dx = entry.dx if i else grads.x.reshape(N, T, D)
+        dx.fill(0)
+        kept, room = backend.Kept(entry.gates, entry.cells), backend.Room(*entry[-len(backend.Room._fields) :])
+        weights = backend.backward(entry.x, layers[i], entry.h, kept, None, False, None, above, 0, dh, dc, dx,
+                                   entry.gradients, room)  # fmt: skip
+        for mine, new in zip((*entries[i], *states[i]), (*weights, dh, dc), strict=True):
+            mine[...] = new.reshape(mine.shape)
+        above = dx
 
 
 def pack_into(params: Any, packed: Any) -> None:
@@ -258,12 +267,12 @@ def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
     D, H = backend.sizes(packed)
     dtype = packed.panels.dtype
     kept = backend.keep(packed, N, T)
-    room = backend.backward_room(dtype, D, H, N, N * backend.backward_block(N, T), 1)
+    room = backend.backward_room(dtype, D, H, N, N * backend.backward_block(N, T), threads.most())
     dx = np.zeros((0, 0, 0) if first else (N, T, D), dtype)
     return Buffers(
         np.zeros((N, T, D), dtype), np.zeros((N, H), dtype), *kept, dx, np.zeros((1 + D + H, 4 * H), dtype),
         np.arange(0, (T + 1) * N, max(N, 1), dtype=np.int64), np.arange(N, dtype=np.int64), np.full(N, T, np.int64),
-        *room,
+        np.zeros(0, np.bool_), *room,
     )  # fmt: skip
 
 
@@ -395,8 +404,19 @@ class Stream:
             mine.h[...], mine.c[...] = h, c
 
 
-def _as_given(found: Weights, states: list[State]) -> tuple[Any, Any]:
-    return assemble(found.levels, found.stacked), tuple(states) if found.stacked else states[0]
+def _pass(x: Array, layer: Packed, h: Array, c: Array, y: Array | None, kept: backend.Kept | None) -> Array:
+    """All steps of a layer, by the kernels of whole passes; y, new where none is given."""
+    H = layer.hidden_size
+    x, h, c = (a if a.ndim == d else a[None] for a, d in ((x, 3), (h, 2), (c, 2)))
+    out = (
+        y.reshape(*x.shape[:2], H)
+        if y is not None and y.flags.c_contiguous
+        else memory.empty((*x.shape[:2], H), h.dtype)
+    )
+    backend.forward(x, layer, h, c, out, 0, None, None, False, None, kept)
+    if y is not None and not y.flags.c_contiguous:
+        y[...] = out.reshape(y.shape)
+    return out
 
 
 def _chunk(x: Any, packed: Any, state: Any, y: Any) -> tuple[list[Packed], Weights, Array, list[State]]:
@@ -407,11 +427,11 @@ def _chunk(x: Any, packed: Any, state: Any, y: Any) -> tuple[list[Packed], Weigh
         raise ValueError(f"x: expected shape (N, T, {D}) or (T, {D}), got {below.shape}")
     states = checks.own_states("state", state, found, None if below.ndim == 2 else len(below))
     checks.own("y", y, (*below.shape[:-1], layers[-1].hidden_size), found.dtype, whole=False)
-    return layers, found, backend.writable(checks.native(below, found.dtype)), states
+    return layers, found, checks.native(below, found.dtype), states
 
 
-def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int] | None) -> tuple[int, int]:
-    """N and T of a tape that belongs to those weights."""
+def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int] | None) -> tuple[Buffers, ...]:
+    """The layers' entries of a tape that belongs to those weights."""
     entries = tape if found.stacked and isinstance(tape, tuple) and not isinstance(tape, Buffers) else (tape,)
     if len(entries) != len(found.levels) or not all(isinstance(entry, Buffers) for entry in entries):
         raise TypeError(f"tape: expected what make_tape makes of packed, got {type(tape).__name__}")
@@ -420,7 +440,7 @@ def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int
         D, H = backend.sizes(layer)
         if entry.x.shape != (N, T, D) or entry.h.shape != (N, H) or entry.dx.size != (entry.x.size if i else 0):
             raise ValueError(f"tape: expected make_tape(packed, {N}, {T}), got one of x {entry.x.shape}")
-    return N, T
+    return entries
 
 
 def _weight_arrays(name: str, entry: Any, packed: Packed, dtype: np.dtype[Any]) -> None:
@@ -437,18 +457,3 @@ overload(forward_into, jit_options=_OPTIONS)(inplace.forward_into_of)
 overload(forward_train_into, jit_options=_OPTIONS)(inplace.forward_train_into_of)
 overload(backward_into, jit_options=_OPTIONS)(inplace.backward_into_of)
 overload(pack_into, jit_options=_OPTIONS)(inplace.pack_into_of)
-
-
-@compiled_from_python
-def _forward_into(x: Any, packed: Any, state: Any, y: Any) -> None:
-    forward_into(x, packed, state, y)
-
-
-@compiled_from_python
-def _forward_train_into(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
-    forward_train_into(x, packed, state, y, tape)
-
-
-@compiled_from_python
-def _backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
-    backward_into(tape, packed, dy, dstate, grads)

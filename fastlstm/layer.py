@@ -53,10 +53,11 @@ class Tape:
     (2, 7, 5)
     """
 
-    __slots__ = ("_levels", "_lengths", "_single", "_stacked")
+    __slots__ = ("_levels", "_lengths", "_reset", "_single", "_stacked")
 
     _levels: tuple[_Level, ...]
     _lengths: Array | None
+    _reset: Array | None
     _single: bool
     _stacked: bool
 
@@ -64,9 +65,11 @@ class Tape:
         raise TypeError("Tape: made by forward_train only")
 
     @classmethod
-    def _of(cls, levels: tuple[_Level, ...], lengths: Array | None, single: bool, stacked: bool) -> Tape:
+    def _of(
+        cls, levels: tuple[_Level, ...], lengths: Array | None, reset: Array | None, single: bool, stacked: bool
+    ) -> Tape:
         tape = cls.__new__(cls)
-        tape.__setstate__((levels, lengths, single, stacked))
+        tape.__setstate__((levels, lengths, reset, single, stacked))
         return tape
 
     @property
@@ -91,10 +94,10 @@ class Tape:
         return f"<Tape of {len(self._levels)} layer(s), {N} sequence(s) of {T} steps>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _tape, (self._levels, self._lengths, self._single, self._stacked)
+        return _tape, (self._levels, self._lengths, self._reset, self._single, self._stacked)
 
     def __setstate__(self, fields: tuple[Any, ...]) -> None:
-        self._levels, self._lengths, self._single, self._stacked = fields
+        self._levels, self._lengths, self._reset, self._single, self._stacked = fields
 
 
 def _tape(*fields: Any) -> Tape:
@@ -171,6 +174,7 @@ def forward(
     *,
     lengths: Any = None,
     reverse: bool = False,
+    reset: Any = None,
 ) -> tuple[Array, Any]:
     """The LSTM over whole sequences.
 
@@ -187,6 +191,10 @@ def forward(
         Real steps of each sequence, 0 to T; what lies behind them is not read.
     reverse : bool
         Runs time backwards, each sequence from its own end. Not with a Bidirectional.
+    reset : array_like of bool, shape (N, T), or (T,) for a single sequence, optional
+        True marks the first step of an episode, in the order of x whichever way the steps run. No state crosses
+        the boundary before that step, nor any gradient: the step behind it begins with zeros. So at the first
+        step it makes the initial state unused, but not that of a pass in reverse, which enters at the other end.
 
     Returns
     -------
@@ -210,7 +218,7 @@ def forward(
     >>> y.shape, state.c.shape, bool((y[:, -1] == state.h).all())
     ((4, 10, 32), (4, 32), True)
     """
-    y, last, _ = _infer(x, params, state, lengths, reverse, cells=False)
+    y, last, _ = _infer(x, params, state, lengths, reverse, reset, cells=False)
     return y, last
 
 
@@ -221,12 +229,13 @@ def forward_cells(
     *,
     lengths: Any = None,
     reverse: bool = False,
+    reset: Any = None,
 ) -> tuple[Array, Any, Any]:
     """`forward` that also returns c of every step.
 
     Parameters
     ----------
-    x, params, state, lengths, reverse
+    x, params, state, lengths, reverse, reset
         As in `forward`.
 
     Returns
@@ -234,8 +243,8 @@ def forward_cells(
     y, state
         As from `forward`.
     c : ndarray, shape (N, T, H), or (T, H)
-        The cell state after every step; 0 in padding. A Bidirectional of two for a Bidirectional, a tuple,
-        one entry a layer, for a stack.
+        The cell state after every step, whether a reset follows or not; 0 in padding. A Bidirectional of two for a
+        Bidirectional, a tuple, one entry a layer, for a stack.
 
     Raises
     ------
@@ -250,17 +259,18 @@ def forward_cells(
     >>> c.shape, bool((c[:, -1] == state.c).all())
     ((4, 10, 32), True)
     """
-    return _infer(x, params, state, lengths, reverse, cells=True)
+    return _infer(x, params, state, lengths, reverse, reset, cells=True)
 
 
 def _infer(
-    x: Any, params: Stack, state: States | None, lengths: Any, reverse: bool, *, cells: bool
+    x: Any, params: Stack, state: States | None, lengths: Any, reverse: bool, reset: Any, *, cells: bool
 ) -> tuple[Array, Any, Any]:
     found = checks.weights(params)
     backwards = checks.direction(reverse, found)
     below, single = checks.sequences(x, found, copy=False)
     N, T, _ = below.shape
     counts = checks.step_counts(lengths, N, T, single=single)
+    starts = checks.resets(reset, N, T, single=single)
     state_levels = checks.states("state", state, found, N, single=single)
     cell_levels: list[list[Any]] = []
     for level, states in zip(found.levels, state_levels, strict=True):
@@ -269,7 +279,8 @@ def _infer(
         kept: list[Any] = []
         for way, (layer, (h, c)) in enumerate(zip(level, states, strict=True)):
             c_steps = memory.empty((N, T, H), found.dtype) if cells else None
-            backend.forward(below, _packed(layer), h, c, y, way * H, c_steps, counts, backwards or way == 1, None)
+            turned = backwards or way == 1
+            backend.forward(below, _packed(layer), h, c, y, way * H, c_steps, counts, turned, starts, None)
             kept.append(c_steps)
         cell_levels.append(kept)
         below = y
@@ -293,12 +304,13 @@ def forward_train(
     *,
     lengths: Any = None,
     reverse: bool = False,
+    reset: Any = None,
 ) -> tuple[Array, Any, Tape]:
     """`forward` that keeps what `backward` needs.
 
     Parameters
     ----------
-    x, params, state, lengths, reverse
+    x, params, state, lengths, reverse, reset
         As in `forward`.
 
     Returns
@@ -327,6 +339,7 @@ def forward_train(
     below, single = checks.sequences(x, found, copy=True)
     N, T, _ = below.shape
     counts = checks.step_counts(lengths, N, T, single=single)
+    starts = checks.resets(reset, N, T, single=single)
     state_levels = checks.states("state", state, found, N, single=single)
     levels = []
     for level, states in zip(found.levels, state_levels, strict=True):
@@ -337,11 +350,11 @@ def forward_train(
             packed = layer.copy() if isinstance(layer, Packed) else backend.pack(layer)
             initial, kept = h.copy(), backend.keep(packed, N, T)
             turned = backwards or way == 1
-            backend.forward(below, packed, h, c, y, way * H, None, counts, turned, kept)
+            backend.forward(below, packed, h, c, y, way * H, None, counts, turned, starts, kept)
             passes.append(_Pass(packed, initial, kept, turned))
         levels.append(_Level(below, tuple(passes)))
         below = y
-    tape = Tape._of(tuple(levels), counts, single, found.stacked)
+    tape = Tape._of(tuple(levels), counts, starts, single, found.stacked)
     return (y[0] if single else y), _structured_states(state_levels, found.stacked, single), tape
 
 
@@ -403,7 +416,7 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
             grads.append(
                 backend.backward(
                     level.x, one.packed, one.h, one.kept,
-                    tape._lengths, one.reverse, above, column, dh, dc, dx,
+                    tape._lengths, one.reverse, tape._reset, above, column, dh, dc, dx,
                 )
             )  # fmt: skip
         param_levels.insert(0, grads)

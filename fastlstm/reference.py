@@ -18,6 +18,9 @@ Backward walks the same steps from the last to the first. With dy from above and
     dh   = dz·Uᵀ              dc   = dc'∘f   for the step before
 
 and after the loop, over all steps and samples at once: dW = xᵀ·dz, dU = hᵀ·dz, db = Σ dz, dx = dz·Wᵀ.
+
+Where an episode begins (`reset`), the step behind the boundary takes h = c = 0 instead of what the step before
+left, forward and in dz_f and dU; and it hands dh = dc = 0 to the step before.
 docs/equations.md derives them. The LSTM is that of Hochreiter and Schmidhuber (1997) with the forget gate
 of Gers, Schmidhuber and Cummins (2000).
 
@@ -49,6 +52,8 @@ class LayerTape(NamedTuple):
         The states before each step, then those after the last; padding repeats the last real ones.
     gates : ndarray, shape (N, T, 4H)
         i, f, g, o.
+    reset : ndarray of bool, shape (N, T, 1)
+        Whether a step takes h = c = 0, whatever the step before it left.
     lengths : ndarray, shape (N,)
     reverse : bool
     """
@@ -58,6 +63,7 @@ class LayerTape(NamedTuple):
     h: Array
     c: Array
     gates: Array
+    reset: Array
     lengths: Array
     reverse: bool
 
@@ -71,7 +77,13 @@ class Tape(NamedTuple):
 
 
 def forward(
-    x: ArrayLike, params: Stack, state: Any = None, *, lengths: ArrayLike | None = None, reverse: bool = False
+    x: ArrayLike,
+    params: Stack,
+    state: Any = None,
+    *,
+    lengths: ArrayLike | None = None,
+    reverse: bool = False,
+    reset: ArrayLike | None = None,
 ) -> tuple[Array, Any]:
     """Run a layer or a stack over whole sequences.
 
@@ -88,6 +100,10 @@ def forward(
         state stays and x is not looked at.
     reverse : bool
         Run each sequence from its own end; ``y[:, t]`` still belongs to ``x[:, t]``.
+    reset : array_like of bool, shape (N, T), or (T,) for a single sequence, optional
+        True marks the first step of an episode, in the order of x whichever way the steps run. No state crosses
+        the boundary before that step: forwards, step t begins with zeros where ``reset[n, t]``; backwards where
+        ``reset[n, t + 1]``, and ``reset[n, 0]`` means nothing. Nor does a reset in padding.
 
     Returns
     -------
@@ -100,20 +116,27 @@ def forward(
     ValueError
         A shape or a length that does not fit; ``reverse`` with a Bidirectional.
     TypeError
-        Numbers that are not real, lengths that are not integers, a layer or a state of another type.
+        Numbers that are not real, lengths that are not integers, a reset that is not booleans, a layer or a state
+        of another type.
     """
-    y, last, _ = forward_train(x, params, state, lengths=lengths, reverse=reverse)
+    y, last, _ = forward_train(x, params, state, lengths=lengths, reverse=reverse, reset=reset)
     return y, last
 
 
 def forward_cells(
-    x: ArrayLike, params: Stack, state: Any = None, *, lengths: ArrayLike | None = None, reverse: bool = False
+    x: ArrayLike,
+    params: Stack,
+    state: Any = None,
+    *,
+    lengths: ArrayLike | None = None,
+    reverse: bool = False,
+    reset: ArrayLike | None = None,
 ) -> tuple[Array, Any, Any]:
     """Like `forward`, and c of every step: ``(y, state, c)``.
 
     c is an array (N, T, H) for a layer, a `Bidirectional` of two for a Bidirectional, a tuple for a stack.
     """
-    y, last, tape = forward_train(x, params, state, lengths=lengths, reverse=reverse)
+    y, last, tape = forward_train(x, params, state, lengths=lengths, reverse=reverse, reset=reset)
 
     def cells(layer: Any) -> Any:
         if isinstance(layer, Bidirectional):
@@ -125,7 +148,13 @@ def forward_cells(
 
 
 def forward_train(
-    x: ArrayLike, params: Stack, state: Any = None, *, lengths: ArrayLike | None = None, reverse: bool = False
+    x: ArrayLike,
+    params: Stack,
+    state: Any = None,
+    *,
+    lengths: ArrayLike | None = None,
+    reverse: bool = False,
+    reset: ArrayLike | None = None,
 ) -> tuple[Array, Any, Tape]:
     """Like `forward`, and keep what `backward` needs: ``(y, state, tape)``."""
     stacked = not isinstance(params, (Params, Bidirectional))
@@ -138,6 +167,7 @@ def forward_train(
     layers = _layers(params, D, reverse)
     kind = layers[0].W.dtype if isinstance(layers[0], Params) else layers[0].forward.W.dtype
     lengths = _lengths(lengths, N, T, single)
+    reset = _reset(reset, N, T, single)
     states = _states("state", state, layers, N, stacked, single, kind)
 
     y = np.where(_live(lengths, T), x, 0).astype(kind)  # padding may hold anything: first out, then convert
@@ -145,13 +175,13 @@ def forward_train(
     tapes: list[Any] = []
     for layer, begin in zip(layers, states, strict=True):
         if isinstance(layer, Bidirectional):
-            one = _forward_layer(y, layer.forward, begin.forward, lengths, False)
-            two = _forward_layer(y, layer.backward, begin.backward, lengths, True)
+            one = _forward_layer(y, layer.forward, begin.forward, lengths, False, reset)
+            two = _forward_layer(y, layer.backward, begin.backward, lengths, True, reset)
             y = np.concatenate((one[0], two[0]), axis=-1)
             last.append(Bidirectional(one[1], two[1]))
             tapes.append(Bidirectional(one[2], two[2]))
         else:
-            y, end, tape = _forward_layer(y, layer, begin, lengths, reverse)
+            y, end, tape = _forward_layer(y, layer, begin, lengths, reverse, reset)
             last.append(end)
             tapes.append(tape)
     final = _map(lambda a: a[0] if single else a, tuple(last))
@@ -213,32 +243,34 @@ def backward(tape: Tape, dy: ArrayLike | None = None, dstate: Any = None) -> Gra
 
 
 def _forward_layer(
-    x: Array, params: Params, state: State, lengths: Array, reverse: bool
+    x: Array, params: Params, state: State, lengths: Array, reverse: bool, reset: Array
 ) -> tuple[Array, State, LayerTape]:
     """One layer in one direction; x (N, T, D) is 0 in padding."""
     W, U, b = params
     (N, T, D), H = x.shape, U.shape[0]
     x = _reversed(x, lengths) if reverse else x
     live = _live(lengths, T)
+    reset = _boundaries(reset, lengths, reverse)
     xW = (x.reshape(N * T, D) @ W + b).reshape(N, T, 4 * H)  # no step waits for this: one product for all
     h, c = np.empty((N, T + 1, H), x.dtype), np.empty((N, T + 1, H), x.dtype)
     gates = np.empty_like(xW)
     h[:, 0], c[:, 0] = state
     for t in range(T):
-        z_i, z_f, z_g, z_o = _blocks(xW[:, t] + h[:, t] @ U)
+        h_old, c_old = np.where(reset[:, t], 0, h[:, t]), np.where(reset[:, t], 0, c[:, t])
+        z_i, z_f, z_g, z_o = _blocks(xW[:, t] + h_old @ U)
         i, f, g, o = _sigmoid(z_i), _sigmoid(z_f), np.tanh(z_g), _sigmoid(z_o)
-        c_next = f * c[:, t] + i * g
+        c_next = f * c_old + i * g
         h_next = o * np.tanh(c_next)
         c[:, t + 1] = np.where(live[:, t], c_next, c[:, t])
         h[:, t + 1] = np.where(live[:, t], h_next, h[:, t])
         gates[:, t] = np.concatenate((i, f, g, o), axis=-1)
-    tape = LayerTape(params, x, h, c, gates, lengths, reverse)
+    tape = LayerTape(params, x, h, c, gates, reset, lengths, reverse)
     return _outputs(h, tape), State(h[:, T].copy(), c[:, T].copy()), tape
 
 
 def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
     """One layer in one direction; dy (N, T, H) is 0 in padding."""
-    (W, U, _), x, h, c, gates, lengths, reverse = tape
+    (W, U, _), x, h, c, gates, reset, lengths, reverse = tape
     (N, T, D), H = x.shape, U.shape[0]
     dy = _reversed(dy, lengths) if reverse else dy
     live = _live(lengths, T)
@@ -246,18 +278,19 @@ def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
     dh, dc = dstate
     for t in reversed(range(T)):
         i, f, g, o = _blocks(gates[:, t])
+        c_old = np.where(reset[:, t], 0, c[:, t])
         tanh_c = np.tanh(c[:, t + 1])
         dh_next = dy[:, t] + dh
         dc_next = dc + dh_next * o * (1 - tanh_c**2)
         dz_i = dc_next * g * i * (1 - i)
-        dz_f = dc_next * c[:, t] * f * (1 - f)
+        dz_f = dc_next * c_old * f * (1 - f)
         dz_g = dc_next * i * (1 - g**2)
         dz_o = dh_next * tanh_c * o * (1 - o)
         dz[:, t] = np.where(live[:, t], np.concatenate((dz_i, dz_f, dz_g, dz_o), axis=-1), 0)
-        dh = np.where(live[:, t], dz[:, t] @ U.T, dh)
-        dc = np.where(live[:, t], dc_next * f, dc)
+        dh = np.where(reset[:, t], 0, np.where(live[:, t], dz[:, t] @ U.T, dh))
+        dc = np.where(reset[:, t], 0, np.where(live[:, t], dc_next * f, dc))
     dz = dz.reshape(N * T, 4 * H)
-    h_before = np.where(live, h[:, :T], 0).reshape(N * T, H)  # 0·NaN is NaN: a mask, not dz's zeros alone
+    h_before = np.where(live & ~reset, h[:, :T], 0).reshape(N * T, H)  # 0·NaN is NaN: a mask, not dz's zeros alone
     dparams = Params(x.reshape(N * T, D).T @ dz, h_before.T @ dz, dz.sum(axis=0))
     dx = np.where(live, (dz @ W.T).reshape(N, T, D), 0)
     return Grads(_reversed(dx, lengths) if reverse else dx, dparams, State(dh, dc))
@@ -285,6 +318,17 @@ def _reversed(a: Array, lengths: Array) -> Array:
     t, last = np.arange(a.shape[1])[None, :], lengths[:, None] - 1
     turned: Array = np.take_along_axis(a, np.where(t <= last, last - t, t)[:, :, None], axis=1)
     return turned
+
+
+def _boundaries(reset: Array, lengths: Array, reverse: bool) -> Array:
+    """(N, T, 1), in the order of computation: does a boundary between episodes lie right before that step?
+
+    Backwards in time the step before t is t + 1, and it is reset[t + 1] that lies between the two."""
+    boundary = reset[:, :, None]
+    if reverse:
+        boundary = np.roll(_reversed(boundary, lengths), 1, axis=1)
+        boundary[:, :1] = False
+    return boundary & _live(lengths, reset.shape[1])
 
 
 def _outputs(states: Array, tape: LayerTape) -> Array:
@@ -363,6 +407,19 @@ def _lengths(lengths: ArrayLike | None, N: int, T: int, single: bool) -> Array:
     if a.shape != (N,) or (a.size and (a.min() < 0 or a.max() > T)):
         raise ValueError(f"lengths: expected ({N},) numbers from 0 to {T}, got {lengths!r}")
     return a.astype(np.int64)
+
+
+def _reset(reset: ArrayLike | None, N: int, T: int, single: bool) -> Array:
+    """Where an episode begins (N, T), nowhere where reset is None."""
+    if reset is None:
+        return np.zeros((N, T), bool)
+    a = np.asarray(reset)
+    if a.dtype != bool:
+        raise TypeError(f"reset: expected booleans, got dtype {a.dtype}")
+    shape = (T,) if single else (N, T)
+    if a.shape != shape:
+        raise ValueError(f"reset: expected shape {shape}, got {a.shape}")
+    return a.reshape(N, T)
 
 
 def _states(

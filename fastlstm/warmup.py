@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from .kernels import backend
+from .kernels import backend, inplace
 from .params import init_params
 
 
@@ -35,8 +35,11 @@ def _run(dtype: np.dtype[Any], threads: bool) -> Iterator[tuple[str, float]]:
     packed = backend.pack(params)
     kept = backend.keep(packed, N, T)
     y, h, c = np.empty((N, T, H), dtype), np.zeros((N, H), dtype), np.zeros((N, H), dtype)
-    yield "forward", _seconds(backend.forward, x, packed, h, c, y, 0, None, None, False, kept)
-    yield "backward", _seconds(backend.backward, x, packed, h, kept, None, False, y, 0, h, c, np.zeros_like(x))
+    yield "forward", _seconds(backend.forward, x, packed, h, c, y, 0, None, None, False, None, kept)
+    yield "backward", _seconds(backend.backward, x, packed, h, kept, None, False, None, y, 0, h, c, np.zeros_like(x))
+    if not threads:
+        for ndim in (1, 2):
+            yield f"step {ndim}-D", _seconds(inplace.compile_step, dtype, ndim)
 
 
 def _seconds(kernel: Callable[..., Any], *arguments: Any) -> float:

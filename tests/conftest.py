@@ -71,6 +71,42 @@ def assert_same(found: Any, expected: Any) -> None:
         assert np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
 
 
+def choose(forwards: Any, backwards: Any, reverse: bool) -> Any:
+    """From two states of one structure: those of passes forwards in time from one, backwards in time from the other."""
+    if isinstance(forwards, Bidirectional):
+        return Bidirectional(forwards.forward, backwards.backward)
+    if isinstance(forwards, State):
+        return backwards if reverse else forwards
+    return tuple(choose(a, b, reverse) for a, b in zip(forwards, backwards, strict=True))
+
+
+def apart(module: Any, x: Any, params: Any, state: Any, reset: Any, dy: Any, dlast: Any, reverse: bool) -> Any:
+    """What a reset means: y, the last state, c and all gradients of one sequence (T, D) cut at its resets, each piece
+    by a call of its own. Only the outermost pieces have to do with the state from outside."""
+    zero = map_leaves(np.zeros_like, state)
+    cuts = [0, *(np.flatnonzero(reset[1:]) + 1), len(x)]
+    count = len(cuts) - 1
+    ys, lasts, cs, grads = [], [], [], []
+    for k in range(count):
+        piece = slice(cuts[k], cuts[k + 1])
+        begin = choose(state if k == 0 and not reset[0] else zero, state if k == count - 1 else zero, reverse)
+        end = choose(dlast if k == count - 1 else zero, dlast if k == 0 else zero, reverse)
+        y, last, tape = module.forward_train(x[piece], params, begin, reverse=reverse)
+        ys.append(y)
+        lasts.append(last)
+        cs.append(module.forward_cells(x[piece], params, begin, reverse=reverse)[2])
+        grads.append(module.backward(tape, dy[piece], end))
+    dparams = [leaves(one.params) for one in grads]
+    return (
+        np.concatenate(ys),
+        choose(lasts[-1], lasts[0], reverse),
+        [np.concatenate(parts) for parts in zip(*(leaves(c) for c in cs), strict=True)],
+        np.concatenate([one.x for one in grads]),
+        choose(zero if reset[0] else grads[0].state, grads[-1].state, reverse),
+        [np.sum(parts, axis=0) for parts in zip(*dparams, strict=True)],
+    )
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)

@@ -40,6 +40,10 @@ CASES: list[tuple[str, Any, type[Exception], str]] = [
     ("long lengths", lambda m: m.forward(X, P, lengths=[1, 5]), ValueError, "lengths: expected .*0 to 4, got"),
     ("negative lengths", lambda m: m.forward(X, P, lengths=[-1, 2]), ValueError, "lengths: expected .*0 to 4, got"),
     ("few lengths", lambda m: m.forward(X, P, lengths=[1]), ValueError, "lengths: expected"),
+    ("numbers for reset", lambda m: m.forward(X, P, reset=np.zeros((2, 4), int)), TypeError, "reset: expected booleans, got dtype int64"),
+    ("reset of another T", lambda m: m.forward(X, P, reset=np.zeros((2, 3), bool)), ValueError, r"reset: expected shape \(2, 4\), got \(2, 3\)"),
+    ("reset (T,) for many", lambda m: m.forward_cells(X, P, reset=np.zeros(4, bool)), ValueError, r"reset: expected shape \(2, 4\), got \(4,\)"),
+    ("reset (1, T) for one", lambda m: m.forward_train(X[0], P, reset=np.zeros((1, 4), bool)), ValueError, r"reset: expected shape \(4,\), got \(1, 4\)"),
     ("lengths of one", lambda m: m.forward(X[0], P, lengths=4), ValueError, "lengths: expected None"),
 ]  # fmt: skip
 

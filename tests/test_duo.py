@@ -44,7 +44,9 @@ def test_same_bits(
     monkeypatch.setattr(backend, "_PATIENCE", patience)  # 0: whoever has to wait gives up at once
     params = random_params(rng, D, H, dtype)
     state = random_state(rng, params, 1)
-    for options in ({}, {"reverse": True}, {"lengths": [T - 1]}, {"lengths": [T - 1], "reverse": True}):
+    reset = rng.random((1, T)) < 0.1
+    for options in ({}, {"reverse": True, "reset": reset}, {"lengths": [T - 1], "reset": reset},
+                    {"lengths": [T - 1], "reverse": True}):  # fmt: skip
         alone, again = both(rng.standard_normal((1, T, D)), params, state, **options)
         for _ in range(40):
             assert_same(again(), alone)

@@ -17,7 +17,7 @@ TOLERANCE = {np.float32: (4e-6, 8e-6), np.float64: (1e-13, 1e-12)}  # states, gr
 
 
 def check(seed: int, N: int, T: int, D: int, plan: Any, dtype: Any, *, lengths: Any = None, reverse: bool = False,
-          begin: bool = True, dy: bool = True, dlast: bool = True) -> None:  # fmt: skip
+          reset: float = 0, begin: bool = True, dy: bool = True, dlast: bool = True) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
     stack = random_stack(rng, D, plan, dtype)
     params = stack[0] if len(plan) == 1 else stack
@@ -26,7 +26,8 @@ def check(seed: int, N: int, T: int, D: int, plan: Any, dtype: Any, *, lengths: 
     state = None if state is None else map_leaves(lambda a: a.astype(dtype), state)
     wide = lambda tree: None if tree is None else map_leaves(lambda a: a.astype(np.float64), tree)  # noqa: E731
     exact = [wide(one) for one in stack] if len(plan) > 1 else wide(params)
-    options = {"lengths": lengths, "reverse": reverse}
+    starts = rng.random((N, T)) < reset if reset else None  # reset: how many of all steps begin an episode
+    options = {"lengths": lengths, "reverse": reverse, "reset": starts}
     y, last, tape = fastlstm.forward_train(x, params, state, **options)
     y_, last_, tape_ = reference.forward_train(wide(x), exact, wide(state), **options)
     near, near_gradients = TOLERANCE[dtype]
@@ -75,6 +76,16 @@ def test_stacks_and_lengths(plan: Any, dtype: Any) -> None:
     check(3, 6, 9, 4, plan, dtype, lengths=[0] * 6)
 
 
+@pytest.mark.parametrize("reset", [0.1, 0.5, 1])
+@pytest.mark.parametrize("plan", [[(5, True)], [(4, False), (17, False)], [(4, True), (3, False), (33, True)]])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_resets(plan: Any, dtype: Any, reset: float) -> None:
+    for N, lengths in ((6, None), (6, [9, 0, 3, 9, 1, 5]), (1, None)):
+        check(6, N, 9, 4, plan, dtype, lengths=lengths, reset=reset)
+        if not any(both for _, both in plan):
+            check(7, N, 9, 4, plan, dtype, lengths=lengths, reset=reset, reverse=True)
+
+
 @pytest.mark.parametrize(("dy", "dlast"), [(True, False), (False, True), (False, False)])
 def test_where_gradients_arrive(dy: bool, dlast: bool) -> None:
     check(4, 5, 6, 3, [(4, True), (5, True)], np.float32, dy=dy, dlast=dlast, begin=False)
@@ -84,6 +95,7 @@ def test_where_gradients_arrive(dy: bool, dlast: bool) -> None:
 @pytest.mark.usefixtures("always_threads")
 def test_parallel(dtype: Any) -> None:
     check(5, 37, 11, 40, [(50, True), (33, False)], dtype, lengths=np.arange(37) % 12)
+    check(6, 37, 11, 40, [(50, True), (33, False)], dtype, lengths=np.arange(37) % 12, reset=0.2)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -95,8 +107,8 @@ def test_anything(data: Any) -> None:
     lengths = data.draw(st.lists(st.integers(0, T), min_size=N, max_size=N)) if draw(0, 1) else None
     reverse = bool(draw(0, 1)) and not any(both for _, both in plan)
     check(draw(0, 10**6), N, T, draw(1, 40), plan, data.draw(st.sampled_from([np.float32, np.float64])),
-          lengths=lengths, reverse=reverse, begin=bool(draw(0, 1)),
-          dy=bool(draw(0, 1)), dlast=bool(draw(0, 1)))  # fmt: skip
+          lengths=lengths, reverse=reverse, reset=data.draw(st.sampled_from([0, 0.1, 0.6])),
+          begin=bool(draw(0, 1)), dy=bool(draw(0, 1)), dlast=bool(draw(0, 1)))  # fmt: skip
 
 
 @pytest.mark.parametrize(("dtype", "near", "near_gradients"), [(np.float32, 2e-6, 2e-6), (np.float64, 1e-13, 1e-12)])

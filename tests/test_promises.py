@@ -8,7 +8,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from conftest import assert_same, leaves, map_leaves, random_params, random_stack, random_state
+from conftest import apart, assert_same, error, leaves, map_leaves, random_params, random_stack, random_state
 
 import fastlstm
 from fastlstm import Bidirectional, State
@@ -45,6 +45,7 @@ def test_a_sequence_depends_on_itself_alone(rng: Any, N: int, T: int, D: int, H:
     assert_same(fastlstm.forward_train(x, params, state)[:2], whole)
     assert_same(fastlstm.forward(x, fastlstm.pack(params), state), whole)
     assert_same(fastlstm.forward(x, params, state, lengths=np.full(N, T)), whole)
+    assert_same(fastlstm.forward(x, params, state, reset=np.zeros((N, T), bool)), whole)
     lengths = rng.integers(0, T + 1, N)
     y, last = fastlstm.forward(x, params, state, lengths=lengths)
     for n, length in enumerate(lengths):
@@ -55,24 +56,106 @@ def test_a_sequence_depends_on_itself_alone(rng: Any, N: int, T: int, D: int, H:
     assert_same(fastlstm.forward(x, params, state, reverse=True), (turned[0][:, ::-1], turned[1]))
 
 
+PLANS = [[(20, False)], [(64, False), (37, False)], [(70, True), (33, True)]]
+
+
+@pytest.mark.parametrize("size", [1 << 60, 0])  # of weights, from which on threads share units
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.usefixtures("always_threads")
+def test_a_reset_is_a_cut(monkeypatch: pytest.MonkeyPatch, rng: Any, plan: Any, dtype: Any, size: int) -> None:
+    monkeypatch.setattr(backend, "_WIDE_BYTES", size)
+    monkeypatch.setattr(backend, "_WIDE_UNITS", size)
+    backend._plan.cache_clear()
+    stack, N, T = random_stack(rng, 5, plan, dtype), 7, 70
+    state, dlast = (map_leaves(lambda a: a.astype(dtype), random_state(rng, stack, N)) for _ in range(2))
+    x, reset, lengths = rng.standard_normal((N, T, 5)), rng.random((N, T)) < 0.1, np.array([T, T, T, T - 1, 40, 1, 0])
+    reset[0], reset[2] = False, True
+    reset[1, [0, 1, 2, T - 1]] = True
+    for chosen in (slice(N), slice(0, 1), slice(1, 2)):  # many, and one on two threads
+        some = map_leaves(lambda a, chosen=chosen: a[chosen], (x, state, reset, lengths, dlast))
+        check_cut(stack, *some, reverse=False)
+        if not plan[0][1]:
+            check_cut(stack, *some, reverse=True)
+    backend._plan.cache_clear()
+
+
+def check_cut(stack: Any, x: Any, state: Any, reset: Any, lengths: Any, dlast: Any, *, reverse: bool) -> None:
+    """Bit for bit what the pieces between the resets give, each by itself, but for the sums over them."""
+    options: Any = {"lengths": lengths, "reverse": reverse, "reset": reset}
+    y, last, tape = fastlstm.forward_train(x, stack, state, **options)
+    assert_same(fastlstm.forward_cells(x, stack, state, **options), (y, last, tape.c))
+    assert_same(fastlstm.forward(x, stack, state, **options), (y, last))
+    dy = np.cos(y)
+    grads = fastlstm.backward(tape, dy, dlast)
+    dparams = []
+    for n, length in enumerate(lengths):
+        begin, end, final, dstate = (
+            map_leaves(lambda a, n=n: a[n], tree) for tree in (state, dlast, last, grads.state)
+        )
+        if length == 0:
+            assert_same((final, dstate), (begin, end))
+            continue
+        *expected, weights = apart(
+            fastlstm, x[n, :length], stack, begin, reset[n, :length], dy[n, :length], end, reverse
+        )
+        c = [a[n, :length] for a in leaves(tape.c)]
+        assert_same((y[n, :length], final, c, grads.x[n, :length], dstate), expected)
+        dparams.append(weights)
+    sums = [np.sum(parts, axis=0) for parts in zip(*dparams, strict=True)]
+    assert error(leaves(grads.params), sums) < (1e-5 if y.dtype == np.float32 else 1e-13)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_nothing_passes_a_reset(rng: Any, reverse: bool) -> None:
+    """Not even a NaN."""
+    params, N, T = random_params(rng, 3, 21), 3, 12
+    x, state, reset = rng.standard_normal((N, T, 3)), random_state(rng, params, N), np.zeros((N, T), bool)
+    reset[:, [4, 8]] = True
+    for bad in (slice(0, 4), slice(4, 8), slice(8, 12)):
+        good = np.r_[: bad.start, bad.stop : T]
+        found = []
+        for value in (0.0, np.nan):
+            x[:, bad] = value
+            y, _, tape = fastlstm.forward_train(x, params, state, reverse=reverse, reset=reset)
+            grads = fastlstm.backward(tape, np.ones_like(y), state)
+            assert np.isnan(y[:, bad]).all() == np.isnan(value)
+            found.append((y[:, good], grads.x[:, good], tape.c[:, good]))
+        assert_same(found[1], found[0])
+        x[:, bad] = 1
+
+
+def test_a_reset_in_padding_means_nothing(rng: Any) -> None:
+    stack = random_stack(rng, 3, [(5, True), (6, True)], np.float32)
+    x, lengths, dlast = rng.standard_normal((5, 8, 3)), np.array([8, 0, 3, 5, 1]), random_state(rng, stack, 5)
+    padding = np.arange(8) >= lengths[:, None]
+    found = []
+    for reset in (None, padding):
+        y, last, tape = fastlstm.forward_train(x, stack, lengths=lengths, reset=reset)
+        found.append((y, last, tape.c, tuple(fastlstm.backward(tape, y, dlast))))
+    assert_same(found[1], found[0])
+
+
+@pytest.mark.parametrize("resets", [0, 0.2])
 @pytest.mark.parametrize("lengths", [None, [9, 0, 3, 9, 5]])
 @pytest.mark.parametrize("N", [5, 1])
 @pytest.mark.parametrize("H", [20, 64, 130])
 @pytest.mark.usefixtures("always_threads")
 def test_threads_that_share_units_give_the_same_bits(
-    monkeypatch: pytest.MonkeyPatch, rng: Any, N: int, H: int, lengths: Any
+    monkeypatch: pytest.MonkeyPatch, rng: Any, N: int, H: int, lengths: Any, resets: float
 ) -> None:
     stack = random_stack(rng, 30, [(H, True), (H, False)], np.float32)
     x, state, lengths = rng.standard_normal((N, 9, 30)), random_state(rng, stack, N), lengths and lengths[:N]
+    options: Any = {"lengths": lengths, "reset": rng.random((N, 9)) < resets}
     monkeypatch.setattr(backend, "_BLOCK_ROWS", 4 * N)  # T is no multiple of a block's steps
     found = []
     for size in (1 << 60, 0):  # of weights, from which on units are shared
         monkeypatch.setattr(backend, "_WIDE_BYTES", size)
         monkeypatch.setattr(backend, "_WIDE_UNITS", size)
         backend._plan.cache_clear()
-        y, last, tape = fastlstm.forward_train(x, stack, state, lengths=lengths)
+        y, last, tape = fastlstm.forward_train(x, stack, state, **options)
         grads = fastlstm.backward(tape, np.cos(y), last)
-        found.append((y, last, tape.c, fastlstm.forward_cells(x, stack, state, lengths=lengths), tuple(grads)))
+        found.append((y, last, tape.c, fastlstm.forward_cells(x, stack, state, **options), tuple(grads)))
     backend._plan.cache_clear()
     assert_same(found[1], found[0])
 
@@ -94,7 +177,8 @@ def test_gradients_do_not_depend_on_threads(rng: Any, lengths: Any) -> None:
 def test_the_tape_is_a_value(rng: Any) -> None:
     stack = [*random_stack(rng, 3, [(5, True), (4, False)])]
     x, state = rng.standard_normal((4, 6, 3)), random_state(rng, stack, 4)
-    y, last, tape = fastlstm.forward_train(x, stack, state)
+    reset = rng.random((4, 6)) < 0.3
+    y, last, tape = fastlstm.forward_train(x, stack, state, reset=reset)
     dy, dlast = rng.standard_normal(y.shape), random_state(rng, stack, 4)
     before = [a.copy() for a in leaves((dy, dlast))]
     first = tuple(fastlstm.backward(tape, dy, dlast))
@@ -103,6 +187,7 @@ def test_the_tape_is_a_value(rng: Any) -> None:
     again = pickle.loads(pickle.dumps(tape))
     for array in leaves((x, stack, state, y, last, first)):
         array[...] = np.nan
+    reset[...] = ~reset
     assert_same(tuple(fastlstm.backward(tape, dy, dlast)), saved)
     assert_same(tuple(fastlstm.backward(again, dy, dlast)), saved)
     for array in leaves((tape.x, tape.c)):
@@ -166,11 +251,11 @@ def test_everything_is_pickled(rng: Any) -> None:
 def test_a_single_sequence_has_no_batch_axis(rng: Any) -> None:
     one = random_params(rng, 3, 5)
     layer = Bidirectional(one, random_params(rng, 3, 5))
-    x = rng.standard_normal((6, 3))
-    y, last, tape = fastlstm.forward_train(x, layer)
+    x, reset = rng.standard_normal((6, 3)), np.arange(6) % 4 == 2
+    y, last, tape = fastlstm.forward_train(x, layer, reset=reset)
     assert (y.shape, last.forward.h.shape, tape.c.backward.shape, tape.x.shape) == ((6, 10), (5,), (6, 5), (6, 3))
     grads = fastlstm.backward(tape, y, last)
-    many = fastlstm.forward_train(x[None], layer)
+    many = fastlstm.forward_train(x[None], layer, reset=reset[None])
     assert_same(y, many[0][0])
     batch = fastlstm.backward(many[2], y[None], map_leaves(lambda a: a[None], last))
     assert_same(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import error, leaves, map_leaves, random_params, random_stack, random_state
+from conftest import apart, error, leaves, map_leaves, random_params, random_stack, random_state
 
 import fastlstm
 from fastlstm import Bidirectional, State, from_torch, reference
@@ -16,21 +16,26 @@ GOLDEN = np.load(Path(__file__).parent / "data" / "torch_golden.npz")
 CASES = sorted({key.split("/")[0] for key in GOLDEN.files})
 
 
+RESET = np.array([[1, 0, 1, 1], [1, 0, 0, 1], [0, 1, 0, 1]], bool)
+
+
+@pytest.mark.parametrize("reset", [None, RESET])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("plan", [[(3, False)], [(2, False), (3, False)], [(2, True), (3, True)]])
-def test_gradients_are_central_differences(rng: Any, plan: Any, reverse: bool) -> None:
+def test_gradients_are_central_differences(rng: Any, plan: Any, reverse: bool, reset: Any) -> None:
     if reverse and plan[0][1]:
         pytest.skip("a Bidirectional runs both ways by itself")
     N, T, D = 3, 4, 2
     params = tuple(random_stack(rng, D, plan))
     x, state = rng.standard_normal((N, T, D)), random_state(rng, params, N)
     lengths = np.array([4, 0, 3])
-    y, last, tape = reference.forward_train(x, params, state, lengths=lengths, reverse=reverse)
+    options: Any = {"lengths": lengths, "reverse": reverse, "reset": reset}
+    y, last, tape = reference.forward_train(x, params, state, **options)
     dy, dlast = rng.standard_normal(y.shape), map_leaves(lambda a: rng.standard_normal(a.shape), last)
     grads = reference.backward(tape, dy, dlast)
 
     def loss() -> float:
-        y, last = reference.forward(x, params, state, lengths=lengths, reverse=reverse)
+        y, last = reference.forward(x, params, state, **options)
         live = np.arange(T) < lengths[:, None]
         return float(
             (y * dy)[live].sum() + sum((a * b).sum() for a, b in zip(leaves(last), leaves(dlast), strict=True))
@@ -46,6 +51,23 @@ def test_gradients_are_central_differences(rng: Any, plan: Any, reverse: bool) -
             numeric[at] = (above - loss()) / 2e-5
             array[at] = kept
         assert error(grad, numeric) < 1e-8
+
+
+@pytest.mark.parametrize("reset", [[0, 0, 0, 1, 0, 0], [1, 0, 0, 0, 0, 1], [0, 1, 1, 0, 1, 0], [1] * 6, [0] * 6])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("plan", [[(3, False)], [(2, False), (3, False)], [(2, True), (3, True)]])
+def test_a_reset_cuts_a_sequence(rng: Any, plan: Any, reverse: bool, reset: list[int]) -> None:
+    if reverse and plan[0][1]:
+        pytest.skip("a Bidirectional runs both ways by itself")
+    params, starts = random_stack(rng, 2, plan), np.array(reset, bool)
+    x, state, dlast = rng.standard_normal((6, 2)), random_state(rng, params, 1), random_state(rng, params, 1)
+    state, dlast = (map_leaves(lambda a: a[0], tree) for tree in (state, dlast))
+    y, last, tape = reference.forward_train(x, params, state, reverse=reverse, reset=starts)
+    dy = rng.standard_normal(y.shape)
+    grads = reference.backward(tape, dy, dlast)
+    c = reference.forward_cells(x, params, state, reverse=reverse, reset=starts)[2]
+    found = y, last, leaves(c), grads.x, grads.state, leaves(grads.params)
+    assert error(found, apart(reference, x, params, state, starts, dy, dlast, reverse)) < 1e-13
 
 
 @pytest.mark.parametrize("case", CASES)

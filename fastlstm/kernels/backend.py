@@ -41,6 +41,7 @@ _WIDE_UNITS = 256  # backward, with fewer sequences than threads: from there on 
 _PATIENCE = 20_000  # turns of waiting for the other thread before it is given up: about a millisecond
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 _NO_SYNC = np.zeros(0, np.int64)
+_NO_RESET = np.zeros(0, np.bool_)
 _payoffs: defaultdict[Any, threads.Payoff] = defaultdict(threads.Payoff)
 
 
@@ -115,6 +116,11 @@ def writable(array: _Array) -> _Array:
 
 def _flat(array: _Array) -> _Array:
     return writable(array).reshape(-1)
+
+
+def _flags(reset: _Array | None) -> _Array:
+    """For the kernels: none is an array without entries."""
+    return _NO_RESET if reset is None else _flat(reset)
 
 
 @lru_cache(256)
@@ -233,9 +239,12 @@ def forward(
     cells: _Array | None,
     lengths: _Array | None,
     reverse: bool,
+    reset: _Array | None,
     kept: Kept | None,
 ) -> None:
-    """y[:, :, column : column + H], and the last h and c in place of the first; cells and kept where given."""
+    """y[:, :, column : column + H], and the last h and c in place of the first; cells and kept where given.
+
+    reset: booleans (N, T), whichever way the steps run."""
     D, H = sizes(packed)
     N, T, _ = x.shape
     dtype = packed.panels.dtype
@@ -261,7 +270,7 @@ def forward(
         _flat(x), D, _flat(packed.panels), H, h.reshape(-1), c.reshape(-1), y.reshape(-1), y.shape[2], column,
         work if cells is None else cells.reshape(-1), cells is not None,
         work if kept is None else kept.gates.reshape(-1), work if kept is None else kept.cells.reshape(-1),
-        kept is not None, order, lens, reverse, T, work,
+        kept is not None, order, lens, _flags(reset), reverse, T, work,
     )  # fmt: skip
     began = time.perf_counter()
     run(forward_pass.forward, dtype, plan.turns, workers, arguments)
@@ -276,17 +285,23 @@ def backward(
     kept: Kept,
     lengths: _Array | None,
     reverse: bool,
+    reset: _Array | None,
     dy: _Array | None,
     column: int,
     dh: _Array,
     dc: _Array,
     dx: _Array,
+    gradients: _Array | None = None,
+    room: Room | None = None,
 ) -> Params:
-    """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's."""
+    """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's.
+
+    gradients (1 + D + H, 4H), and room for as many threads as there are: from the caller, who uses them again."""
     D, H = sizes(packed)
     N, T, _ = x.shape
     dtype = packed.panels.dtype
-    gradients = memory.empty((1 + D + H, BLOCK * H), dtype)
+    if gradients is None:
+        gradients = memory.empty((1 + D + H, BLOCK * H), dtype)
     found = Params(gradients[1 : 1 + D], gradients[1 + D :], gradients[0])
     if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
         gradients.fill(0)
@@ -305,7 +320,8 @@ def backward(
     work = H * (8 * (D + H) + _CELL_WORK) * total
     workers = _workers(max(N, nb), work)
     workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, dtype))
-    room = backward_room(dtype, D, H, N, M, workers)
+    if room is None:
+        room = backward_room(dtype, D, H, N, M, workers)
     for array in (room.dh, room.dc):
         array.fill(0)
     room.dh[:, :H], room.dc[:, :H] = dh[order], dc[order]
@@ -314,7 +330,8 @@ def backward(
     weights = _flat(packed.panels), wt, D, ut, H, dp, _flat(gradients)
     rows = (
         _flat(x), D, ut, H, _flat(h0), _flat(kept.cells), _flat(kept.gates),
-        order, lens, reverse, T, zeros if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
+        order, lens, _flags(reset), reverse, T,
+        zeros if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
         _flat(room.dh), ldh, _flat(room.dc), _flat(room.t), dz, ldz, a, lda, room.where, zeros,
     )  # fmt: skip
     sums = D, wt, H, dz, ldz, a, lda, room.where, _flat(dx), dp, _flat(room.tmp), zeros
@@ -327,4 +344,7 @@ def backward(
     if payoff is not None:
         payoff.took(workers > 1, time.perf_counter() - began, total)
     dh[order], dc[order] = room.dh[:, :H], room.dc[:, :H]
+    if reset is not None and not reverse:
+        unused = reset[:, 0] if lengths is None else reset[:, 0] & (lengths > 0)
+        dh[unused], dc[unused] = 0, 0
     return found

@@ -17,6 +17,7 @@ from .options import compiled, kernel
 from .packing import out_of_panels, transpose_panels
 from .products import product_of
 from .simd import BLOCK, TILE_ROWS, accumulate, copy, lanes_of, outer
+from .step import begins, clear
 
 PIECE = 128  # rows of one running sum
 GROUP = 4 * TILE_ROWS  # rows of dx that a worker takes at once
@@ -24,9 +25,9 @@ GROUP = 4 * TILE_ROWS  # rows of dx that a worker takes at once
 
 @compiled
 def step_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, x: Any, D: Any, ut: Any, H: Any,
-                h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reverse: Any, T: Any, dy: Any, ldy: Any,
-                column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
-                zeros: Any) -> None:  # fmt: skip
+                h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any, reverse: Any, T: Any, dy: Any,
+                ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any,
+                where: Any, zeros: Any) -> None:  # fmt: skip
     """Step s for ranks first, first + stride, ... and blocks lo to hi of units: gradients of the gates' inputs.
 
     Of the block of time that begins with s0, step s has the rows from bases[s] - bases[s0] on.
@@ -48,6 +49,9 @@ def step_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases:
             where[m] = place * D
             a[operand] = a.dtype.type(1)
             copy(a, operand + 1, x, place * D, D)
+        if begins(reset, order[rank] * T, lens[rank], reverse, s + 1):  # nothing comes back from another episode
+            clear(dh, rank * ldh + lo * L, (hi - lo) * L)
+            clear(dc, rank * Hp + lo * L, (hi - lo) * L)
         if ldy > 0:
             accumulate(dh, rank * ldh + lo * L, dy, place * ldy + column + lo * L, own)
         if s == lens[rank] - 1:
@@ -67,15 +71,19 @@ def step_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases:
                 gates, g + b * width, width, gates, g_old + b * width, width, cells, c + b * L, L,
                 t, u + b * L, L, dh, rank * ldh + b * L, L, dc, u + b * L, L, dz, m * ldz + b * width, width,
                 a, operand + 1 + D + b * L, L)  # fmt: skip
-        if s == 0:
+        if begins(reset, order[rank] * T, lens[rank], reverse, s):  # the old h and c were 0, not the tape's
+            clear(a, operand + 1 + D + lo * L, (hi - lo) * L)
+            for b in range(lo, hi):
+                clear(dz, m * ldz + b * width + L, L)  # of the gates f alone depends on the old c
+        elif s == 0:
             copy(a, operand + 1 + D + lo * L, h0, order[rank] * H + lo * L, own)
 
 
 @compiled
 def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, x: Any, D: Any, ut: Any, H: Any,
-                h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reverse: Any, T: Any, dy: Any, ldy: Any,
-                column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
-                zeros: Any) -> None:  # fmt: skip
+                h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any, reverse: Any, T: Any, dy: Any,
+                ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any,
+                where: Any, zeros: Any) -> None:  # fmt: skip
     """dh = dz @ U.T of step s for the same ranks, panels lo to hi of U.T."""
     width = BLOCK * lanes_of(ut)
     depth = (H + lanes_of(ut) - 1) // lanes_of(ut) * width
@@ -88,9 +96,9 @@ def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, base
 
 @compiled
 def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any, bases: Any, x: Any, D: Any, ut: Any,
-                   H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reverse: Any, T: Any, dy: Any,
-                   ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any,
-                   where: Any, zeros: Any) -> None:  # fmt: skip
+                   H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any, reverse: Any, T: Any,
+                   dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any,
+                   lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
     """A worker's share of one turn's work on a block of time.
 
     Where the rows are shared there is one turn: all steps of the worker's rows. Where the units are (wide), a turn
@@ -105,18 +113,18 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
         steps = 1
         if 0 < turn <= s1 - s0:
             hidden_back(s1 - turn, s0, first, stride, lo, hi, bases, x, D, ut, H,
-                      h0, cells, gates, order, lens, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a, lda,
-                      where, zeros)  # fmt: skip
+                      h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a,
+                      lda, where, zeros)  # fmt: skip
     for back in range(steps):
         s = s1 - 1 - turn - back
         if s >= s0 and lo < hi:
             step_back(s, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), bases, x, D, ut, H,
-                      h0, cells, gates, order, lens, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a, lda,
-                      where, zeros)  # fmt: skip
+                      h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a,
+                      lda, where, zeros)  # fmt: skip
             if not wide:
                 hidden_back(s, s0, first, stride, lo, hi, bases, x, D, ut, H,
-                      h0, cells, gates, order, lens, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a, lda,
-                      where, zeros)  # fmt: skip
+                      h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a,
+                      lda, where, zeros)  # fmt: skip
 
 
 @compiled
@@ -175,6 +183,6 @@ def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> Non
         elif turn == turns - 1:
             out_of_panels(w, workers, dp, depth, stride, H, gradients)
         elif within < inner:
-            backward_share(w, workers, wide, within, s0, s1, bases, *arguments[13:37])
+            backward_share(w, workers, wide, within, s0, s1, bases, *arguments[13:38])
         else:
-            backward_sums(w, workers, bases[s1] - bases[s0], *arguments[37:])
+            backward_sums(w, workers, bases[s1] - bases[s0], *arguments[38:])

@@ -18,7 +18,7 @@ from .atomics import fetch_add, load_acquire, store_release, wait_a_little
 from .options import compiled
 from .products import product
 from .simd import BLOCK, copy, lanes_of
-from .step import operand_stride, units
+from .step import begins, clear, forget, operand_stride, units
 
 # words of `sync`, each in a cache line pair of its own
 TICKETS, MAIL, SPLIT, LEADER, FOLLOWER, RETIRE = (16 * n for n in range(6))
@@ -56,7 +56,7 @@ def _inputs(s: Any, count: Any, lo: Any, hi: Any, x: Any, D: Any, panels: Any, H
 
 @compiled
 def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, D: Any, panels: Any, H: Any, y: Any, ldy: Any, column: Any,
-          cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reverse: Any,
+          cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reset: Any, reverse: Any,
           work: Any) -> None:  # fmt: skip
     """Step s for blocks lo to hi; own: 0 or 1, whose scratch."""
     L = lanes_of(panels)
@@ -66,19 +66,26 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, D: Any, panels: Any, H: A
     panel = (1 + D + H) * width
     lda = operand_stride(L, D, H)
     c, c_step = 2 * lda, 0
+    first = lo * L
+    spare = c + first
     g, g_block = c + Hp + own * width, 0
     if tape:
         c, c_step = s * Hp, Hp
         g, g_block = s * nb * width, width
     now, then = (s % 2) * lda + D, ((s + 1) % 2) * lda + D
+    if begins(reset, np.int64(0), steps, reverse, s):
+        forget(cs, c + first, (hi - lo) * L, tape, work, spare)
     units(lo, hi, np.int64(1), s % 2, work, now, then, lda, H, panels, (1 + D) * width, panel, work, zx, np.int64(0),
           width, cs, c, c + c_step, Hp, gates, g, np.int64(0), g_block)  # fmt: skip
-    first = lo * L
     count = min(hi * L, H) - first
     t = steps - 1 - s if reverse else s
     copy(y, t * ldy + column + first, work, then + first, count)
     if keep_cells:
         copy(cells, t * H + first, cs, c + c_step + first, count)
+    if tape and begins(reset, np.int64(0), steps, reverse, s):
+        copy(cs, c + first, work, spare, (hi - lo) * L)
+    if begins(reset, np.int64(0), steps, reverse, s + 1):
+        clear(work, then + first, count)
 
 
 @compiled
@@ -95,8 +102,8 @@ def _waited(sync: Any, at: Any, value: Any, patience: Any) -> Any:
 
 @compiled
 def lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
-         column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reverse: Any,
-         T: Any, work: Any) -> None:  # fmt: skip
+         column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reset: Any,
+         reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The first thread's part: all that the other does not do. The arguments: as in forward_rows."""
     steps = lens[0]
     L = lanes_of(panels)
@@ -134,7 +141,7 @@ def lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, 
             begin, end = u, min(last, u + _CHUNK)
             _inputs(begin, end - begin, lo, hi, x, D, panels, H, steps, reverse, work, zx)
         _step(u, lo, hi, zx + (u - begin) * nb * BLOCK * L, np.int64(0), D, panels, H, y, ldy, column, cells,
-              keep_cells, gates, cs, tape, steps, reverse, work)  # fmt: skip
+              keep_cells, gates, cs, tape, steps, reset, reverse, work)  # fmt: skip
         s = u + 1
         if not alone:
             store_release(sync, LEADER, s)
@@ -144,7 +151,7 @@ def lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, 
 @compiled
 def follow(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
            column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
-           reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+           reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The second thread's part."""
     steps = lens[0]
     L = lanes_of(panels)
@@ -166,6 +173,6 @@ def follow(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any
             store_release(sync, MAIL, RETIRED)
             return
         _step(s, mid, nb, zx + (s - begin) * nb * BLOCK * L, np.int64(1), D, panels, H, y, ldy, column, cells,
-              keep_cells, gates, cs, tape, steps, reverse, work)  # fmt: skip
+              keep_cells, gates, cs, tape, steps, reset, reverse, work)  # fmt: skip
         s += 1
         store_release(sync, FOLLOWER, s)

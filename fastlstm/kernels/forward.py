@@ -16,7 +16,7 @@ from .duo import follow, lead, take_ticket
 from .options import compiled, kernel
 from .products import product
 from .simd import BLOCK, copy, lanes_of
-from .step import operand_stride, units
+from .step import begins, clear, forget, operand_stride, units
 
 SPLIT_ROWS = 4  # up to that many rows, x @ W is done apart, for many steps at a time
 SHARE_ROWS, SHARE_UNITS, SHARE_SEQUENCE = 0, 1, 2  # what the threads share among them
@@ -32,7 +32,7 @@ def forward_room(L: Any, D: Any, H: Any, rows: Any, chunk: Any) -> Any:
 @compiled
 def forward_rows(w: Any, workers: Any, chunk: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any,
                  ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any,
-                 lens: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+                 lens: Any, reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """All steps of one worker's rows.
 
     tape: whether gates (step, rank) and c (step, rank) are kept in `gates` and `cs`; otherwise these are `work`,
@@ -51,6 +51,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, x: Any, D: Any, panels: Any, 
     a = zx = work
     a0 = w * forward_room(L, D, H, rows_max, chunk)
     c0, c_row, c_step = a0 + 2 * rows_max * lda, Hp, 0
+    spare = c0
     g0, g_row, g_step, g_block = c0 + rows_max * Hp, 0, 0, 0
     zx0 = g0 + width
     if tape:
@@ -89,6 +90,12 @@ def forward_rows(w: Any, workers: Any, chunk: Any, x: Any, D: Any, panels: Any, 
                 t = lens[rank] - 1 - s if reverse else s
                 copy(a, now + r * lda, x, (order[rank] * T + t) * D, D)
         c1, g1 = c0 + s * c_step, g0 + s * g_step
+        if reset.size > 0:
+            for r in range(active):
+                rank = w + r * workers
+                if begins(reset, order[rank] * T, lens[rank], reverse, s):
+                    clear(a, now + r * lda + D, H)
+                    forget(cs, c1 + r * c_row, Hp, tape, work, spare + r * Hp)
         if chunk > 0:
             from_x, depth, i0, i_row = D, H, zx0 + inner * ldz, nb * width
         else:
@@ -102,6 +109,8 @@ def forward_rows(w: Any, workers: Any, chunk: Any, x: Any, D: Any, panels: Any, 
             copy(y, row * ldy + column, a, then + r * lda + D, H)
             if keep_cells:
                 copy(cells, row * H, cs, c0 + s * c_step + c_step + r * c_row, H)
+            if tape and begins(reset, order[rank] * T, lens[rank], reverse, s):
+                copy(cs, c1 + r * c_row, work, spare + r * Hp, Hp)
         inner += 1
     for r in range(n):
         rank = w + r * workers
@@ -112,8 +121,8 @@ def forward_rows(w: Any, workers: Any, chunk: Any, x: Any, D: Any, panels: Any, 
 
 @compiled
 def shared_begin(x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any, column: Any, cells: Any,
-                 keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reverse: Any, T: Any,
-                 work: Any) -> None:  # fmt: skip
+                 keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reset: Any, reverse: Any,
+                 T: Any, work: Any) -> None:  # fmt: skip
     """Where threads share the units of all rows: the first operands [x, h] and c. work: two operand rows a sample,
     then c (unless it is on the tape), then what each thread needs."""
     L = lanes_of(panels)
@@ -123,6 +132,8 @@ def shared_begin(x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ld
     c0 = 0 if tape else 2 * N * lda
     for r in range(N):
         copy(work, r * lda + D, h, order[r] * H, H)
+        if begins(reset, order[r] * T, lens[r], reverse, np.int64(0)):
+            clear(work, r * lda + D, H)
         copy(cs, c0 + r * Hp, c, order[r] * H, H)
         for j in range(c0 + r * Hp + H, c0 + (r + 1) * Hp):
             cs[j] = 0
@@ -133,7 +144,7 @@ def shared_begin(x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ld
 @compiled
 def shared_step(w: Any, workers: Any, s: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
                 column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
-                reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+                reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """One step of all rows, for a worker's share of the units; and its share of the next step's x."""
     L = lanes_of(panels)
     nb = (H + L - 1) // L
@@ -144,6 +155,7 @@ def shared_step(w: Any, workers: Any, s: Any, x: Any, D: Any, panels: Any, H: An
     lda = operand_stride(L, D, H)
     now, then = (s % 2) * N * lda, ((s + 1) % 2) * N * lda
     c_old, c_new = 2 * N * lda, 2 * N * lda
+    spare = c_old
     g0, g_row, g_block = c_old + N * Hp + w * width, 0, 0
     if tape:
         c_old, c_new = s * N * Hp, (s + 1) * N * Hp
@@ -151,10 +163,13 @@ def shared_step(w: Any, workers: Any, s: Any, x: Any, D: Any, panels: Any, H: An
     active = N
     while lens[active - 1] <= s:
         active -= 1
+    first = lo * L
+    for r in range(active):
+        if begins(reset, order[r] * T, lens[r], reverse, s):
+            forget(cs, c_old + r * Hp + first, (hi - lo) * L, tape, work, spare + r * Hp + first)
     units(lo, hi, active, s % 2, work, now, then + D, lda, D + H, panels, width, (1 + D + H) * width,
           panels, np.int64(0), np.int64(0), (1 + D + H) * width, cs, c_old, c_new, Hp, gates, g0, g_row,
           g_block)  # fmt: skip
-    first = lo * L
     count = min(hi * L, H) - first
     for r in range(active):
         t = lens[r] - 1 - s if reverse else s
@@ -162,6 +177,10 @@ def shared_step(w: Any, workers: Any, s: Any, x: Any, D: Any, panels: Any, H: An
         copy(y, row * ldy + column + first, work, then + r * lda + D + first, count)
         if keep_cells:
             copy(cells, row * H + first, cs, c_new + r * Hp + first, count)
+        if tape and begins(reset, order[r] * T, lens[r], reverse, s):
+            copy(cs, c_old + r * Hp + first, work, spare + r * Hp + first, (hi - lo) * L)
+        if begins(reset, order[r] * T, lens[r], reverse, s + 1):
+            clear(work, then + r * lda + D + first, count)  # for the other threads too, when all have met
     for r in range(w, active, workers):
         if s + 1 < lens[r]:
             t = lens[r] - 2 - s if reverse else s + 1
@@ -170,8 +189,8 @@ def shared_step(w: Any, workers: Any, s: Any, x: Any, D: Any, panels: Any, H: An
 
 @compiled
 def shared_end(x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any, column: Any, cells: Any,
-               keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reverse: Any, T: Any,
-               work: Any) -> None:  # fmt: skip
+               keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reset: Any, reverse: Any,
+               T: Any, work: Any) -> None:  # fmt: skip
     """The last h and c, from where shared_begin put the first."""
     L = lanes_of(panels)
     Hp = (H + L - 1) // L * L

@@ -40,6 +40,8 @@ class Buffers(NamedTuple):
         Those of b, W and U.
     bases, order, lens : ndarray of int64
         The schedule: of T steps for all.
+    reset : ndarray of bool
+        Empty: there is none.
     dh, dc, t, dz, a, dp, tmp, zeros, wt, ut, where : ndarray
         Room to work in (backend.Room).
     """
@@ -53,6 +55,7 @@ class Buffers(NamedTuple):
     bases: Any
     order: Any
     lens: Any
+    reset: Any
     dh: Any
     dc: Any
     t: Any
@@ -310,7 +313,7 @@ def backward_layer(tape: Any, panels: Any, H: Any, dy: Any, ldy: Any, dx: Any, p
         where, order, lens, ldz, lda = flat(tape.where), flat(tape.order), flat(tape.lens), dz.size // M, a.size // M
         weights = turns, one, no, block, T, flat(tape.bases), flat(panels), wt, D, ut, H, dp, gradients
         rows = (
-            flat(tape.x), D, ut, H, flat(tape.h), flat(tape.cells), flat(tape.gates), order, lens, no, T,
+            flat(tape.x), D, ut, H, flat(tape.h), flat(tape.cells), flat(tape.gates), order, lens, tape.reset, no, T,
             dy if ldy > 0 else zeros, ldy, zero, dh, ldh, dc, flat(tape.t), dz, ldz, a, lda, where, zeros,
         )  # fmt: skip
         sums = D, wt, H, dz, ldz, a, lda, where, dx, dp, flat(tape.tmp), zeros

@@ -14,7 +14,7 @@ from .cells import (
     forward_twin,
 )
 from .options import compiled
-from .simd import TILE_ROWS, lanes_of, line_of
+from .simd import TILE_ROWS, copy, lanes_of, line_of
 
 
 @compiled
@@ -22,6 +22,36 @@ def operand_stride(L: Any, D: Any, H: Any) -> Any:
     """Numbers from one operand row [x, h] to the next: an odd number of vectors, so that the rows of a tile fall
     into different cache sets."""
     return (D + (H + L - 1) // L * L + L - 1) // L // 2 * 2 * L + L
+
+
+@compiled
+def begins(reset: Any, first: Any, length: Any, reverse: Any, s: Any) -> Any:
+    """Whether step s, in the order of computation, begins with zeros instead of what the step before it left.
+
+    reset: (N, T) in the order of x, of no entries where there is none; first: the sequence's first. In reverse the
+    boundary behind a step in time is the one marked at the step after it in time, the one computed before it.
+    """
+    if reset.size == 0 or s >= length:
+        return False
+    if reverse:
+        return s > 0 and reset[first + length - s]
+    return reset[first + s]
+
+
+@compiled
+def clear(array: Any, first: Any, count: Any) -> None:
+    """Zeros from one place on."""
+    for j in range(first, first + count):
+        array[j] = 0
+
+
+@compiled
+def forget(cs: Any, c: Any, count: Any, tape: Any, work: Any, spare: Any) -> None:
+    """Zeros for a step to begin with at cs[c]. The tape holds c there, to be put back after the step: it waits in
+    `work`, where c stands without a tape."""
+    if tape:
+        copy(work, spare, cs, c, count)
+    clear(cs, c, count)
 
 
 @compiled

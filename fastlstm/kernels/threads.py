@@ -26,6 +26,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def most() -> int:
+    """As many as there will ever be."""
+    return int(numba.config.NUMBA_NUM_THREADS)
+
+
 def available() -> int:
     """Threads for a parallel kernel called now; 1 where the threading layer would not be safe.
 
