@@ -1,6 +1,6 @@
 """One step at a time, and passes on the caller's own arrays: the same functions from Python and in compiled code.
 
-What Numba compiles where a user's `@njit` function calls them stands in `kernels.inplace`; here are their Python
+What Numba compiles where a user's `@njit` function calls them stands in `kernels.overloads`; here are their Python
 forms, which say in full what does not fit.
 """
 
@@ -13,7 +13,7 @@ from numba.extending import overload
 
 from . import checks
 from .checks import Array, Weights, assemble
-from .kernels import backend, inplace, memory, threads
+from .kernels import backend, inplace, memory, overloads, threads
 from .kernels.inplace import Buffers
 from .kernels.options import OPTIONS
 from .kernels.packing import LAYOUT, Packed
@@ -452,8 +452,8 @@ def _weight_arrays(name: str, entry: Any, packed: Packed, dtype: np.dtype[Any]) 
 
 
 _OPTIONS: Any = OPTIONS | {"_nrt": False, "forceinline": True}
-overload(step, jit_options=_OPTIONS)(inplace.step_of)
-overload(forward_into, jit_options=_OPTIONS)(inplace.forward_into_of)
-overload(forward_train_into, jit_options=_OPTIONS)(inplace.forward_train_into_of)
-overload(backward_into, jit_options=_OPTIONS)(inplace.backward_into_of)
-overload(pack_into, jit_options=_OPTIONS)(inplace.pack_into_of)
+overload(step, jit_options=_OPTIONS)(overloads.step_of)
+overload(forward_into, jit_options=_OPTIONS)(overloads.forward_into_of)
+overload(forward_train_into, jit_options=_OPTIONS)(overloads.forward_train_into_of)
+overload(backward_into, jit_options=_OPTIONS)(overloads.backward_into_of)
+overload(pack_into, jit_options=_OPTIONS)(overloads.pack_into_of)
