@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .benchmarks.shapes import AXES, MODES, Shape
+from .benchmarks.shapes import MODES, Shape
 from .roofline import limits
 from .workers import ROOT
 
@@ -154,7 +154,7 @@ def plots(results: Results) -> None:
     from matplotlib import pyplot as plt
 
     figure, panels = plt.subplots(
-        len(MODES), len(AXES), figsize=(4 * len(AXES), 6), layout="constrained", squeeze=False
+        len(MODES), len(results["scaling"]), figsize=(12, 6), layout="constrained", squeeze=False
     )
     for line, mode in zip(panels, MODES, strict=True):
         for panel, (axis, rows) in zip(line, results["scaling"].items(), strict=True):

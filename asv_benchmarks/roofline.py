@@ -26,7 +26,7 @@ SECONDS = 1.0  # of each measurement, which needs a moment when nothing else run
 SUMS = 12  # independent sums: more than latency times units of any processor at hand, and 14 of 16 registers
 CACHES = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}  # bytes, where the system does not say
 TILE_ROWS = 6  # rows of the batch that share one read of the weights
-PANEL = 4  # bytes of a float32
+FLOAT = 4  # bytes
 
 
 def _loop(sums: int, read: bool) -> Any:
@@ -122,12 +122,13 @@ def cache_sizes() -> dict[str, int]:
 def measure() -> dict[str, Any]:
     """GFLOP/s of one core and of all, GB/s of each core from each level while all read, and what a step in a chain and
     a call cost, in nanoseconds."""
-    width, workers = lanes(PANEL), numba.config.NUMBA_NUM_THREADS
+    width, workers = lanes(FLOAT), numba.config.NUMBA_NUM_THREADS
     turns, flop = 200_000, 2 * width * SUMS
     row = np.zeros((workers, 4096), np.float32)
     levels = cache_sizes()
     working_sets = {level: size // 2 for level, size in levels.items()}
-    working_sets["L3"] = min(working_sets.get("L3", 8 << 20), 16 << 20) // workers  # all cores share it
+    if "L3" in levels:  # cores share it: a part each, but more than L2 holds
+        working_sets["L3"] = max(working_sets["L3"] // workers, 2 * levels["L2"])
     working_sets["memory"] = 4 * max(levels.values())
     bandwidth = {}
     for level, size in working_sets.items():
@@ -157,11 +158,11 @@ def limits(shape: Shape, mode: str, machine: dict[str, Any], threads: int) -> di
     """
     N, T, D, H = shape
     passes = 3 if mode == "train" else 1
-    size = PANEL * 4 * H * (D + H)
+    size = FLOAT * 4 * H * (D + H)
     share = min(1.0, N / threads)  # of the weights that a core reads
     rows = max(1.0, N / threads)
     level = next((name for name, capacity in machine["caches"].items() if size * share <= capacity), "memory")
-    reads = T * (max(1.0, rows / TILE_ROWS) * H + rows / TILE_ROWS * D) * PANEL * 4 * H * share
+    reads = T * (max(1.0, rows / TILE_ROWS) * H + rows / TILE_ROWS * D) * FLOAT * 4 * H * share
     call = machine["call_ns"] * 1e-9 * (2 if mode == "train" else 1)
     return {
         "arithmetic": call + shape.flop(mode) / machine["gflops"] / 1e9,
