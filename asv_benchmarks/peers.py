@@ -160,6 +160,8 @@ def main() -> None:
         return
     if not {"fastlstm", "reference"} <= set(systems):
         parser.error("the pages need fastlstm and reference among --systems")
+    if importlib.util.find_spec("matplotlib") is None:
+        parser.error("the plots need matplotlib: pip install 'fastlstm[bench]'")
     results = measure(systems, arguments.rounds, arguments.seconds)
     report.RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     report.write(json.loads(report.RESULTS.read_text()))

@@ -70,7 +70,7 @@ def conditions(results: Results) -> str:
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads for every system, "
         f"{machine['vector_bits']}-bit vectors, {machine['system']}; Python {machine['python']}, {versions}. "
-        f"Medians of {results['rounds']} rounds, {machine['date']}: `{COMMAND}` wrote this."
+        f"Median of rounds: {results['rounds']}, {machine['date']}: `{COMMAND}` wrote this."
     )
 
 

@@ -123,7 +123,7 @@ def measure() -> dict[str, Any]:
     """GFLOP/s of one core and of all, GB/s of each core from each level while all read, and what a step in a chain and
     a call cost, in nanoseconds."""
     width, workers = lanes(FLOAT), numba.config.NUMBA_NUM_THREADS
-    turns, flop = 200_000, 2 * width * SUMS
+    turns, flop = 2_000_000, 2 * width * SUMS
     row = np.zeros((workers, 4096), np.float32)
     levels = cache_sizes()
     working_sets = {level: size // 2 for level, size in levels.items()}
@@ -134,7 +134,7 @@ def measure() -> dict[str, Any]:
     for level, size in working_sets.items():
         steps = max(1, size // (4 * width * SUMS))
         arrays = np.zeros((workers, steps * width * SUMS), np.float32)
-        repeat = max(1, (64 << 20) // arrays[0].nbytes)
+        repeat = max(1, (256 << 20) // arrays[0].nbytes)
         seconds = best(lambda a=arrays, s=steps, r=repeat: _read_all(a, s, r, workers))
         bandwidth[level] = arrays[0].nbytes * repeat / seconds / 1e9
     packed, x = fastlstm.pack(fastlstm.init_params(1, 1, rng=0)), np.ones((1, 1, 1), np.float32)
