@@ -1,0 +1,1 @@
+"""How fast fastlstm is: ASV's benchmarks (benchmarks/), and the comparison with other systems (peers.py)."""

@@ -1,0 +1,1 @@
+"""What `asv run` measures, a module a subject."""

@@ -1,0 +1,64 @@
+"""The one table of shapes, for ASV, the comparison with other systems, and the tests."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Shape(NamedTuple):
+    """Batch, time steps, input size and hidden size of a problem with one layer."""
+
+    N: int
+    T: int
+    D: int
+    H: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shape:
+        """From N,T,D,H.
+
+        Raises
+        ------
+        ValueError
+            Anything but four positive whole numbers.
+        """
+        try:
+            shape = cls(*map(int, text.split(",")))
+        except (TypeError, ValueError):
+            shape = None
+        if shape is None or min(shape) < 1:
+            raise ValueError(f"{text!r}: expected a shape N,T,D,H of positive whole numbers, such as 64,50,128,256")
+        return shape
+
+    def flop(self, mode: str) -> int:
+        """Operations of the matrix products; backward has twice as many as forward."""
+        return 8 * self.H * (self.D + self.H) * self.N * self.T * (3 if mode == "train" else 1)
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+SHAPES = [
+    Shape(1, 1000, 1, 20),
+    Shape(1, 1000, 64, 128),
+    Shape(1, 1000, 256, 256),
+    Shape(32, 8, 16, 32),
+    Shape(64, 50, 128, 256),
+    Shape(256, 100, 32, 256),
+    Shape(64, 100, 512, 512),
+    Shape(128, 50, 1024, 1024),
+]
+MODES = ["infer", "train"]
+
+MIDDLE = Shape(32, 32, 32, 128)  # from here the scaling benchmarks vary one size at a time
+AXES = {
+    "N": [1, 4, 16, 64, 256],
+    "T": [4, 16, 64, 256, 1024],
+    "D": [1, 8, 32, 128, 512],
+    "H": [16, 32, 64, 128, 256, 512],
+}
+
+
+def along(axis: str) -> list[Shape]:
+    """MIDDLE with that one size varied."""
+    return [MIDDLE._replace(**{axis: size}) for size in AXES[axis]]

@@ -1,0 +1,211 @@
+"""Tables and plots from the stored results, into README.md and docs/."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .benchmarks.shapes import MODES, Shape
+from .roofline import limits
+from .workers import ROOT
+
+DOCS = ROOT / "docs"
+RESULTS = DOCS / "performance.json"
+PAGES = [ROOT / "README.md", DOCS / "performance.md"]
+COMMAND = "python -m asv_benchmarks.peers"
+TITLES = {"infer": "inference", "train": "training"}
+BASE = {"fastlstm", "reference"}  # all others are peers
+README_SYSTEMS = ["fastlstm", "reference", "torch", "onnxruntime"]
+
+Results = dict[str, Any]
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
+
+
+def number(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}".rstrip(".")
+
+
+def best_peer(row: dict[str, Any]) -> tuple[str, float] | None:
+    """The fastest of the other systems, and its seconds."""
+    peers = {name: seconds for name, seconds in row["seconds"].items() if name not in BASE}
+    return min(peers.items(), key=lambda item: item[1]) if peers else None
+
+
+def times(results: Results, mode: str, systems: list[str]) -> str:
+    """Milliseconds of every shape of the table, the fastest in bold."""
+    rows = [row for row in results["table"] if row["mode"] == mode]
+    shown = [name for name in systems if any(name in row["seconds"] for row in rows)]
+    lines = []
+    for row in rows:
+        seconds = row["seconds"]
+        least = min(seconds[name] for name in shown if name in seconds)
+        cells = [number(1e3 * seconds[name]) if name in seconds else "–" for name in shown]
+        cells = [f"**{cell}**" if seconds.get(name) == least else cell for name, cell in zip(shown, cells, strict=True)]
+        lines.append([", ".join(map(str, row["shape"])), *cells])
+    return table([f"{TITLES[mode]}, ms: N, T, D, H", *shown], lines)
+
+
+def ratios(results: Results) -> str:
+    """The best peer's time over ours, and GFLOP/s."""
+    lines = []
+    for row in results["table"]:
+        if (peer := best_peer(row)) is not None:
+            own = row["seconds"]["fastlstm"]
+            gflops = Shape(*row["shape"]).flop(row["mode"]) / own / 1e9
+            name, seconds = peer
+            lines.append(
+                [TITLES[row["mode"]], ", ".join(map(str, row["shape"])), number(gflops), name, f"{seconds / own:.2f}"]
+            )
+    return table(["", "N, T, D, H", "fastlstm, GFLOP/s", "best peer", "its time / ours"], lines)
+
+
+def conditions(results: Results) -> str:
+    """What it was measured on, with, when and how."""
+    machine = results["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads for every system, "
+        f"{machine['vector_bits']}-bit vectors, {machine['system']}; Python {machine['python']}, {versions}. "
+        f"Median of rounds: {results['rounds']}, {machine['date']}: `{COMMAND}` wrote this."
+    )
+
+
+def peaks(results: Results) -> str:
+    """What the micro-benchmarks found."""
+    found = results["limits"]
+    lines = [
+        ["multiply-adds, one core", f"{number(found['core_gflops'])} GFLOP/s"],
+        ["multiply-adds, all cores", f"{number(found['gflops'])} GFLOP/s"],
+        ["one multiply-add after another", f"{number(found['latency_ns'])} ns"],
+        *(
+            [f"reading from {level}, each core while all do", f"{number(speed)} GB/s"]
+            for level, speed in found["bandwidth"].items()
+        ),
+        ["a call that computes next to nothing", f"{number(found['call_ns'] / 1e3)} µs"],
+    ]
+    return table(["measured", ""], lines)
+
+
+def bound(results: Results, row: dict[str, Any]) -> tuple[str, float]:
+    """What bounds that shape most, and its seconds."""
+    found = limits(Shape(*row["shape"]), row["mode"], results["limits"], results["machine"]["threads"])
+    return max(found.items(), key=lambda item: item[1])
+
+
+def roofline(results: Results) -> str:
+    """For every shape its limit and how close we are."""
+    lines = []
+    for row in results["table"]:
+        name, seconds = bound(results, row)
+        own = row["seconds"]["fastlstm"]
+        cells = [TITLES[row["mode"]], ", ".join(map(str, row["shape"])), name]
+        lines.append([*cells, number(1e3 * seconds), number(1e3 * own), f"{seconds / own:.0%}"])
+    return table(["", "N, T, D, H", "limit", "its ms", "fastlstm, ms", "reached"], lines)
+
+
+def processes(results: Results) -> str:
+    """One process with all threads against processes of one thread."""
+    count = results["machine"]["threads"]
+    lines = [
+        [TITLES[row["mode"]], ", ".join(map(str, row["shape"])), *(number(row[name] / 1e3) for name in ("one", "many")),
+         f"{row['many'] / row['one']:.2f}"]
+        for row in results["processes"]
+    ]  # fmt: skip
+    head = ["thousand samples·steps a second", "N, T, D, H", f"one process, {count} threads",
+            f"{count} processes, one thread each", "ratio"]  # fmt: skip
+    return table(head, lines)
+
+
+def filled(text: str, results: Results) -> str:
+    """The page with every part between markers `<!-- name -->` and `<!-- /name -->` written anew.
+
+    Raises
+    ------
+    KeyError
+        A marker of another name.
+    """
+    systems = list(results["table"][0]["seconds"])
+    parts = {
+        "speed": "\n\n".join(times(results, mode, README_SYSTEMS) for mode in MODES) + "\n\n" + conditions(results),
+        "times": "\n\n".join(times(results, mode, systems) for mode in MODES),
+        "conditions": conditions(results),
+        "ratios": ratios(results),
+        "peaks": peaks(results),
+        "roofline": roofline(results),
+        "processes": processes(results),
+    }
+    return re.sub(
+        r"<!-- (\w+) -->\n.*?<!-- /\1 -->",
+        lambda match: f"<!-- {match[1]} -->\n{parts[match[1]]}\n<!-- /{match[1]} -->",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def plots(results: Results) -> None:
+    """docs/img/scaling.png, peak.png and ratio.png."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(
+        len(MODES), len(results["scaling"]), figsize=(12, 6), layout="constrained", squeeze=False
+    )
+    for line, mode in zip(panels, MODES, strict=True):
+        for panel, (axis, rows) in zip(line, results["scaling"].items(), strict=True):
+            rows = [row for row in rows if row["mode"] == mode]
+            for name in results["table"][0]["seconds"]:
+                points = [(Shape(*row["shape"]), row["seconds"][name]) for row in rows if name in row["seconds"]]
+                if points:
+                    sizes, seconds = [getattr(shape, axis) for shape, _ in points], [1e3 * s for _, s in points]
+                    width = 2.5 if name == "fastlstm" else 1.2
+                    panel.loglog(sizes, seconds, "o-", label=name, linewidth=width, markersize=3)
+            others = ", ".join(f"{k} {v}" for k, v in Shape(*rows[0]["shape"])._asdict().items() if k != axis)
+            panel.set(xlabel=axis, ylabel="ms", title=f"{TITLES[mode]}, {others}")
+            panel.grid(alpha=0.3)
+    panels[0, 0].legend(fontsize="small")
+    save(figure, "scaling")
+
+    share = {}
+    for row in results["table"]:
+        name, own = f"{TITLES[row['mode']]} {', '.join(map(str, row['shape']))}", row["seconds"]["fastlstm"]
+        share[name] = Shape(*row["shape"]).flop(row["mode"]) / own / 1e9 / results["limits"]["gflops"]
+    bars(share, "share of the machine's peak of multiply-adds", "peak", 1.0)
+    ahead = {}
+    for row in results["table"]:
+        if (peer := best_peer(row)) is not None:
+            name = f"{TITLES[row['mode']]} {', '.join(map(str, row['shape']))} ({peer[0]})"
+            ahead[name] = peer[1] / row["seconds"]["fastlstm"]
+    bars(ahead, "best peer's time / fastlstm's", "ratio", 1.0)
+
+
+def bars(values: dict[str, float], title: str, name: str, line: float) -> None:
+    """A plot of one bar each, with a line to compare with."""
+    from matplotlib import pyplot as plt
+
+    figure, panel = plt.subplots(figsize=(8, 1 + 0.3 * len(values)), layout="constrained")
+    drawn = panel.barh(list(values), list(values.values()))
+    panel.bar_label(drawn, fmt="%.2f", padding=3)
+    panel.axvline(line, color="black", linewidth=1)
+    panel.invert_yaxis()
+    panel.set(xlabel=title)
+    panel.margins(x=0.1)
+    save(figure, name)
+
+
+def save(figure: Any, name: str) -> None:
+    path = DOCS / "img" / f"{name}.png"
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=100, metadata={"Software": None})
+
+
+def write(results: Results) -> None:
+    """All pages and plots."""
+    for page in PAGES:
+        page.write_text(filled(page.read_text(), results))
+    plots(results)

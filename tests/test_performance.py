@@ -1,0 +1,92 @@
+"""The published figures are those that were measured, and the bench says what is wrong with what it is given."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asv_benchmarks import compare, report, workers
+from asv_benchmarks.benchmarks.shapes import MODES, SHAPES, Shape, along
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def results() -> Any:
+    return json.loads(report.RESULTS.read_text())
+
+
+@pytest.mark.parametrize("page", report.PAGES, ids=lambda page: page.name)
+def test_pages_agree_with_the_stored_results(page: Path, results: Any) -> None:
+    text = page.read_text()
+    assert "<!-- /" in text
+    assert report.filled(text, results) == text
+
+
+def test_every_shape_is_stored(results: Any) -> None:
+    assert [(row["mode"], Shape(*row["shape"])) for row in results["table"]] == [(m, s) for m in MODES for s in SHAPES]
+    for axis, rows in results["scaling"].items():
+        stored = [(row["mode"], Shape(*row["shape"])) for row in rows]
+        assert stored == [(m, s) for m in MODES for s in along(axis)]
+
+
+def test_a_changed_figure_is_seen(results: Any) -> None:
+    changed = json.loads(json.dumps(results))
+    changed["table"][0]["seconds"]["fastlstm"] *= 1.5
+    for page in report.PAGES:
+        assert report.filled(page.read_text(), changed) != page.read_text()
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "1,2,3,4,5", "1,2,3,x", "1,2,3,0", ""])
+def test_malformed_shape(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a shape N,T,D,H"):
+        Shape.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["peers", "--systems", "fastlstm", "abacus"], "unknown system abacus"),
+        (["peers", "--systems", "fastlstm"], "no other system is installed"),
+        (["compare", "HEAD", "HEAD", "--shapes", "1,2"], "expected a shape N,T,D,H"),
+    ],
+)
+def test_bad_input_gets_one_line(arguments: list[str], message: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", f"asv_benchmarks.{arguments[0]}", *arguments[1:]], cwd=ROOT, text=True,
+        capture_output=True,
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert message in run.stderr.splitlines()[-1]
+    assert "Traceback" not in run.stderr
+
+
+def test_interval_holds_the_median() -> None:
+    rng = np.random.default_rng(0)
+    median, low, high = compare.interval(list(rng.normal(1.1, 0.02, 30)))
+    assert 1.08 < low < median < high < 1.12
+
+
+def test_disagreement_is_a_relative_distance() -> None:
+    from asv_benchmarks.systems import projections
+
+    a = np.random.default_rng(0).standard_normal(10_000)
+    b = a + 1e-3 * np.random.default_rng(1).standard_normal(10_000)
+    found = workers.disagreement({"a": projections((a,)), "b": projections((b,))})
+    assert 1e-5 < found < 1e-2
+    assert workers.disagreement({"a": projections((a,)), "b": projections((a[::-1],))}) > 1e-2
+
+
+def test_a_worker_answers_or_says_why_not() -> None:
+    worker = workers.Worker("fastlstm")
+    worker.ask("infer", Shape(2, 3, 4, 5), 0.0)
+    assert worker.answer()["seconds"] > 0
+    worker.ask("no such mode", Shape(2, 3, 4, -5), 0.0)
+    assert "error" in worker.answer()
+    worker.close()
