@@ -159,14 +159,16 @@ def plots(results: Results) -> None:
     for line, mode in zip(panels, MODES, strict=True):
         for panel, (axis, rows) in zip(line, results["scaling"].items(), strict=True):
             rows = [row for row in rows if row["mode"] == mode]
-            for name in results["table"][0]["seconds"]:
+            for colour, name in enumerate(results["table"][0]["seconds"]):
                 points = [(Shape(*row["shape"]), row["seconds"][name]) for row in rows if name in row["seconds"]]
                 if points:
                     sizes, seconds = [getattr(shape, axis) for shape, _ in points], [1e3 * s for _, s in points]
                     width = 2.5 if name == "fastlstm" else 1.2
-                    panel.loglog(sizes, seconds, "o-", label=name, linewidth=width, markersize=3)
+                    panel.loglog(sizes, seconds, "o-", label=name, color=f"C{colour}", linewidth=width, markersize=3)
             others = ", ".join(f"{k} {v}" for k, v in Shape(*rows[0]["shape"])._asdict().items() if k != axis)
             panel.set(xlabel=axis, ylabel="ms", title=f"{TITLES[mode]}, {others}")
+            panel.set_xticks(sizes, sizes)
+            panel.minorticks_off()
             panel.grid(alpha=0.3)
     panels[0, 0].legend(fontsize="small")
     save(figure, "scaling")
