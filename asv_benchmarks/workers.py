@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from .benchmarks.shapes import Shape
 
 ROOT = Path(__file__).parents[1]
+PAUSE = 0.15  # seconds before each turn: the threads of whoever had the one before go on spinning for a while
 
 
 class Worker:
@@ -68,6 +70,7 @@ def take_turns(
         for name in names if number % 2 == 0 else names[::-1]:
             if name in errors:
                 continue
+            time.sleep(PAUSE)
             workers[name].ask(mode, shape, seconds)
             found = workers[name].answer()
             if "error" in found:
