@@ -355,7 +355,10 @@ class Stream:
         self._top = (self._state if isinstance(self._state, State) else self._state[-1]).h
 
     def __call__(self, x: Any) -> Array:
-        """One step: x (N, D) -> h of the top layer (N, H), a new array."""
+        """One step: x (N, D) -> h of the top layer (N, H), a new array; (D,) -> (H,) where N is 1."""
+        if len(self._top) == 1 and np.ndim(x) == 1:
+            x = np.asarray(x)[None]
+            return self(x).reshape(-1)
         step(x, self._packed, self._state)
         return self._top.copy()
 
@@ -438,6 +441,7 @@ def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int
     N, T = sizes or entries[0].x.shape[:2]
     for i, (layer, entry) in enumerate(zip(layers, entries, strict=True)):
         D, H = backend.sizes(layer)
+        checks.gates("tape", entry.gates, H)
         if entry.x.shape != (N, T, D) or entry.h.shape != (N, H) or entry.dx.size != (entry.x.size if i else 0):
             raise ValueError(f"tape: expected make_tape(packed, {N}, {T}), got one of x {entry.x.shape}")
     return entries

@@ -224,6 +224,8 @@ def test_stream(rng: Any) -> None:
     assert_same(again[1], fastlstm.forward(x[1, 5:], params)[0])
     stream.reset()
     assert_same(stream.run(x), y)
+    alone = fastlstm.Stream(params)
+    assert_same(np.stack([alone(row) for row in x[1]]), y[1].copy())
 
 
 def test_bad_input_from_python(rng: Any) -> None:
@@ -256,9 +258,11 @@ def test_bad_input_from_python(rng: Any) -> None:
             call()
     tape, grads = fastlstm.make_tape(packed, 2, 4), fastlstm.make_grads(packed, 2, 4)
     y, long = np.zeros((2, 4, 5), np.float32), np.zeros((2, 4, 3), np.float32)
+    other = tape._replace(gates=tape.gates[..., ::2].copy())  # of vectors half as wide
     for call, wrong, says in (
         (lambda: fastlstm.forward_train_into(long, packed, state, y, None), TypeError, "tape: "),
         (lambda: fastlstm.forward_train_into(long[:, :3], packed, state, y[:, :3], tape), ValueError, "tape: "),
+        (lambda: fastlstm.backward_into(other, packed, y, None, grads), ValueError, "tape: "),
         (lambda: fastlstm.backward_into(tape, packed, y[:, 1:], None, grads), ValueError, "dy: "),
         (lambda: fastlstm.backward_into(tape, packed, y, State(y, y), grads), ValueError, "dstate.h: "),
         (lambda: fastlstm.backward_into(tape, packed, y, None, (1, 2)), TypeError, "grads: "),

@@ -199,6 +199,8 @@ def chunk_layer(x: Any, y: Any, T: Any, panels: Any, H: Any, h: Any, c: Any, gat
     if x.ndim == 3:
         N, x_row, y_row = x.shape[0], x.strides[0] // x.itemsize, y.strides[0] // y.itemsize
     x_step, y_step = x.strides[-2] // x.itemsize, y.strides[-2] // y.itemsize
+    if y_step == 0:  # an axis of one step may have any stride; 0 would say that there is no y
+        y_step = H
     chunk(flat(x), x_row, x_step, x.strides[-1] // x.itemsize, N, T, x.shape[-1], flat(panels), H, flat(h), flat(c),
           flat(y), y_row, y_step, flat(gates), flat(cells), tape)  # fmt: skip
 
@@ -214,13 +216,24 @@ def put_step(y: Any, t: Any, h: Any) -> None:
 
 
 @inlined
+def _tape_fits(tape: Any, H: Any) -> Any:
+    """Whether its arrays are those of as many units, in vectors of this processor."""
+    N, T, _ = tape.x.shape
+    L = lanes_of(tape.gates)
+    nb = (H + L - 1) // L
+    return (
+        tape.h.shape == (N, H) and tape.gates.shape == (T, N, nb, BLOCK * L) and tape.cells.shape == (T + 1, N, nb * L)
+    )
+
+
+@inlined
 def tape_fault(N: Any, T: Any, panels: Any, H: Any, h: Any, c: Any, tape: Any) -> Any:
     """Whether a layer's weights, state and tape belong together."""
     if not _packed_fits(panels, H):
         return PACKED
     if h.size != N * H or h.shape[-1] != H or c.shape != h.shape:
         return STATE
-    if tape.x.shape != (N, T, panels.shape[1] - 1 - H) or tape.h.shape != (N, H):
+    if tape.x.shape != (N, T, panels.shape[1] - 1 - H) or not _tape_fits(tape, H):
         return TAPE
     return 0
 
@@ -241,6 +254,8 @@ def train_layer(y: Any, panels: Any, H: Any, h: Any, c: Any, tape: Any) -> None:
     N, T, D = tape.x.shape
     copy(flat(tape.h), np.int64(0), flat(h), np.int64(0), N * H)
     y_row, y_step = np.int64(0), y.strides[-2] // y.itemsize
+    if y_step == 0:
+        y_step = H
     if y.ndim == 3:
         y_row = y.strides[0] // y.itemsize
     chunk(flat(tape.x), T * D, D, np.int64(1), N, T, D, flat(panels), H, flat(h), flat(c), flat(y), y_row, y_step,
@@ -253,7 +268,7 @@ def backward_fault(tape: Any, panels: Any, H: Any, params: Any, state: Any) -> A
     if not _packed_fits(panels, H):
         return PACKED
     N, _, D = tape.x.shape
-    if tape.h.shape != (N, H) or panels.shape[1] - 1 - H != D:
+    if panels.shape[1] - 1 - H != D or not _tape_fits(tape, H):
         return TAPE
     if params.W.shape != (D, BLOCK * H) or params.U.shape != (H, BLOCK * H) or params.b.shape[0] != BLOCK * H:
         return GRADS

@@ -419,22 +419,6 @@ def _row(add: bool) -> Any:
 copy, accumulate = _row(False), _row(True)
 
 
-@intrinsic  # type: ignore[misc]
-def move(typing: Any, out: Any, oo: Any, source: Any, so: Any, stride: Any, count: Any) -> Any:
-    """out[oo + j] = source[so + j stride] for j < count."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e = emitter(context, builder, out)
-        target, origin = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2))
-        with cgutils.for_range(builder, args[5], intp=_i64) as loop:
-            number = builder.load(e.at(origin, builder.mul(loop.index, args[4])))
-            builder.store(number, e.at(target, loop.index))
-        return context.get_dummy_value()
-
-    n = types.intp
-    return types.void(out, n, source, n, n, n), generate
-
-
 def _flat_type(array: Any) -> Any:
     return types.Array(array.dtype, 1, "C")
 
