@@ -21,7 +21,7 @@ def run(x, packed, state):
 
 
 class _Stepped:
-    params = SIZES
+    params = (SIZES,)
     param_names = ("D, H",)
 
     def setup(self, size):
