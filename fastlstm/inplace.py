@@ -17,9 +17,8 @@ from .kernels import backend, inplace, memory, overloads, threads
 from .kernels.inplace import Buffers
 from .kernels.options import OPTIONS
 from .kernels.packing import LAYOUT, Packed
+from .layer import forward, pack, zero_state
 from .params import Grads, Params, State
-
-_ready: set[tuple[np.dtype[Any], int]] = set()  # float types and dimensions of x for which a step is compiled
 
 
 def step(x: Any, packed: Any, state: Any) -> None:
@@ -69,10 +68,7 @@ def step(x: Any, packed: Any, state: Any) -> None:
         raise ValueError(f"x: expected shape {expected} with D = {D}, got {below.shape}")
     states = checks.own_states("state", state, found, None if single else len(below))
     below = checks.native(below, found.dtype)
-    key = found.dtype, below.ndim
-    if key not in _ready:
-        inplace.compile_step(found.dtype, below.ndim)
-        _ready.add(key)
+    inplace.compile_step(found.dtype, below.ndim)
     for layer, (h, c) in zip(layers, states, strict=True):
         if not inplace.step(backend.writable(below), backend.writable(layer.panels), layer.hidden_size, h, c):
             raise AssertionError("step: shapes that were checked do not fit")
@@ -301,13 +297,12 @@ def make_grads(packed: Any, N: int, T: int) -> Grads:
     """
     layers, found = checks.steppable(packed)
     N, T = checks.count("N", N), checks.count("T", T)
-    params, states = [], []
+    params = []
     for layer in layers:
         D, H = backend.sizes(layer)
         params.append([Params(*(np.zeros(shape, found.dtype) for shape in ((D, 4 * H), (H, 4 * H), (4 * H,))))])
-        states.append([State(np.zeros((N, H), found.dtype), np.zeros((N, H), found.dtype))])
     x = np.zeros((N, T, backend.sizes(layers[0])[0]), found.dtype)
-    return Grads(x, assemble(params, found.stacked), assemble(states, found.stacked))
+    return Grads(x, assemble(params, found.stacked), zero_state(packed, N))
 
 
 class Stream:
@@ -339,13 +334,9 @@ class Stream:
     __slots__ = ("_packed", "_state", "_top")
 
     def __init__(self, params: Any, batch_size: int = 1) -> None:
-        found = checks.weights(params)
-        levels = [[layer if isinstance(layer, Packed) else backend.pack(layer) for layer in level]
-                  for level in found.levels]  # fmt: skip
-        packed = assemble(levels, found.stacked)
+        packed = pack(params)
         checks.steppable(packed, "params")
-        N = checks.count("batch_size", batch_size)
-        self.__setstate__((packed, assemble(checks.states("state", None, found, N, single=False), found.stacked)))
+        self.__setstate__((packed, zero_state(packed, batch_size)))
 
     def __getstate__(self) -> tuple[Any, Any]:
         return self._packed, self._state
@@ -364,8 +355,6 @@ class Stream:
 
     def run(self, x: Any) -> Array:
         """A chunk: x (N, T, D) -> y (N, T, H)."""
-        from .layer import forward
-
         found = checks.array("x", x)
         if found.ndim != 3 or len(found) != len(self._top):
             raise ValueError(f"x: expected shape ({len(self._top)}, T, D), got {found.shape}")

@@ -187,6 +187,8 @@ def test_pack_into(rng: Any) -> None:
         packed = fastlstm.pack(params)
         pack(new, packed)
         assert_same([one.panels for one in packed], [one.panels for one in fastlstm.pack(new)])
+    with pytest.raises(TypingError, match="params: expected 2 Params, as many as packed"):
+        again(new[:1], packed)
 
 
 def test_gradients_cut_or_carried_over_chunks(rng: Any) -> None:

@@ -7,6 +7,7 @@ runs in the calling thread, in the room that the tape brings along.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -143,14 +144,13 @@ def _packed_fits(panels: Any, H: Any) -> Any:
 
 
 @inlined
-def step_fault(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
+def input_fault(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
+    """x of a step or of a chunk; with an axis N where h and c have one."""
     if not _packed_fits(panels, H):
         return PACKED
     if x.shape[-1] != panels.shape[1] - 1 - H:
         return X
-    if h.shape[-1] != H or c.shape != h.shape:
-        return STATE
-    if x.ndim == 2 and x.shape[0] != h.shape[0]:
+    if h.shape[-1] != H or c.shape != h.shape or (h.ndim == 2 and x.shape[0] != h.shape[0]):
         return STATE
     return 0
 
@@ -174,17 +174,6 @@ step_layer, stacked_layer = _step_layer(inlined(_chunk)), _step_layer(chunk)
 
 
 @inlined
-def chunk_fault(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
-    if not _packed_fits(panels, H):
-        return PACKED
-    if x.shape[-1] != panels.shape[1] - 1 - H:
-        return X
-    if h.shape[-1] != H or c.shape != h.shape or (x.ndim == 3 and x.shape[0] != h.shape[0]):
-        return STATE
-    return 0
-
-
-@inlined
 def output_fault(x: Any, y: Any, H: Any) -> Any:
     if y.shape[-1] != H or y.shape[:-1] != x.shape[:-1] or (y.size > 0 and y.strides[-1] != y.itemsize):
         return Y
@@ -192,17 +181,17 @@ def output_fault(x: Any, y: Any, H: Any) -> Any:
 
 
 @inlined
-def chunk_layer(x: Any, y: Any, T: Any, panels: Any, H: Any, h: Any, c: Any, gates: Any, cells: Any,
-                tape: Any) -> None:  # fmt: skip
-    """T steps; x (N, T, D) or (T, D), h and c (N, H) or (H,), y (N, T, H) or (T, H), of shapes that fit."""
-    N, x_row, y_row = np.int64(1), np.int64(0), np.int64(0)
+def chunk_layer(x: Any, y: Any, panels: Any, H: Any, h: Any, c: Any, gates: Any, cells: Any, tape: Any) -> None:
+    """All steps; x (N, T, D) or (T, D), h and c (N, H) or (H,), y (N, T, H) or (T, H), of shapes that fit."""
+    N = np.int64(1)
     if x.ndim == 3:
-        N, x_row, y_row = x.shape[0], x.strides[0] // x.itemsize, y.strides[0] // y.itemsize
+        N = x.shape[0]
+    x_row, y_row = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize  # of no effect for a single sequence
     x_step, y_step = x.strides[-2] // x.itemsize, y.strides[-2] // y.itemsize
     if y_step == 0:  # an axis of one step may have any stride; 0 would say that there is no y
         y_step = H
-    chunk(flat(x), x_row, x_step, x.strides[-1] // x.itemsize, N, T, x.shape[-1], flat(panels), H, flat(h), flat(c),
-          flat(y), y_row, y_step, flat(gates), flat(cells), tape)  # fmt: skip
+    chunk(flat(x), x_row, x_step, x.strides[-1] // x.itemsize, N, x.shape[-2], x.shape[-1], flat(panels), H, flat(h),
+          flat(c), flat(y), y_row, y_step, flat(gates), flat(cells), tape)  # fmt: skip
 
 
 @inlined
@@ -251,15 +240,8 @@ def keep_input(x: Any, kept: Any) -> None:
 @inlined
 def train_layer(y: Any, panels: Any, H: Any, h: Any, c: Any, tape: Any) -> None:
     """All steps of a layer, whose input is on the tape, kept there."""
-    N, T, D = tape.x.shape
-    copy(flat(tape.h), np.int64(0), flat(h), np.int64(0), N * H)
-    y_row, y_step = np.int64(0), y.strides[-2] // y.itemsize
-    if y_step == 0:
-        y_step = H
-    if y.ndim == 3:
-        y_row = y.strides[0] // y.itemsize
-    chunk(flat(tape.x), T * D, D, np.int64(1), N, T, D, flat(panels), H, flat(h), flat(c), flat(y), y_row, y_step,
-          flat(tape.gates), flat(tape.cells), True)  # fmt: skip
+    copy(flat(tape.h), np.int64(0), flat(h), np.int64(0), h.size)
+    chunk_layer(tape.x, y, panels, H, h, c, tape.gates, tape.cells, True)
 
 
 @inlined
@@ -359,7 +341,7 @@ def pack_layer(params: Any, panels: Any, H: Any) -> None:
 @compiled_from_python
 def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
     """False where shapes do not fit: Python says which. Other types than those it was compiled for are a TypeError."""
-    if step_fault(x, panels, H, h, c) != 0:
+    if input_fault(x, panels, H, h, c) != 0:
         return False
     step_layer(x, panels, H, h, c)
     return True
@@ -368,8 +350,9 @@ def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
 step._can_compile = False  # disable_compile() wants something compiled first
 
 
+@functools.cache
 def compile_step(dtype: Any, ndim: int) -> None:
-    """`step` for x of that many dimensions."""
+    """`step` for x of that many dimensions, once."""
     scalar = from_dtype(dtype)
     x, panels = types.Array(scalar, ndim, "C"), types.Array(scalar, 3, "C")
     step._can_compile = True

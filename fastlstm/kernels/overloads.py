@@ -26,8 +26,8 @@ from .inplace import (
     backward_fault,
     backward_layer,
     begin_state,
-    chunk_fault,
     chunk_layer,
+    input_fault,
     keep_input,
     no_state,
     output_fault,
@@ -35,7 +35,6 @@ from .inplace import (
     pack_layer,
     put_step,
     stacked_layer,
-    step_fault,
     step_layer,
     tape_fault,
     train_layer,
@@ -87,6 +86,13 @@ def _entries(name: str, kind: Any, record: type) -> tuple[list[Any], bool]:
     return entries, stacked
 
 
+def _as_packed(name: str, kind: Any, record: type, count: int, stacked: bool) -> list[Any]:
+    """`_entries`, as many as packed has."""
+    entries, also = _entries(name, kind, record)
+    _expect(also == stacked and len(entries) == count, name, f"{count} {record.__name__}, as many as packed", kind)
+    return entries
+
+
 def _array(name: str, kind: Any, ndims: tuple[int, ...], dtype: Any, *, own: bool) -> None:
     """own: changed in place, so it must be in C order and writable."""
     right = isinstance(kind, types.Array) and kind.dtype == dtype and kind.ndim in ndims and kind.aligned
@@ -114,8 +120,7 @@ def _weights(packed: Any) -> tuple[int, bool, Any]:
 def _records(name: str, kind: Any, record: type, count: int, stacked: bool, fields: dict[str, tuple[int, ...]],
              dtype: Any) -> list[Any]:  # fmt: skip
     """Check a record a layer: writable arrays of those dimensions."""
-    entries, also = _entries(name, kind, record)
-    _expect(also == stacked and len(entries) == count, name, f"{count} {record.__name__}, as many as packed", kind)
+    entries = _as_packed(name, kind, record, count, stacked)
     for field, ndims in fields.items():
         _array(f"{name}.{field}", _field(entries[0], field), ndims, dtype, own=True)
     return entries
@@ -134,16 +139,16 @@ def step_of(x: Any, packed: Any, state: Any) -> Any:
     _array("x", x, (ndim,), dtype, own=False)
 
     def layer(x: Any, packed: Any, state: Any) -> None:
-        code = step_fault(x, packed.panels, packed.hidden_size, state.h, state.c)
+        code = input_fault(x, packed.panels, packed.hidden_size, state.h, state.c)
         if code != 0:
             refuse(code)
         step_layer(x, packed.panels, packed.hidden_size, state.h, state.c)
 
     def stack(x: Any, packed: Any, state: Any) -> None:
-        code = step_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
+        code = input_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
         for i in range(1, len(packed)):
             if code == 0:
-                code = step_fault(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
+                code = input_fault(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
         if code != 0:
             refuse(code)
         stacked_layer(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
@@ -162,19 +167,19 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
 
     def layer(x: Any, packed: Any, state: Any, y: Any) -> None:
         H = packed.hidden_size
-        code = chunk_fault(x, packed.panels, H, state.h, state.c)
+        code = input_fault(x, packed.panels, H, state.h, state.c)
         if code == 0:
             code = output_fault(x, y, H)
         if code != 0:
             refuse(code)
-        chunk_layer(x, y, x.shape[-2], packed.panels, H, state.h, state.c, state.h, state.h, False)
+        chunk_layer(x, y, packed.panels, H, state.h, state.c, state.h, state.h, False)
 
     def stack(x: Any, packed: Any, state: Any, y: Any) -> None:
         top = len(packed) - 1
-        code = chunk_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
+        code = input_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
         for i in range(1, top + 1):
             if code == 0:
-                code = step_fault(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
+                code = input_fault(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
         if code == 0:
             code = output_fault(x, y, packed[top].hidden_size)
         if code != 0:
@@ -198,7 +203,7 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
 
     def layer(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
         H, N = packed.hidden_size, tape.x.shape[0]
-        code = chunk_fault(x, packed.panels, H, state.h, state.c)
+        code = input_fault(x, packed.panels, H, state.h, state.c)
         if code == 0:
             code = output_fault(x, y, H)
         if code == 0:
@@ -210,7 +215,7 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
 
     def stack(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
         top, N, T = len(packed) - 1, tape[0].x.shape[0], x.shape[-2]
-        code = chunk_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
+        code = input_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
         if code == 0:
             code = output_fault(x, y, packed[top].hidden_size)
         for i in range(top + 1):
@@ -312,12 +317,12 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
 
 
 def pack_into_of(params: Any, packed: Any) -> Any:
-    _, stacked, dtype = _weights(packed)
-    for entry in _entries("params", params, Params)[0]:
-        for field, ndim in (("W", 2), ("U", 2), ("b", 1)):
-            kind = _field(entry, field)
-            _array(f"params.{field}", kind, (ndim,), dtype, own=False)
-            _expect(kind.layout == "C", f"params.{field}", "an array in C order", kind)
+    count, stacked, dtype = _weights(packed)
+    (entry, *_) = _as_packed("params", params, Params, count, stacked)
+    for field, ndim in (("W", 2), ("U", 2), ("b", 1)):
+        kind = _field(entry, field)
+        _array(f"params.{field}", kind, (ndim,), dtype, own=False)
+        _expect(kind.layout == "C", f"params.{field}", "an array in C order", kind)
 
     def layer(params: Any, packed: Any) -> None:
         code = pack_fault(params, packed.panels, packed.hidden_size)
@@ -343,6 +348,5 @@ def _none(kind: Any) -> bool:
 
 
 def _tapes(kind: Any, count: int, stacked: bool, dtype: Any) -> None:
-    entries, also = _entries("tape", kind, Buffers)
-    _expect(also == stacked and len(entries) == count, "tape", f"{count} of make_tape's, as many as packed", kind)
-    _array("tape.x", _field(entries[0], "x"), (3,), dtype, own=True)
+    (entry, *_) = _as_packed("tape", kind, Buffers, count, stacked)
+    _array("tape.x", _field(entry, "x"), (3,), dtype, own=True)
