@@ -5,8 +5,8 @@ Letters used everywhere: N batch, T time steps, D input size, H hidden size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -35,6 +35,27 @@ class Params(NamedTuple):
     b: Array
 
 
+class InterpolatedParams(NamedTuple):
+    """Weights of one layer of the interpolated cell (docs/cells.md), whose output gate reads the new c instead of x.
+
+    Attributes
+    ----------
+    W : ndarray, shape (D, 3H)
+        Input weights, gate blocks i, f, g.
+    U : ndarray, shape (H, 4H)
+        Recurrent weights, gate blocks i, f, g, o.
+    V : ndarray, shape (H, H)
+        Weights of the new c in the output gate.
+    b : ndarray, shape (3H,)
+        Bias, gate blocks i, f, o: the candidate has none.
+    """
+
+    W: Array
+    U: Array
+    V: Array
+    b: Array
+
+
 class State(NamedTuple):
     """Hidden and cell state of one layer: h and c, each (N, H), or (H,) for a single sequence."""
 
@@ -57,9 +78,51 @@ class Grads(NamedTuple):
     state: Any
 
 
-Layer: TypeAlias = "Params | Bidirectional"
+AnyParams: TypeAlias = Params | InterpolatedParams
+Layer: TypeAlias = "AnyParams | Bidirectional"
 Stack: TypeAlias = "Layer | Sequence[Layer]"
-_T = TypeVar("_T")
+
+CELLS: dict[str, type[AnyParams]] = {"standard": Params, "interpolated": InterpolatedParams}
+"""The cells, by name, and the record of each one's weights."""
+
+_SHAPES: dict[type[AnyParams], Callable[[int, int], tuple[tuple[int, ...], ...]]] = {
+    Params: lambda D, H: ((D, 4 * H), (H, 4 * H), (4 * H,)),
+    InterpolatedParams: lambda D, H: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
+}
+
+
+def shapes(record: type[AnyParams], D: int, H: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each of a record's fields."""
+    return dict(zip(record._fields, _SHAPES[record](D, H), strict=True))
+
+
+def cell_name(record: type[AnyParams]) -> str:
+    """The name of the cell that has such weights."""
+    return next(name for name, one in CELLS.items() if one is record)
+
+
+@overload
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: float = 1.0,
+    cell: Literal["standard"] = "standard",
+) -> Params: ...
+
+
+@overload
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: float = 1.0,
+    cell: Literal["interpolated"],
+) -> InterpolatedParams: ...
 
 
 def init_params(
@@ -69,8 +132,9 @@ def init_params(
     rng: np.random.Generator | int | None = None,
     dtype: DTypeLike = np.float32,
     forget_bias: float = 1.0,
-) -> Params:
-    """Random weights for one layer: Glorot uniform W, orthogonal U, zero b but for the forget gate.
+    cell: str = "standard",
+) -> AnyParams:
+    """Random weights for one layer: Glorot uniform W, orthogonal U (and V), zero b but for the forget gate.
 
     Parameters
     ----------
@@ -81,15 +145,17 @@ def init_params(
     dtype : float32 or float64
     forget_bias : float
         The forget gate's bias; 1 lets memory live at the start of training [1]_.
+    cell : "standard" or "interpolated"
+        docs/cells.md has the two side by side.
 
     Returns
     -------
-    Params
+    Params, or InterpolatedParams
 
     Raises
     ------
     ValueError
-        A size below 1.
+        A size below 1, or a cell of another name.
     TypeError
         A size that is no integer, or another dtype.
 
@@ -104,6 +170,8 @@ def init_params(
     >>> params = fastlstm.init_params(input_size=16, hidden_size=32, rng=0)
     >>> params.W.shape, params.U.shape, params.b.shape
     ((16, 128), (32, 128), (128,))
+    >>> fastlstm.init_params(16, 32, rng=0, cell="interpolated").V.shape
+    (32, 32)
     """
     for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
@@ -113,15 +181,30 @@ def init_params(
     kind = np.dtype(dtype)
     if kind not in (np.float32, np.float64):
         raise TypeError(f"dtype: expected float32 or float64, got {kind}")
+    if not isinstance(cell, str):
+        raise TypeError(f"cell: expected a name, got {type(cell).__name__}")
+    if cell not in CELLS:
+        raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
     generator = np.random.default_rng(rng)
     D, H = int(input_size), int(hidden_size)
-    limit = np.sqrt(6.0 / (D + H))
-    W = generator.uniform(-limit, limit, (D, 4 * H))
-    U = np.empty((H, 4 * H))
-    for gate in range(4):
-        q, r = np.linalg.qr(generator.standard_normal((H, H)))
-        U[:, gate * H : (gate + 1) * H] = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
-    b = np.zeros(4 * H)
-    f = GATES.index("f")
-    b[f * H : (f + 1) * H] = forget_bias
-    return Params(W.astype(kind), U.astype(kind), b.astype(kind))
+    record = CELLS[cell]
+    arrays = {}
+    for field, shape in shapes(record, D, H).items():
+        if field == "W":
+            limit = np.sqrt(6.0 / (D + H))
+            arrays[field] = generator.uniform(-limit, limit, shape)
+        elif field == "b":
+            arrays[field] = np.zeros(shape)
+            f = GATES.index("f")  # i and f come first in every cell
+            arrays[field][f * H : (f + 1) * H] = forget_bias
+        else:
+            arrays[field] = np.empty(shape)
+            for column in range(0, shape[1], H):
+                arrays[field][:, column : column + H] = _orthogonal(generator, H)
+    return record(**{field: array.astype(kind) for field, array in arrays.items()})
+
+
+def _orthogonal(generator: np.random.Generator, H: int) -> Array:
+    q, r = np.linalg.qr(generator.standard_normal((H, H)))
+    turned: Array = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
+    return turned

@@ -24,6 +24,27 @@ left, forward and in dz_f and dU; and it hands dh = dc = 0 to the step before.
 docs/equations.md derives them. The LSTM is that of Hochreiter and Schmidhuber (1997) with the forget gate
 of Gers, Schmidhuber and Cummins (2000).
 
+The interpolated cell (`InterpolatedParams`; docs/cells.md) has the same states and gates, put together otherwise:
+
+    i  = σ(x·W_i + h·U_i + b_i)              input and forget gate, as above
+    f  = σ(x·W_f + h·U_f + b_f)
+    a  = x·W_g + h·U_g                       without a bias
+    g  = tanh(f∘c + i∘a)                     the candidate sees the gated memory
+    c' = f∘c + i∘g
+    o  = σ(h·U_o + c'·V + b_o)               the output gate reads the old h and the new c, not x
+    h' = (1 − o)∘h + o∘tanh(c')              between the old h and what the standard cell would put out
+
+and backward, from dh' = dy + dh and dc of the step after:
+
+    dz_o = dh'∘(tanh(c') − h)∘o∘(1 − o)
+    dc'  = dc + dh'∘o∘(1 − tanh²(c')) + dz_o·Vᵀ
+    du   = dc'∘i∘(1 − g²)                    u = f∘c + i∘a, what g is the tanh of
+    dz_i = (dc'∘g + du∘a)∘i∘(1 − i)    dz_f = (dc' + du)∘c∘f∘(1 − f)    da = du∘i
+    dh   = [dz_i, dz_f, da, dz_o]·Uᵀ + dh'∘(1 − o)    dc = (dc' + du)∘f
+
+after the loop dW = xᵀ·[dz_i, dz_f, da], dU = hᵀ·[dz_i, dz_f, da, dz_o], dV = c'ᵀ·dz_o, db = Σ [dz_i, dz_f, dz_o],
+dx = [dz_i, dz_f, da]·Wᵀ.
+
 Everything is computed in the weights' float type, whichever that is: float16 to longdouble.
 """
 
@@ -35,7 +56,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlstm.params import GATES, Array, Bidirectional, Grads, Params, Stack, State
+from fastlstm.params import (
+    GATES,
+    AnyParams,
+    Array,
+    Bidirectional,
+    Grads,
+    InterpolatedParams,
+    Params,
+    Stack,
+    State,
+    cell_name,
+    shapes,
+)
 
 __all__ = ["forward", "forward_cells", "forward_train", "backward", "Tape", "LayerTape"]
 
@@ -45,20 +78,20 @@ class LayerTape(NamedTuple):
 
     Attributes
     ----------
-    params : Params
+    params : Params or InterpolatedParams
     x : ndarray, shape (N, T, D)
         The layer's input, 0 in padding.
     h, c : ndarray, shape (N, T + 1, H)
         The states before each step, then those after the last; padding repeats the last real ones.
     gates : ndarray, shape (N, T, 4H)
-        i, f, g, o.
+        i, f, g, o; of the interpolated cell i, f, a, o.
     reset : ndarray of bool, shape (N, T, 1)
         Whether a step takes h = c = 0, whatever the step before it left.
     lengths : ndarray, shape (N,)
     reverse : bool
     """
 
-    params: Params
+    params: AnyParams
     x: Array
     h: Array
     c: Array
@@ -91,7 +124,7 @@ def forward(
     ----------
     x : array_like, shape (N, T, D) or (T, D)
         Converted to the weights' float type.
-    params : Params, Bidirectional, or a list or tuple of these
+    params : Params, InterpolatedParams, Bidirectional, or a list or tuple of these
         A list or tuple is a stack, bottom first.
     state : State, Bidirectional of State, or a sequence of these for a stack, optional
         Where to begin; h and c of shape (N, H), or (H,) for a single sequence. Zeros if None.
@@ -157,7 +190,7 @@ def forward_train(
     reset: ArrayLike | None = None,
 ) -> tuple[Array, Any, Tape]:
     """Like `forward`, and keep what `backward` needs: ``(y, state, tape)``."""
-    stacked = not isinstance(params, (Params, Bidirectional))
+    stacked = not isinstance(params, (*_CELLS, Bidirectional))
     x = _real("x", x)
     if x.ndim not in (2, 3):
         raise ValueError(f"x: expected shape (N, T, D) or (T, D), got {x.shape}")
@@ -165,7 +198,7 @@ def forward_train(
     x = x[None] if single else x
     N, T, D = x.shape
     layers = _layers(params, D, reverse)
-    kind = layers[0].W.dtype if isinstance(layers[0], Params) else layers[0].forward.W.dtype
+    kind = (layers[0].forward if isinstance(layers[0], Bidirectional) else layers[0]).W.dtype
     lengths = _lengths(lengths, N, T, single)
     reset = _reset(reset, N, T, single)
     states = _states("state", state, layers, N, stacked, single, kind)
@@ -243,57 +276,128 @@ def backward(tape: Tape, dy: ArrayLike | None = None, dstate: Any = None) -> Gra
 
 
 def _forward_layer(
-    x: Array, params: Params, state: State, lengths: Array, reverse: bool, reset: Array
+    x: Array, params: AnyParams, state: State, lengths: Array, reverse: bool, reset: Array
 ) -> tuple[Array, State, LayerTape]:
     """One layer in one direction; x (N, T, D) is 0 in padding."""
-    W, U, b = params
+    U, cell = params.U, _CELLS[type(params)]
     (N, T, D), H = x.shape, U.shape[0]
     x = _reversed(x, lengths) if reverse else x
     live = _live(lengths, T)
     reset = _boundaries(reset, lengths, reverse)
-    xW = (x.reshape(N * T, D) @ W + b).reshape(N, T, 4 * H)  # no step waits for this: one product for all
+    zx = cell.inputs(x.reshape(N * T, D), params).reshape(N, T, 4 * H)  # no step waits for this: once for all
     h, c = np.empty((N, T + 1, H), x.dtype), np.empty((N, T + 1, H), x.dtype)
-    gates = np.empty_like(xW)
+    gates = np.empty_like(zx)
     h[:, 0], c[:, 0] = state
     for t in range(T):
         h_old, c_old = np.where(reset[:, t], 0, h[:, t]), np.where(reset[:, t], 0, c[:, t])
-        z_i, z_f, z_g, z_o = _blocks(xW[:, t] + h_old @ U)
-        i, f, g, o = _sigmoid(z_i), _sigmoid(z_f), np.tanh(z_g), _sigmoid(z_o)
-        c_next = f * c_old + i * g
-        h_next = o * np.tanh(c_next)
+        gates[:, t], h_next, c_next = cell.step(zx[:, t] + h_old @ U, h_old, c_old, params)
         c[:, t + 1] = np.where(live[:, t], c_next, c[:, t])
         h[:, t + 1] = np.where(live[:, t], h_next, h[:, t])
-        gates[:, t] = np.concatenate((i, f, g, o), axis=-1)
     tape = LayerTape(params, x, h, c, gates, reset, lengths, reverse)
     return _outputs(h, tape), State(h[:, T].copy(), c[:, T].copy()), tape
 
 
 def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
     """One layer in one direction; dy (N, T, H) is 0 in padding."""
-    (W, U, _), x, h, c, gates, reset, lengths, reverse = tape
+    params, x, h, c, gates, reset, lengths, reverse = tape
+    U, cell = params.U, _CELLS[type(params)]
     (N, T, D), H = x.shape, U.shape[0]
     dy = _reversed(dy, lengths) if reverse else dy
     live = _live(lengths, T)
     dz = np.empty_like(gates)
     dh, dc = dstate
     for t in reversed(range(T)):
-        i, f, g, o = _blocks(gates[:, t])
-        c_old = np.where(reset[:, t], 0, c[:, t])
-        tanh_c = np.tanh(c[:, t + 1])
-        dh_next = dy[:, t] + dh
-        dc_next = dc + dh_next * o * (1 - tanh_c**2)
-        dz_i = dc_next * g * i * (1 - i)
-        dz_f = dc_next * c_old * f * (1 - f)
-        dz_g = dc_next * i * (1 - g**2)
-        dz_o = dh_next * tanh_c * o * (1 - o)
-        dz[:, t] = np.where(live[:, t], np.concatenate((dz_i, dz_f, dz_g, dz_o), axis=-1), 0)
-        dh = np.where(reset[:, t], 0, np.where(live[:, t], dz[:, t] @ U.T, dh))
-        dc = np.where(reset[:, t], 0, np.where(live[:, t], dc_next * f, dc))
-    dz = dz.reshape(N * T, 4 * H)
-    h_before = np.where(live & ~reset, h[:, :T], 0).reshape(N * T, H)  # 0·NaN is NaN: a mask, not dz's zeros alone
-    dparams = Params(x.reshape(N * T, D).T @ dz, h_before.T @ dz, dz.sum(axis=0))
-    dx = np.where(live, (dz @ W.T).reshape(N, T, D), 0)
+        h_old, c_old = np.where(reset[:, t], 0, h[:, t]), np.where(reset[:, t], 0, c[:, t])
+        dz_t, dh_old, dc_old = cell.back(dy[:, t] + dh, dc, gates[:, t], h_old, c_old, c[:, t + 1], params)
+        dz[:, t] = np.where(live[:, t], dz_t, 0)
+        dh = np.where(reset[:, t], 0, np.where(live[:, t], dz[:, t] @ U.T + dh_old, dh))
+        dc = np.where(reset[:, t], 0, np.where(live[:, t], dc_old, dc))
+    # what stands in padding meets dz = 0, but 0·NaN is NaN: masks
+    h_before = np.where(live & ~reset, h[:, :T], 0).reshape(N * T, H)
+    c_after = np.where(live, c[:, 1:], 0).reshape(N * T, H)
+    dx, dparams = cell.sums(dz.reshape(N * T, 4 * H), x.reshape(N * T, D), h_before, c_after, params)
+    dx = np.where(live, dx.reshape(N, T, D), 0)
     return Grads(_reversed(dx, lengths) if reverse else dx, dparams, State(dh, dc))
+
+
+class _Standard:
+    """The equations of the LSTM. Rows: samples, or samples and steps."""
+
+    @staticmethod
+    def inputs(x: Array, params: Params) -> Array:
+        """What x and the bias give to z (rows, 4H)."""
+        return x @ params.W + params.b
+
+    @staticmethod
+    def step(z: Array, h: Array, c: Array, params: Params) -> tuple[Array, Array, Array]:
+        """What backward needs (rows, 4H), then the new h and c."""
+        z_i, z_f, z_g, z_o = _blocks(z)
+        i, f, g, o = _sigmoid(z_i), _sigmoid(z_f), np.tanh(z_g), _sigmoid(z_o)
+        c_new = f * c + i * g
+        return np.concatenate((i, f, g, o), axis=-1), o * np.tanh(c_new), c_new
+
+    @staticmethod
+    def back(
+        dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: Params
+    ) -> tuple[Array, Array | int, Array]:
+        """From the new h's and c's gradients those of z (rows, 4H), of the old h but for z's part, and of the old c."""
+        i, f, g, o = _blocks(gates)
+        tanh_c = np.tanh(c_new)
+        dc = dc + dh * o * (1 - tanh_c**2)
+        dz_i = dc * g * i * (1 - i)
+        dz_f = dc * c * f * (1 - f)
+        dz_g = dc * i * (1 - g**2)
+        dz_o = dh * tanh_c * o * (1 - o)
+        return np.concatenate((dz_i, dz_f, dz_g, dz_o), axis=-1), 0, dc * f
+
+    @staticmethod
+    def sums(dz: Array, x: Array, h: Array, c_new: Array, params: Params) -> tuple[Array, Params]:
+        """Gradients of x and of the weights."""
+        return dz @ params.W.T, Params(x.T @ dz, h.T @ dz, dz.sum(axis=0))
+
+
+class _Interpolated:
+    """The equations of the interpolated cell, as `_Standard` has those of the LSTM."""
+
+    @staticmethod
+    def inputs(x: Array, params: InterpolatedParams) -> Array:
+        a_i, a_f, a_g = np.split(x @ params.W, 3, axis=-1)
+        b_i, b_f, b_o = np.split(params.b, 3)
+        return np.concatenate((a_i + b_i, a_f + b_f, a_g, np.broadcast_to(b_o, a_g.shape)), axis=-1)
+
+    @staticmethod
+    def step(z: Array, h: Array, c: Array, params: InterpolatedParams) -> tuple[Array, Array, Array]:
+        z_i, z_f, a, z_o = _blocks(z)
+        i, f = _sigmoid(z_i), _sigmoid(z_f)
+        g = np.tanh(f * c + i * a)
+        c_new = f * c + i * g
+        o = _sigmoid(z_o + c_new @ params.V)
+        return np.concatenate((i, f, a, o), axis=-1), (1 - o) * h + o * np.tanh(c_new), c_new
+
+    @staticmethod
+    def back(
+        dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: InterpolatedParams
+    ) -> tuple[Array, Array | int, Array]:
+        i, f, a, o = _blocks(gates)
+        g, tanh_c = np.tanh(f * c + i * a), np.tanh(c_new)
+        dz_o = dh * (tanh_c - h) * o * (1 - o)
+        dc = dc + dh * o * (1 - tanh_c**2) + dz_o @ params.V.T
+        du = dc * i * (1 - g**2)
+        dz_i = (dc * g + du * a) * i * (1 - i)
+        dz_f = (dc + du) * c * f * (1 - f)
+        return np.concatenate((dz_i, dz_f, du * i, dz_o), axis=-1), dh * (1 - o), (dc + du) * f
+
+    @staticmethod
+    def sums(
+        dz: Array, x: Array, h: Array, c_new: Array, params: InterpolatedParams
+    ) -> tuple[Array, InterpolatedParams]:
+        dz_i, dz_f, _, dz_o = _blocks(dz)
+        of_x = dz[:, : params.W.shape[1]]
+        db = np.concatenate((dz_i, dz_f, dz_o), axis=-1).sum(axis=0)
+        return of_x @ params.W.T, InterpolatedParams(x.T @ of_x, h.T @ dz, c_new.T @ dz_o, db)
+
+
+_CELLS: dict[type, Any] = {Params: _Standard, InterpolatedParams: _Interpolated}
 
 
 def _sigmoid(z: Array) -> Array:
@@ -380,17 +484,19 @@ def _layers(params: Any, D: int, reverse: bool) -> tuple[Any, ...]:
         if reverse and len(ways) == 2:
             raise ValueError("reverse: expected False with a Bidirectional, which runs both ways, got True")
         for one in ways:
-            if not isinstance(one, Params):
+            if type(one) not in _CELLS:
                 raise TypeError(f"params: expected Params or Bidirectional, got {type(one).__name__}")
-            W, U, b = one
-            kind = kind or W.dtype
-            if not (W.dtype == U.dtype == b.dtype == kind) or kind.kind != "f":
-                raise TypeError(f"params: expected one float type, got {W.dtype}, {U.dtype}, {b.dtype}")
-            H = U.shape[0]
-            if (W.shape, U.shape, b.shape) != ((D, 4 * H), (H, 4 * H), (4 * H,)):
-                raise ValueError(
-                    f"params: expected W ({D}, 4H), U (H, 4H), b (4H,), got {W.shape}, {U.shape}, {b.shape}"
-                )
+            kind = kind or one.W.dtype
+            if any(a.dtype != kind for a in one) or kind.kind != "f":
+                raise TypeError(f"params: expected one float type, got {', '.join(str(a.dtype) for a in one)}")
+            expected = shapes(type(one), D, one.U.shape[0])
+            if tuple(a.shape for a in one) != tuple(expected.values()):
+                found = ", ".join(f"{field} {a.shape}" for field, a in zip(one._fields, one, strict=True))
+                wanted = ", ".join(f"{field} {shape}" for field, shape in expected.items())
+                raise ValueError(f"params: expected {wanted}, got {found}")
+        if type(ways[-1]) is not type(ways[0]):
+            one, two = (cell_name(type(way)) for way in ways)
+            raise TypeError(f"params: expected one cell in both directions, got {one} and {two}")
         D = sum(one.U.shape[0] for one in ways)
     return layers
 
@@ -430,7 +536,7 @@ def _states(
         raise ValueError(f"{name}: expected {len(layers)} entries, one a layer, got {len(state)}")
     given = state if stacked and state is not None else (state,) * len(layers)
 
-    def one(params: Params, entry: Any) -> State:
+    def one(params: AnyParams, entry: Any) -> State:
         H = params.U.shape[0]
         if entry is None:
             return State(np.zeros((N, H), kind), np.zeros((N, H), kind))

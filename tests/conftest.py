@@ -10,21 +10,28 @@ import numba
 import numpy as np
 import pytest
 
-from fastlstm import Bidirectional, Params, State
+from fastlstm import Bidirectional, State
 from fastlstm.kernels import backend, memory, threads
+from fastlstm.params import CELLS, shapes
+
+MIXED = "standard on interpolated"
+KINDS = [*CELLS, MIXED]  # of stacks: the table of cells for every test of what they share
 
 
-def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.float64) -> Params:
+def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.float64, cell: str = "standard") -> Any:
     k = 1 / np.sqrt(H)
-    return Params(*(rng.uniform(-k, k, s).astype(dtype) for s in ((D, 4 * H), (H, 4 * H), (4 * H,))))
+    record = CELLS[cell]
+    return record(*(rng.uniform(-k, k, shape).astype(dtype) for shape in shapes(record, D, H).values()))
 
 
-def random_stack(rng: np.random.Generator, D: int, plan: list[tuple[int, bool]], dtype: Any = np.float64) -> list[Any]:
+def random_stack(rng: np.random.Generator, D: int, plan: list[tuple[int, bool]], dtype: Any = np.float64,
+                 cell: str = "standard") -> list[Any]:  # fmt: skip
     """Layers, an (H, both directions?) each."""
     layers: list[Any] = []
-    for H, both in plan:
-        one = random_params(rng, D, H, dtype)
-        layers.append(Bidirectional(one, random_params(rng, D, H, dtype)) if both else one)
+    for number, (H, both) in enumerate(plan):
+        kind = ("interpolated", "standard")[number % 2] if cell == MIXED else cell
+        one = random_params(rng, D, H, dtype, kind)
+        layers.append(Bidirectional(one, random_params(rng, D, H, dtype, kind)) if both else one)
         D = 2 * H if both else H
     return layers
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import apart, error, leaves, map_leaves, random_params, random_stack, random_state
+from conftest import KINDS, apart, error, leaves, map_leaves, random_params, random_stack, random_state
 
 import fastlstm
 from fastlstm import Bidirectional, State, from_torch, reference
+from fastlstm.params import CELLS
 
 GOLDEN = np.load(Path(__file__).parent / "data" / "torch_golden.npz")
 CASES = sorted({key.split("/")[0] for key in GOLDEN.files})
@@ -22,11 +23,12 @@ RESET = np.array([[1, 0, 1, 1], [1, 0, 0, 1], [0, 1, 0, 1]], bool)
 @pytest.mark.parametrize("reset", [None, RESET])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("plan", [[(3, False)], [(2, False), (3, False)], [(2, True), (3, True)]])
-def test_gradients_are_central_differences(rng: Any, plan: Any, reverse: bool, reset: Any) -> None:
+@pytest.mark.parametrize("cell", KINDS)
+def test_gradients_are_central_differences(rng: Any, plan: Any, cell: str, reverse: bool, reset: Any) -> None:
     if reverse and plan[0][1]:
         pytest.skip("a Bidirectional runs both ways by itself")
     N, T, D = 3, 4, 2
-    params = tuple(random_stack(rng, D, plan))
+    params = tuple(random_stack(rng, D, plan, cell=cell))
     x, state = rng.standard_normal((N, T, D)), random_state(rng, params, N)
     lengths = np.array([4, 0, 3])
     options: Any = {"lengths": lengths, "reverse": reverse, "reset": reset}
@@ -56,10 +58,11 @@ def test_gradients_are_central_differences(rng: Any, plan: Any, reverse: bool, r
 @pytest.mark.parametrize("reset", [[0, 0, 0, 1, 0, 0], [1, 0, 0, 0, 0, 1], [0, 1, 1, 0, 1, 0], [1] * 6, [0] * 6])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("plan", [[(3, False)], [(2, False), (3, False)], [(2, True), (3, True)]])
-def test_a_reset_cuts_a_sequence(rng: Any, plan: Any, reverse: bool, reset: list[int]) -> None:
+@pytest.mark.parametrize("cell", KINDS)
+def test_a_reset_cuts_a_sequence(rng: Any, plan: Any, cell: str, reverse: bool, reset: list[int]) -> None:
     if reverse and plan[0][1]:
         pytest.skip("a Bidirectional runs both ways by itself")
-    params, starts = random_stack(rng, 2, plan), np.array(reset, bool)
+    params, starts = random_stack(rng, 2, plan, cell=cell), np.array(reset, bool)
     x, state, dlast = rng.standard_normal((6, 2)), random_state(rng, params, 1), random_state(rng, params, 1)
     state, dlast = (map_leaves(lambda a: a[0], tree) for tree in (state, dlast))
     y, last, tape = reference.forward_train(x, params, state, reverse=reverse, reset=starts)
@@ -68,6 +71,38 @@ def test_a_reset_cuts_a_sequence(rng: Any, plan: Any, reverse: bool, reset: list
     c = reference.forward_cells(x, params, state, reverse=reverse, reset=starts)[2]
     found = y, last, leaves(c), grads.x, grads.state, leaves(grads.params)
     assert error(found, apart(reference, x, params, state, starts, dy, dlast, reverse)) < 1e-13
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("module", [reference, fastlstm])
+def test_the_interpolated_cell_in_torch(rng: Any, module: Any, dtype: Any) -> None:
+    """The six equations as written, on tensors; every gradient by autograd."""
+    torch = pytest.importorskip("torch")
+    N, T, D, H = 3, 6, 4, 5
+    params = random_params(rng, D, H, dtype, "interpolated")
+    x, state = rng.standard_normal((N, T, D)).astype(dtype), random_state(rng, params, N)
+    W, U, V, b, x_, h, c = (torch.tensor(a, dtype=torch.float64, requires_grad=True) for a in (*params, x, *state))
+    inputs = W, U, V, b, x_, h, c
+    (Wi, Wf, Wg), (Ui, Uf, Ug, Uo), (bi, bf, bo) = W.split(H, 1), U.split(H, 1), b.split(H)
+    ys = []
+    for t in range(T):
+        both = torch.cat((h, x_[:, t]), dim=1)
+        i = torch.sigmoid(both @ torch.cat((Ui, Wi)) + bi)
+        f = torch.sigmoid(both @ torch.cat((Uf, Wf)) + bf)
+        candidate = torch.tanh(f * c + i * (both @ torch.cat((Ug, Wg))))
+        c = f * c + i * candidate
+        o = torch.sigmoid(torch.cat((h, c), dim=1) @ torch.cat((Uo, V)) + bo)
+        h = (1 - o) * h + o * torch.tanh(c)
+        ys.append(h)
+    expected = torch.stack(ys, dim=1)
+    dy, dlast = rng.standard_normal((N, T, H)), random_state(rng, params, N)
+    ((expected * torch.tensor(dy)).sum() + sum((a * torch.tensor(d)).sum() for a, d in zip((h, c), dlast))).backward()
+    y, last, tape = module.forward_train(x, params, state)
+    near = 1e-13 if dtype == np.float64 else 4e-6
+    assert error((y, last), (expected.detach().numpy(), [a.detach().numpy() for a in (h, c)])) < near
+    grads = module.backward(tape, dy, dlast)
+    dW, dU, dV, db, dx, dh, dc = (a.grad.numpy() for a in inputs)
+    assert error(tuple(grads), (dx, (dW, dU, dV, db), (dh, dc))) < 10 * near
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -91,8 +126,9 @@ def test_golden_arrays_of_torch(case: str, module: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
-def test_any_float_type_stays(rng: Any, kind: Any) -> None:
-    params = random_params(rng, 3, 4, kind)
+@pytest.mark.parametrize("cell", CELLS)
+def test_any_float_type_stays(rng: Any, cell: str, kind: Any) -> None:
+    params = random_params(rng, 3, 4, kind, cell)
     x = rng.standard_normal((2, 5, 3))
     y, _, tape = reference.forward_train(x, params)
     grads = reference.backward(tape, np.ones_like(y))
