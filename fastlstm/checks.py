@@ -14,16 +14,19 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .kernels import memory
-from .kernels.packing import LAYOUT, Packed, blocks
+from .kernels.cells import CELLS as KERNEL_CELLS
+from .kernels.packing import LAYOUT, Packed, blocks, cell_in, record_of, wide_blocks
 from .kernels.simd import BLOCK, lanes
-from .params import Bidirectional, Params, State
+from .params import CELLS, AnyParams, Bidirectional, State, cell_name, shapes
 
 Array: TypeAlias = NDArray[Any]
-Layer: TypeAlias = Params | Packed | Bidirectional
+Layer: TypeAlias = AnyParams | Packed | Bidirectional
 Stack: TypeAlias = Layer | Sequence[Layer]
 States: TypeAlias = State | Bidirectional | Sequence[State | Bidirectional]
 
 _T = TypeVar("_T")
+_DIRECTION = ", ".join(record.__name__ for record in CELLS.values()) + " or Packed"
+_LAYER = ", ".join(record.__name__ for record in CELLS.values()) + ", Packed or Bidirectional"
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -33,22 +36,27 @@ class Weights(NamedTuple):
     Attributes
     ----------
     levels : tuple of tuples
-        A layer each, bottom first: one or two Params or Packed.
+        A layer each, bottom first: one or two records of weights or Packed.
     stacked : bool
         Whether a stack was given, and not a layer by itself.
     dtype : float32 or float64, of native byte order
     """
 
-    levels: tuple[tuple[Params | Packed, ...], ...]
+    levels: tuple[tuple[AnyParams | Packed, ...], ...]
     stacked: bool
     dtype: np.dtype[Any]
 
 
-def sizes(layer: Params | Packed) -> tuple[int, int]:
+def sizes(layer: AnyParams | Packed) -> tuple[int, int]:
     """D and H of one direction of a layer."""
     if isinstance(layer, Packed):
         return layer.panels.shape[1] - 1 - layer.hidden_size, layer.hidden_size
     return layer.W.shape[0], layer.U.shape[0]
+
+
+def cell(layer: AnyParams | Packed) -> str:
+    """The name of its cell."""
+    return cell_name(record_of(layer) if isinstance(layer, Packed) else type(layer))
 
 
 def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Any:
@@ -160,66 +168,88 @@ def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[S
     return entries
 
 
-def _dtype(layer: Params | Packed) -> np.dtype[Any]:
+def _dtype(layer: AnyParams | Packed) -> np.dtype[Any]:
     return layer.panels.dtype if isinstance(layer, Packed) else layer.W.dtype
 
 
-def _level(name: str, layer: Any) -> tuple[Params | Packed, ...]:
+def _level(name: str, layer: Any) -> tuple[AnyParams | Packed, ...]:
     if not isinstance(layer, Bidirectional):
-        return (_direction(name, layer, "Params, Packed or Bidirectional"),)
-    one = _direction(f"{name}.forward", layer.forward, "Params or Packed")
-    two = _direction(f"{name}.backward", layer.backward, "Params or Packed")
+        return (_direction(name, layer, _LAYER),)
+    one = _direction(f"{name}.forward", layer.forward, _DIRECTION)
+    two = _direction(f"{name}.backward", layer.backward, _DIRECTION)
     if _dtype(one) != _dtype(two):
         raise TypeError(f"{name}.backward: expected {_dtype(one)} as in {name}.forward, got {_dtype(two)}")
+    if cell(one) != cell(two):
+        raise TypeError(f"{name}.backward: expected weights of the {cell(one)} cell as in {name}.forward, got those of "
+                        f"the {cell(two)} cell")  # fmt: skip
     if sizes(one) != sizes(two):
         raise ValueError(f"{name}.backward: expected D, H = {sizes(one)} as in {name}.forward, got {sizes(two)}")
     return one, two
 
 
-def _direction(name: str, layer: Any, expected: str) -> Params | Packed:
+def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
     if isinstance(layer, Packed):
         return _packed(name, layer)
-    if not isinstance(layer, Params):
+    if type(layer) not in CELLS.values():
         raise TypeError(f"{name}: expected {expected}, got {_kind(layer)}")
-    W, U, b = (array(f"{name}.{field}", value) for field, value in zip(layer._fields, layer, strict=True))
+    found = {field: array(f"{name}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)}
+    W, U = found["W"], found["U"]
     kind = W.dtype.newbyteorder("=")
     if kind not in _FLOATS:
         raise TypeError(f"{name}.W: expected float32 or float64, got {kind}")
-    for field, found in (("U", U), ("b", b)):
-        if found.dtype.newbyteorder("=") != kind:
-            raise TypeError(f"{name}.{field}: expected {kind} as in {name}.W, got {found.dtype}")
+    for field, value in found.items():
+        if value.dtype.newbyteorder("=") != kind:
+            raise TypeError(f"{name}.{field}: expected {kind} as in {name}.W, got {value.dtype}")
     if U.ndim != 2 or U.shape[0] < 1 or U.shape[1] != 4 * U.shape[0]:
         raise ValueError(f"{name}.U: expected shape (H, 4H) with H at least 1, got {U.shape}")
-    H = U.shape[0]
-    if W.ndim != 2 or W.shape[0] < 1 or W.shape[1] != 4 * H:
-        raise ValueError(f"{name}.W: expected shape (D, {4 * H}) with D at least 1, got {W.shape}")
-    if b.shape != (4 * H,):
-        raise ValueError(f"{name}.b: expected shape ({4 * H},), got {b.shape}")
-    return Params(*(np.asarray(found, dtype=kind) for found in (W, U, b)))
+    if W.ndim != 2 or W.shape[0] < 1:
+        raise ValueError(f"{name}.W: expected two axes and D at least 1, got {W.shape}")
+    for field, shape in shapes(type(layer), W.shape[0], U.shape[0]).items():
+        if found[field].shape != shape:
+            raise ValueError(f"{name}.{field}: expected shape {shape} for the {cell(layer)} cell with "
+                             f"D, H = {W.shape[0]}, {U.shape[0]}, got {found[field].shape}")  # fmt: skip
+    same: AnyParams = type(layer)(*(np.asarray(value, dtype=kind) for value in found.values()))
+    return same
 
 
 def _packed(name: str, layer: Packed) -> Packed:
-    panels, H, layout = layer
-    if type(panels) is np.ndarray and type(H) is int and _fits(panels, H, layout) and panels.flags.c_contiguous:
+    panels, H, layout, second = layer
+    arrays = (panels,) if second is None else (panels, second)
+    whole = all(type(one) is np.ndarray and one.flags.c_contiguous for one in arrays)
+    if whole and type(H) is int and _fits(panels, H, layout, second):
         return layer
     if not isinstance(panels, np.ndarray) or isinstance(H, bool) or not isinstance(H, (int, np.integer)):
         raise TypeError(f"{name}: expected Packed(array, int) as pack makes it, got "
                         f"Packed({_kind(panels)}, {_kind(H)})")  # fmt: skip
     if panels.dtype not in _FLOATS or not panels.dtype.isnative:
         raise TypeError(f"{name}.panels: expected float32 or float64, got {panels.dtype}")
-    if not _fits(panels, int(H), layout):
+    if not _fits(panels, int(H), layout, second):
         raise ValueError(f"{name}: expected weights that pack laid out for this processor in this version, got panels "
-                         f"of shape {panels.shape} for {H} units, layout {np.ndim(layout)}")  # fmt: skip
-    return Packed(native(panels, panels.dtype), int(H))
+                         f"of shape {panels.shape} for {H} units, layout {np.ndim(layout)}, second phase "
+                         f"{np.shape(second) if second is not None else None}")  # fmt: skip
+    own = None if second is None else native(second, second.dtype)
+    return Packed(native(panels, panels.dtype), int(H), layout, own)
 
 
-def _fits(panels: Array, H: int, layout: Any) -> bool:
+_MARKS = {np.dtype(one.mark): one for one in KERNEL_CELLS}
+
+
+def _fits(panels: Array, H: int, layout: Any, second: Any) -> bool:
     """Whether these are panels of this processor's layout: of another vector width, they would be read past their
     end."""
     if panels.dtype not in _FLOATS or panels.ndim != 3 or H < 1 or np.ndim(layout) != LAYOUT:
         return False
+    one = _MARKS.get(layout.dtype)
+    if one is None or (second is None) != (len(one.phases) == 1):
+        return False
     L = lanes(panels.dtype.itemsize)
     count, depth, width = panels.shape
+    if second is not None and not (
+        type(second) is np.ndarray
+        and second.dtype == panels.dtype
+        and second.shape == (wide_blocks(H, panels.dtype.itemsize), H, BLOCK * L)
+    ):
+        return False
     return bool(width == BLOCK * L and count == -(-H // L) and depth >= H + 2)
 
 
@@ -338,10 +368,14 @@ def output_gradient(dy: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], 
     return native(found.reshape(shape), dtype)
 
 
-def gates(name: str, found: Array, H: int) -> None:
-    """Refuse gates in the layout of another vector width: the kernels would read past their end."""
-    itemsize = found.dtype.itemsize
-    expected = (blocks(H, itemsize), BLOCK * lanes(itemsize))
-    if found.shape[2:] != expected:
-        raise ValueError(f"{name}: expected gates laid out for this processor, {expected}, "
-                         f"got {found.shape[2:]}")  # fmt: skip
+def gates(name: str, found: Array, packed: Packed) -> None:
+    """Refuse gates in the layout of another vector width, or of another cell: the kernels would read past their end."""
+    nb, L = blocks(packed.hidden_size, found.dtype.itemsize), lanes(found.dtype.itemsize)
+    expected = nb, cell_in(packed).kept * L
+    if found.shape[2:] == expected:
+        return
+    others = [one.name for one in KERNEL_CELLS if found.shape[2:] == (nb, one.kept * L)]
+    if others:
+        raise ValueError(f"{name}: expected one for the {cell(packed)} cell, got one for the {others[0]} cell")
+    raise ValueError(f"{name}: expected gates laid out for this processor, {expected}, "
+                     f"got {found.shape[2:]}")  # fmt: skip

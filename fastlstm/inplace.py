@@ -16,9 +16,9 @@ from .checks import Array, Weights, assemble
 from .kernels import backend, inplace, memory, overloads, threads
 from .kernels.inplace import Buffers
 from .kernels.options import OPTIONS
-from .kernels.packing import LAYOUT, Packed
+from .kernels.packing import LAYOUT, Packed, cell_in, record_of
 from .layer import forward, pack, zero_state
-from .params import Grads, Params, State
+from .params import CELLS, AnyParams, Grads, State, cell_name, shapes
 
 
 def step(x: Any, packed: Any, state: Any) -> None:
@@ -53,9 +53,8 @@ def step(x: Any, packed: Any, state: Any) -> None:
     (1, 32)
     """
     if type(packed) is Packed and type(state) is State and packed.layout.ndim == LAYOUT:
-        h, c = state
         try:  # the shortest way: it ends here for other types, and where a shape does not fit
-            if inplace.step(x, packed.panels, packed.hidden_size, h, c):
+            if _step(x, packed, *state):
                 return
         except TypeError:
             pass
@@ -68,11 +67,23 @@ def step(x: Any, packed: Any, state: Any) -> None:
         raise ValueError(f"x: expected shape {expected} with D = {D}, got {below.shape}")
     states = checks.own_states("state", state, found, None if single else len(below))
     below = checks.native(below, found.dtype)
-    inplace.compile_step(found.dtype, below.ndim)
     for layer, (h, c) in zip(layers, states, strict=True):
-        if not inplace.step(backend.writable(below), backend.writable(layer.panels), layer.hidden_size, h, c):
+        inplace.compile_step(backend.kind_of(layer), layer.second is not None, below.ndim)
+        own = layer._replace(
+            panels=backend.writable(layer.panels),
+            second=None if layer.second is None else backend.writable(layer.second),
+        )
+        if not _step(backend.writable(below), own, h, c):
             raise AssertionError("step: shapes that were checked do not fit")
         below = h
+
+
+def _step(x: Any, packed: Packed, h: Array, c: Array) -> Any:
+    """The compiled step of its cell; a short cut for the standard one."""
+    panels, H, layout, second = packed
+    if second is None and layout.dtype == np.bool_:
+        return inplace.step(x, panels, H, h, c)
+    return inplace.step_of_any(x, panels, H, layout, second, h, c)
 
 
 def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:
@@ -188,9 +199,8 @@ def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) ->
         dx = entry.dx if i else grads.x.reshape(N, T, D)
         dx.fill(0)
         kept, room = backend.Kept(entry.gates, entry.cells), backend.Room(*entry[-len(backend.Room._fields) :])
-        weights = backend.backward(entry.x, layers[i], entry.h, kept, None, False, None, above, 0, dh, dc, dx,
-                                   entry.gradients, room)  # fmt: skip
-        for mine, new in zip((*entries[i], *states[i]), (*weights, dh, dc), strict=True):
+        backend.backward(entry.x, layers[i], entry.h, kept, None, False, None, above, 0, dh, dc, dx, entries[i], room)
+        for mine, new in zip(states[i], (dh, dc), strict=True):
             mine[...] = new.reshape(mine.shape)
         above = dx
 
@@ -200,7 +210,7 @@ def pack_into(params: Any, packed: Any) -> None:
 
     Parameters
     ----------
-    params : Params, or a stack of them
+    params : Params, InterpolatedParams, or a stack of them
     packed : Packed, or a stack of them
         Written to.
 
@@ -219,8 +229,11 @@ def pack_into(params: Any, packed: Any) -> None:
     pairs = []
     for i, (layer, level) in enumerate(zip(layers, given.levels, strict=True)):
         where = f"params[{i}]" if found.stacked else "params"
-        if len(level) != 1 or not isinstance(level[0], Params):
-            raise TypeError(f"{where}: expected Params")
+        if len(level) != 1 or isinstance(level[0], Packed):
+            raise TypeError(f"{where}: expected {record_of(layer).__name__}")
+        if not isinstance(level[0], record_of(layer)):
+            raise TypeError(f"{where}: expected weights of the {checks.cell(layer)} cell, as in packed, got those of the "
+                            f"{checks.cell(level[0])} cell")  # fmt: skip
         if given.dtype != found.dtype:
             raise TypeError(f"{where}: expected {found.dtype} as in packed, got {given.dtype}")
         if checks.sizes(level[0]) != backend.sizes(layer):
@@ -263,10 +276,10 @@ def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
     D, H = backend.sizes(packed)
     dtype = packed.panels.dtype
     kept = backend.keep(packed, N, T)
-    room = backend.backward_room(dtype, D, H, N, N * backend.backward_block(N, T), threads.most())
+    room = backend.backward_room(cell_in(packed), dtype, D, H, N, N * backend.backward_block(N, T), threads.most())
     dx = np.zeros((0, 0, 0) if first else (N, T, D), dtype)
     return Buffers(
-        np.zeros((N, T, D), dtype), np.zeros((N, H), dtype), *kept, dx, np.zeros((1 + D + H, 4 * H), dtype),
+        np.zeros((N, T, D), dtype), np.zeros((N, H), dtype), *kept, dx,
         np.arange(0, (T + 1) * N, max(N, 1), dtype=np.int64), np.arange(N, dtype=np.int64), np.full(N, T, np.int64),
         np.zeros(0, np.bool_), *room,
     )  # fmt: skip
@@ -297,10 +310,10 @@ def make_grads(packed: Any, N: int, T: int) -> Grads:
     """
     layers, found = checks.steppable(packed)
     N, T = checks.count("N", N), checks.count("T", T)
-    params = []
+    params: list[list[AnyParams]] = []
     for layer in layers:
-        D, H = backend.sizes(layer)
-        params.append([Params(*(np.zeros(shape, found.dtype) for shape in ((D, 4 * H), (H, 4 * H), (4 * H,))))])
+        record = record_of(layer)
+        params.append([record(*(np.zeros(shape, found.dtype) for shape in _shapes(layer).values()))])
     x = np.zeros((N, T, backend.sizes(layers[0])[0]), found.dtype)
     return Grads(x, assemble(params, found.stacked), zero_state(packed, N))
 
@@ -310,7 +323,7 @@ class Stream:
 
     Parameters
     ----------
-    params : Params, what `pack` makes of them, or a stack of these
+    params : Params, InterpolatedParams, what `pack` makes of them, or a stack of these
         A Bidirectional cannot step.
     batch_size : int
         N, sequences that run side by side.
@@ -430,17 +443,25 @@ def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int
     N, T = sizes or entries[0].x.shape[:2]
     for i, (layer, entry) in enumerate(zip(layers, entries, strict=True)):
         D, H = backend.sizes(layer)
-        checks.gates("tape", entry.gates, H)
+        checks.gates("tape", entry.gates, layer)
         if entry.x.shape != (N, T, D) or entry.h.shape != (N, H) or entry.dx.size != (entry.x.size if i else 0):
             raise ValueError(f"tape: expected make_tape(packed, {N}, {T}), got one of x {entry.x.shape}")
     return entries
 
 
+def _shapes(packed: Packed) -> dict[str, tuple[int, ...]]:
+    """Of the record of its weights."""
+    return shapes(record_of(packed), *backend.sizes(packed))
+
+
 def _weight_arrays(name: str, entry: Any, packed: Packed, dtype: np.dtype[Any]) -> None:
-    if not isinstance(entry, Params):
-        raise TypeError(f"{name}: expected Params, got {type(entry).__name__}")
-    D, H = backend.sizes(packed)
-    for field, shape in (("W", (D, 4 * H)), ("U", (H, 4 * H)), ("b", (4 * H,))):
+    record = record_of(packed)
+    if type(entry) in CELLS.values() and not isinstance(entry, record):
+        raise TypeError(f"{name}: expected those of the {checks.cell(packed)} cell, as packed, got those of the "
+                        f"{cell_name(type(entry))} cell")  # fmt: skip
+    if not isinstance(entry, record):
+        raise TypeError(f"{name}: expected {record.__name__}, got {type(entry).__name__}")
+    for field, shape in _shapes(packed).items():
         checks.own(f"{name}.{field}", getattr(entry, field), shape, dtype)
 
 

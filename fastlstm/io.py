@@ -16,16 +16,18 @@ from . import checks
 from .checks import Array, Stack, assemble
 from .kernels import backend
 from .kernels.packing import Packed
-from .params import Bidirectional, Params
+from .params import CELLS, AnyParams, Bidirectional, Params, cell_name
 
 _FORMAT = 1
 _MARK = "fastlstm"  # the entry of a file that holds the number of its format
-_ENTRY = re.compile(r"(?:(0|[1-9][0-9]{0,5})\.)?(?:(forward|backward)\.)?([WUb])")
+_CELL = "cell"  # the entry that holds the name of a layer's cell, where that is not the standard one
+_FIELDS = sorted({field for record in CELLS.values() for field in record._fields})
+_ENTRY = re.compile(rf"(?:(0|[1-9][0-9]{{0,5}})\.)?(?:(forward|backward)\.)?({'|'.join(_FIELDS)}|{_CELL})")
 _TORCH = re.compile(r"(weight|bias)_(ih|hh|hr)_l(0|[1-9][0-9]{0,5})(_reverse)?")
 
 
-def _raw(params: Any) -> tuple[list[list[Params]], bool]:
-    """Checked Params of every direction of every level, and whether they were a stack."""
+def _raw(params: Any) -> tuple[list[list[AnyParams]], bool]:
+    """Checked records of weights of every direction of every level, and whether they were a stack."""
     found = checks.weights(params)
     levels = [
         [backend.unpack(layer) if isinstance(layer, Packed) else layer for layer in level] for level in found.levels
@@ -45,13 +47,14 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
     """Write weights to an .npz file.
 
     The file is complete or not there: it is written beside its place and then moved to it. Its name is the
-    one given; no suffix is added. Its entries are W, U and b, behind `forward.` or `backward.` in a
-    Bidirectional, behind the layer's number in a stack (`1.forward.W`), and `fastlstm`, the format's number.
+    one given; no suffix is added. Its entries are the weights by their names, and `cell`, the name of any other
+    than the standard cell, behind `forward.` or `backward.` in a Bidirectional, behind the layer's number in a
+    stack (`1.forward.W`), and `fastlstm`, the format's number.
 
     Parameters
     ----------
     path : str or path-like
-    params : Params, Bidirectional, what `pack` makes of them, or a stack of these
+    params : Params, InterpolatedParams, Bidirectional, what `pack` makes of them, or a stack of these
 
     Raises
     ------
@@ -79,6 +82,8 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
             prefix += f"{Bidirectional._fields[way]}." if len(level) == 2 else ""
             for field, array in zip(layer._fields, layer, strict=True):
                 entries[prefix + field] = array
+            if not isinstance(layer, Params):
+                entries[prefix + _CELL] = np.array(cell_name(type(layer)))
     target = os.path.realpath(where)  # through a link: its file is replaced, not the link
     beside = f"{target}.{secrets.token_hex(8)}.part"
     try:
@@ -102,7 +107,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    Params, Bidirectional or a tuple of these
+    Params, InterpolatedParams, Bidirectional or a tuple of these
         As they were saved.
 
     Raises
@@ -152,12 +157,24 @@ def _from_entries(entries: Mapping[str, Any], name: object) -> Any:
         if set(ways) not in ({None}, {"forward", "backward"}):
             raise ValueError(f"path: expected both directions or none, got {list(entries)} in {name!r}")
         order: tuple[str | None, ...] = (None,) if None in ways else Bidirectional._fields
-        for way in order:
-            if set(ways[way]) != set(Params._fields):
-                raise ValueError(f"path: expected W, U and b of each layer, got {list(entries)} in {name!r}")
-        levels.append([Params(**ways[way]) for way in order])
+        levels.append([_record(ways[way], name) for way in order])
     found = checks.weights(assemble(levels, stacked), "path")
     return assemble(found.levels, stacked)
+
+
+def _record(arrays: Mapping[str, Array], name: object) -> AnyParams:
+    """The weights of one direction of a layer."""
+    given = dict(arrays)
+    mark = given.pop(_CELL, np.array("standard"))
+    cell = str(mark)
+    if mark.dtype.kind != "U" or cell not in CELLS:
+        raise ValueError(f"path: expected an entry {_CELL!r} of {' or '.join(CELLS)}, got {mark!r} in {name!r}")
+    if set(given) != set(CELLS[cell]._fields):
+        expected = ", ".join(CELLS[cell]._fields)
+        others = [other for other, record in CELLS.items() if set(record._fields) == set(given)]
+        found = f"{', '.join(given)}{f' of the {others[0]} cell' if others else ''}"
+        raise ValueError(f"path: expected {expected} of the {cell} cell, got {found} in {name!r}")
+    return CELLS[cell](**given)
 
 
 def _tensor(name: str, value: Any) -> Array:
@@ -265,6 +282,8 @@ def to_torch(params: Stack) -> dict[str, Array]:
     ------
     ValueError
         Layers that no torch.nn.LSTM has together.
+    TypeError
+        A layer of another cell.
     ValueError, TypeError
         Weights that make no sense.
 
@@ -276,7 +295,11 @@ def to_torch(params: Stack) -> dict[str, Array]:
     >>> sorted(fastlstm.to_torch(fastlstm.init_params(16, 32)))
     ['bias_hh_l0', 'bias_ih_l0', 'weight_hh_l0', 'weight_ih_l0']
     """
-    levels, _ = _raw(params)
+    given, _ = _raw(params)
+    if any(not isinstance(layer, Params) for level in given for layer in level):
+        raise TypeError("params: expected layers of the standard cell, as torch.nn.LSTM has, got one of another "
+                        f"({', '.join(cell_name(type(layer)) for level in given for layer in level)})")  # fmt: skip
+    levels = [[layer for layer in level if isinstance(layer, Params)] for level in given]
     kinds = {(len(level), len(level[0].U)) for level in levels}
     if len(kinds) > 1:
         raise ValueError("params: expected one hidden size and one number of directions in all layers, got "

@@ -9,7 +9,7 @@ from .checks import Array, Stack, States, Weights, assemble
 from .kernels import backend, memory
 from .kernels.backend import Kept
 from .kernels.packing import Packed
-from .params import Grads, Params, State
+from .params import AnyParams, Grads, State
 
 
 class _Pass(NamedTuple):
@@ -110,7 +110,7 @@ def zero_state(params: Stack, batch_size: int = 1) -> Any:
 
     Parameters
     ----------
-    params : Params, Bidirectional, what `pack` makes of them, or a stack of these
+    params : Params, InterpolatedParams, Bidirectional, what `pack` makes of them, or a stack of these
     batch_size : int
         N.
 
@@ -140,7 +140,7 @@ def pack(params: Stack) -> Any:
 
     Parameters
     ----------
-    params : Params, Bidirectional or a stack of these
+    params : Params, InterpolatedParams, Bidirectional or a stack of these
 
     Returns
     -------
@@ -163,7 +163,7 @@ def pack(params: Stack) -> Any:
     return assemble([[_packed(layer) for layer in level] for level in found.levels], found.stacked)
 
 
-def _packed(layer: Params | Packed) -> Packed:
+def _packed(layer: AnyParams | Packed) -> Packed:
     return layer if isinstance(layer, Packed) else backend.pack(layer)
 
 
@@ -182,7 +182,7 @@ def forward(
     ----------
     x : array_like, shape (N, T, D), or (T, D) for a single sequence
         Real numbers of any type; computed in the weights' float type.
-    params : Params, Bidirectional, what `pack` makes of them, or a stack of these
+    params : Params, InterpolatedParams, Bidirectional, what `pack` makes of them, or a stack of these
         A list or tuple is a stack of layers, bottom first.
     state : State, optional
         The initial state, h and c (N, H), or (H,) for a single sequence; Bidirectional(State, State) for a
@@ -374,7 +374,7 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
     -------
     Grads
         x, params and state (the initial one), each in the structure and shapes of what it is the gradient of;
-        params as Params also where `forward_train` was given what `pack` makes.
+        params as the record of weights also where `forward_train` was given what `pack` makes.
 
     Raises
     ------
@@ -406,8 +406,8 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
     state_levels = checks.states("dstate", dstate, found, N, single=single)
     for level in tape._levels:
         for one in level.passes:
-            checks.gates("tape", one.kept.gates, one.packed.hidden_size)
-    param_levels: list[list[Params]] = []
+            checks.gates("tape", one.kept.gates, one.packed)
+    param_levels: list[list[AnyParams]] = []
     for level, states in zip(reversed(tape._levels), reversed(state_levels), strict=True):
         dx = memory.zeros(level.x.shape, found.dtype)
         grads = []

@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..params import Params
+from ..params import AnyParams, shapes
 from . import backward as backward_pass
 from . import forward as forward_pass
 from . import memory, threads
 from .backward import GROUP
+from .cells import Cell, cell_with
 from .duo import SPLIT, SYNC_WORDS, duo_room
 from .forward import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS, SPLIT_ROWS, forward_room
 from .options import run
-from .packing import Packed, blocks, into_panels, unpack
+from .packing import Packed, blocks, cell_in, into_panels, mark, record_of, unpack, wide_blocks
 from .simd import BLOCK, CACHE_LINE, TILE_ROWS, lanes, vector_bytes
 
 __all__ = ["Packed", "Kept", "backward", "cells", "forward", "keep", "pack", "sizes", "unpack"]
@@ -42,6 +43,7 @@ _PATIENCE = 20_000  # turns of waiting for the other thread before it is given u
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 _NO_SYNC = np.zeros(0, np.int64)
 _NO_RESET = np.zeros(0, np.bool_)
+_NO_SECOND = np.zeros(0)
 _payoffs: defaultdict[Any, threads.Payoff] = defaultdict(threads.Payoff)
 
 
@@ -57,7 +59,8 @@ class Kept(NamedTuple):
 
     Attributes
     ----------
-    gates : ndarray, shape (T, N, blocks, 4 lanes)
+    gates : ndarray, shape (T, N, blocks, kept * lanes)
+        What the cell's phases keep (cells.Cell.kept).
     cells : ndarray, shape (T + 1, N, blocks * lanes)
         c before each step and after the last.
     """
@@ -66,29 +69,42 @@ class Kept(NamedTuple):
     cells: _Array
 
 
-def pack(params: Params) -> Packed:
-    """Params -> panels, a copy."""
+def pack(params: AnyParams) -> Packed:
+    """The record of weights -> panels, a copy."""
     D, H = len(params.W), len(params.U)
-    dtype = params.W.dtype
-    panels = memory.aligned((blocks(H, dtype.itemsize), 1 + D + H, BLOCK * lanes(dtype.itemsize)), dtype)
-    packed = Packed(panels, H)
+    dtype, cell = params.W.dtype, cell_with(type(params))
+    width = BLOCK * lanes(dtype.itemsize)
+    panels = memory.aligned((blocks(H, dtype.itemsize), 1 + D + H, width), dtype)
+    second = memory.aligned((wide_blocks(H, dtype.itemsize), H, width), dtype) if len(cell.phases) == 2 else None
+    packed = Packed(panels, H, mark(cell), second)
     pack_into(params, packed)
     return packed
 
 
-def pack_into(params: Params, packed: Packed) -> None:
-    """Params -> panels that are there."""
+def pack_into(params: AnyParams, packed: Packed) -> None:
+    """The record of weights -> panels that are there."""
     D, H = sizes(packed)
     panels, dtype = packed.panels, packed.panels.dtype
-    arguments = *(_flat(np.ascontiguousarray(a)) for a in params), D, H, _flat(panels)
-    run(into_panels, dtype, 1, _workers(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
+    W, U, *own, b = (_flat(np.ascontiguousarray(a)) for a in params)
+    arguments = packed.layout, W, U, own[0] if own else b, b, D, H, _flat(panels), _second(packed)
+    run(into_panels, kind_of(packed), 1, _workers(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
+
+
+def _second(packed: Packed) -> _Array:
+    """For the kernels: none is an array of one axis."""
+    return _NO_SECOND if packed.second is None else writable(packed.second)
+
+
+def kind_of(packed: Packed) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """What the types of a kernel's arguments depend on: the float type and the cell."""
+    return packed.panels.dtype, packed.layout.dtype
 
 
 def keep(packed: Packed, N: int, T: int) -> Kept:
     """Room for what a forward pass keeps."""
     nb, _, width = packed.panels.shape
-    dtype = packed.panels.dtype
-    return Kept(memory.empty((T, N, nb, width), dtype), memory.empty((T + 1, N, nb * width // BLOCK), dtype))
+    dtype, L = packed.panels.dtype, width // BLOCK
+    return Kept(memory.empty((T, N, nb, cell_in(packed).kept * L), dtype), memory.empty((T + 1, N, nb * L), dtype))
 
 
 def cells(kept: Kept, H: int, lengths: _Array | None, reverse: bool) -> _Array:
@@ -161,8 +177,8 @@ class Room(NamedTuple):
     """What the backward pass needs to work in: arguments of its kernel, M being the rows of a block."""
 
     dh: _Array  # (N, ldh)
-    dc: _Array  # (N, blocks * lanes), like t
-    t: _Array
+    dc: _Array  # (N, ldc)
+    t: _Array  # (N, blocks * lanes)
     dz: _Array  # (M, ldz)
     a: _Array  # (M, lda)
     dp: _Array
@@ -178,16 +194,24 @@ def backward_block(N: int, steps: int) -> int:
     return max(1, min(steps, _BLOCK_ROWS // max(N, 1)))
 
 
-def backward_room(dtype: np.dtype[Any], D: int, H: int, N: int, M: int, workers: int) -> Room:
-    """All in one piece of memory, each array beginning on a cache line."""
+def backward_room(cell: Cell, dtype: np.dtype[Any], D: int, H: int, N: int, M: int, workers: int) -> Room:
+    """All in one piece of memory, each array beginning on a cache line. A second phase's part of dz, of the operands,
+    of the panels of sums and of the transposed weights is behind the first one's."""
     L = lanes(dtype.itemsize)
     nb, width = blocks(H, dtype.itemsize), BLOCK * L
     ldx, ldh = -(-D // width) * width, -(-H // width) * width
-    tiles = -(-(1 + D + H) // TILE_ROWS)
-    lda, ldz = _odd_lines(max(1 + D + nb * L, tiles * TILE_ROWS), L), _odd_lines(nb * width, L)
+    tiles, taller = -(-(1 + D + H) // TILE_ROWS), -(-H // TILE_ROWS)
+    operands, columns = 1 + D + nb * L, nb * width
+    sums, weights, ldc = nb * tiles * TILE_ROWS * width, ldh * nb * width, nb * L
+    filled = tiles * TILE_ROWS
+    if len(cell.phases) == 2:
+        filled = operands + taller * TILE_ROWS
+        sums, weights, ldc = sums + ldh * taller * TILE_ROWS, weights + ldh * ldh, ldh
+        operands, columns = operands + nb * L, columns + ldh
+    lda, ldz = _odd_lines(max(operands, filled), L), _odd_lines(columns, L)
     shapes: list[tuple[int, ...]] = [
-        (N, ldh), (N, nb * L), (N, nb * L), (M, ldz), (M, lda), (nb * tiles * TILE_ROWS * width,),
-        (workers * GROUP * width,), (width,), (ldx * nb * width,), (ldh * nb * width,),
+        (N, ldh), (N, ldc), (N, nb * L), (M, ldz), (M, lda), (sums,),
+        (workers * GROUP * width,), (width,), (ldx * nb * width,), (weights,),
     ]  # fmt: skip
     line = CACHE_LINE // dtype.itemsize
     sizes = [math.prod(shape) for shape in shapes]
@@ -196,7 +220,8 @@ def backward_room(dtype: np.dtype[Any], D: int, H: int, N: int, M: int, workers:
     parts = zip(shapes, sizes, starts, strict=False)
     room = Room(*(whole[at : at + size].reshape(shape) for shape, size, at in parts), np.empty(M, np.int64))
     room.zeros.fill(0)
-    room.a[:, 1 + D + nb * L :] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
+    room.a[:, operands:] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
+    room.dz[:, nb * width + nb * L :] = 0  # units that fill up the last panel of a second phase
     return room
 
 
@@ -216,17 +241,18 @@ class _Plan(NamedTuple):
 
 
 @lru_cache(1024)
-def _plan(workers: int, N: int, steps: int, D: int, H: int, itemsize: int) -> _Plan:
+def _plan(phases: int, kept: int, workers: int, N: int, steps: int, D: int, H: int, itemsize: int) -> _Plan:
     """steps: of the longest sequence."""
     L = lanes(itemsize)
+    size = L, D, H, H if phases == 1 else wide_blocks(H, itemsize) * BLOCK * L, kept
     rows = -(-N // workers)
     if workers > 1 and N == 1:
-        return _Plan(SHARE_SEQUENCE, 1, 0, duo_room.py_func(L, D, H))
+        return _Plan(SHARE_SEQUENCE, 1, 0, duo_room.py_func(*size))
     weights = blocks(H, itemsize) * (1 + D + H) * BLOCK * L * itemsize
     if workers > 1 and rows <= _WIDE_ROWS and weights >= _WIDE_BYTES:
-        return _Plan(SHARE_UNITS, steps + 2, 0, workers * forward_room.py_func(L, D, H, N, 0))
+        return _Plan(SHARE_UNITS, phases * steps + 2, 0, workers * forward_room.py_func(*size, N, 0))
     chunk = min(steps, _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
-    return _Plan(SHARE_ROWS, 1, chunk, workers * forward_room.py_func(L, D, H, rows, chunk))
+    return _Plan(SHARE_ROWS, 1, chunk, workers * forward_room.py_func(*size, rows, chunk))
 
 
 def forward(
@@ -247,7 +273,7 @@ def forward(
     reset: booleans (N, T), whichever way the steps run."""
     D, H = sizes(packed)
     N, T, _ = x.shape
-    dtype = packed.panels.dtype
+    dtype, kind, cell = packed.panels.dtype, kind_of(packed), cell_in(packed)
     _clear_padding(y, column, H, lengths)
     if cells is not None:
         _clear_padding(cells, 0, H, lengths)
@@ -258,8 +284,8 @@ def forward(
     amount = H * (4 * (D + H) + _CELL_WORK) * steps / vector_bytes()
     shared = H >= _DUO_UNITS and lens[0] >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
     workers = min(max(N, 2), threads.available()) if shared else 1
-    workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, dtype))
-    plan = _plan(workers, N, T if lengths is None else int(lens[0]), D, H, dtype.itemsize)
+    workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, kind))
+    plan = _plan(len(cell.phases), cell.kept, workers, N, T if lengths is None else int(lens[0]), D, H, dtype.itemsize)
     sync = _NO_SYNC
     if plan.share == SHARE_SEQUENCE:
         sync = np.zeros(SYNC_WORDS, np.int64)
@@ -267,15 +293,24 @@ def forward(
     work = memory.scratch(plan.room, dtype)
     arguments = (
         plan.share, plan.turns, plan.chunk, sync, _PATIENCE,
-        _flat(x), D, _flat(packed.panels), H, h.reshape(-1), c.reshape(-1), y.reshape(-1), y.shape[2], column,
+        packed.layout, _flat(x), D, _flat(packed.panels), _second(packed), H, h.reshape(-1), c.reshape(-1), y.reshape(-1), y.shape[2], column,
         work if cells is None else cells.reshape(-1), cells is not None,
         work if kept is None else kept.gates.reshape(-1), work if kept is None else kept.cells.reshape(-1),
         kept is not None, order, lens, _flags(reset), reverse, T, work,
     )  # fmt: skip
     began = time.perf_counter()
-    run(forward_pass.forward, dtype, plan.turns, workers, arguments)
+    run(forward_pass.forward, kind, plan.turns, workers, arguments)
     if payoff is not None:
         payoff.took(workers > 1, time.perf_counter() - began, steps)
+
+
+def _gradients(record: type[AnyParams], D: int, H: int, dtype: np.dtype[Any]) -> AnyParams:
+    """Room for them, in one piece."""
+    forms = list(shapes(record, D, H).values())
+    ends = list(accumulate(map(math.prod, forms)))
+    whole = memory.empty((ends[-1],), dtype)
+    parts = zip(forms, [0, *ends], ends, strict=False)
+    return record(*(whole[begin:end].reshape(form) for form, begin, end in parts))
 
 
 def backward(
@@ -291,20 +326,21 @@ def backward(
     dh: _Array,
     dc: _Array,
     dx: _Array,
-    gradients: _Array | None = None,
+    found: AnyParams | None = None,
     room: Room | None = None,
-) -> Params:
+) -> AnyParams:
     """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's.
 
-    gradients (1 + D + H, 4H), and room for as many threads as there are: from the caller, who uses them again."""
+    found, where the gradients go, in C order, and room for as many threads as there are: from the caller, who uses them
+    again."""
     D, H = sizes(packed)
     N, T, _ = x.shape
-    dtype = packed.panels.dtype
-    if gradients is None:
-        gradients = memory.empty((1 + D + H, BLOCK * H), dtype)
-    found = Params(gradients[1 : 1 + D], gradients[1 + D :], gradients[0])
+    dtype, kind, cell = packed.panels.dtype, kind_of(packed), cell_in(packed)
+    if found is None:
+        found = _gradients(record_of(packed), D, H, dtype)
     if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
-        gradients.fill(0)
+        for array in found:
+            array.fill(0)
         return found
     nb = blocks(H, dtype.itemsize)
     order, lens = _schedule(N, T, lengths)
@@ -319,28 +355,30 @@ def backward(
     M = int(bases[block])
     work = H * (8 * (D + H) + _CELL_WORK) * total
     workers = _workers(max(N, nb), work)
-    workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, dtype))
+    workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, kind))
     if room is None:
-        room = backward_room(dtype, D, H, N, M, workers)
+        room = backward_room(cell, dtype, D, H, N, M, workers)
     for array in (room.dh, room.dc):
         array.fill(0)
     room.dh[:, :H], room.dc[:, :H] = dh[order], dc[order]
+    second = _second(packed)
     wt, ut, dp, dz, a, zeros = (_flat(array) for array in (room.wt, room.ut, room.dp, room.dz, room.a, room.zeros))
     ldh, ldz, lda = room.dh.shape[1], room.dz.shape[1], room.a.shape[1]
-    weights = _flat(packed.panels), wt, D, ut, H, dp, _flat(gradients)
+    W, U, *own, b = (array.reshape(-1) for array in found)
+    weights = _flat(packed.panels), wt, dp, W, U, own[0] if own else b, b
     rows = (
-        _flat(x), D, ut, H, _flat(h0), _flat(kept.cells), _flat(kept.gates),
+        bases, packed.layout, second, _flat(x), D, ut, H, _flat(h0), _flat(kept.cells), _flat(kept.gates),
         order, lens, _flags(reset), reverse, T,
         zeros if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
-        _flat(room.dh), ldh, _flat(room.dc), _flat(room.t), dz, ldz, a, lda, room.where, zeros,
+        _flat(room.dh), ldh, _flat(room.dc), room.dc.shape[1], _flat(room.t), dz, ldz, a, lda, room.where, zeros,
     )  # fmt: skip
-    sums = D, wt, H, dz, ldz, a, lda, room.where, _flat(dx), dp, _flat(room.tmp), zeros
+    sums = second, D, wt, H, dz, ldz, a, lda, room.where, _flat(dx), dp, _flat(room.tmp), zeros
     wide = workers > N and H >= _WIDE_UNITS
-    inner = block + 1 if wide else 1  # turns of a block's steps; one more for its sums
+    inner = block * len(cell.phases) + 1 if wide else 1  # turns of a block's steps; one more for its sums
     turns = 2 + -(-steps // block) * (inner + 1)
-    arguments = turns, inner, wide, block, steps, bases, *weights, *rows, *sums
+    arguments = turns, inner, wide, block, steps, *weights, *rows, *sums
     began = time.perf_counter()
-    run(backward_pass.backward, dtype, turns, workers, arguments)
+    run(backward_pass.backward, kind, turns, workers, arguments)
     if payoff is not None:
         payoff.took(workers > 1, time.perf_counter() - began, total)
     dh[order], dc[order] = room.dh[:, :H], room.dc[:, :H]

@@ -12,31 +12,35 @@ from typing import Any
 
 import numpy as np
 
-from .cells import backward_cell, backward_cell_pair, tanh_row
+from .cells import kept_of
 from .options import compiled, kernel
-from .packing import out_of_panels, transpose_panels
+from .packing import out_of_panels, out_of_second, transpose_panels
+from .phases import backward_cell, backward_cell_pair, finish_back, finish_back_pair, tanh_row
 from .products import product_of
-from .simd import BLOCK, TILE_ROWS, accumulate, copy, lanes_of, outer
-from .step import begins, clear
+from .simd import BLOCK, TILE_ROWS, accumulate, copy, flat, lanes_of, outer
+from .step import begins, clear, phases_of
 
 PIECE = 128  # rows of one running sum
 GROUP = 4 * TILE_ROWS  # rows of dx that a worker takes at once
 
 
 @compiled
-def step_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, x: Any, D: Any, ut: Any, H: Any,
-                h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any, reverse: Any, T: Any, dy: Any,
-                ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any,
-                where: Any, zeros: Any) -> None:  # fmt: skip
-    """Step s for ranks first, first + stride, ... and blocks lo to hi of units: gradients of the gates' inputs.
+def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any,
+              second: Any, x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any,
+              reset: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any,
+              t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
+    """A phase of step s for ranks first, first + stride, ... and blocks lo to hi of units: gradients of the inputs of
+    its gates.
 
     Of the block of time that begins with s0, step s has the rows from bases[s] - bases[s0] on.
     cells, gates: the tape, (step, rank); dh, dc, t: gradients of h and c, and tanh(c), a row for each rank; dz, a:
-    gradients of the gates' inputs and the operands [1, x, h] for each row of the block; where: its place in x.
+    gradients of the gates' inputs and the operands [1, x, h] for each row of the block; where: its place in x. Where
+    there is a second phase, dz has once more those of the last gate, the units of all blocks side by side, and a the
+    new c.
     """
     L = lanes_of(ut)
     nb = (H + L - 1) // L
-    width = BLOCK * L
+    width, g_width = BLOCK * L, kept_of(cell) * L
     Hp = nb * L
     N = order.size
     base = bases[s] - bases[s0]
@@ -45,91 +49,143 @@ def step_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases:
         m = base + rank
         place = order[rank] * T + (lens[rank] - 1 - s if reverse else s)
         operand = m * lda
-        if lo == 0:
-            where[m] = place * D
-            a[operand] = a.dtype.type(1)
-            copy(a, operand + 1, x, place * D, D)
-        if begins(reset, order[rank] * T, lens[rank], reverse, s + 1):  # nothing comes back from another episode
-            clear(dh, rank * ldh + lo * L, (hi - lo) * L)
-            clear(dc, rank * Hp + lo * L, (hi - lo) * L)
-        if ldy > 0:
-            accumulate(dh, rank * ldh + lo * L, dy, place * ldy + column + lo * L, own)
-        if s == lens[rank] - 1:
-            tanh_row(t, rank * Hp + lo * L, cells, ((s + 1) * N + rank) * Hp + lo * L, (hi - lo) * L)
-        old = s - 1 if s > 0 else s  # before the first step there are no gates: any will do, h is put right
-        g, g_old = (s * N + rank) * nb * width, (old * N + rank) * nb * width
-        c, u = (s * N + rank) * Hp, rank * Hp
-        b = lo
-        while b + 1 < hi:
-            backward_cell_pair(
-                gates, g + b * width, width, gates, g_old + b * width, width, cells, c + b * L, L,
-                t, u + b * L, L, dh, rank * ldh + b * L, L, dc, u + b * L, L, dz, m * ldz + b * width, width,
-                a, operand + 1 + D + b * L, L)  # fmt: skip
-            b += 2
-        if b < hi:
-            backward_cell(
-                gates, g + b * width, width, gates, g_old + b * width, width, cells, c + b * L, L,
-                t, u + b * L, L, dh, rank * ldh + b * L, L, dc, u + b * L, L, dz, m * ldz + b * width, width,
-                a, operand + 1 + D + b * L, L)  # fmt: skip
-        if begins(reset, order[rank] * T, lens[rank], reverse, s):  # the old h and c were 0, not the tape's
-            clear(a, operand + 1 + D + lo * L, (hi - lo) * L)
-            for b in range(lo, hi):
-                clear(dz, m * ldz + b * width + L, L)  # of the gates f alone depends on the old c
-        elif s == 0:
-            copy(a, operand + 1 + D + lo * L, h0, order[rank] * H + lo * L, own)
+        g, c, u = (s * N + rank) * nb * g_width, (s * N + rank) * Hp, rank * Hp
+        if phase == phases_of(second) - 1:
+            if lo == 0:
+                where[m] = place * D
+                a[operand] = a.dtype.type(1)
+                copy(a, operand + 1, x, place * D, D)
+            if begins(reset, order[rank] * T, lens[rank], reverse, s + 1):  # nothing comes back from another episode
+                clear(dh, rank * ldh + lo * L, (hi - lo) * L)
+                clear(dc, rank * ldc + lo * L, (hi - lo) * L)
+            if ldy > 0:
+                accumulate(dh, rank * ldh + lo * L, dy, place * ldy + column + lo * L, own)
+            if s == lens[rank] - 1:
+                tanh_row(t, u + lo * L, cells, c + N * Hp + lo * L, (hi - lo) * L)
+        if second.ndim == 3:
+            if phase == 1:
+                copy(a, operand + 1 + D + Hp + lo * L, cells, c + N * Hp + lo * L, (hi - lo) * L)
+                b = lo
+                while b < hi:
+                    where_ = (cell, gates, g + b * g_width, g_width, t, u + b * L, L, dh, rank * ldh + b * L, L,
+                              dc, rank * ldc + b * L, L, dz, m * ldz + b * width, width,
+                              dz, m * ldz + nb * width + b * L, L)  # fmt: skip
+                    if b + 1 < hi:
+                        finish_back_pair(*where_)
+                    else:
+                        finish_back(*where_)
+                    b += 2
+        if phase == 0:
+            old = s - 1 if s > 0 else s  # before the first step there are no gates: any will do, h is put right
+            g_old = (old * N + rank) * nb * g_width
+            begun = begins(reset, order[rank] * T, lens[rank], reverse, s)
+            held, c0, c_block = cells, c, L
+            if begun:  # from zeros, whatever the tape has there
+                held, c0, c_block = zeros, N - N, 0
+            b = lo
+            while b + 1 < hi:
+                backward_cell_pair(
+                    cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held, c0 + b * c_block,
+                    c_block, t, u + b * L, L, dh, rank * ldh + b * L, L, dc, rank * ldc + b * L, L,
+                    dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L)  # fmt: skip
+                b += 2
+            if b < hi:
+                backward_cell(
+                    cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held, c0 + b * c_block,
+                    c_block, t, u + b * L, L, dh, rank * ldh + b * L, L, dc, rank * ldc + b * L, L,
+                    dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L)  # fmt: skip
+            if begun:  # the old h was 0; the step before goes on from the tape's c
+                clear(a, operand + 1 + D + lo * L, (hi - lo) * L)
+                tanh_row(t, u + lo * L, cells, c + lo * L, (hi - lo) * L)
+            elif s == 0:
+                copy(a, operand + 1 + D + lo * L, h0, order[rank] * H + lo * L, own)
 
 
 @compiled
-def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, x: Any, D: Any, ut: Any, H: Any,
-                h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any, reverse: Any, T: Any, dy: Any,
-                ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any,
-                where: Any, zeros: Any) -> None:  # fmt: skip
-    """dh = dz @ U.T of step s for the same ranks, panels lo to hi of U.T."""
+def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, second: Any, x: Any,
+                D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any,
+                reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any, t: Any,
+                dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
+    """dh = dz @ U.T of step s for the same ranks, panels lo to hi of U.T; added to what goes past z, where a second
+    phase has left that."""
     width = BLOCK * lanes_of(ut)
     depth = (H + lanes_of(ut) - 1) // lanes_of(ut) * width
     count = (bases[s + 1] - bases[s] - first + stride - 1) // stride
     for q in range(lo, hi):
+        init, i0, ldi = zeros, first - first, first - first
+        if second.ndim == 3:
+            init, i0, ldi = dh, first * ldh + q * width, stride * ldh
         product_of(H - q * width, dz, (bases[s] - bases[s0] + first) * ldz, stride * ldz, count, depth, ut,
-                   q * depth * width, zeros, np.int64(0), np.int64(0), dh, first * ldh + q * width,
-                   stride * ldh)  # fmt: skip
+                   q * depth * width, init, i0, ldi, dh, first * ldh + q * width, stride * ldh)  # fmt: skip
 
 
 @compiled
-def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any, bases: Any, x: Any, D: Any, ut: Any,
-                   H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any, reverse: Any, T: Any,
-                   dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any,
-                   lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
+def cells_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, second: Any, x: Any,
+               D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any,
+               reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any, t: Any,
+               dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
+    """dc += dz @ V.T of step s and the second phase's gate for the same ranks, panels lo to hi of V.T."""
+    width = BLOCK * lanes_of(ut)
+    nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
+    depth = ldh  # z's units, those that fill up the last panel too
+    count = (bases[s + 1] - bases[s] - first + stride - 1) // stride
+    for q in range(lo, hi):
+        place = first * ldc + q * width
+        product_of(H - q * width, dz, (bases[s] - bases[s0] + first) * ldz + nb * width, stride * ldz, count, depth,
+                   ut, ldh * nb * width + q * depth * width, dc, place, stride * ldc, dc, place,
+                   stride * ldc)  # fmt: skip
+
+
+@compiled
+def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any, bases: Any, cell: Any, second: Any,
+                   x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any,
+                   reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any, t: Any,
+                   dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
     """A worker's share of one turn's work on a block of time.
 
     Where the rows are shared there is one turn: all steps of the worker's rows. Where the units are (wide), a turn
     takes dh of the worker's units from the turn before, then makes one step of them; the last turn takes dh only, and
-    in a block of fewer steps than the others some turns have nothing to do.
+    in a block of fewer steps than the others some turns have nothing to do. A cell of two phases has two turns a step:
+    the second one takes dc.
     """
     nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
     panels = ldh // (BLOCK * lanes_of(ut))
+    phases = phases_of(second)
     first, stride, lo, hi, steps = w, workers, np.int64(0), panels, s1 - s0
+    phase = np.int64(phases - 1)
     if wide:
         first, stride, lo, hi = np.int64(0), np.int64(1), w * panels // workers, (w + 1) * panels // workers
         steps = 1
-        if 0 < turn <= s1 - s0:
-            hidden_back(s1 - turn, s0, first, stride, lo, hi, bases, x, D, ut, H,
-                      h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a,
-                      lda, where, zeros)  # fmt: skip
+        phase -= turn % phases
+        turn //= phases
+        if 0 < turn <= s1 - s0 and phase == phases - 1:
+            hidden_back(s1 - turn, s0, first, stride, lo, hi, bases, cell, second, x, D, ut, H,
+                      h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t, dz, ldz,
+                      a, lda, where, zeros)  # fmt: skip
     for back in range(steps):
         s = s1 - 1 - turn - back
         if s >= s0 and lo < hi:
-            step_back(s, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), bases, x, D, ut, H,
-                      h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a,
-                      lda, where, zeros)  # fmt: skip
+            if second.ndim == 3:
+                if phase == 1 and not wide:
+                    step_back(s, phase, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), bases, cell, second, x, D,
+                      ut, H, h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t,
+                      dz, ldz, a, lda, where, zeros)  # fmt: skip
+                if phase == 0 or not wide:
+                    cells_back(s, s0, first, stride, lo, hi, bases, cell, second, x, D, ut, H,
+                      h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t, dz, ldz,
+                      a, lda, where, zeros)  # fmt: skip
+            step_back(s, phase if wide else np.int64(0), s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), bases,
+                      cell, second, x, D, ut, H, h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column,
+                      dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
             if not wide:
-                hidden_back(s, s0, first, stride, lo, hi, bases, x, D, ut, H,
-                      h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, t, dz, ldz, a,
-                      lda, where, zeros)  # fmt: skip
+                hidden_back(s, s0, first, stride, lo, hi, bases, cell, second, x, D, ut, H,
+                      h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t, dz, ldz,
+                      a, lda, where, zeros)  # fmt: skip
 
 
 @compiled
-def backward_sums(w: Any, workers: Any, rows: Any, D: Any, wt: Any, H: Any, dz: Any, ldz: Any, a: Any, lda: Any,
-                  where: Any, dx: Any, dp: Any, tmp: Any, zeros: Any) -> None:  # fmt: skip
+def backward_sums(w: Any, workers: Any, rows: Any, second: Any, D: Any, wt: Any, H: Any, dz: Any, ldz: Any, a: Any,
+                  lda: Any, where: Any, dx: Any, dp: Any, tmp: Any, zeros: Any) -> None:  # fmt: skip
     """One worker's share of a block's products over its rows: dx, and the weights' gradients in panels."""
     L = lanes_of(wt)
     nb = (H + L - 1) // L
@@ -147,25 +203,57 @@ def backward_sums(w: Any, workers: Any, rows: Any, D: Any, wt: Any, H: Any, dz: 
             first += workers * GROUP
     b = w
     while b < nb:
-        m = 0
-        while m < rows:
-            depth = min(PIECE, rows - m)
-            for k in range(tiles):
-                outer(a, m * lda + k * TILE_ROWS, lda, depth, dz, m * ldz + b * width, ldz,
-                      dp, (b * tiles + k) * TILE_ROWS * width, width)  # fmt: skip
-            m += PIECE
+        outer_sums(rows, tiles, a, 0, lda, dz, b * width, ldz, dp, b * tiles * TILE_ROWS * width)
         b += workers
+    if second.ndim == 3:
+        taller = (H + TILE_ROWS - 1) // TILE_ROWS
+        for q in range(w, (nb + BLOCK - 1) // BLOCK, workers):
+            outer_sums(rows, taller, a, 1 + D + nb * L, lda, dz, nb * width + q * width, ldz,
+                       dp, (nb * tiles + q * taller) * TILE_ROWS * width)  # fmt: skip
+
+
+@compiled
+def outer_sums(rows: Any, tiles: Any, a: Any, ao: Any, lda: Any, dz: Any, zo: Any, ldz: Any, dp: Any,
+               po: Any) -> None:  # fmt: skip
+    """A panel, in pieces of rows: at dp[po] += a[ao].T @ dz[zo]."""
+    width = BLOCK * lanes_of(dz)
+    m = 0
+    while m < rows:
+        depth = min(PIECE, rows - m)
+        for k in range(tiles):
+            outer(a, ao + m * lda + k * TILE_ROWS, lda, depth, dz, m * ldz + zo, ldz,
+                  dp, po + k * TILE_ROWS * width, width)  # fmt: skip
+        m += PIECE
+
+
+@compiled
+def begin_second(w: Any, workers: Any, second: Any, H: Any, ut: Any) -> None:
+    """V transposed, behind U."""
+    if second.ndim == 3:
+        width = BLOCK * lanes_of(ut)
+        nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
+        transpose_panels(w, workers, flat(second), H, np.int64(0), H, second.shape[0], ut,
+                         (H + width - 1) // width * width * nb * width)  # fmt: skip
+
+
+@compiled
+def end_second(w: Any, workers: Any, second: Any, dp: Any, p0: Any, H: Any, dV: Any) -> None:
+    """The gradient of V."""
+    if second.ndim == 3:
+        out_of_second(w, workers, dp, p0, (H + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS, H, dV)
 
 
 @kernel
 def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
     """A worker's share of some turns of the backward pass.
 
-    arguments: turns of the whole pass, and those of a block's steps (inner); wide, block, steps, bases; panels, wt, D,
-    ut, H, dp and the gradients; those of step_back from x on; those of backward_sums from D on.
+    arguments: turns of the whole pass, and those of a block's steps (inner); wide, block, steps; panels, wt, dp; the
+    gradients of W, U, V and b, V's being any array where there is no second phase; bases; those of step_back from cell
+    on; those of backward_sums from second on.
     """
-    turns, inner, wide, block, steps, bases = arguments[:6]
-    panels, wt, D, ut, H, dp, gradients = arguments[6:13]
+    turns, inner, wide, block, steps = arguments[:5]
+    panels, wt, dp, dW, dU, dV, db, bases, cell, second = arguments[5:15]
+    D, ut, H = arguments[16:19]
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     depth = 1 + D + H
@@ -175,14 +263,16 @@ def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> Non
         s0 = ((steps - 1) // block - back) * block
         s1 = min(s0 + block, steps)
         if turn == 0:
-            share = nb * stride * BLOCK * L // workers
-            for i in range(w * share, nb * stride * BLOCK * L if w == workers - 1 else (w + 1) * share):
+            share = dp.size // workers
+            for i in range(w * share, dp.size if w == workers - 1 else (w + 1) * share):
                 dp[i] = 0
-            transpose_panels(w, workers, panels, depth, np.int64(1), D, nb, wt)
-            transpose_panels(w, workers, panels, depth, 1 + D, H, nb, ut)
+            transpose_panels(w, workers, panels, depth, np.int64(1), D, nb, wt, np.int64(0))
+            transpose_panels(w, workers, panels, depth, 1 + D, H, nb, ut, np.int64(0))
+            begin_second(w, workers, second, H, ut)
         elif turn == turns - 1:
-            out_of_panels(w, workers, dp, depth, stride, H, gradients)
+            out_of_panels(w, workers, cell, dp, stride, D, H, dW, dU, db)
+            end_second(w, workers, second, dp, nb * stride * BLOCK * L, H, dV)
         elif within < inner:
-            backward_share(w, workers, wide, within, s0, s1, bases, *arguments[13:38])
+            backward_share(w, workers, wide, within, s0, s1, *arguments[12:41])
         else:
-            backward_sums(w, workers, bases[s1] - bases[s0], *arguments[38:])
+            backward_sums(w, workers, bases[s1] - bases[s0], *arguments[41:])

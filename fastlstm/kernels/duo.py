@@ -5,7 +5,7 @@ other. The first to come leads; it computes all units until a second thread has 
 computes its half of a step, publishes the number of steps it has finished, and waits for the other's number before
 the next. Waiting is bounded: a thread that waits too long asks the other to retire, or retires itself, always
 between steps, with nothing half done; then the leader computes all units again. The same multiply-adds in the same
-order give the same bits, whoever computes them.
+order give the same bits, whoever computes them. A cell of two phases takes two such steps for each step in time.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from .atomics import fetch_add, load_acquire, store_release, wait_a_little
+from .cells import kept_of
 from .options import compiled
 from .products import product
 from .simd import BLOCK, copy, lanes_of
-from .step import begins, clear, forget, operand_stride, units
+from .step import begins, bias_alone, clear, finish, forget, operand_stride, phases_of, units, units_of
 
 # words of `sync`, each in a cache line pair of its own
 TICKETS, MAIL, SPLIT, LEADER, FOLLOWER, RETIRE = (16 * n for n in range(6))
@@ -29,10 +30,10 @@ _CHUNK = 24  # steps whose x @ W + b is computed at once
 
 
 @compiled
-def duo_room(L: Any, D: Any, H: Any) -> Any:
-    """Numbers to work in."""
+def duo_room(L: Any, D: Any, H: Any, units: Any, kept: Any) -> Any:
+    """Numbers to work in. units: units_of(...); kept: vectors of a block on the tape."""
     nb = (H + L - 1) // L
-    return 2 * operand_stride(L, D, H) + nb * L + 2 * (1 + _CHUNK * nb) * BLOCK * L
+    return 2 * operand_stride(L, D, units) + nb * L + 2 * (kept + _CHUNK * nb * BLOCK) * L
 
 
 @compiled
@@ -42,50 +43,71 @@ def take_ticket(sync: Any) -> Any:
 
 
 @compiled
-def _inputs(s: Any, count: Any, lo: Any, hi: Any, x: Any, D: Any, panels: Any, H: Any, steps: Any, reverse: Any,
-            work: Any, zx: Any) -> None:  # fmt: skip
-    """x @ W + b of some steps, for blocks lo to hi."""
+def _inputs(cell: Any, t: Any, count: Any, lo: Any, hi: Any, x: Any, D: Any, panels: Any, H: Any, steps: Any,
+            reverse: Any, work: Any, zx: Any) -> None:  # fmt: skip
+    """x @ W + b of some steps from t on, for blocks lo to hi."""
     width = BLOCK * lanes_of(panels)
     nb = (H + lanes_of(panels) - 1) // lanes_of(panels)
     panel = (1 + D + H) * width
-    x0 = ((steps - 1 - s) if reverse else s) * D
+    x0 = ((steps - 1 - t) if reverse else t) * D
     for b in range(lo, hi):
         product(x, x0, -D if reverse else D, count, D, panels, b * panel + width, panels, b * panel, np.int64(0),
                 work, zx + b * width, nb * width)  # fmt: skip
+        for k in range(count):
+            bias_alone(cell, work, zx + (k * nb + b) * width, panels, b * panel, lanes_of(panels))
 
 
 @compiled
-def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, D: Any, panels: Any, H: Any, y: Any, ldy: Any, column: Any,
-          cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reset: Any, reverse: Any,
-          work: Any) -> None:  # fmt: skip
-    """Step s for blocks lo to hi; own: 0 or 1, whose scratch."""
+def _parts(s: Any, H: Any, panels: Any, second: Any) -> Any:
+    """Blocks of units in all, and those of the leader's half, in the phase that is number s of all."""
     L = lanes_of(panels)
     nb = (H + L - 1) // L
-    width = BLOCK * L
+    mid = (nb + 1) // 2
+    if second.ndim == 3:
+        if s % 2 == 1:
+            mid = min(nb, ((nb + BLOCK - 1) // BLOCK + 1) // 2 * BLOCK)  # whole panels
+    return nb, mid
+
+
+@compiled
+def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels: Any, second: Any, H: Any, y: Any,
+          ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reset: Any,
+          reverse: Any, work: Any) -> None:  # fmt: skip
+    """Phase number s of all phases of all steps, for blocks lo to hi; own: 0 or 1, whose scratch."""
+    L = lanes_of(panels)
+    nb = (H + L - 1) // L
+    width, g_width = BLOCK * L, kept_of(cell) * L
     Hp = nb * L
     panel = (1 + D + H) * width
-    lda = operand_stride(L, D, H)
+    lda = operand_stride(L, D, units_of(second, L, H))
+    phases = phases_of(second)
+    s, phase = s // phases, s % phases
     c, c_step = 2 * lda, 0
     first = lo * L
     spare = c + first
-    g, g_block = c + Hp + own * width, 0
+    g, g_block = c + Hp + own * g_width, 0
     if tape:
         c, c_step = s * Hp, Hp
-        g, g_block = s * nb * width, width
+        g, g_block = s * nb * g_width, g_width
     now, then = (s % 2) * lda + D, ((s + 1) % 2) * lda + D
-    if begins(reset, np.int64(0), steps, reverse, s):
-        forget(cs, c + first, (hi - lo) * L, tape, work, spare)
-    units(lo, hi, np.int64(1), s % 2, work, now, then, lda, H, panels, (1 + D) * width, panel, work, zx, np.int64(0),
-          width, cs, c, c + c_step, Hp, gates, g, np.int64(0), g_block)  # fmt: skip
-    count = min(hi * L, H) - first
-    t = steps - 1 - s if reverse else s
-    copy(y, t * ldy + column + first, work, then + first, count)
-    if keep_cells:
-        copy(cells, t * H + first, cs, c + c_step + first, count)
-    if tape and begins(reset, np.int64(0), steps, reverse, s):
-        copy(cs, c + first, work, spare, (hi - lo) * L)
-    if begins(reset, np.int64(0), steps, reverse, s + 1):
-        clear(work, then + first, count)
+    if phase == 0:
+        if begins(reset, np.int64(0), steps, reverse, s):
+            forget(cs, c + first, (hi - lo) * L, tape, work, spare)
+        units(cell, lo, hi, np.int64(1), s % 2, work, now, then, lda, H, np.int64(0), panels, (1 + D) * width, panel,
+              work, zx, np.int64(0), width, cs, c, c + c_step, Hp, gates, g, np.int64(0), g_block)  # fmt: skip
+        if tape and begins(reset, np.int64(0), steps, reverse, s):
+            copy(cs, c + first, work, spare, (hi - lo) * L)
+    if phase == phases - 1:
+        if second.ndim == 3:
+            finish(cell, lo, hi, np.int64(1), s % 2, work, now, then, lda, second, H, cs, c + c_step, Hp, gates, g,
+                   np.int64(0), g_block)  # fmt: skip
+        count = min(hi * L, H) - first
+        t = steps - 1 - s if reverse else s
+        copy(y, t * ldy + column + first, work, then + first, count)
+        if keep_cells:
+            copy(cells, t * H + first, cs, c + c_step + first, count)
+        if begins(reset, np.int64(0), steps, reverse, s + 1):
+            clear(work, then + first, count)
 
 
 @compiled
@@ -101,23 +123,26 @@ def _waited(sync: Any, at: Any, value: Any, patience: Any) -> Any:
 
 
 @compiled
-def lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
-         column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reset: Any,
-         reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any, c: Any, y: Any,
+         ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
+         reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The first thread's part: all that the other does not do. The arguments: as in forward_rows."""
     steps = lens[0]
+    phases = phases_of(second)
+    goal = steps * phases
     L = lanes_of(panels)
     nb = (H + L - 1) // L
-    mid = (nb + 1) // 2
-    zx = 2 * operand_stride(L, D, H) + nb * L + 2 * BLOCK * L
+    zx = 2 * operand_stride(L, D, units_of(second, L, H)) + nb * L + 2 * kept_of(cell) * L
     alone, joined = True, False
-    s, begin, end = np.int64(0), np.int64(0), np.int64(0)  # inputs of steps begin to end stand in zx
-    while s < steps or not alone:
-        if not joined and steps - s > _FEW_STEPS and load_acquire(sync, MAIL) == JOINED:
-            alone, joined, end = False, True, s
+    s = np.int64(0)  # phases of all steps
+    begin, end = np.int64(0), np.int64(0)  # inputs of steps begin to end stand in zx
+    while s < goal or not alone:
+        if not joined and goal - s > _FEW_STEPS and load_acquire(sync, MAIL) == JOINED:
+            alone, joined, end = False, True, s // phases
             store_release(sync, LEADER, s)
             store_release(sync, FOLLOWER, s)
             store_release(sync, SPLIT, s)
+        _, mid = _parts(s, H, panels, second)
         u, lo, hi, last = s, np.int64(0), nb if alone else mid, steps
         if not alone:
             if load_acquire(sync, MAIL) == RETIRED:
@@ -125,8 +150,10 @@ def lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, 
                 alone, end = True, np.int64(0)
                 if behind == s:
                     continue
-                u = min(behind, s)  # the one step of which a half is missing
-                last = u + 1
+                u = min(behind, s)  # the one of which a half is missing
+                last = u // phases + 1
+                _, mid = _parts(u, H, panels, second)
+                hi = mid
                 if behind < s:
                     lo, hi = mid, nb
             elif not _waited(sync, FOLLOWER, s, patience):
@@ -134,45 +161,48 @@ def lead(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, 
                 while load_acquire(sync, FOLLOWER) < s and load_acquire(sync, MAIL) == JOINED:
                     wait_a_little(patience, patience)
                 continue
-            elif s == steps:
+            elif s == goal:
                 alone = True
                 continue
-        if u >= end:
-            begin, end = u, min(last, u + _CHUNK)
-            _inputs(begin, end - begin, lo, hi, x, D, panels, H, steps, reverse, work, zx)
-        _step(u, lo, hi, zx + (u - begin) * nb * BLOCK * L, np.int64(0), D, panels, H, y, ldy, column, cells,
-              keep_cells, gates, cs, tape, steps, reset, reverse, work)  # fmt: skip
+        t = u // phases
+        if t >= end and u % phases == 0:
+            begin, end = t, min(last, t + _CHUNK)
+            _inputs(cell, begin, end - begin, lo, hi, x, D, panels, H, steps, reverse, work, zx)
+        _step(u, lo, hi, zx + (t - begin) * nb * BLOCK * L, np.int64(0), cell, D, panels, second, H, y, ldy, column,
+              cells, keep_cells, gates, cs, tape, steps, reset, reverse, work)  # fmt: skip
         s = u + 1
         if not alone:
             store_release(sync, LEADER, s)
-    store_release(sync, SPLIT, steps + 1)  # a late follower finds nothing to do
+    store_release(sync, SPLIT, goal + 1)  # a late follower finds nothing to do
 
 
 @compiled
-def follow(sync: Any, patience: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
-           column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
-           reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+def follow(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any, c: Any,
+           y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any,
+           lens: Any, reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The second thread's part."""
     steps = lens[0]
+    phases = phases_of(second)
     L = lanes_of(panels)
-    nb = (H + L - 1) // L
-    mid = (nb + 1) // 2
-    zx = 2 * operand_stride(L, D, H) + nb * L + (2 + _CHUNK * nb) * BLOCK * L
+    nb, mid = _parts(np.int64(0), H, panels, second)
+    zx = 2 * operand_stride(L, D, units_of(second, L, H)) + nb * L + (2 * kept_of(cell) + _CHUNK * nb * BLOCK) * L
     store_release(sync, MAIL, JOINED)
     turns = np.int64(0)
     while load_acquire(sync, SPLIT) < 0:
         wait_a_little(turns, patience)
         turns += 1
     s = load_acquire(sync, SPLIT)
-    begin, end = s, s
-    while s < steps:
-        if s >= end:
-            begin, end = s, min(steps, s + _CHUNK)
-            _inputs(begin, end - begin, mid, nb, x, D, panels, H, steps, reverse, work, zx)
+    begin, end = np.int64(0), np.int64(0)
+    while s < steps * phases:
+        t = s // phases
+        if t >= end and s % phases == 0:
+            begin, end = t, min(steps, t + _CHUNK)
+            _inputs(cell, begin, end - begin, mid, nb, x, D, panels, H, steps, reverse, work, zx)
         if load_acquire(sync, RETIRE) == 1 or not _waited(sync, LEADER, s, patience):
             store_release(sync, MAIL, RETIRED)
             return
-        _step(s, mid, nb, zx + (s - begin) * nb * BLOCK * L, np.int64(1), D, panels, H, y, ldy, column, cells,
-              keep_cells, gates, cs, tape, steps, reset, reverse, work)  # fmt: skip
+        _, lo = _parts(s, H, panels, second)
+        _step(s, lo, nb, zx + (t - begin) * nb * BLOCK * L, np.int64(1), cell, D, panels, second, H, y, ldy, column,
+              cells, keep_cells, gates, cs, tape, steps, reset, reverse, work)  # fmt: skip
         s += 1
         store_release(sync, FOLLOWER, s)

@@ -2,7 +2,7 @@
 
 Rows are samples in the order of falling length; worker w of P takes ranks w, w + P, ... so that ragged
 batches stay balanced and the rows still active are always the first ones. A sample's numbers are one chain
-of multiply-adds each (bias, then x in order, then h in order), whatever tile or path computes them: no bit
+of multiply-adds each (bias, then x in order, then h in order, then where it reads that the new c), whatever tile or path computes them: no bit
 depends on batch, threads or chunking.
 """
 
@@ -12,28 +12,31 @@ from typing import Any
 
 import numpy as np
 
+from .cells import kept_of
 from .duo import follow, lead, take_ticket
 from .options import compiled, kernel
 from .products import product
 from .simd import BLOCK, copy, lanes_of
-from .step import begins, clear, forget, operand_stride, units
+from .step import begin_h, begins, bias_alone, clear, finish, forget, operand_stride, phases_of, units, units_of
 
 SPLIT_ROWS = 4  # up to that many rows, x @ W is done apart, for many steps at a time
 SHARE_ROWS, SHARE_UNITS, SHARE_SEQUENCE = 0, 1, 2  # what the threads share among them
 
 
 @compiled
-def forward_room(L: Any, D: Any, H: Any, rows: Any, chunk: Any) -> Any:
-    """Numbers that each worker needs to work in."""
+def forward_room(L: Any, D: Any, H: Any, units: Any, kept: Any, rows: Any, chunk: Any) -> Any:
+    """Numbers that each worker needs to work in. units: units_of(...); kept: vectors of a block on the tape."""
     nb = (H + L - 1) // L
-    return rows * (2 * operand_stride(L, D, H) + nb * L) + (1 + nb * max(1, rows * chunk)) * BLOCK * L
+    return rows * (2 * operand_stride(L, D, units) + nb * L) + (kept + nb * max(1, rows * chunk) * BLOCK) * L
 
 
 @compiled
-def forward_rows(w: Any, workers: Any, chunk: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any,
-                 ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any,
-                 lens: Any, reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any,
+                 c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any,
+                 order: Any, lens: Any, reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """All steps of one worker's rows.
+
+    cell: `mark`; second: panels of the second phase, or an array of one axis where there is none.
 
     tape: whether gates (step, rank) and c (step, rank) are kept in `gates` and `cs`; otherwise these are `work`,
     room for each worker: two operand rows [x, h] a sample, then c, gates of a vector, and b, or x @ W + b of
@@ -46,20 +49,22 @@ def forward_rows(w: Any, workers: Any, chunk: Any, x: Any, D: Any, panels: Any, 
     panel = (1 + D + H) * width
     rows_max = (order.size + workers - 1) // workers
     n = (order.size - w + workers - 1) // workers
-    lda = operand_stride(L, D, H)
+    room = units_of(second, L, H)
+    g_width = kept_of(cell) * L
+    lda = operand_stride(L, D, room)
     ldz = rows_max * nb * width
     a = zx = work
-    a0 = w * forward_room(L, D, H, rows_max, chunk)
+    a0 = w * forward_room(L, D, H, room, kept_of(cell), rows_max, chunk)
     c0, c_row, c_step = a0 + 2 * rows_max * lda, Hp, 0
     spare = c0
     g0, g_row, g_step, g_block = c0 + rows_max * Hp, 0, 0, 0
-    zx0 = g0 + width
+    zx0 = g0 + g_width
     if tape:
         c0, c_row, c_step = w * Hp, workers * Hp, order.size * Hp
-        g0, g_row, g_step, g_block = w * nb * width, workers * nb * width, order.size * nb * width, width
+        g0, g_row, g_step, g_block = w * nb * g_width, workers * nb * g_width, order.size * nb * g_width, g_width
     for r in range(n):
         rank = w + r * workers
-        copy(a, a0 + r * lda + D, h, order[rank] * H, H)
+        begin_h(a, a0 + r * lda + D, h, order[rank] * H, H, second)
         copy(cs, c0 + r * c_row, c, order[rank] * H, H)
         for j in range(c0 + r * c_row + H, c0 + r * c_row + Hp):
             cs[j] = 0  # units that fill up the last vector: they stay 0
@@ -81,9 +86,12 @@ def forward_rows(w: Any, workers: Any, chunk: Any, x: Any, D: Any, panels: Any, 
                     rank = w + r * workers
                     t = lens[rank] - 1 - s if reverse else s
                     for b in range(nb):
-                        product(x, (order[rank] * T + t) * D, -D if reverse else D, min(chunk, lens[rank] - s),
+                        count = min(chunk, lens[rank] - s)
+                        product(x, (order[rank] * T + t) * D, -D if reverse else D, count,
                                 D, panels, b * panel + width, panels, b * panel, np.int64(0),
                                 zx, zx0 + (r * nb + b) * width, ldz)  # fmt: skip
+                        for k in range(count):
+                            bias_alone(cell, zx, zx0 + (r * nb + b) * width + k * ldz, panels, b * panel, L)
         else:
             for r in range(active):
                 rank = w + r * workers
@@ -100,8 +108,12 @@ def forward_rows(w: Any, workers: Any, chunk: Any, x: Any, D: Any, panels: Any, 
             from_x, depth, i0, i_row = D, H, zx0 + inner * ldz, nb * width
         else:
             from_x, depth, i0, i_row = 0, D + H, zx0, 0
-        units(np.int64(0), nb, active, s % 2, a, now + from_x, then + D, lda, depth, panels, (1 + from_x) * width,
-              panel, work, i0, i_row, width, cs, c1, c1 + c_step, c_row, gates, g1, g_row, g_block)  # fmt: skip
+        units(cell, np.int64(0), nb, active, s % 2, a, now + from_x, then + D, lda, depth, D - from_x, panels,
+              (1 + from_x) * width, panel, work, i0, i_row, width, cs, c1, c1 + c_step, c_row, gates, g1, g_row,
+              g_block)  # fmt: skip
+        if second.ndim == 3:
+            finish(cell, np.int64(0), nb, active, s % 2, a, now + D, then + D, lda, second, H, cs, c1 + c_step, c_row,
+                   gates, g1, g_row, g_block)  # fmt: skip
         for r in range(active):
             rank = w + r * workers
             t = lens[rank] - 1 - s if reverse else s
@@ -120,18 +132,18 @@ def forward_rows(w: Any, workers: Any, chunk: Any, x: Any, D: Any, panels: Any, 
 
 
 @compiled
-def shared_begin(x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any, column: Any, cells: Any,
-                 keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reset: Any, reverse: Any,
-                 T: Any, work: Any) -> None:  # fmt: skip
+def shared_begin(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
+                 column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
+                 reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """Where threads share the units of all rows: the first operands [x, h] and c. work: two operand rows a sample,
     then c (unless it is on the tape), then what each thread needs."""
     L = lanes_of(panels)
     Hp = (H + L - 1) // L * L
     N = order.size
-    lda = operand_stride(L, D, H)
+    lda = operand_stride(L, D, units_of(second, L, H))
     c0 = 0 if tape else 2 * N * lda
     for r in range(N):
-        copy(work, r * lda + D, h, order[r] * H, H)
+        begin_h(work, r * lda + D, h, order[r] * H, H, second)
         if begins(reset, order[r] * T, lens[r], reverse, np.int64(0)):
             clear(work, r * lda + D, H)
         copy(cs, c0 + r * Hp, c, order[r] * H, H)
@@ -142,60 +154,73 @@ def shared_begin(x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ld
 
 
 @compiled
-def shared_step(w: Any, workers: Any, s: Any, x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
-                column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
-                reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
-    """One step of all rows, for a worker's share of the units; and its share of the next step's x."""
+def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any,
+                c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any,
+                order: Any, lens: Any, reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+    """Phase number `turn` of all phases of all steps, of all rows, for a worker's share of the units; and, in a step's
+    last one, its share of the next step's x."""
     L = lanes_of(panels)
     nb = (H + L - 1) // L
-    width = BLOCK * L
+    width, g_width = BLOCK * L, kept_of(cell) * L
     Hp = nb * L
     N = order.size
+    phases = phases_of(second)
+    s, phase = turn // phases, turn % phases
     lo, hi = w * nb // workers, (w + 1) * nb // workers
-    lda = operand_stride(L, D, H)
+    if second.ndim == 3:
+        if phase == 1:  # whole panels
+            wide = (nb + BLOCK - 1) // BLOCK
+            lo, hi = w * wide // workers * BLOCK, min(nb, (w + 1) * wide // workers * BLOCK)
+    lda = operand_stride(L, D, units_of(second, L, H))
     now, then = (s % 2) * N * lda, ((s + 1) % 2) * N * lda
     c_old, c_new = 2 * N * lda, 2 * N * lda
     spare = c_old
-    g0, g_row, g_block = c_old + N * Hp + w * width, 0, 0
+    g0, g_row, g_block = c_old + N * Hp + w * g_width, 0, 0
     if tape:
         c_old, c_new = s * N * Hp, (s + 1) * N * Hp
-        g0, g_row, g_block = s * N * nb * width, nb * width, width
+        g0, g_row, g_block = s * N * nb * g_width, nb * g_width, g_width
     active = N
     while lens[active - 1] <= s:
         active -= 1
     first = lo * L
-    for r in range(active):
-        if begins(reset, order[r] * T, lens[r], reverse, s):
-            forget(cs, c_old + r * Hp + first, (hi - lo) * L, tape, work, spare + r * Hp + first)
-    units(lo, hi, active, s % 2, work, now, then + D, lda, D + H, panels, width, (1 + D + H) * width,
-          panels, np.int64(0), np.int64(0), (1 + D + H) * width, cs, c_old, c_new, Hp, gates, g0, g_row,
-          g_block)  # fmt: skip
-    count = min(hi * L, H) - first
-    for r in range(active):
-        t = lens[r] - 1 - s if reverse else s
-        row = order[r] * T + t
-        copy(y, row * ldy + column + first, work, then + r * lda + D + first, count)
-        if keep_cells:
-            copy(cells, row * H + first, cs, c_new + r * Hp + first, count)
-        if tape and begins(reset, order[r] * T, lens[r], reverse, s):
-            copy(cs, c_old + r * Hp + first, work, spare + r * Hp + first, (hi - lo) * L)
-        if begins(reset, order[r] * T, lens[r], reverse, s + 1):
-            clear(work, then + r * lda + D + first, count)  # for the other threads too, when all have met
-    for r in range(w, active, workers):
-        if s + 1 < lens[r]:
-            t = lens[r] - 2 - s if reverse else s + 1
-            copy(work, then + r * lda, x, (order[r] * T + t) * D, D)
+    if phase == 0:
+        for r in range(active):
+            if begins(reset, order[r] * T, lens[r], reverse, s):
+                forget(cs, c_old + r * Hp + first, (hi - lo) * L, tape, work, spare + r * Hp + first)
+        units(cell, lo, hi, active, s % 2, work, now, then + D, lda, D + H, D, panels, width, (1 + D + H) * width,
+              panels, np.int64(0), np.int64(0), (1 + D + H) * width, cs, c_old, c_new, Hp, gates, g0, g_row,
+              g_block)  # fmt: skip
+        for r in range(active):
+            if tape and begins(reset, order[r] * T, lens[r], reverse, s):
+                copy(cs, c_old + r * Hp + first, work, spare + r * Hp + first, (hi - lo) * L)
+    if phase == phases - 1:
+        if second.ndim == 3:
+            finish(cell, lo, hi, active, s % 2, work, now + D, then + D, lda, second, H, cs, c_new, Hp, gates, g0,
+                   g_row, g_block)  # fmt: skip
+        count = min(hi * L, H) - first
+        for r in range(active):
+            t = lens[r] - 1 - s if reverse else s
+            row = order[r] * T + t
+            copy(y, row * ldy + column + first, work, then + r * lda + D + first, count)
+            if keep_cells:
+                copy(cells, row * H + first, cs, c_new + r * Hp + first, count)
+            if begins(reset, order[r] * T, lens[r], reverse, s + 1):
+                clear(work, then + r * lda + D + first, count)  # for the other threads too, when all have met
+        for r in range(w, active, workers):
+            if s + 1 < lens[r]:
+                t = lens[r] - 2 - s if reverse else s + 1
+                copy(work, then + r * lda, x, (order[r] * T + t) * D, D)
 
 
 @compiled
-def shared_end(x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any, column: Any, cells: Any,
-               keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any, reset: Any, reverse: Any,
-               T: Any, work: Any) -> None:  # fmt: skip
+def shared_end(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
+               column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
+               reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The last h and c, from where shared_begin put the first."""
     L = lanes_of(panels)
     Hp = (H + L - 1) // L * L
     N = order.size
-    lda = operand_stride(L, D, H)
+    lda = operand_stride(L, D, units_of(second, L, H))
     c0, c_step = 2 * N * lda, 0
     if tape:
         c0, c_step = 0, N * Hp
@@ -208,8 +233,8 @@ def shared_end(x: Any, D: Any, panels: Any, H: Any, h: Any, c: Any, y: Any, ldy:
 def forward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
     """A worker's share of some turns of the forward pass.
 
-    arguments: share, turns, chunk, sync and patience, then those of forward_rows from x on. share: SHARE_ROWS, rows,
-    in one turn; SHARE_UNITS, units, in a turn a step and one before and after: where the weights outgrow a core's
+    arguments: share, turns, chunk, sync and patience, then those of forward_rows from cell on. share: SHARE_ROWS, rows,
+    in one turn; SHARE_UNITS, units, in a turn a phase and one before and after: where the weights outgrow a core's
     cache, each core then reads only its part of them; SHARE_SEQUENCE, the halves of one sequence's units, in one
     turn (duo.py; sync and patience are its own).
     """

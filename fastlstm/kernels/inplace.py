@@ -14,10 +14,16 @@ import numpy as np
 from numba import from_dtype, types
 
 from .backward import backward
-from .cells import STEP_ROWS, step_one, step_rows, step_twin
+from .cells import CELLS, kept_of
 from .options import compiled, compiled_from_python, inlined
-from .packing import into_panels
-from .simd import BLOCK, copy, flat, lanes_of, on_stack
+from .packing import LAYOUT, Packed, into_panels, mark, row_length
+from .phases import STEP_ROWS, finish_one, step_one, step_rows, step_twin
+from .simd import BLOCK, copy, flat, lanes_of, on_stack, tile_1, tile_4
+from .step import phases_of, units_of
+
+if STEP_ROWS != 4:
+    raise AssertionError("tile_4 is the one of STEP_ROWS rows")
+_STANDARD = mark(CELLS[0])
 
 
 class Buffers(NamedTuple):
@@ -30,11 +36,9 @@ class Buffers(NamedTuple):
     h : ndarray, shape (N, H)
         The initial h.
     gates, cells : ndarray
-        As on any tape: (T, N, blocks, 4 lanes), and c before each step and after the last (T + 1, N, blocks lanes).
+        As on any tape: (T, N, blocks, kept lanes), and c before each step and after the last (T + 1, N, blocks lanes).
     dx : ndarray, shape (N, T, D)
         The gradient of x, for the layer below; empty in the first layer.
-    gradients : ndarray, shape (1 + D + H, 4H)
-        Those of b, W and U.
     bases, order, lens : ndarray of int64
         The schedule: of T steps for all.
     reset : ndarray of bool
@@ -48,7 +52,6 @@ class Buffers(NamedTuple):
     gates: Any
     cells: Any
     dx: Any
-    gradients: Any
     bases: Any
     order: Any
     lens: Any
@@ -66,8 +69,9 @@ class Buffers(NamedTuple):
     where: Any
 
 
-def _chunk(x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: Any, panels: Any, H: Any, h: Any, c: Any,
-          y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any, tape: Any) -> None:  # fmt: skip
+def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: Any, panels: Any, second: Any,
+           H: Any, h: Any, c: Any, y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any,
+           tape: Any) -> None:  # fmt: skip
     """T steps of N samples; h and c (N, H) change in place.
 
     x[n x_row + t x_step + j x_number]: the inputs; h goes to y[n y_row + t y_step + j], unless y_step is 0. tape:
@@ -76,13 +80,14 @@ def _chunk(x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: An
     """
     L = lanes_of(panels)
     nb = (H + L - 1) // L
-    width, Hp = BLOCK * L, nb * L
+    width, g_width, Hp = BLOCK * L, kept_of(cell) * L, nb * L
     panel = (1 + D + H) * width
-    work = on_stack(panels, 2 * width + STEP_ROWS * Hp)
-    kept, held, c_row, new = work, c, H, 2 * width
+    row = (units_of(second, L, H) + L - 1) // L * L
+    work = on_stack(panels, 2 * g_width + STEP_ROWS * row)
+    kept, held, c_row, new = work, c, H, 2 * g_width
     g_row, g_place = np.int64(0), np.int64(0)
     if tape:
-        kept, held, c_row, g_row, g_place = gates, cells, Hp, nb * width, width
+        kept, held, c_row, g_row, g_place = gates, cells, Hp, nb * g_width, g_width
         for n in range(N):
             copy(cells, n * Hp, c, n * H, H)
             for j in range(n * Hp + H, (n + 1) * Hp):
@@ -94,14 +99,15 @@ def _chunk(x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: An
             xo, ho, g0 = n * x_row + t * x_step, n * H, np.int64(0)
             c_old, c_new = n * H, n * H
             if tape:
-                g0, c_old, c_new = (t * N + n) * nb * width, (t * N + n) * Hp, ((t + 1) * N + n) * Hp
-            if rows == 1 and nb <= 2 and not tape:  # all of the old h is read before any of the new is written
+                g0, c_old, c_new = (t * N + n) * nb * g_width, (t * N + n) * Hp, ((t + 1) * N + n) * Hp
+            if rows == 1 and nb <= 2 and not tape and phases_of(second) == 1:
+                # all of the old h is read before any of the new is written
                 if nb == 2:
-                    step_twin(x, xo, x_row, x_number, D, h, ho, H, H, panels, np.int64(0), panel, c, c_old, c_new, H,
-                              H, h, ho, H, work, g0, g_row, width)  # fmt: skip
+                    step_twin(cell, x, xo, x_row, x_number, D, h, ho, H, H, panels, np.int64(0), panel, c, c_old, c_new,
+                              H, H, h, ho, H, work, g0, g_row, g_width)  # fmt: skip
                 else:
-                    step_one(x, xo, x_row, x_number, D, h, ho, H, H, panels, np.int64(0), panel, c, c_old, c_new, H,
-                             H, h, ho, H, work, g0, g_row, width)  # fmt: skip
+                    step_one(cell, x, xo, x_row, x_number, D, h, ho, H, H, panels, np.int64(0), panel, c, c_old, c_new,
+                             H, H, h, ho, H, work, g0, g_row, g_width)  # fmt: skip
             else:
                 j = np.int64(0)
                 while j < nb:
@@ -110,9 +116,9 @@ def _chunk(x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: An
                     if t % 2 == 1:  # backwards: what was read last is still in cache
                         b = nb - 2 - j if two else nb - 1 - j
                     left = 2 * L if tape else H - b * L
-                    where = (x, xo, x_row, x_number, D, h, ho, H, H, panels, b * panel, panel, held, c_old + b * L,
-                             c_new + b * L, c_row, left, work, new + b * L, Hp, kept, g0 + b * g_place, g_row,
-                             width)  # fmt: skip
+                    where = (cell, x, xo, x_row, x_number, D, h, ho, H, H, panels, b * panel, panel, held,
+                             c_old + b * L, c_new + b * L, c_row, left, work, new + b * L, row, kept,
+                             g0 + b * g_place, g_row, g_width)  # fmt: skip
                     if two:
                         step_twin(*where)
                     elif rows == 1:
@@ -120,8 +126,7 @@ def _chunk(x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: An
                     else:
                         step_rows(*where)
                     j += 2 if two else 1
-                for r in range(rows):
-                    copy(h, ho + r * H, work, new + r * Hp, H)
+                _end_step(cell, second, rows, H, held, c_new, c_row, work, new, row, h, ho, kept, g0, g_row, g_place)
             if y_step != 0:
                 for r in range(rows):
                     copy(y, (n + r) * y_row + t * y_step, h, ho + r * H, H)
@@ -131,6 +136,30 @@ def _chunk(x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: An
             copy(c, n * H, cells, (T * N + n) * Hp, H)
 
 
+@inlined
+def _end_step(cell: Any, second: Any, rows: Any, H: Any, c: Any, c_new: Any, c_row: Any, work: Any, new: Any, row: Any,
+              h: Any, ho: Any, kept: Any, g0: Any, g_row: Any, g_place: Any) -> None:  # fmt: skip
+    """The new h of some rows from work[new] to its place; by the second phase, where there is one."""
+    if second.ndim == 3:
+        L = lanes_of(work)
+        width, panels = BLOCK * L, flat(second)
+        for q in range(second.shape[0]):
+            where = (c, c_new, c_row, H, panels, q * H * width, (q + 1) * H * width, work, new + q * width, row,
+                     work, new + q * width, row)  # fmt: skip
+            if rows == 1:
+                tile_1(*where)
+            else:
+                tile_4(*where)
+        for r in range(rows):
+            for b in range((H + L - 1) // L):
+                at = ho + r * H + b * L
+                finish_one(cell, work, new + r * row + b * L, h, at, c, c_new + r * c_row + b * L, h, at, H - b * L,
+                           kept, g0 + r * g_row + b * g_place, np.int64(0))  # fmt: skip
+    else:
+        for r in range(rows):
+            copy(h, ho + r * H, work, new + r * row, H)
+
+
 chunk = compiled(_chunk)
 
 # What is wrong with the arguments, found by comparing shapes at every call: 0 if nothing is
@@ -138,17 +167,45 @@ X, STATE, PACKED, Y, TAPE, DY, DSTATE, GRADS, PARAMS = range(1, 10)
 
 
 @inlined
-def _packed_fits(panels: Any, H: Any) -> Any:
-    L = lanes_of(panels)
-    return H > 0 and panels.shape[1] > H + 1 and panels.shape[0] == (H + L - 1) // L and panels.shape[2] == BLOCK * L
+def second_of(packed: Any) -> Any:
+    """Panels of the second phase, or an array of one axis."""
+    return _or_flat(packed.second, packed.panels)
 
 
 @inlined
-def input_fault(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
+def _or_flat(second: Any, panels: Any) -> Any:
+    if second is None:
+        return flat(panels)
+    return second
+
+
+@inlined
+def _packed_fits(packed: Any) -> Any:
+    panels, H = packed.panels, packed.hidden_size
+    L = lanes_of(panels)
+    return (
+        H > 0
+        and panels.shape[1] > H + 1
+        and panels.shape[0] == (H + L - 1) // L
+        and panels.shape[2] == BLOCK * L
+        and _second_fits(second_of(packed), L, H)
+    )
+
+
+@inlined
+def _second_fits(second: Any, L: Any, H: Any) -> Any:
+    if second.ndim == 3:
+        return second.shape == ((H + BLOCK * L - 1) // (BLOCK * L), H, BLOCK * L)
+    return True
+
+
+@inlined
+def input_fault(x: Any, packed: Any, h: Any, c: Any) -> Any:
     """x of a step or of a chunk; with an axis N where h and c have one."""
-    if not _packed_fits(panels, H):
+    if not _packed_fits(packed):
         return PACKED
-    if x.shape[-1] != panels.shape[1] - 1 - H:
+    H = packed.hidden_size
+    if x.shape[-1] != packed.panels.shape[1] - 1 - H:
         return X
     if h.shape[-1] != H or c.shape != h.shape or (h.ndim == 2 and x.shape[0] != h.shape[0]):
         return STATE
@@ -157,15 +214,15 @@ def input_fault(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
 
 def _step_layer(steps: Any) -> Any:
     @inlined
-    def layer(x: Any, panels: Any, H: Any, h: Any, c: Any) -> None:
+    def layer(x: Any, packed: Any, h: Any, c: Any) -> None:
         """One step; x (N, D) or (D,), h and c (N, H) or (H,), of shapes that fit."""
         zero, one = np.int64(0), np.int64(1)
         N, row = one, zero
         if x.ndim == 2:
             N, row = x.shape[0], x.strides[0] // x.itemsize
         h_ = flat(h)
-        steps(flat(x), row, zero, x.strides[-1] // x.itemsize, N, one, x.shape[-1], flat(panels), H, h_, flat(c), h_,
-              zero, zero, h_, h_, False)  # fmt: skip
+        steps(packed.layout, flat(x), row, zero, x.strides[-1] // x.itemsize, N, one, x.shape[-1], flat(packed.panels),
+              second_of(packed), packed.hidden_size, h_, flat(c), h_, zero, zero, h_, h_, False)  # fmt: skip
 
     return layer
 
@@ -181,17 +238,18 @@ def output_fault(x: Any, y: Any, H: Any) -> Any:
 
 
 @inlined
-def chunk_layer(x: Any, y: Any, panels: Any, H: Any, h: Any, c: Any, gates: Any, cells: Any, tape: Any) -> None:
+def chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, gates: Any, cells: Any, tape: Any) -> None:
     """All steps; x (N, T, D) or (T, D), h and c (N, H) or (H,), y (N, T, H) or (T, H), of shapes that fit."""
-    N = np.int64(1)
+    N, H = np.int64(1), packed.hidden_size
     if x.ndim == 3:
         N = x.shape[0]
     x_row, y_row = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize  # of no effect for a single sequence
     x_step, y_step = x.strides[-2] // x.itemsize, y.strides[-2] // y.itemsize
     if y_step == 0:  # an axis of one step may have any stride; 0 would say that there is no y
         y_step = H
-    chunk(flat(x), x_row, x_step, x.strides[-1] // x.itemsize, N, x.shape[-2], x.shape[-1], flat(panels), H, flat(h),
-          flat(c), flat(y), y_row, y_step, flat(gates), flat(cells), tape)  # fmt: skip
+    chunk(packed.layout, flat(x), x_row, x_step, x.strides[-1] // x.itemsize, N, x.shape[-2], x.shape[-1],
+          flat(packed.panels), second_of(packed), H, flat(h), flat(c), flat(y), y_row, y_step, flat(gates), flat(cells),
+          tape)  # fmt: skip
 
 
 @inlined
@@ -205,24 +263,27 @@ def put_step(y: Any, t: Any, h: Any) -> None:
 
 
 @inlined
-def _tape_fits(tape: Any, H: Any) -> Any:
-    """Whether its arrays are those of as many units, in vectors of this processor."""
+def _tape_fits(tape: Any, packed: Any) -> Any:
+    """Whether its arrays are those of that cell and as many units, in vectors of this processor."""
     N, T, _ = tape.x.shape
-    L = lanes_of(tape.gates)
+    H, L = packed.hidden_size, lanes_of(tape.gates)
     nb = (H + L - 1) // L
     return (
-        tape.h.shape == (N, H) and tape.gates.shape == (T, N, nb, BLOCK * L) and tape.cells.shape == (T + 1, N, nb * L)
+        tape.h.shape == (N, H)
+        and tape.gates.shape == (T, N, nb, kept_of(packed.layout) * L)
+        and tape.cells.shape == (T + 1, N, nb * L)
     )
 
 
 @inlined
-def tape_fault(N: Any, T: Any, panels: Any, H: Any, h: Any, c: Any, tape: Any) -> Any:
+def tape_fault(N: Any, T: Any, packed: Any, h: Any, c: Any, tape: Any) -> Any:
     """Whether a layer's weights, state and tape belong together."""
-    if not _packed_fits(panels, H):
+    if not _packed_fits(packed):
         return PACKED
+    H = packed.hidden_size
     if h.size != N * H or h.shape[-1] != H or c.shape != h.shape:
         return STATE
-    if tape.x.shape != (N, T, panels.shape[1] - 1 - H) or not _tape_fits(tape, H):
+    if tape.x.shape != (N, T, packed.panels.shape[1] - 1 - H) or not _tape_fits(tape, packed):
         return TAPE
     return 0
 
@@ -238,21 +299,41 @@ def keep_input(x: Any, kept: Any) -> None:
 
 
 @inlined
-def train_layer(y: Any, panels: Any, H: Any, h: Any, c: Any, tape: Any) -> None:
+def train_layer(y: Any, packed: Any, h: Any, c: Any, tape: Any) -> None:
     """All steps of a layer, whose input is on the tape, kept there."""
     copy(flat(tape.h), np.int64(0), flat(h), np.int64(0), h.size)
-    chunk_layer(tape.x, y, panels, H, h, c, tape.gates, tape.cells, True)
+    chunk_layer(tape.x, y, packed, h, c, tape.gates, tape.cells, True)
 
 
 @inlined
-def backward_fault(tape: Any, panels: Any, H: Any, params: Any, state: Any) -> Any:
+def _own_fits(second: Any, V: Any, H: Any) -> Any:
+    if second.ndim == 3:
+        return V.shape == (H, H)
+    return True
+
+
+@inlined
+def _params_fit(params: Any, packed: Any) -> Any:
+    """Whether a record has the shapes of those weights. Its third field is V where the cell has one, else b."""
+    H, cell = packed.hidden_size, packed.layout
+    return (
+        params.W.shape == (packed.panels.shape[1] - 1 - H, row_length(cell, np.int64(1), H))
+        and params.U.shape == (H, row_length(cell, np.int64(2), H))
+        and params.b.shape[0] == row_length(cell, np.int64(0), H)
+        and _own_fits(second_of(packed), params[2], H)
+    )
+
+
+@inlined
+def backward_fault(tape: Any, packed: Any, params: Any, state: Any) -> Any:
     """Whether a layer's weights, tape and gradients belong together."""
-    if not _packed_fits(panels, H):
+    if not _packed_fits(packed):
         return PACKED
     N, _, D = tape.x.shape
-    if panels.shape[1] - 1 - H != D or not _tape_fits(tape, H):
+    H = packed.hidden_size
+    if packed.panels.shape[1] - 1 - H != D or not _tape_fits(tape, packed):
         return TAPE
-    if params.W.shape != (D, BLOCK * H) or params.U.shape != (H, BLOCK * H) or params.b.shape[0] != BLOCK * H:
+    if not _params_fit(params, packed):
         return GRADS
     if state.h.size != N * H or state.h.shape[-1] != H or state.c.shape != state.h.shape:
         return GRADS
@@ -267,36 +348,36 @@ def begin_state(state: Any, last: Any) -> None:
 
 @inlined
 def no_state(state: Any) -> None:
-    h, c = flat(state.h), flat(state.c)
-    for i in range(h.size):
-        h[i] = 0
-    for i in range(c.size):
-        c[i] = 0
+    _zero(flat(state.h))
+    _zero(flat(state.c))
+
+
+@inlined
+def _zero(array: Any) -> None:
+    for i in range(array.size):
+        array[i] = 0
 
 
 @compiled
-def backward_layer(tape: Any, panels: Any, H: Any, dy: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
+def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
     """Gradients of a layer, those of its last state standing in `state`, where the initial one's take their place.
 
     dy: flat, (N, T, ldy); ldy 0 where there are none."""
     N, T, D = tape.x.shape
-    for i in range(dx.size):
-        dx[i] = 0
-    gradients = flat(tape.gradients)
+    H, cell, second = packed.hidden_size, packed.layout, second_of(packed)
+    _zero(dx)
+    dW, dU, dV, db = flat(params.W), flat(params.U), flat(params[2]), flat(params.b)
     if N == 0 or T == 0:
-        for i in range(gradients.size):
-            gradients[i] = 0
+        for array in (dW, dU, dV, db):
+            _zero(array)
     else:
-        Hp = tape.dc.shape[1]
         dh, dc = flat(tape.dh), flat(tape.dc)
-        ldh, M = tape.dh.shape[1], tape.where.size
-        for i in range(dh.size):
-            dh[i] = 0
-        for i in range(dc.size):
-            dc[i] = 0
+        ldh, ldc, M = tape.dh.shape[1], tape.dc.shape[1], tape.where.size
+        _zero(dh)
+        _zero(dc)
         for n in range(N):
             copy(dh, n * ldh, flat(state.h), n * H, H)
-            copy(dc, n * Hp, flat(state.c), n * H, H)
+            copy(dc, n * ldc, flat(state.c), n * H, H)
         wt, ut, dp, dz, a, zeros = (
             flat(tape.wt), flat(tape.ut), flat(tape.dp), flat(tape.dz), flat(tape.a), flat(tape.zeros)
         )  # fmt: skip
@@ -304,59 +385,79 @@ def backward_layer(tape: Any, panels: Any, H: Any, dy: Any, ldy: Any, dx: Any, p
         turns = 2 + (T + block - 1) // block * 2
         zero, one = N - N, N - N + 1  # numbers, not constants: those would be types of their own
         where, order, lens, ldz, lda = flat(tape.where), flat(tape.order), flat(tape.lens), dz.size // M, a.size // M
-        weights = turns, one, no, block, T, flat(tape.bases), flat(panels), wt, D, ut, H, dp, gradients
+        weights = turns, one, no, block, T, flat(packed.panels), wt, dp, dW, dU, dV, db
         rows = (
-            flat(tape.x), D, ut, H, flat(tape.h), flat(tape.cells), flat(tape.gates), order, lens, tape.reset, no, T,
-            dy if ldy > 0 else zeros, ldy, zero, dh, ldh, dc, flat(tape.t), dz, ldz, a, lda, where, zeros,
+            flat(tape.bases), cell, second, flat(tape.x), D, ut, H, flat(tape.h), flat(tape.cells), flat(tape.gates),
+            order, lens, tape.reset, no, T, dy if ldy > 0 else zeros, ldy, zero, dh, ldh, dc, ldc, flat(tape.t),
+            dz, ldz, a, lda, where, zeros,
         )  # fmt: skip
-        sums = D, wt, H, dz, ldz, a, lda, where, dx, dp, flat(tape.tmp), zeros
+        sums = second, D, wt, H, dz, ldz, a, lda, where, dx, dp, flat(tape.tmp), zeros
         backward(zero, turns, zero, one, weights + rows + sums)
         for n in range(N):
             copy(flat(state.h), n * H, dh, n * ldh, H)
-            copy(flat(state.c), n * H, dc, n * Hp, H)
-    row = BLOCK * H
-    copy(flat(params.b), np.int64(0), gradients, np.int64(0), row)
-    copy(flat(params.W), np.int64(0), gradients, row, D * row)
-    copy(flat(params.U), np.int64(0), gradients, (1 + D) * row, H * row)
+            copy(flat(state.c), n * H, dc, n * ldc, H)
 
 
 @inlined
-def pack_fault(params: Any, panels: Any, H: Any) -> Any:
-    if not _packed_fits(panels, H):
+def pack_fault(params: Any, packed: Any) -> Any:
+    if not _packed_fits(packed):
         return PACKED
-    D, row = panels.shape[1] - 1 - H, BLOCK * H
-    if params.W.shape != (D, row) or params.U.shape != (H, row) or params.b.shape[0] != row:
+    if not _params_fit(params, packed):
         return PARAMS
     return 0
 
 
 @compiled
-def pack_layer(params: Any, panels: Any, H: Any) -> None:
-    D = panels.shape[1] - 1 - H
+def pack_layer(params: Any, packed: Any) -> None:
+    H = packed.hidden_size
+    D = packed.panels.shape[1] - 1 - H
     zero = H - H
     into_panels(zero, zero + 1, zero, zero + 1,
-                (flat(params.W), flat(params.U), flat(params.b), D, H, flat(panels)))  # fmt: skip
+                (packed.layout, flat(params.W), flat(params.U), flat(params[2]), flat(params.b), D, H,
+                 flat(packed.panels), second_of(packed)))  # fmt: skip
 
 
 @compiled_from_python
 def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
-    """False where shapes do not fit: Python says which. Other types than those it was compiled for are a TypeError."""
-    if input_fault(x, panels, H, h, c) != 0:
+    """False where shapes do not fit: Python says which. Other types than those it was compiled for are a TypeError.
+    This is the standard cell's, a shorter call than any cell's."""
+    packed = Packed(panels, H, _STANDARD, None)
+    if input_fault(x, packed, h, c) != 0:
         return False
-    step_layer(x, panels, H, h, c)
+    step_layer(x, packed, h, c)
     return True
 
 
-step._can_compile = False  # disable_compile() wants something compiled first
+@compiled_from_python
+def step_of_any(x: Any, panels: Any, H: Any, layout: Any, second: Any, h: Any, c: Any) -> Any:
+    """`step`, for any cell."""
+    packed = Packed(panels, H, layout, second)
+    if input_fault(x, packed, h, c) != 0:
+        return False
+    step_layer(x, packed, h, c)
+    return True
+
+
+for _step in (step, step_of_any):
+    _step._can_compile = False  # disable_compile() wants something compiled first
 
 
 @functools.cache
-def compile_step(dtype: Any, ndim: int) -> None:
-    """`step` for x of that many dimensions, once."""
+def compile_step(packed_kind: tuple[Any, Any], second: bool, ndim: int) -> None:
+    """The step of such a kind of Packed, float type and mark, for x of that many dimensions, once."""
+    dtype, marking = packed_kind
     scalar = from_dtype(dtype)
     x, panels = types.Array(scalar, ndim, "C"), types.Array(scalar, 3, "C")
-    step._can_compile = True
+    if np.dtype(marking) == _STANDARD.dtype:
+        _compile(step, (x, panels, types.int64, x, x))
+        return
+    layout = types.Array(from_dtype(np.dtype(marking)), LAYOUT, "C")
+    _compile(step_of_any, (x, panels, types.int64, layout, panels if second else types.none, x, x))
+
+
+def _compile(function: Any, kinds: tuple[Any, ...]) -> None:
+    function._can_compile = True
     try:
-        step.compile((x, panels, types.int64, x, x))
+        function.compile(kinds)
     finally:
-        step._can_compile = False
+        function._can_compile = False

@@ -177,39 +177,39 @@ def _on_threads(address: Any, turns: Any, workers: Any, arguments: Any) -> None:
 _on_threads = cached(njit(parallel=True, **OPTIONS)(_on_threads))
 
 
-_addresses: dict[tuple[Any, Any], int] = {}  # of compiled bodies, by body and float type
+_addresses: dict[tuple[Any, Any], int] = {}  # of compiled bodies, by body and kind of arguments
 
 
-def _address(body: Any, dtype: Any, arguments: tuple[Any, ...]) -> int:
+def _address(body: Any, kind: Any, arguments: tuple[Any, ...]) -> int:
     """Where the body for those arguments begins in memory; compiles it the first time."""
     kinds = (types.int64, types.int64, types.int64, types.int64, numba.typeof(arguments))
     body.compile(kinds)
     found = body.overloads[kinds]
-    _addresses[body, dtype] = int(found.library.get_pointer_to_function(found.fndesc.llvm_func_name))
-    return _addresses[body, dtype]
+    _addresses[body, kind] = int(found.library.get_pointer_to_function(found.fndesc.llvm_func_name))
+    return _addresses[body, kind]
 
 
-def run(body: Any, dtype: Any, turns: int, workers: int, arguments: tuple[Any, ...]) -> None:
+def run(body: Any, kind: Any, turns: int, workers: int, arguments: tuple[Any, ...]) -> None:
     """Run a kernel: in the calling thread for one worker, else on Numba's threads.
 
-    dtype: the float type; all else in the arguments is of the same types at every call. Says once on the logger when
-    something had to be compiled for more than a second.
+    kind: the float type and the cell; all else in the arguments is of the same types at every call. Says once on the
+    logger when something had to be compiled for more than a second.
     """
-    first = (body, dtype, workers > 1) not in _ran
+    first = (body, kind, workers > 1) not in _ran
     if first:
         start, misses = time.perf_counter(), _misses(body)
     if workers == 1:
         body(0, turns, 0, 1, arguments)
     else:
-        _on_threads(_addresses.get((body, dtype)) or _address(body, dtype, arguments), turns, workers, arguments)
+        _on_threads(_addresses.get((body, kind)) or _address(body, kind, arguments), turns, workers, arguments)
     if first:
-        _ran.add((body, dtype, workers > 1))
+        _ran.add((body, kind, workers > 1))
         seconds = time.perf_counter() - start
         if seconds > 1.0 and _misses(body) > misses:
             logger.info("compiled %s in %.1f s; later calls and processes reuse it", body.__name__, seconds)
 
 
-_ran: set[tuple[Any, Any, bool]] = set()  # bodies with float type, and whether on threads
+_ran: set[tuple[Any, Any, bool]] = set()  # bodies with kind, and whether on threads
 
 
 def _misses(body: Any) -> int:

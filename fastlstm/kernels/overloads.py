@@ -2,6 +2,9 @@
 
 A function `..._of(types)` gives the compiled form of a public function, see numba.extending.overload. Types that do not
 fit are an error when the user's function is compiled; shapes are compared at every call, before anything is touched.
+
+A stack may hold layers of several cells, types of their own: what is done to each layer is a function of a tuple that
+does it to the first one (or the last) and calls itself with the rest.
 """
 
 from __future__ import annotations
@@ -10,8 +13,11 @@ from typing import Any
 
 from numba import njit, types
 from numba.core.errors import TypingError
+from numba.extending import overload
+from numba.np.numpy_support import as_dtype
 
-from ..params import Grads, Params, State
+from ..params import CELLS, Grads, State
+from .cells import Cell, cell_of
 from .inplace import (
     DSTATE,
     DY,
@@ -64,7 +70,7 @@ def refuse(code: Any) -> None:
     if code == GRADS:
         raise ValueError("grads: expected make_grads(packed, N, T) for the sizes of packed and tape")
     if code == PARAMS:
-        raise ValueError("params: expected W (D, 4H), U (H, 4H) and b (4H,) of the sizes of packed")
+        raise ValueError("params: expected weights of the sizes of packed")
 
 
 def _expect(right: bool, name: str, expected: str, found: Any) -> None:
@@ -82,14 +88,27 @@ def _entries(name: str, kind: Any, record: type) -> tuple[list[Any], bool]:
     entries = list(kind) if stacked else [kind]
     for entry in entries:
         _expect(_is(entry, record), name, f"{record.__name__}, or a tuple of them", kind)
-    _expect(all(entry == entries[0] for entry in entries), name, "entries of one type", kind)
     return entries, stacked
 
 
-def _as_packed(name: str, kind: Any, record: type, count: int, stacked: bool) -> list[Any]:
-    """`_entries`, as many as packed has."""
+def _as_packed(name: str, kind: Any, record: type, cells: list[Cell], stacked: bool) -> list[Any]:
+    """`_entries`, as many as packed has, of one type."""
     entries, also = _entries(name, kind, record)
-    _expect(also == stacked and len(entries) == count, name, f"{count} {record.__name__}, as many as packed", kind)
+    expected = f"{len(cells)} {record.__name__}, as many as packed"
+    _expect(also == stacked and len(entries) == len(cells), name, expected, kind)
+    _expect(all(entry == entries[0] for entry in entries), name, "entries of one type", kind)
+    return entries
+
+
+def _as_weights(name: str, kind: Any, cells: list[Cell], stacked: bool) -> list[Any]:
+    """The types of the records of weights, one for each layer of packed and of its cell."""
+    also = isinstance(kind, types.BaseTuple) and not isinstance(kind, types.BaseNamedTuple)
+    entries = list(kind) if also else [kind]
+    records = [CELLS[cell.name] for cell in cells]
+    expected = ", ".join(record.__name__ for record in records)
+    expected = f"{len(cells)} {expected}, as many as packed" if len(set(records)) == 1 else f"{expected}, as in packed"
+    right = also == stacked and len(entries) == len(cells)
+    _expect(right and all(map(_is, entries, records)), name, expected, kind)
     return entries
 
 
@@ -106,153 +125,283 @@ def _field(kind: Any, name: str) -> Any:
     return kind.types[kind.fields.index(name)]
 
 
-def _weights(packed: Any) -> tuple[int, bool, Any]:
-    """Layers, whether a stack, and the float type."""
+def _weights(packed: Any) -> tuple[list[Cell], bool, Any]:
+    """The layers' cells, whether it is a stack, and the float type."""
     entries, stacked = _entries("packed", packed, Packed)
     panels = _field(entries[0], "panels")
     dtype = panels.dtype if isinstance(panels, types.Array) else None
     _expect(dtype in (types.float32, types.float64), "packed", "what fastlstm.pack makes", packed)
-    _array("packed.panels", panels, (3,), dtype, own=False)
-    _array("packed.layout", _field(entries[0], "layout"), (LAYOUT,), types.boolean, own=False)
-    return len(entries), stacked, dtype
+    cells = []
+    for entry in entries:
+        layout, second = _field(entry, "layout"), _field(entry, "second")
+        _array("packed.panels", _field(entry, "panels"), (3,), dtype, own=False)
+        right = isinstance(layout, types.Array) and layout.ndim == LAYOUT
+        _expect(right, "packed.layout", f"an array of {LAYOUT} dimensions, as pack makes it", layout)
+        try:
+            cell = cell_of(as_dtype(layout.dtype))
+        except (KeyError, NotImplementedError):
+            raise TypingError(f"packed.layout: expected what pack makes, got {layout}") from None
+        if len(cell.phases) == 2:
+            _array("packed.second", second, (3,), dtype, own=False)
+        else:
+            _expect(isinstance(second, types.NoneType), "packed.second", f"None for the {cell.name} cell", second)
+        cells.append(cell)
+    return cells, stacked, dtype
 
 
-def _records(name: str, kind: Any, record: type, count: int, stacked: bool, fields: dict[str, tuple[int, ...]],
+def _records(name: str, kind: Any, record: type, cells: list[Cell], stacked: bool, fields: dict[str, tuple[int, ...]],
              dtype: Any) -> list[Any]:  # fmt: skip
     """Check a record a layer: writable arrays of those dimensions."""
-    entries = _as_packed(name, kind, record, count, stacked)
+    entries = _as_packed(name, kind, record, cells, stacked)
     for field, ndims in fields.items():
         _array(f"{name}.{field}", _field(entries[0], field), ndims, dtype, own=True)
     return entries
 
 
-def _states(kind: Any, count: int, stacked: bool, dtype: Any, name: str = "state") -> int:
-    (entry, *_) = _records(name, kind, State, count, stacked, {"h": (1, 2), "c": (1, 2)}, dtype)
+def _weight_records(name: str, kind: Any, cells: list[Cell], stacked: bool, dtype: Any, *, own: bool) -> None:
+    """Check the records of weights: arrays in C order."""
+    for entry in _as_weights(name, kind, cells, stacked):
+        for field, array in zip(entry.fields, entry.types, strict=True):
+            _array(f"{name}.{field}", array, (1,) if field == "b" else (2,), dtype, own=own)
+            _expect(array.layout == "C", f"{name}.{field}", "an array in C order", array)
+
+
+def _states(kind: Any, cells: list[Cell], stacked: bool, dtype: Any, name: str = "state") -> int:
+    (entry, *_) = _records(name, kind, State, cells, stacked, {"h": (1, 2), "c": (1, 2)}, dtype)
     h, c = _field(entry, "h"), _field(entry, "c")
     _expect(h.ndim == c.ndim, f"{name}.c", f"{h.ndim} dimensions, as h has", c)
-    return h.ndim
+    return int(h.ndim)
+
+
+def _each(stub: Any) -> Any:
+    """Let stub(arguments) choose the compiled form of a function of the layers of a stack."""
+    overload(stub, jit_options=OPTIONS | {"_nrt": False, "forceinline": True})(stub)
+    return stub
+
+
+def _rest(packed: Any, one: Any, more: Any) -> Any:
+    return one if len(packed) == 1 else more
+
+
+@_each
+def inputs_fault(x: Any, packed: Any, state: Any) -> Any:
+    def one(x: Any, packed: Any, state: Any) -> Any:
+        return input_fault(x, packed[0], state[0].h, state[0].c)
+
+    def more(x: Any, packed: Any, state: Any) -> Any:
+        code = input_fault(x, packed[0], state[0].h, state[0].c)
+        if code == 0:
+            code = inputs_fault(state[0].h, packed[1:], state[1:])
+        return code
+
+    return _rest(packed, one, more)
+
+
+@_each
+def step_layers(x: Any, packed: Any, state: Any) -> Any:
+    def one(x: Any, packed: Any, state: Any) -> None:
+        stacked_layer(x, packed[0], state[0].h, state[0].c)
+
+    def more(x: Any, packed: Any, state: Any) -> None:
+        stacked_layer(x, packed[0], state[0].h, state[0].c)
+        step_layers(state[0].h, packed[1:], state[1:])
+
+    return _rest(packed, one, more)
+
+
+@_each
+def tapes_fault(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
+    """D: numbers that the layer reads."""
+
+    def one(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
+        code = tape_fault(N, T, packed[0], state[0].h, state[0].c, tape[0])
+        return TAPE if code == 0 and tape[0].x.shape[2] != D else code
+
+    def more(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
+        code = tape_fault(N, T, packed[0], state[0].h, state[0].c, tape[0])
+        if code == 0 and tape[0].x.shape[2] != D:
+            code = TAPE
+        if code == 0:
+            code = tapes_fault(N, T, packed[0].hidden_size, packed[1:], state[1:], tape[1:])
+        return code
+
+    return _rest(packed, one, more)
+
+
+@_each
+def train_layers(y: Any, packed: Any, state: Any, tape: Any) -> Any:
+    """A layer's output is the next one's input."""
+
+    def one(y: Any, packed: Any, state: Any, tape: Any) -> None:
+        train_layer(y, packed[0], state[0].h, state[0].c, tape[0])
+
+    def more(y: Any, packed: Any, state: Any, tape: Any) -> None:
+        train_layer(tape[1].x, packed[0], state[0].h, state[0].c, tape[0])
+        train_layers(y, packed[1:], state[1:], tape[1:])
+
+    return _rest(packed, one, more)
+
+
+@_each
+def grads_fault(N: Any, T: Any, D: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
+    """D: numbers that the layer reads."""
+
+    def one(N: Any, T: Any, D: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
+        code = backward_fault(tape[0], packed[0], params[0], state[0])
+        return TAPE if code == 0 and tape[0].x.shape != (N, T, D) else code
+
+    def more(N: Any, T: Any, D: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
+        code = backward_fault(tape[0], packed[0], params[0], state[0])
+        if code == 0 and (tape[0].x.shape != (N, T, D) or tape[1].dx.size != tape[1].x.size):
+            code = TAPE
+        if code == 0:
+            code = grads_fault(N, T, packed[0].hidden_size, tape[1:], packed[1:], params[1:], state[1:])
+        return code
+
+    return _rest(packed, one, more)
+
+
+@_each
+def back_layers(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> Any:
+    """From the last layer to the first, whose dx is given; the last states' gradients stand in `state`."""
+
+    def one(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
+        backward_layer(tape[0], packed[0], above, ldy, dx, params[0], state[0])
+
+    def more(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
+        below = flat(tape[-1].dx)
+        backward_layer(tape[-1], packed[-1], above, ldy, below, params[-1], state[-1])
+        back_layers(tape[:-1], packed[:-1], below, tape[-1].x.shape[2], dx, params[:-1], state[:-1])
+
+    return _rest(packed, one, more)
+
+
+@_each
+def packs_fault(params: Any, packed: Any) -> Any:
+    def one(params: Any, packed: Any) -> Any:
+        return pack_fault(params[0], packed[0])
+
+    def more(params: Any, packed: Any) -> Any:
+        code = pack_fault(params[0], packed[0])
+        if code == 0:
+            code = packs_fault(params[1:], packed[1:])
+        return code
+
+    return _rest(packed, one, more)
+
+
+@_each
+def pack_layers(params: Any, packed: Any) -> Any:
+    def one(params: Any, packed: Any) -> None:
+        pack_layer(params[0], packed[0])
+
+    def more(params: Any, packed: Any) -> None:
+        pack_layer(params[0], packed[0])
+        pack_layers(params[1:], packed[1:])
+
+    return _rest(packed, one, more)
 
 
 def step_of(x: Any, packed: Any, state: Any) -> Any:
-    count, stacked, dtype = _weights(packed)
-    ndim = _states(state, count, stacked, dtype)
+    cells, stacked, dtype = _weights(packed)
+    ndim = _states(state, cells, stacked, dtype)
     _array("x", x, (ndim,), dtype, own=False)
 
     def layer(x: Any, packed: Any, state: Any) -> None:
-        code = input_fault(x, packed.panels, packed.hidden_size, state.h, state.c)
+        code = input_fault(x, packed, state.h, state.c)
         if code != 0:
             refuse(code)
-        step_layer(x, packed.panels, packed.hidden_size, state.h, state.c)
+        step_layer(x, packed, state.h, state.c)
 
     def stack(x: Any, packed: Any, state: Any) -> None:
-        code = input_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
-        for i in range(1, len(packed)):
-            if code == 0:
-                code = input_fault(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
+        code = inputs_fault(x, packed, state)
         if code != 0:
             refuse(code)
-        stacked_layer(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
-        for i in range(1, len(packed)):
-            stacked_layer(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
+        step_layers(x, packed, state)
 
     return stack if stacked else layer
 
 
 def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
-    count, stacked, dtype = _weights(packed)
-    ndim = _states(state, count, stacked, dtype)
+    cells, stacked, dtype = _weights(packed)
+    ndim = _states(state, cells, stacked, dtype)
     _array("x", x, (ndim + 1,), dtype, own=False)
     _array("y", y, (ndim + 1,), dtype, own=False)
     _expect(y.mutable, "y", "a writable array", y)
 
     def layer(x: Any, packed: Any, state: Any, y: Any) -> None:
-        H = packed.hidden_size
-        code = input_fault(x, packed.panels, H, state.h, state.c)
+        code = input_fault(x, packed, state.h, state.c)
         if code == 0:
-            code = output_fault(x, y, H)
+            code = output_fault(x, y, packed.hidden_size)
         if code != 0:
             refuse(code)
-        chunk_layer(x, y, packed.panels, H, state.h, state.c, state.h, state.h, False)
+        chunk_layer(x, y, packed, state.h, state.c, state.h, state.h, False)
 
     def stack(x: Any, packed: Any, state: Any, y: Any) -> None:
-        top = len(packed) - 1
-        code = input_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
-        for i in range(1, top + 1):
-            if code == 0:
-                code = input_fault(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
+        code = inputs_fault(x, packed, state)
         if code == 0:
-            code = output_fault(x, y, packed[top].hidden_size)
+            code = output_fault(x, y, packed[-1].hidden_size)
         if code != 0:
             refuse(code)
         for t in range(x.shape[-2]):
-            stacked_layer(x[..., t, :], packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
-            for i in range(1, top + 1):
-                stacked_layer(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
-            put_step(y, t, state[top].h)
+            step_layers(x[..., t, :], packed, state)
+            put_step(y, t, state[-1].h)
 
     return stack if stacked else layer
 
 
 def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> Any:
-    count, stacked, dtype = _weights(packed)
-    ndim = _states(state, count, stacked, dtype)
+    cells, stacked, dtype = _weights(packed)
+    ndim = _states(state, cells, stacked, dtype)
     _array("x", x, (ndim + 1,), dtype, own=False)
     _array("y", y, (ndim + 1,), dtype, own=False)
     _expect(y.mutable, "y", "a writable array", y)
-    _tapes(tape, count, stacked, dtype)
+    _tapes(tape, cells, stacked, dtype)
 
     def layer(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
-        H, N = packed.hidden_size, tape.x.shape[0]
-        code = input_fault(x, packed.panels, H, state.h, state.c)
+        code = input_fault(x, packed, state.h, state.c)
         if code == 0:
-            code = output_fault(x, y, H)
+            code = output_fault(x, y, packed.hidden_size)
         if code == 0:
-            code = tape_fault(N, x.shape[-2], packed.panels, H, state.h, state.c, tape)
+            code = tape_fault(tape.x.shape[0], x.shape[-2], packed, state.h, state.c, tape)
         if code != 0:
             refuse(code)
         keep_input(x, tape.x)
-        train_layer(y, packed.panels, H, state.h, state.c, tape)
+        train_layer(y, packed, state.h, state.c, tape)
 
     def stack(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
-        top, N, T = len(packed) - 1, tape[0].x.shape[0], x.shape[-2]
-        code = input_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
+        code = input_fault(x, packed[0], state[0].h, state[0].c)
         if code == 0:
-            code = output_fault(x, y, packed[top].hidden_size)
-        for i in range(top + 1):
-            if code == 0:
-                code = tape_fault(N, T, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c, tape[i])
-            if code == 0 and i > 0 and tape[i].x.shape[2] != packed[i - 1].hidden_size:
-                code = TAPE
+            code = output_fault(x, y, packed[-1].hidden_size)
+        if code == 0:
+            code = tapes_fault(tape[0].x.shape[0], x.shape[-2], x.shape[-1], packed, state, tape)
         if code != 0:
             refuse(code)
         keep_input(x, tape[0].x)
-        for i in range(top):  # a layer's output is the next one's input
-            train_layer(tape[i + 1].x, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c, tape[i])
-        train_layer(y, packed[top].panels, packed[top].hidden_size, state[top].h, state[top].c, tape[top])
+        train_layers(y, packed, state, tape)
 
     return stack if stacked else layer
 
 
 def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> Any:
-    count, stacked, dtype = _weights(packed)
-    _tapes(tape, count, stacked, dtype)
+    cells, stacked, dtype = _weights(packed)
+    _tapes(tape, cells, stacked, dtype)
     _expect(_is(grads, Grads), "grads", "what make_grads makes", grads)
     _array("grads.x", _field(grads, "x"), (2, 3), dtype, own=True)
-    _records("grads.params", _field(grads, "params"), Params, count, stacked,
-             {"W": (2,), "U": (2,), "b": (1,)}, dtype)  # fmt: skip
-    ndim = _states(_field(grads, "state"), count, stacked, dtype, "grads.state")
+    _weight_records("grads.params", _field(grads, "params"), cells, stacked, dtype, own=True)
+    ndim = _states(_field(grads, "state"), cells, stacked, dtype, "grads.state")
     has_dy, has_dstate = not _none(dy), not _none(dstate)
     if has_dy:
         _array("dy", dy, (ndim + 1,), dtype, own=False)
         _expect(dy.layout == "C", "dy", "an array in C order", dy)
     if has_dstate:
-        found = _states(dstate, count, stacked, dtype, "dstate")
+        found = _states(dstate, cells, stacked, dtype, "dstate")
         _expect(found == ndim, "dstate", f"h of {ndim} dimensions, as grads.state has", dstate)
 
     def layer(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
         H = packed.hidden_size
         N, T, D = tape.x.shape
-        code = backward_fault(tape, packed.panels, H, grads.params, grads.state)
+        code = backward_fault(tape, packed, grads.params, grads.state)
         if code == 0 and (grads.x.size != N * T * D or grads.x.shape[-2:] != (T, D)):
             code = GRADS
         if has_dy:  # noqa: SIM102
@@ -270,24 +419,14 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
         above, ldy = flat(tape.zeros), H - H
         if has_dy:
             above, ldy = flat(dy), H
-        backward_layer(tape, packed.panels, H, above, ldy, flat(grads.x), grads.params, grads.state)
+        backward_layer(tape, packed, above, ldy, flat(grads.x), grads.params, grads.state)
 
     def stack(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
-        top = len(packed) - 1
         N, T, D = tape[0].x.shape
-        H = packed[top].hidden_size
-        code = 0
-        for i in range(top + 1):
-            if code == 0:
-                code = backward_fault(tape[i], packed[i].panels, packed[i].hidden_size, grads.params[i],
-                                      grads.state[i])  # fmt: skip
-            if (
-                code == 0
-                and i > 0
-                and (tape[i].x.shape != (N, T, packed[i - 1].hidden_size) or tape[i].dx.size != tape[i].x.size)
-            ):
-                code = TAPE
-            if has_dstate:  # noqa: SIM102
+        H = packed[-1].hidden_size
+        code = grads_fault(N, T, D, tape, packed, grads.params, grads.state)
+        if has_dstate:
+            for i in range(len(dstate)):
                 if code == 0 and (
                     dstate[i].h.shape != grads.state[i].h.shape or dstate[i].c.shape != grads.state[i].c.shape
                 ):
@@ -299,46 +438,34 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
                 code = DY
         if code != 0:
             refuse(code)
-        above, ldy = flat(tape[top].zeros), H - H
-        if has_dy:
-            above, ldy = flat(dy), H
-        for back in range(top + 1):
-            i = top - back
+        for i in range(len(grads.state)):
             if has_dstate:
                 begin_state(grads.state[i], dstate[i])
             else:
                 no_state(grads.state[i])
-            dx = flat(tape[i].dx) if i > 0 else flat(grads.x)
-            backward_layer(tape[i], packed[i].panels, packed[i].hidden_size, above, ldy, dx, grads.params[i],
-                           grads.state[i])  # fmt: skip
-            above, ldy = dx, packed[i].panels.shape[1] - 1 - packed[i].hidden_size
+        above, ldy = flat(tape[-1].zeros), H - H
+        if has_dy:
+            above, ldy = flat(dy), H
+        back_layers(tape, packed, above, ldy, flat(grads.x), grads.params, grads.state)
 
     return stack if stacked else layer
 
 
 def pack_into_of(params: Any, packed: Any) -> Any:
-    count, stacked, dtype = _weights(packed)
-    (entry, *_) = _as_packed("params", params, Params, count, stacked)
-    for field, ndim in (("W", 2), ("U", 2), ("b", 1)):
-        kind = _field(entry, field)
-        _array(f"params.{field}", kind, (ndim,), dtype, own=False)
-        _expect(kind.layout == "C", f"params.{field}", "an array in C order", kind)
+    cells, stacked, dtype = _weights(packed)
+    _weight_records("params", params, cells, stacked, dtype, own=False)
 
     def layer(params: Any, packed: Any) -> None:
-        code = pack_fault(params, packed.panels, packed.hidden_size)
+        code = pack_fault(params, packed)
         if code != 0:
             refuse(code)
-        pack_layer(params, packed.panels, packed.hidden_size)
+        pack_layer(params, packed)
 
     def stack(params: Any, packed: Any) -> None:
-        code = 0
-        for i in range(len(packed)):
-            if code == 0:
-                code = pack_fault(params[i], packed[i].panels, packed[i].hidden_size)
+        code = packs_fault(params, packed)
         if code != 0:
             refuse(code)
-        for i in range(len(packed)):
-            pack_layer(params[i], packed[i].panels, packed[i].hidden_size)
+        pack_layers(params, packed)
 
     return stack if stacked else layer
 
@@ -347,6 +474,6 @@ def _none(kind: Any) -> bool:
     return kind is None or isinstance(kind, (types.NoneType, types.Omitted))
 
 
-def _tapes(kind: Any, count: int, stacked: bool, dtype: Any) -> None:
-    (entry, *_) = _as_packed("tape", kind, Buffers, count, stacked)
+def _tapes(kind: Any, cells: list[Cell], stacked: bool, dtype: Any) -> None:
+    (entry, *_) = _as_packed("tape", kind, Buffers, cells, stacked)
     _array("tape.x", _field(entry, "x"), (3,), dtype, own=True)

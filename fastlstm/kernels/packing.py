@@ -1,8 +1,11 @@
 """Weights laid out for the kernels.
 
 A block is as many hidden units as a vector has lanes. A block's panel holds, row by row, the bias, the D
-rows of W and the H rows of U, each row being the four gates' columns of those units side by side. Hidden
-sizes that do not fill the last block are padded with zero weights, under which h and c stay 0.
+rows of W and the H rows of U, each row being the four gates' columns of those units side by side: zeros for a gate that
+does not read that operand. Hidden sizes that do not fill the last block are padded with zero weights, under which h and
+c stay 0.
+
+A cell with a second phase has more panels: V's columns of four blocks of units side by side.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..params import Params
+from ..params import CELLS as RECORDS
+from ..params import AnyParams
 from . import memory
+from .cells import Cell, cell_of, column_of
 from .options import compiled, kernel
-from .simd import BLOCK, copy, lanes, lanes_of, transpose
+from .simd import BLOCK, copy, flat, lanes, lanes_of, transpose
 
 LAYOUT = 1
 """Number of the panels' layout, to be raised whenever that changes. It stands in the type that Numba sees, as the
@@ -31,21 +36,28 @@ class Packed(NamedTuple):
     hidden_size : int
         H.
     layout : ndarray, empty
-        Of as many dimensions as the number of this layout.
+        Of as many dimensions as the number of this layout, and of the dtype that stands for the cell.
+    second : ndarray, shape (ceil(H / (4 lanes)), H, 4 lanes), or None
+        Panels of the second phase, where the cell has one.
     """
 
     panels: NDArray[Any]
     hidden_size: int
     layout: NDArray[Any] = np.empty((0,) * LAYOUT, np.bool_)
+    second: NDArray[Any] | None = None
 
     def copy(self) -> Packed:
         """The same in memory of its own that begins on a cache line."""
-        panels = memory.aligned(self.panels.shape, self.panels.dtype)
-        panels[...] = self.panels
-        return self._replace(panels=panels)
+        return self._replace(panels=_own(self.panels), second=None if self.second is None else _own(self.second))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, tuple(self)
+
+
+def _own(panels: NDArray[Any]) -> NDArray[Any]:
+    found = memory.aligned(panels.shape, panels.dtype)
+    found[...] = panels
+    return found
 
 
 def _again(*fields: Any) -> Packed:
@@ -53,57 +65,125 @@ def _again(*fields: Any) -> Packed:
     return Packed(*fields).copy()
 
 
+def mark(cell: Cell) -> NDArray[Any]:
+    """What stands for the cell, and for the layout's number, in compiled code."""
+    return np.empty((0,) * LAYOUT, cell.mark)
+
+
+def cell_in(packed: Packed) -> Cell:
+    return cell_of(packed.layout.dtype)
+
+
+def record_of(packed: Packed) -> type[AnyParams]:
+    """What its weights are when they are not packed."""
+    return RECORDS[cell_in(packed).name]
+
+
 def blocks(hidden_size: int, itemsize: int) -> int:
     """Vectors that hold that many units."""
     return -(-hidden_size // lanes(itemsize))
 
 
+def wide_blocks(hidden_size: int, itemsize: int) -> int:
+    """Panels of a second phase: four blocks each."""
+    return -(-blocks(hidden_size, itemsize) // BLOCK)
+
+
+@compiled
+def row_length(cell: Any, part: Any, H: Any) -> Any:
+    """Numbers in a row of b (part 0), W (1) or U (2)."""
+    gates = H - H
+    for gate in range(BLOCK):
+        if column_of(cell, part, gate) >= 0:
+            gates += 1
+    return gates * H
+
+
 @kernel
 def into_panels(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
-    """A worker's share of the blocks of panels, from W, U and b. One turn."""
-    W, U, b, D, H, panels = arguments
+    """A worker's share of the blocks of panels, from W, U, V and b; V, where there is no second phase, is any array.
+    One turn."""
+    cell, W, U, V, b, D, H, panels, second = arguments
     L = lanes_of(panels)
     depth = 1 + D + H
+    of_W, of_U = row_length(cell, np.int64(1), H), row_length(cell, np.int64(2), H)
     for block in range(w, (H + L - 1) // L, workers):
         count = min(L, H - block * L)
         for row in range(depth):
             for gate in range(BLOCK):
-                to, column = ((block * depth + row) * BLOCK + gate) * L, gate * H + block * L
-                if row == 0:
+                place = column_of(cell, min(row, 1) if row <= D else 2, gate)
+                to, column = ((block * depth + row) * BLOCK + gate) * L, place * H + block * L
+                if place < 0:
+                    pass
+                elif row == 0:
                     copy(panels, to, b, column, count)
                 elif row <= D:
-                    copy(panels, to, W, (row - 1) * BLOCK * H + column, count)
+                    copy(panels, to, W, (row - 1) * of_W + column, count)
                 else:
-                    copy(panels, to, U, (row - 1 - D) * BLOCK * H + column, count)
-                for unit in range(count, L):
+                    copy(panels, to, U, (row - 1 - D) * of_U + column, count)
+                for unit in range(count if place >= 0 else 0, L):
                     panels[to + unit] = 0
+    into_second(w, workers, V, H, second)
 
 
 @compiled
-def out_of_panels(w: Any, workers: Any, panels: Any, depth: Any, stride: Any, H: Any, rows: Any) -> None:
-    """rows (depth, 4H) from panels of `stride` rows, a worker's share of them."""
+def into_second(w: Any, workers: Any, V: Any, H: Any, second: Any) -> None:
+    """The same for the panels of the second phase, if there is one."""
+    if second.ndim == 3:
+        width, out = BLOCK * lanes_of(second), flat(second)
+        for q in range(w, second.shape[0], workers):
+            count = min(width, H - q * width)
+            for row in range(H):
+                to = (q * H + row) * width
+                copy(out, to, V, row * H + q * width, count)
+                for unit in range(count, width):
+                    out[to + unit] = 0
+
+
+@compiled
+def out_of_panels(w: Any, workers: Any, cell: Any, panels: Any, stride: Any, D: Any, H: Any, W: Any, U: Any,
+                  b: Any) -> None:  # fmt: skip
+    """W, U and b from panels of `stride` rows, a worker's share of them."""
     L = lanes_of(panels)
+    of_W, of_U = row_length(cell, np.int64(1), H), row_length(cell, np.int64(2), H)
     for block in range(w, (H + L - 1) // L, workers):
         count = min(L, H - block * L)
-        for row in range(depth):
+        for row in range(1 + D + H):
             for gate in range(BLOCK):
-                source = ((block * stride + row) * BLOCK + gate) * L
-                copy(rows, (row * BLOCK + gate) * H + block * L, panels, source, count)
+                place = column_of(cell, min(row, 1) if row <= D else 2, gate)
+                source, column = ((block * stride + row) * BLOCK + gate) * L, place * H + block * L
+                if place < 0:
+                    pass
+                elif row == 0:
+                    copy(b, column, panels, source, count)
+                elif row <= D:
+                    copy(W, (row - 1) * of_W + column, panels, source, count)
+                else:
+                    copy(U, (row - 1 - D) * of_U + column, panels, source, count)
 
 
 @compiled
-def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, R: Any, blocks: Any,
-                     out: Any) -> None:  # fmt: skip
+def out_of_second(w: Any, workers: Any, panels: Any, p0: Any, stride: Any, H: Any, V: Any) -> None:
+    """V from panels of `stride` rows that begin at p0, a worker's share of them."""
+    width = BLOCK * lanes_of(panels)
+    for q in range(w, (H + width - 1) // width, workers):
+        for row in range(H):
+            copy(V, row * H + q * width, panels, p0 + (q * stride + row) * width, min(width, H - q * width))
+
+
+@compiled
+def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, R: Any, blocks: Any, out: Any,
+                     o0: Any) -> None:  # fmt: skip
     """A worker's share of the panels that take gradients of z back to what z was made of: rows `first` to first + R
     of the weights become columns, (ceil(R / (4 lanes)), 4 lanes blocks, 4 lanes), z's columns rows in the panels'
-    order; 0 behind column R."""
+    order; 0 behind column R. They begin at out[o0]."""
     L = lanes_of(panels)
     width = BLOCK * L
     tiles = (R + width - 1) // width * BLOCK
     for job in range(w, tiles * blocks, workers):
         tile, block = job // blocks, job % blocks
         source = (block * depth + first + tile * L) * width
-        to = (tile // BLOCK * blocks + block) * width * width + tile % BLOCK * L
+        to = o0 + (tile // BLOCK * blocks + block) * width * width + tile % BLOCK * L
         if (tile + 1) * L <= R:
             for gate in range(BLOCK):
                 transpose(out, to + gate * L * width, width, panels, source + gate * L, width)
@@ -114,11 +194,16 @@ def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, 
                     out[to + column * width + row] = panels[source + row * width + column] if real else 0
 
 
-def unpack(packed: Packed) -> Params:
-    """Panels -> Params, new arrays."""
-    panels, H, _ = packed
+def unpack(packed: Packed) -> AnyParams:
+    """Panels -> the record of weights, new arrays."""
+    panels, H = packed.panels, packed.hidden_size
     nb, depth, width = panels.shape
-    by_gate = panels.reshape(nb, depth, BLOCK, width // BLOCK).transpose(1, 2, 0, 3).reshape(depth, BLOCK, -1)
-    rows = by_gate[:, :, :H].reshape(depth, BLOCK * H)
+    by_gate = panels.reshape(nb, depth, BLOCK, width // BLOCK).transpose(1, 2, 0, 3).reshape(depth, BLOCK, -1)[:, :, :H]
     D = depth - 1 - H
-    return Params(rows[1 : 1 + D].copy(), rows[1 + D :].copy(), rows[0].copy())
+    arrays = {}
+    for field, rows, places in zip("bWU", (by_gate[0], by_gate[1 : 1 + D], by_gate[1 + D :]), cell_in(packed).columns, strict=True):
+        order = np.argsort(places)[places.count(-1) :]
+        arrays[field] = rows[..., order, :].reshape(*rows.shape[:-2], -1).copy()
+    if packed.second is not None:
+        arrays["V"] = packed.second.transpose(1, 0, 2).reshape(H, -1)[:, :H].copy()
+    return record_of(packed)(**arrays)

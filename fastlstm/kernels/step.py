@@ -1,10 +1,14 @@
-"""One time step of some samples for some blocks of units: matrix part and cell in one pass."""
+"""One time step of some samples for some blocks of units, phase by phase: matrix part and cell in one pass."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .cells import (
+from .cells import of_x
+from .options import compiled
+from .phases import (
+    finish_four,
+    finish_one,
     forward_tile_1,
     forward_tile_2,
     forward_tile_3,
@@ -13,15 +17,32 @@ from .cells import (
     forward_tile_6,
     forward_twin,
 )
-from .options import compiled
-from .simd import TILE_ROWS, copy, lanes_of, line_of
+from .products import product_of
+from .simd import BLOCK, TILE_ROWS, copy, lanes_of, line_of
 
 
 @compiled
-def operand_stride(L: Any, D: Any, H: Any) -> Any:
+def phases_of(second: Any) -> Any:
+    """How many there are; a constant in the compiled code. second: panels, or an array of one axis where there is no
+    second phase."""
+    if second.ndim == 3:
+        return 2
+    return 1
+
+
+@compiled
+def units_of(second: Any, L: Any, H: Any) -> Any:
+    """H, or the units that a second phase's panels have room for: all of them are written to."""
+    if second.ndim == 3:
+        return (H + BLOCK * L - 1) // (BLOCK * L) * (BLOCK * L)
+    return H
+
+
+@compiled
+def operand_stride(L: Any, D: Any, units: Any) -> Any:
     """Numbers from one operand row [x, h] to the next: an odd number of vectors, so that the rows of a tile fall
     into different cache sets."""
-    return (D + (H + L - 1) // L * L + L - 1) // L // 2 * 2 * L + L
+    return (D + (units + L - 1) // L * L + L - 1) // L // 2 * 2 * L + L
 
 
 @compiled
@@ -55,10 +76,27 @@ def forget(cs: Any, c: Any, count: Any, tape: Any, work: Any, spare: Any) -> Non
 
 
 @compiled
-def units(lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, lda: Any, depth: Any, panels: Any,
-          p0: Any, p_block: Any, init: Any, i0: Any, i_row: Any, i_block: Any, cs: Any, c_old: Any, c_new: Any,
-          c_row: Any, gates: Any, g0: Any, g_row: Any, g_block: Any) -> None:  # fmt: skip
-    """One step of some rows for blocks lo to hi of units: from the operands at a[now] to h at a[then].
+def begin_h(a: Any, first: Any, h: Any, place: Any, H: Any, second: Any) -> None:
+    """An operand row's h from h[place]. A second phase reads its units that fill up the last vector too: 0."""
+    copy(a, first, h, place, H)
+    if second.ndim == 3:
+        L = lanes_of(a)
+        clear(a, first + H, (H + L - 1) // L * L - H)
+
+
+@compiled
+def bias_alone(cell: Any, out: Any, place: Any, panels: Any, panel: Any, L: Any) -> None:
+    """b for the gates that do not read x, where x @ W + b of a block stands: an infinite x times no weight is NaN."""
+    for gate in range(of_x(cell), BLOCK):
+        copy(out, place + gate * L, panels, panel + gate * L, L)
+
+
+@compiled
+def units(cell: Any, lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, lda: Any, depth: Any,
+          count: Any, panels: Any, p0: Any, p_block: Any, init: Any, i0: Any, i_row: Any, i_block: Any, cs: Any,
+          c_old: Any, c_new: Any, c_row: Any, gates: Any, g0: Any, g_row: Any, g_block: Any) -> None:  # fmt: skip
+    """The first phase of a step of some rows for blocks lo to hi of units: from the operands at a[now], the first
+    `count` of them x, to h at a[then], or to what a second phase goes on from.
 
     Where a row or a block of an array begins: its first place, and strides _row and _block. back: go through the
     blocks backwards; every other time that finds in cache what was read last.
@@ -67,7 +105,7 @@ def units(lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, l
     j = 0
     while rows == 1 and j + 1 < hi - lo:
         b = hi - 2 - j if back else lo + j
-        forward_twin(a, now, depth, panels, p0 + b * p_block, p_block, init, i0 + b * i_block, i_block,
+        forward_twin(cell, a, now, depth, count, panels, p0 + b * p_block, p_block, init, i0 + b * i_block, i_block,
                      cs, c_old + b * L, c_new + b * L, a, then + b * L, gates, g0 + b * g_block, g_block)  # fmt: skip
         j += 2
     while j < hi - lo:
@@ -79,8 +117,8 @@ def units(lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, l
         left = (rows + TILE_ROWS - 1) // TILE_ROWS
         while left > 0:
             height = (rows - first + left - 1) // left
-            where = (a, now + first * lda, lda, depth, panels, panel, ahead, init, i0 + first * i_row + b * i_block,
-                     i_row, cs, c_old + first * c_row + b * L, c_new + first * c_row + b * L, c_row, a,
+            where = (cell, a, now + first * lda, lda, depth, count, panels, panel, ahead, init,
+                     i0 + first * i_row + b * i_block, i_row, cs, c_old + first * c_row + b * L, c_new + first * c_row + b * L, c_row, a,
                      then + first * lda + b * L, gates, g0 + first * g_row + b * g_block, g_row)  # fmt: skip
             if height == 6:
                 forward_tile_6(*where)
@@ -97,3 +135,28 @@ def units(lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, l
             ahead += depth // 4 * line_of(panels)
             first += height
             left -= 1
+
+
+@compiled
+def finish(cell: Any, lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, lda: Any, second: Any,
+           H: Any, cs: Any, c_new: Any, c_row: Any, gates: Any, g0: Any, g_row: Any, g_block: Any) -> None:  # fmt: skip
+    """The second phase of that step for blocks lo to hi, lo a multiple of 4: the old h at a[now], the new c at
+    cs[c_new]; at a[then] h takes the place of what the first phase left there."""
+    L = lanes_of(second)
+    width = BLOCK * L
+    first, last = lo // BLOCK, (hi + BLOCK - 1) // BLOCK
+    for j in range(first, last):
+        q = first + last - 1 - j if back else j
+        product_of(H - q * width, cs, c_new, c_row, rows, H, second, q * H * width, a, then + q * width, lda,
+                   a, then + q * width, lda)  # fmt: skip
+    for r in range(rows):
+        z, h, c, g = then + r * lda, now + r * lda, c_new + r * c_row, g0 + r * g_row
+        b = lo
+        while b + BLOCK <= hi:
+            finish_four(cell, a, z + b * L, a, h + b * L, cs, c + b * L, a, z + b * L, width, gates, g + b * g_block,
+                        g_block)  # fmt: skip
+            b += BLOCK
+        while b < hi:
+            finish_one(cell, a, z + b * L, a, h + b * L, cs, c + b * L, a, z + b * L, L, gates, g + b * g_block,
+                       g_block)  # fmt: skip
+            b += 1
