@@ -174,7 +174,10 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
                     cells_back(s, s0, first, stride, lo, hi, bases, cell, second, x, D, ut, H,
                       h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t, dz, ldz,
                       a, lda, where, zeros)  # fmt: skip
-            step_back(s, phase if wide else np.int64(0), s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), bases,
+            last = np.int64(0)
+            if wide:
+                last = phase
+            step_back(s, last, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), bases,
                       cell, second, x, D, ut, H, h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column,
                       dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
             if not wide:

@@ -18,7 +18,7 @@ from .cells import CELLS, kept_of
 from .options import compiled, compiled_from_python, inlined
 from .packing import LAYOUT, Packed, into_panels, mark, row_length
 from .phases import STEP_ROWS, finish_one, step_one, step_rows, step_twin
-from .simd import BLOCK, copy, flat, lanes_of, on_stack, tile_1, tile_4
+from .simd import BLOCK, array_or_flat, copy, flat, lanes_of, on_stack, tile_1, tile_4
 from .step import phases_of, units_of
 
 if STEP_ROWS != 4:
@@ -167,19 +167,6 @@ X, STATE, PACKED, Y, TAPE, DY, DSTATE, GRADS, PARAMS = range(1, 10)
 
 
 @inlined
-def second_of(packed: Any) -> Any:
-    """Panels of the second phase, or an array of one axis."""
-    return _or_flat(packed.second, packed.panels)
-
-
-@inlined
-def _or_flat(second: Any, panels: Any) -> Any:
-    if second is None:
-        return flat(panels)
-    return second
-
-
-@inlined
 def _packed_fits(packed: Any) -> Any:
     panels, H = packed.panels, packed.hidden_size
     L = lanes_of(panels)
@@ -188,7 +175,7 @@ def _packed_fits(packed: Any) -> Any:
         and panels.shape[1] > H + 1
         and panels.shape[0] == (H + L - 1) // L
         and panels.shape[2] == BLOCK * L
-        and _second_fits(second_of(packed), L, H)
+        and _second_fits(array_or_flat(packed.second, packed.panels), L, H)
     )
 
 
@@ -222,7 +209,7 @@ def _step_layer(steps: Any) -> Any:
             N, row = x.shape[0], x.strides[0] // x.itemsize
         h_ = flat(h)
         steps(packed.layout, flat(x), row, zero, x.strides[-1] // x.itemsize, N, one, x.shape[-1], flat(packed.panels),
-              second_of(packed), packed.hidden_size, h_, flat(c), h_, zero, zero, h_, h_, False)  # fmt: skip
+              array_or_flat(packed.second, packed.panels), packed.hidden_size, h_, flat(c), h_, zero, zero, h_, h_, False)  # fmt: skip
 
     return layer
 
@@ -248,7 +235,7 @@ def chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, gates: Any, cells: 
     if y_step == 0:  # an axis of one step may have any stride; 0 would say that there is no y
         y_step = H
     chunk(packed.layout, flat(x), x_row, x_step, x.strides[-1] // x.itemsize, N, x.shape[-2], x.shape[-1],
-          flat(packed.panels), second_of(packed), H, flat(h), flat(c), flat(y), y_row, y_step, flat(gates), flat(cells),
+          flat(packed.panels), array_or_flat(packed.second, packed.panels), H, flat(h), flat(c), flat(y), y_row, y_step, flat(gates), flat(cells),
           tape)  # fmt: skip
 
 
@@ -320,7 +307,7 @@ def _params_fit(params: Any, packed: Any) -> Any:
         params.W.shape == (packed.panels.shape[1] - 1 - H, row_length(cell, np.int64(1), H))
         and params.U.shape == (H, row_length(cell, np.int64(2), H))
         and params.b.shape[0] == row_length(cell, np.int64(0), H)
-        and _own_fits(second_of(packed), params[2], H)
+        and _own_fits(array_or_flat(packed.second, packed.panels), params[2], H)
     )
 
 
@@ -364,7 +351,7 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
 
     dy: flat, (N, T, ldy); ldy 0 where there are none."""
     N, T, D = tape.x.shape
-    H, cell, second = packed.hidden_size, packed.layout, second_of(packed)
+    H, cell, second = packed.hidden_size, packed.layout, array_or_flat(packed.second, packed.panels)
     _zero(dx)
     dW, dU, dV, db = flat(params.W), flat(params.U), flat(params[2]), flat(params.b)
     if N == 0 or T == 0:
@@ -414,7 +401,7 @@ def pack_layer(params: Any, packed: Any) -> None:
     zero = H - H
     into_panels(zero, zero + 1, zero, zero + 1,
                 (packed.layout, flat(params.W), flat(params.U), flat(params[2]), flat(params.b), D, H,
-                 flat(packed.panels), second_of(packed)))  # fmt: skip
+                 flat(packed.panels), array_or_flat(packed.second, packed.panels)))  # fmt: skip
 
 
 @compiled_from_python

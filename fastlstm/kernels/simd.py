@@ -13,6 +13,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
@@ -455,6 +456,20 @@ def flat(typing: Any, array: Any) -> Any:
         return _flat_array(context, builder, kind, whole.data, whole.nitems)
 
     return kind(array), generate
+
+
+@intrinsic  # type: ignore[misc]
+def array_or_flat(typing: Any, given: Any, other: Any) -> Any:
+    """`given` where that is an array; where it is None, flat(other), another type that can be told from the first."""
+    kind = given if isinstance(given, types.Array) else _flat_type(other)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if isinstance(given, types.Array):
+            return impl_ret_borrowed(context, builder, kind, args[0])
+        whole = context.make_array(other)(context, builder, args[1])
+        return _flat_array(context, builder, kind, whole.data, whole.nitems)
+
+    return kind(given, other), generate
 
 
 @intrinsic  # type: ignore[misc]
