@@ -90,6 +90,8 @@ _SHAPES: dict[type[AnyParams], Callable[[int, int], tuple[tuple[int, ...], ...]]
     InterpolatedParams: lambda D, H: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
 }
 
+_FORGET_BIAS: dict[type[AnyParams], float] = {Params: 1.0, InterpolatedParams: 0.0}
+
 
 def shapes(record: type[AnyParams], D: int, H: int) -> dict[str, tuple[int, ...]]:
     """The shape of each of a record's fields."""
@@ -108,7 +110,7 @@ def init_params(
     *,
     rng: np.random.Generator | int | None = None,
     dtype: DTypeLike = np.float32,
-    forget_bias: float = 1.0,
+    forget_bias: float | None = None,
     cell: Literal["standard"] = "standard",
 ) -> Params: ...
 
@@ -120,7 +122,7 @@ def init_params(
     *,
     rng: np.random.Generator | int | None = None,
     dtype: DTypeLike = np.float32,
-    forget_bias: float = 1.0,
+    forget_bias: float | None = None,
     cell: Literal["interpolated"],
 ) -> InterpolatedParams: ...
 
@@ -131,7 +133,7 @@ def init_params(
     *,
     rng: np.random.Generator | int | None = None,
     dtype: DTypeLike = np.float32,
-    forget_bias: float = 1.0,
+    forget_bias: float | None = None,
     cell: str = "standard",
 ) -> AnyParams:
     """Random weights for one layer: Glorot uniform W, orthogonal U (and V), zero b but for the forget gate.
@@ -143,8 +145,11 @@ def init_params(
     rng : numpy.random.Generator, int or None
         Where the randomness comes from; a seed gives the same weights every time.
     dtype : float32 or float64
-    forget_bias : float
-        The forget gate's bias; 1 lets memory live at the start of training [1]_.
+    forget_bias : float, optional
+        The forget gate's bias. 1 lets memory live at the start of training [1]_, and is what the standard cell gets. The
+        interpolated cell gets 0: its candidate brings c in once more, so that c keeps f (1 + i) of itself from step to
+        step, 3/4 at the start of training, as in the standard cell with 1. With more than ln 2 it would keep more than
+        all of it, and the least difference, rounding too, would grow with the steps.
     cell : "standard" or "interpolated"
         docs/cells.md has the two side by side.
 
@@ -196,7 +201,7 @@ def init_params(
         elif field == "b":
             arrays[field] = np.zeros(shape)
             f = GATES.index("f")  # i and f come first in every cell
-            arrays[field][f * H : (f + 1) * H] = forget_bias
+            arrays[field][f * H : (f + 1) * H] = _FORGET_BIAS[record] if forget_bias is None else forget_bias
         else:
             arrays[field] = np.empty(shape)
             for column in range(0, shape[1], H):

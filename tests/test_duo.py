@@ -15,6 +15,7 @@ from conftest import assert_same, random_params, random_state
 
 import fastlstm
 from fastlstm.kernels import backend, threads
+from fastlstm.params import CELLS
 
 two = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread")
 
@@ -38,11 +39,12 @@ def both(x: Any, params: Any, state: Any, **options: Any) -> Any:
 @pytest.mark.parametrize(
     ("T", "D", "H", "dtype"), [(300, 5, 64, np.float32), (61, 70, 150, np.float64), (33, 1, 65, np.float32)]
 )
+@pytest.mark.parametrize("cell", CELLS)
 def test_same_bits(
-    monkeypatch: pytest.MonkeyPatch, rng: Any, T: int, D: int, H: int, dtype: Any, patience: int
+    monkeypatch: pytest.MonkeyPatch, rng: Any, cell: str, T: int, D: int, H: int, dtype: Any, patience: int
 ) -> None:
     monkeypatch.setattr(backend, "_PATIENCE", patience)  # 0: whoever has to wait gives up at once
-    params = random_params(rng, D, H, dtype)
+    params = random_params(rng, D, H, dtype, cell)
     state = random_state(rng, params, 1)
     reset = rng.random((1, T)) < 0.1
     for options in ({}, {"reverse": True, "reset": reset}, {"lengths": [T - 1], "reset": reset},
@@ -52,12 +54,13 @@ def test_same_bits(
             assert_same(again(), alone)
 
 
+@pytest.mark.parametrize("cell", CELLS)
 @two
 @pytest.mark.usefixtures("always_threads")
 @pytest.mark.parametrize("patience", [20_000, 50])
-def test_same_bits_under_load(monkeypatch: pytest.MonkeyPatch, rng: Any, patience: int) -> None:
+def test_same_bits_under_load(monkeypatch: pytest.MonkeyPatch, rng: Any, cell: str, patience: int) -> None:
     monkeypatch.setattr(backend, "_PATIENCE", patience)
-    params = random_params(rng, 20, 80, np.float32)
+    params = random_params(rng, 20, 80, np.float32, cell)
     alone, again = both(rng.standard_normal((1, 400, 20)), params, random_state(rng, params, 1))
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
     try:

@@ -14,11 +14,12 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from conftest import assert_same, error, random_params, random_stack, random_state
+from conftest import MIXED, assert_same, error, leaves, random_params, random_stack, random_state
 from numba.core.errors import TypingError
 
 import fastlstm
-from fastlstm import Bidirectional, Params, State, reference
+from fastlstm import Bidirectional, State, reference
+from fastlstm.params import CELLS
 
 
 @numba.njit
@@ -40,8 +41,10 @@ def fresh(state: Any) -> Any:
     return tuple(fresh(entry) for entry in state)
 
 
-def problem(rng: Any, N: int, T: int, D: int, plan: Any, dtype: Any) -> tuple[Any, Any, Any, Any]:
-    layers = random_stack(rng, D, plan, dtype)
+def problem(
+    rng: Any, N: int, T: int, D: int, plan: Any, dtype: Any, cell: str = "standard"
+) -> tuple[Any, Any, Any, Any]:
+    layers = random_stack(rng, D, plan, dtype, cell)
     params: Any = tuple(layers) if len(layers) > 1 else layers[0]
     state = random_state(rng, params, N)
     cast = lambda s: State(*(a.astype(dtype) for a in s))  # noqa: E731
@@ -49,11 +52,12 @@ def problem(rng: Any, N: int, T: int, D: int, plan: Any, dtype: Any) -> tuple[An
     return params, fastlstm.pack(params), state, rng.standard_normal((N, T, D)).astype(dtype)
 
 
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("H", [1, 5, 8, 16, 17, 32, 33, 50, 70])
 @pytest.mark.parametrize("N", [1, 3, 4, 9])
-def test_step(rng: Any, N: int, H: int, dtype: Any) -> None:
-    params, packed, state, x = problem(rng, N, 6, 3, [(H, False)], dtype)
+def test_step(rng: Any, cell: str, N: int, H: int, dtype: Any) -> None:
+    params, packed, state, x = problem(rng, N, 6, 3, [(H, False)], dtype, cell)
     y, last = fastlstm.forward(x, params, state)
     assert error(y, reference.forward(x, params, state)[0]) < (1e-5 if dtype == np.float32 else 1e-12)
     mine, theirs = fresh(state), fresh(state)
@@ -69,8 +73,9 @@ def test_step(rng: Any, N: int, H: int, dtype: Any) -> None:
     assert_same((out, chunked), (y, last))
 
 
-def test_a_stack(rng: Any) -> None:
-    params, packed, state, x = problem(rng, 5, 7, 3, [(20, False), (37, False), (4, False)], np.float32)
+@pytest.mark.parametrize("cell", ["standard", MIXED])
+def test_a_stack(rng: Any, cell: str) -> None:
+    params, packed, state, x = problem(rng, 5, 7, 3, [(20, False), (37, False), (4, False)], np.float32, cell)
     y, last = fastlstm.forward(x, params, state)
     for way in ("python", "compiled", "into"):
         mine, out = fresh(state), np.empty_like(y)
@@ -85,8 +90,9 @@ def test_a_stack(rng: Any) -> None:
         assert_same(mine, last)
 
 
-def test_a_single_sequence_and_any_layout(rng: Any) -> None:
-    params, packed, _, x = problem(rng, 1, 8, 3, [(20, False)], np.float32)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_single_sequence_and_any_layout(rng: Any, cell: str) -> None:
+    params, packed, _, x = problem(rng, 1, 8, 3, [(20, False)], np.float32, cell)
     y, last = fastlstm.forward(x[0], params)
     state = State(np.zeros(20, np.float32), np.zeros(20, np.float32))
     for row in x[0].astype(np.float64):
@@ -104,10 +110,11 @@ def test_a_single_sequence_and_any_layout(rng: Any) -> None:
     assert_same((out, state), (y, last))
 
 
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.filterwarnings("ignore::numba.core.errors.NumbaPerformanceWarning")  # nothing to do in parallel
 @pytest.mark.parametrize("options", [{"parallel": True}, {"fastmath": True}, {"boundscheck": True}, {"nogil": True}])
-def test_the_users_options_change_no_bit(rng: Any, options: Any) -> None:
-    params, packed, _, x = problem(rng, 2, 9, 3, [(20, False)], np.float32)
+def test_the_users_options_change_no_bit(rng: Any, cell: str, options: Any) -> None:
+    params, packed, _, x = problem(rng, 2, 9, 3, [(20, False)], np.float32, cell)
     state = fastlstm.zero_state(packed, 2)
 
     @numba.njit(**options)
@@ -136,11 +143,12 @@ def test_streams_side_by_side_in_a_parallel_loop(rng: Any) -> None:
     assert_same(state, fastlstm.forward(x, params)[1])
 
 
+@pytest.mark.parametrize("cell", ["standard", MIXED])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("plan", [[(37, False)], [(20, False), (33, False)]])
-def test_training(rng: Any, plan: Any, dtype: Any) -> None:
+def test_training(rng: Any, cell: str, plan: Any, dtype: Any) -> None:
     N, T, D = 5, 90, 3  # more than a block of the backward pass
-    params, packed, state, x = problem(rng, N, T, D, plan, dtype)
+    params, packed, state, x = problem(rng, N, T, D, plan, dtype, cell)
     y, last, tape = fastlstm.forward_train(x, params, state)
     dy = np.cos(y)
     expected = fastlstm.backward(tape, dy, last)
@@ -148,7 +156,7 @@ def test_training(rng: Any, plan: Any, dtype: Any) -> None:
     ways = (_train_from_python, train) if dtype == np.float32 and len(plan) == 2 else (_train_from_python,)
     for run in (*ways, ways[-1]):  # again, in the same room
         mine, out = fresh(state), np.empty_like(y)
-        for array in (grads.x, grads.params[0] if isinstance(grads.params, Params) else grads.params[0].W):
+        for array in (grads.x, *leaves(grads.params)):
             array.fill(np.nan)
         run(x, packed, mine, out, room, dy, fresh(last), grads)
         assert_same((out, mine), (y, last))
@@ -164,9 +172,10 @@ def _train_from_python(x: Any, packed: Any, state: Any, y: Any, tape: Any, dy: A
     fastlstm.backward_into(tape, packed, dy, last, grads)
 
 
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize(("N", "T"), [(0, 3), (2, 0)])
-def test_nothing_to_do(rng: Any, N: int, T: int) -> None:
-    _, packed, state, x = problem(rng, N, T, 3, [(5, False)], np.float32)
+def test_nothing_to_do(rng: Any, cell: str, N: int, T: int) -> None:
+    _, packed, state, x = problem(rng, N, T, 3, [(5, False)], np.float32, cell)
     mine, y = fresh(state), np.empty((N, T, 5), np.float32)
     tape, grads = fastlstm.make_tape(packed, N, T), fastlstm.make_grads(packed, N, T)
     fastlstm.forward_train_into(x, packed, mine, y, tape)
@@ -175,9 +184,10 @@ def test_nothing_to_do(rng: Any, N: int, T: int) -> None:
     assert not grads.params.W.any()
 
 
-def test_pack_into(rng: Any) -> None:
-    params, *_ = problem(rng, 2, 4, 3, [(20, False), (5, False)], np.float32)
-    new = tuple(random_params(rng, *s, np.float32) for s in ((3, 20), (20, 5)))
+@pytest.mark.parametrize("cell", ["standard", MIXED])
+def test_pack_into(rng: Any, cell: str) -> None:
+    params, *_ = problem(rng, 2, 4, 3, [(20, False), (5, False)], np.float32, cell)
+    new = tuple(random_stack(rng, 3, [(20, False), (5, False)], np.float32, cell))
 
     @numba.njit
     def again(params: Any, packed: Any) -> None:
@@ -186,8 +196,9 @@ def test_pack_into(rng: Any) -> None:
     for pack in (fastlstm.pack_into, again):
         packed = fastlstm.pack(params)
         pack(new, packed)
-        assert_same([one.panels for one in packed], [one.panels for one in fastlstm.pack(new)])
-    with pytest.raises(TypingError, match="params: expected 2 Params, as many as packed"):
+        arrays = [[one.panels, one.panels if one.second is None else one.second] for one in (*packed, *fastlstm.pack(new))]
+        assert_same(arrays[:2], arrays[2:])
+    with pytest.raises(TypingError, match="params: expected .*Params, as (many as|in) packed"):
         again(new[:1], packed)
 
 
@@ -209,8 +220,9 @@ def test_gradients_cut_or_carried_over_chunks(rng: Any) -> None:
     assert error(dstate, whole.state) < 1e-12
 
 
-def test_stream(rng: Any) -> None:
-    params, _, _, x = problem(rng, 3, 10, 4, [(20, False), (5, False)], np.float32)
+@pytest.mark.parametrize("cell", ["standard", MIXED])
+def test_stream(rng: Any, cell: str) -> None:
+    params, _, _, x = problem(rng, 3, 10, 4, [(20, False), (5, False)], np.float32, cell)
     y, last = fastlstm.forward(x, params)
     stream = fastlstm.Stream(params, batch_size=3)
     assert_same(np.stack([stream(x[:, t]) for t in range(4)], 1), y[:, :4].copy())

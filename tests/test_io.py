@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import assert_same, error, leaves, random_params, random_stack
+from conftest import KINDS, assert_same, error, leaves, random_params, random_stack
 
 import fastlstm
 from fastlstm import Bidirectional, State
@@ -16,8 +16,9 @@ from fastlstm import Bidirectional, State
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("plan", [[(5, False)], [(5, True)], [(4, True), (3, False)]])
 @pytest.mark.parametrize("stacked", [False, True])
-def test_there_and_back(tmp_path: Path, rng: Any, plan: Any, dtype: Any, stacked: bool) -> None:
-    stack = random_stack(rng, 3, plan, dtype)
+@pytest.mark.parametrize("cell", KINDS)
+def test_there_and_back(tmp_path: Path, rng: Any, cell: str, plan: Any, dtype: Any, stacked: bool) -> None:
+    stack = random_stack(rng, 3, plan, dtype, cell)
     if not stacked and len(stack) > 1:
         pytest.skip("two layers are a stack")
     params = stack if stacked else stack[0]

@@ -6,20 +6,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import error, map_leaves, random_stack, random_state
+from conftest import KINDS, MIXED, error, map_leaves, random_stack, random_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastlstm
 from fastlstm import reference
+from fastlstm.params import CELLS
 
 TOLERANCE = {np.float32: (4e-6, 8e-6), np.float64: (1e-13, 1e-12)}  # states, gradients
 
 
-def check(seed: int, N: int, T: int, D: int, plan: Any, dtype: Any, *, lengths: Any = None, reverse: bool = False,
-          reset: float = 0, begin: bool = True, dy: bool = True, dlast: bool = True) -> None:  # fmt: skip
+def check(seed: int, N: int, T: int, D: int, plan: Any, dtype: Any, cell: str = "standard", *, lengths: Any = None,
+          reverse: bool = False, reset: float = 0, begin: bool = True, dy: bool = True,
+          dlast: bool = True) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
-    stack = random_stack(rng, D, plan, dtype)
+    stack = random_stack(rng, D, plan, dtype, cell)
     params = stack[0] if len(plan) == 1 else stack
     x = rng.standard_normal((N, T, D)).astype(dtype)
     state = random_state(rng, params, N) if begin else None
@@ -45,57 +47,64 @@ def check(seed: int, N: int, T: int, D: int, plan: Any, dtype: Any, *, lengths: 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("N", [*range(1, 14), 25])
-def test_rows(N: int, dtype: Any) -> None:
-    check(N, N, 5, 3, [(9, False)], dtype)
+@pytest.mark.parametrize("cell", CELLS)
+def test_rows(N: int, cell: str, dtype: Any) -> None:
+    check(N, N, 5, 3, [(9, False)], dtype, cell)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("H", [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 130])
-def test_units(H: int, dtype: Any) -> None:
-    check(H, 5, 4, 6, [(H, False)], dtype)
+@pytest.mark.parametrize("cell", CELLS)
+def test_units(H: int, cell: str, dtype: Any) -> None:
+    check(H, 5, 4, 6, [(H, False)], dtype, cell)
 
 
 @pytest.mark.parametrize("D", [1, 2, 5, 16, 17, 64, 65, 130])
-def test_features(D: int) -> None:
-    check(D, 4, 5, D, [(6, False)], np.float32)
-    check(D, 7, 30, D, [(6, False)], np.float32, reverse=True)
+@pytest.mark.parametrize("cell", CELLS)
+def test_features(D: int, cell: str) -> None:
+    check(D, 4, 5, D, [(6, False)], np.float32, cell)
+    check(D, 7, 30, D, [(6, False)], np.float32, cell, reverse=True)
 
 
 @pytest.mark.parametrize("T", [1, 2, 23, 24, 25, 49, 400])
 @pytest.mark.parametrize("N", [1, 3])
-def test_steps(N: int, T: int) -> None:
-    check(T, N, T, 3, [(5, False)], np.float64)
-    check(T, N, T, 3, [(5, False)], np.float64, reverse=True, lengths=[T - 1, 0, T][:N])
+@pytest.mark.parametrize("cell", CELLS)
+def test_steps(N: int, cell: str, T: int) -> None:
+    check(T, N, T, 3, [(5, False)], np.float64, cell)
+    check(T, N, T, 3, [(5, False)], np.float64, cell, reverse=True, lengths=[T - 1, 0, T][:N])
 
 
 @pytest.mark.parametrize("plan", [[(5, True)], [(4, False), (7, False)], [(4, True), (3, False), (6, True)]])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_stacks_and_lengths(plan: Any, dtype: Any) -> None:
-    check(1, 6, 9, 4, plan, dtype)
-    check(2, 6, 9, 4, plan, dtype, lengths=[9, 0, 3, 9, 1, 5])
-    check(3, 6, 9, 4, plan, dtype, lengths=[0] * 6)
+@pytest.mark.parametrize("cell", KINDS)
+def test_stacks_and_lengths(plan: Any, cell: str, dtype: Any) -> None:
+    check(1, 6, 9, 4, plan, dtype, cell)
+    check(2, 6, 9, 4, plan, dtype, cell, lengths=[9, 0, 3, 9, 1, 5])
+    check(3, 6, 9, 4, plan, dtype, cell, lengths=[0] * 6)
 
 
 @pytest.mark.parametrize("reset", [0.1, 0.5, 1])
 @pytest.mark.parametrize("plan", [[(5, True)], [(4, False), (17, False)], [(4, True), (3, False), (33, True)]])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_resets(plan: Any, dtype: Any, reset: float) -> None:
+@pytest.mark.parametrize("cell", KINDS)
+def test_resets(plan: Any, cell: str, dtype: Any, reset: float) -> None:
     for N, lengths in ((6, None), (6, [9, 0, 3, 9, 1, 5]), (1, None)):
-        check(6, N, 9, 4, plan, dtype, lengths=lengths, reset=reset)
+        check(6, N, 9, 4, plan, dtype, cell, lengths=lengths, reset=reset)
         if not any(both for _, both in plan):
-            check(7, N, 9, 4, plan, dtype, lengths=lengths, reset=reset, reverse=True)
+            check(7, N, 9, 4, plan, dtype, cell, lengths=lengths, reset=reset, reverse=True)
 
 
 @pytest.mark.parametrize(("dy", "dlast"), [(True, False), (False, True), (False, False)])
 def test_where_gradients_arrive(dy: bool, dlast: bool) -> None:
-    check(4, 5, 6, 3, [(4, True), (5, True)], np.float32, dy=dy, dlast=dlast, begin=False)
+    check(4, 5, 6, 3, [(4, True), (5, True)], np.float32, MIXED, dy=dy, dlast=dlast, begin=False)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cell", KINDS)
 @pytest.mark.usefixtures("always_threads")
-def test_parallel(dtype: Any) -> None:
-    check(5, 37, 11, 40, [(50, True), (33, False)], dtype, lengths=np.arange(37) % 12)
-    check(6, 37, 11, 40, [(50, True), (33, False)], dtype, lengths=np.arange(37) % 12, reset=0.2)
+def test_parallel(cell: str, dtype: Any) -> None:
+    check(5, 37, 11, 40, [(50, True), (33, False)], dtype, cell, lengths=np.arange(37) % 12)
+    check(6, 37, 11, 40, [(50, True), (33, False)], dtype, cell, lengths=np.arange(37) % 12, reset=0.2)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -107,14 +116,15 @@ def test_anything(data: Any) -> None:
     lengths = data.draw(st.lists(st.integers(0, T), min_size=N, max_size=N)) if draw(0, 1) else None
     reverse = bool(draw(0, 1)) and not any(both for _, both in plan)
     check(draw(0, 10**6), N, T, draw(1, 40), plan, data.draw(st.sampled_from([np.float32, np.float64])),
-          lengths=lengths, reverse=reverse, reset=data.draw(st.sampled_from([0, 0.1, 0.6])),
+          data.draw(st.sampled_from(KINDS)), lengths=lengths, reverse=reverse, reset=data.draw(st.sampled_from([0, 0.1, 0.6])),
           begin=bool(draw(0, 1)), dy=bool(draw(0, 1)), dlast=bool(draw(0, 1)))  # fmt: skip
 
 
 @pytest.mark.parametrize(("dtype", "near", "near_gradients"), [(np.float32, 2e-6, 2e-6), (np.float64, 1e-13, 1e-12)])
-def test_promised_error(rng: Any, dtype: Any, near: float, near_gradients: float) -> None:
+@pytest.mark.parametrize("cell", CELLS)
+def test_promised_error(rng: Any, cell: Any, dtype: Any, near: float, near_gradients: float) -> None:
     N, T, D, H = 64, 100, 32, 256
-    params = fastlstm.init_params(D, H, rng=3, dtype=dtype)
+    params = fastlstm.init_params(D, H, rng=3, dtype=dtype, cell=cell)
     x, dy = rng.standard_normal((N, T, D)).astype(dtype), rng.standard_normal((N, T, H)).astype(dtype)
     exact = map_leaves(lambda a: a.astype(np.float64), params)
     y, last, tape = fastlstm.forward_train(x, params)

@@ -8,20 +8,22 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from conftest import apart, assert_same, error, leaves, map_leaves, random_params, random_stack, random_state
+from conftest import KINDS, MIXED, apart, assert_same, error, leaves, map_leaves, random_params, random_stack, random_state
 
 import fastlstm
 from fastlstm import Bidirectional, State
 from fastlstm.kernels import backend
+from fastlstm.params import CELLS
 
 SHAPES = [(13, 30, 5, 20), (7, 40, 40, 70), (3, 60, 16, 64), (30, 12, 33, 100)]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("N", "T", "D", "H"), SHAPES)
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.usefixtures("always_threads")
-def test_a_sequence_depends_on_itself_alone(rng: Any, N: int, T: int, D: int, H: int, dtype: Any) -> None:
-    params = random_params(rng, D, H, dtype)
+def test_a_sequence_depends_on_itself_alone(rng: Any, cell: str, N: int, T: int, D: int, H: int, dtype: Any) -> None:
+    params = random_params(rng, D, H, dtype, cell)
     x = rng.standard_normal((N, T, D)).astype(dtype)
     state = map_leaves(lambda a: a.astype(dtype), random_state(rng, params, N))
     whole = fastlstm.forward(x, params, state)
@@ -59,15 +61,16 @@ def test_a_sequence_depends_on_itself_alone(rng: Any, N: int, T: int, D: int, H:
 PLANS = [[(20, False)], [(64, False), (37, False)], [(70, True), (33, True)]]
 
 
+@pytest.mark.parametrize("cell", ["standard", MIXED])
 @pytest.mark.parametrize("size", [1 << 60, 0])  # of weights, from which on threads share units
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.usefixtures("always_threads")
-def test_a_reset_is_a_cut(monkeypatch: pytest.MonkeyPatch, rng: Any, plan: Any, dtype: Any, size: int) -> None:
+def test_a_reset_is_a_cut(monkeypatch: pytest.MonkeyPatch, rng: Any, cell: str, plan: Any, dtype: Any, size: int) -> None:
     monkeypatch.setattr(backend, "_WIDE_BYTES", size)
     monkeypatch.setattr(backend, "_WIDE_UNITS", size)
     backend._plan.cache_clear()
-    stack, N, T = random_stack(rng, 5, plan, dtype), 7, 70
+    stack, N, T = random_stack(rng, 5, plan, dtype, cell), 7, 70
     state, dlast = (map_leaves(lambda a: a.astype(dtype), random_state(rng, stack, N)) for _ in range(2))
     x, reset, lengths = rng.standard_normal((N, T, 5)), rng.random((N, T)) < 0.1, np.array([T, T, T, T - 1, 40, 1, 0])
     reset[0], reset[2] = False, True
@@ -106,10 +109,11 @@ def check_cut(stack: Any, x: Any, state: Any, reset: Any, lengths: Any, dlast: A
     assert error(leaves(grads.params), sums) < (1e-5 if y.dtype == np.float32 else 1e-13)
 
 
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("reverse", [False, True])
-def test_nothing_passes_a_reset(rng: Any, reverse: bool) -> None:
+def test_nothing_passes_a_reset(rng: Any, cell: str, reverse: bool) -> None:
     """Not even a NaN."""
-    params, N, T = random_params(rng, 3, 21), 3, 12
+    params, N, T = random_params(rng, 3, 21, cell=cell), 3, 12
     x, state, reset = rng.standard_normal((N, T, 3)), random_state(rng, params, N), np.zeros((N, T), bool)
     reset[:, [4, 8]] = True
     for bad in (slice(0, 4), slice(4, 8), slice(8, 12)):
@@ -125,8 +129,9 @@ def test_nothing_passes_a_reset(rng: Any, reverse: bool) -> None:
         x[:, bad] = 1
 
 
-def test_a_reset_in_padding_means_nothing(rng: Any) -> None:
-    stack = random_stack(rng, 3, [(5, True), (6, True)], np.float32)
+@pytest.mark.parametrize("cell", ["standard", MIXED])
+def test_a_reset_in_padding_means_nothing(rng: Any, cell: str) -> None:
+    stack = random_stack(rng, 3, [(5, True), (6, True)], np.float32, cell)
     x, lengths, dlast = rng.standard_normal((5, 8, 3)), np.array([8, 0, 3, 5, 1]), random_state(rng, stack, 5)
     padding = np.arange(8) >= lengths[:, None]
     found = []
@@ -136,15 +141,16 @@ def test_a_reset_in_padding_means_nothing(rng: Any) -> None:
     assert_same(found[1], found[0])
 
 
+@pytest.mark.parametrize("cell", ["standard", MIXED])
 @pytest.mark.parametrize("resets", [0, 0.2])
 @pytest.mark.parametrize("lengths", [None, [9, 0, 3, 9, 5]])
 @pytest.mark.parametrize("N", [5, 1])
 @pytest.mark.parametrize("H", [20, 64, 130])
 @pytest.mark.usefixtures("always_threads")
 def test_threads_that_share_units_give_the_same_bits(
-    monkeypatch: pytest.MonkeyPatch, rng: Any, N: int, H: int, lengths: Any, resets: float
+    monkeypatch: pytest.MonkeyPatch, rng: Any, cell: str, N: int, H: int, lengths: Any, resets: float
 ) -> None:
-    stack = random_stack(rng, 30, [(H, True), (H, False)], np.float32)
+    stack = random_stack(rng, 30, [(H, True), (H, False)], np.float32, cell)
     x, state, lengths = rng.standard_normal((N, 9, 30)), random_state(rng, stack, N), lengths and lengths[:N]
     options: Any = {"lengths": lengths, "reset": rng.random((N, 9)) < resets}
     monkeypatch.setattr(backend, "_BLOCK_ROWS", 4 * N)  # T is no multiple of a block's steps
@@ -160,10 +166,11 @@ def test_threads_that_share_units_give_the_same_bits(
     assert_same(found[1], found[0])
 
 
+@pytest.mark.parametrize("cell", ["standard", MIXED])
 @pytest.mark.parametrize("lengths", [None, [12, 0, 3, 12, 7, 7, 1, 9, 12, 5]])
 @pytest.mark.usefixtures("always_threads")
-def test_gradients_do_not_depend_on_threads(rng: Any, lengths: Any) -> None:
-    stack = random_stack(rng, 30, [(60, True), (70, False)], np.float32)
+def test_gradients_do_not_depend_on_threads(rng: Any, cell: str, lengths: Any) -> None:
+    stack = random_stack(rng, 30, [(60, True), (70, False)], np.float32, cell)
     x = rng.standard_normal((10, 12, 30))
     found = []
     for threads in (1, 2, 2):
@@ -174,8 +181,9 @@ def test_gradients_do_not_depend_on_threads(rng: Any, lengths: Any) -> None:
     assert_same(found[2], found[0])
 
 
-def test_the_tape_is_a_value(rng: Any) -> None:
-    stack = [*random_stack(rng, 3, [(5, True), (4, False)])]
+@pytest.mark.parametrize("cell", ["standard", MIXED])
+def test_the_tape_is_a_value(rng: Any, cell: str) -> None:
+    stack = [*random_stack(rng, 3, [(5, True), (4, False)], cell=cell)]
     x, state = rng.standard_normal((4, 6, 3)), random_state(rng, stack, 4)
     reset = rng.random((4, 6)) < 0.3
     y, last, tape = fastlstm.forward_train(x, stack, state, reset=reset)
@@ -195,9 +203,10 @@ def test_the_tape_is_a_value(rng: Any) -> None:
             array[...] = 0
 
 
+@pytest.mark.parametrize("cell", ["standard", MIXED])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
-def test_padding_is_not_looked_at(rng: Any, bad: float) -> None:
-    stack = random_stack(rng, 3, [(5, True), (6, False)], np.float32)
+def test_padding_is_not_looked_at(rng: Any, cell: str, bad: float) -> None:
+    stack = random_stack(rng, 3, [(5, True), (6, False)], np.float32, cell)
     x, lengths = rng.standard_normal((5, 8, 3)), np.array([8, 0, 3, 5, 1])
     padding = np.arange(8) >= lengths[:, None]
     y, _, tape = fastlstm.forward_train(x, stack, lengths=lengths)
@@ -222,8 +231,9 @@ def variants(a: np.ndarray) -> list[np.ndarray]:
     return [locked, np.asfortranarray(a), wide[..., ::2], a.astype(a.dtype.newbyteorder()), odd, back]
 
 
-def test_arrays_of_every_kind(rng: Any) -> None:
-    params = random_params(rng, 3, 5, np.float32)
+@pytest.mark.parametrize("cell", CELLS)
+def test_arrays_of_every_kind(rng: Any, cell: str) -> None:
+    params = random_params(rng, 3, 5, np.float32, cell)
     x, state = rng.standard_normal((4, 6, 3)).astype(np.float32), random_state(rng, params, 4)
     state = map_leaves(lambda a: a.astype(np.float32), state)
     y, _, tape = fastlstm.forward_train(x, params, state)
@@ -236,8 +246,9 @@ def test_arrays_of_every_kind(rng: Any) -> None:
     assert_same(fastlstm.forward(whole, params), fastlstm.forward(whole.astype(np.float32), params))
 
 
-def test_everything_is_pickled(rng: Any) -> None:
-    stack = random_stack(rng, 3, [(5, True), (4, False)])
+@pytest.mark.parametrize("cell", ["standard", MIXED])
+def test_everything_is_pickled(rng: Any, cell: str) -> None:
+    stack = random_stack(rng, 3, [(5, True), (4, False)], cell=cell)
     packed = fastlstm.pack(stack)
     y, last, tape = fastlstm.forward_train(np.ones((2, 3, 3)), stack)
     for thing in (tuple(stack), packed, last, fastlstm.backward(tape, y)):
@@ -248,9 +259,10 @@ def test_everything_is_pickled(rng: Any) -> None:
     assert_same(fastlstm.forward(tape.x, pickle.loads(pickle.dumps(packed)))[0], y)
 
 
-def test_a_single_sequence_has_no_batch_axis(rng: Any) -> None:
-    one = random_params(rng, 3, 5)
-    layer = Bidirectional(one, random_params(rng, 3, 5))
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_single_sequence_has_no_batch_axis(rng: Any, cell: str) -> None:
+    one = random_params(rng, 3, 5, cell=cell)
+    layer = Bidirectional(one, random_params(rng, 3, 5, cell=cell))
     x, reset = rng.standard_normal((6, 3)), np.arange(6) % 4 == 2
     y, last, tape = fastlstm.forward_train(x, layer, reset=reset)
     assert (y.shape, last.forward.h.shape, tape.c.backward.shape, tape.x.shape) == ((6, 10), (5,), (6, 5), (6, 3))
@@ -263,9 +275,10 @@ def test_a_single_sequence_has_no_batch_axis(rng: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize(("N", "T"), [(0, 5), (4, 0), (0, 0)])
-def test_nothing_to_do_is_legal(rng: Any, N: int, T: int) -> None:
-    params = random_params(rng, 3, 5, np.float32)
+def test_nothing_to_do_is_legal(rng: Any, cell: str, N: int, T: int) -> None:
+    params = random_params(rng, 3, 5, np.float32, cell)
     state = State(*(np.full((N, 5), v, np.float32) for v in (0.5, 2.0)))
     y, last, tape = fastlstm.forward_train(np.empty((N, T, 3)), params, state)
     assert y.shape == (N, T, 5)
