@@ -90,7 +90,7 @@ _SHAPES: dict[type[AnyParams], Callable[[int, int], tuple[tuple[int, ...], ...]]
     InterpolatedParams: lambda D, H: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
 }
 
-_FORGET_BIAS: dict[type[AnyParams], float] = {Params: 1.0, InterpolatedParams: 0.0}
+_FORGET_BIAS: dict[type[AnyParams], float] = {Params: 1.0, InterpolatedParams: -0.25}
 
 
 def shapes(record: type[AnyParams], D: int, H: int) -> dict[str, tuple[int, ...]]:
@@ -147,9 +147,9 @@ def init_params(
     dtype : float32 or float64
     forget_bias : float, optional
         The forget gate's bias. 1 lets memory live at the start of training [1]_, and is what the standard cell gets. The
-        interpolated cell gets 0: its candidate brings c in once more, so that c keeps f (1 + i) of itself from step to
-        step, 3/4 at the start of training, as in the standard cell with 1. With more than ln 2 it would keep more than
-        all of it, and the least difference, rounding too, would grow with the steps.
+        interpolated cell gets -1/4: its candidate brings c in once more, so that c keeps f (1 + i) of itself from step
+        to step, 2/3 at the start of training, where the standard cell with 1 keeps 3/4. From 0 on there are units that
+        keep more than all of it at some steps, and differences as small as those of rounding grow with the steps.
     cell : "standard" or "interpolated"
         docs/cells.md has the two side by side.
 

@@ -107,7 +107,7 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels
         if keep_cells:
             copy(cells, t * H + first, cs, c + c_step + first, count)
         if begins(reset, np.int64(0), steps, reverse, s + 1):
-            clear(work, then + first, count)
+            clear(work, then + first, (hi - lo) * L)
 
 
 @compiled

@@ -102,7 +102,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
             for r in range(active):
                 rank = w + r * workers
                 if begins(reset, order[rank] * T, lens[rank], reverse, s):
-                    clear(a, now + r * lda + D, H)
+                    clear(a, now + r * lda + D, Hp)
                     forget(cs, c1 + r * c_row, Hp, tape, work, spare + r * Hp)
         if chunk > 0:
             from_x, depth, i0, i_row = D, H, zx0 + inner * ldz, nb * width
@@ -145,7 +145,7 @@ def shared_begin(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h:
     for r in range(N):
         begin_h(work, r * lda + D, h, order[r] * H, H, second)
         if begins(reset, order[r] * T, lens[r], reverse, np.int64(0)):
-            clear(work, r * lda + D, H)
+            clear(work, r * lda + D, Hp)
         copy(cs, c0 + r * Hp, c, order[r] * H, H)
         for j in range(c0 + r * Hp + H, c0 + (r + 1) * Hp):
             cs[j] = 0
@@ -205,7 +205,7 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
             if keep_cells:
                 copy(cells, row * H + first, cs, c_new + r * Hp + first, count)
             if begins(reset, order[r] * T, lens[r], reverse, s + 1):
-                clear(work, then + r * lda + D + first, count)  # for the other threads too, when all have met
+                clear(work, then + r * lda + D + first, (hi - lo) * L)  # for the other threads too, when all have met
         for r in range(w, active, workers):
             if s + 1 < lens[r]:
                 t = lens[r] - 2 - s if reverse else s + 1
