@@ -3,8 +3,8 @@
 A function `..._of(types)` gives the compiled form of a public function, see numba.extending.overload. Types that do not
 fit are an error when the user's function is compiled; shapes are compared at every call, before anything is touched.
 
-A stack may hold layers of several cells, types of their own: what is done to each layer is a function of a tuple that
-does it to the first one (or the last) and calls itself with the rest.
+What is done to each layer of a stack is a function of the whole tuple: a loop where all are of one cell; where they are
+not, a tuple of several types, it takes the first one (or the last) and calls itself with the rest.
 """
 
 from __future__ import annotations
@@ -179,127 +179,155 @@ def _each(stub: Any) -> Any:
     return stub
 
 
-def _rest(packed: Any, one: Any, more: Any) -> Any:
-    return one if len(packed) == 1 else more
+def _form(packed: Any, alike: Any, mixed: Any) -> Any:
+    return alike if isinstance(packed, types.UniTuple) else mixed
 
 
 @_each
 def inputs_fault(x: Any, packed: Any, state: Any) -> Any:
-    def one(x: Any, packed: Any, state: Any) -> Any:
-        return input_fault(x, packed[0], state[0].h, state[0].c)
+    def alike(x: Any, packed: Any, state: Any) -> Any:
+        code = input_fault(x, packed[0], state[0].h, state[0].c)
+        for i in range(1, len(packed)):
+            if code == 0:
+                code = input_fault(state[i - 1].h, packed[i], state[i].h, state[i].c)
+        return code
 
-    def more(x: Any, packed: Any, state: Any) -> Any:
+    def mixed(x: Any, packed: Any, state: Any) -> Any:
         code = input_fault(x, packed[0], state[0].h, state[0].c)
         if code == 0:
             code = inputs_fault(state[0].h, packed[1:], state[1:])
         return code
 
-    return _rest(packed, one, more)
+    return _form(packed, alike, mixed)
 
 
 @_each
 def step_layers(x: Any, packed: Any, state: Any) -> Any:
-    def one(x: Any, packed: Any, state: Any) -> None:
+    def alike(x: Any, packed: Any, state: Any) -> None:
         stacked_layer(x, packed[0], state[0].h, state[0].c)
+        for i in range(1, len(packed)):
+            stacked_layer(state[i - 1].h, packed[i], state[i].h, state[i].c)
 
-    def more(x: Any, packed: Any, state: Any) -> None:
+    def mixed(x: Any, packed: Any, state: Any) -> None:
         stacked_layer(x, packed[0], state[0].h, state[0].c)
         step_layers(state[0].h, packed[1:], state[1:])
 
-    return _rest(packed, one, more)
+    return _form(packed, alike, mixed)
 
 
 @_each
 def tapes_fault(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
-    """D: numbers that the layer reads."""
+    """D: numbers that the first of the layers reads."""
 
-    def one(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
-        code = tape_fault(N, T, packed[0], state[0].h, state[0].c, tape[0])
-        return TAPE if code == 0 and tape[0].x.shape[2] != D else code
+    def alike(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
+        code = 0
+        for i in range(len(packed)):
+            if code == 0:
+                code = tape_fault(N, T, packed[i], state[i].h, state[i].c, tape[i])
+            if code == 0 and tape[i].x.shape[2] != D:
+                code = TAPE
+            D = packed[i].hidden_size
+        return code
 
-    def more(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
-        code = tape_fault(N, T, packed[0], state[0].h, state[0].c, tape[0])
-        if code == 0 and tape[0].x.shape[2] != D:
-            code = TAPE
+    def mixed(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
+        code = tapes_fault(N, T, D, packed[:1], state[:1], tape[:1])
         if code == 0:
             code = tapes_fault(N, T, packed[0].hidden_size, packed[1:], state[1:], tape[1:])
         return code
 
-    return _rest(packed, one, more)
+    return _form(packed, alike, mixed)
 
 
 @_each
 def train_layers(y: Any, packed: Any, state: Any, tape: Any) -> Any:
     """A layer's output is the next one's input."""
 
-    def one(y: Any, packed: Any, state: Any, tape: Any) -> None:
-        train_layer(y, packed[0], state[0].h, state[0].c, tape[0])
+    def alike(y: Any, packed: Any, state: Any, tape: Any) -> None:
+        top = len(packed) - 1
+        for i in range(top):
+            train_layer(tape[i + 1].x, packed[i], state[i].h, state[i].c, tape[i])
+        train_layer(y, packed[top], state[top].h, state[top].c, tape[top])
 
-    def more(y: Any, packed: Any, state: Any, tape: Any) -> None:
+    def mixed(y: Any, packed: Any, state: Any, tape: Any) -> None:
         train_layer(tape[1].x, packed[0], state[0].h, state[0].c, tape[0])
         train_layers(y, packed[1:], state[1:], tape[1:])
 
-    return _rest(packed, one, more)
+    return _form(packed, alike, mixed)
 
 
 @_each
-def grads_fault(N: Any, T: Any, D: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
-    """D: numbers that the layer reads."""
+def grads_fault(N: Any, T: Any, D: Any, first: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
+    """D: numbers that the first of the layers reads; first: whether there is none below it."""
 
-    def one(N: Any, T: Any, D: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
-        code = backward_fault(tape[0], packed[0], params[0], state[0])
-        return TAPE if code == 0 and tape[0].x.shape != (N, T, D) else code
-
-    def more(N: Any, T: Any, D: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
-        code = backward_fault(tape[0], packed[0], params[0], state[0])
-        if code == 0 and (tape[0].x.shape != (N, T, D) or tape[1].dx.size != tape[1].x.size):
-            code = TAPE
-        if code == 0:
-            code = grads_fault(N, T, packed[0].hidden_size, tape[1:], packed[1:], params[1:], state[1:])
+    def alike(N: Any, T: Any, D: Any, first: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
+        code = 0
+        for i in range(len(packed)):
+            if code == 0:
+                code = backward_fault(tape[i], packed[i], params[i], state[i])
+            needed = 0 if first and i == 0 else tape[i].x.size
+            if code == 0 and (tape[i].x.shape != (N, T, D) or tape[i].dx.size < needed):
+                code = TAPE
+            D = packed[i].hidden_size
         return code
 
-    return _rest(packed, one, more)
+    def mixed(N: Any, T: Any, D: Any, first: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
+        code = grads_fault(N, T, D, first, tape[:1], packed[:1], params[:1], state[:1])
+        if code == 0:
+            code = grads_fault(N, T, packed[0].hidden_size, False, tape[1:], packed[1:], params[1:], state[1:])
+        return code
+
+    return _form(packed, alike, mixed)
 
 
 @_each
 def back_layers(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> Any:
     """From the last layer to the first, whose dx is given; the last states' gradients stand in `state`."""
 
-    def one(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
-        backward_layer(tape[0], packed[0], above, ldy, dx, params[0], state[0])
+    def alike(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
+        top = len(packed) - 1
+        for back in range(top + 1):
+            i = top - back
+            below = flat(tape[i].dx) if i > 0 else dx
+            backward_layer(tape[i], packed[i], above, ldy, below, params[i], state[i])
+            above, ldy = below, tape[i].x.shape[2]
 
-    def more(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
+    def mixed(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
         below = flat(tape[-1].dx)
         backward_layer(tape[-1], packed[-1], above, ldy, below, params[-1], state[-1])
         back_layers(tape[:-1], packed[:-1], below, tape[-1].x.shape[2], dx, params[:-1], state[:-1])
 
-    return _rest(packed, one, more)
+    return _form(packed, alike, mixed)
 
 
 @_each
 def packs_fault(params: Any, packed: Any) -> Any:
-    def one(params: Any, packed: Any) -> Any:
-        return pack_fault(params[0], packed[0])
+    def alike(params: Any, packed: Any) -> Any:
+        code = 0
+        for i in range(len(packed)):
+            if code == 0:
+                code = pack_fault(params[i], packed[i])
+        return code
 
-    def more(params: Any, packed: Any) -> Any:
+    def mixed(params: Any, packed: Any) -> Any:
         code = pack_fault(params[0], packed[0])
         if code == 0:
             code = packs_fault(params[1:], packed[1:])
         return code
 
-    return _rest(packed, one, more)
+    return _form(packed, alike, mixed)
 
 
 @_each
 def pack_layers(params: Any, packed: Any) -> Any:
-    def one(params: Any, packed: Any) -> None:
-        pack_layer(params[0], packed[0])
+    def alike(params: Any, packed: Any) -> None:
+        for i in range(len(packed)):
+            pack_layer(params[i], packed[i])
 
-    def more(params: Any, packed: Any) -> None:
+    def mixed(params: Any, packed: Any) -> None:
         pack_layer(params[0], packed[0])
         pack_layers(params[1:], packed[1:])
 
-    return _rest(packed, one, more)
+    return _form(packed, alike, mixed)
 
 
 def step_of(x: Any, packed: Any, state: Any) -> Any:
@@ -424,9 +452,9 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
     def stack(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
         N, T, D = tape[0].x.shape
         H = packed[-1].hidden_size
-        code = grads_fault(N, T, D, tape, packed, grads.params, grads.state)
+        code = grads_fault(N, T, D, True, tape, packed, grads.params, grads.state)
         if has_dstate:
-            for i in range(len(dstate)):
+            for i in range(len(packed)):
                 if code == 0 and (
                     dstate[i].h.shape != grads.state[i].h.shape or dstate[i].c.shape != grads.state[i].c.shape
                 ):
@@ -438,7 +466,7 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
                 code = DY
         if code != 0:
             refuse(code)
-        for i in range(len(grads.state)):
+        for i in range(len(packed)):
             if has_dstate:
                 begin_state(grads.state[i], dstate[i])
             else:
