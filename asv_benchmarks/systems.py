@@ -2,7 +2,7 @@
 
 Run as a file, so that the fastlstm it imports is the first on PYTHONPATH: `compare` runs it on other commits. All
 systems get the same weights and inputs, laid out as each likes best before the clock starts. float32; training is
-forward, then backward of the sum of y, for the gradients of x and of all weights.
+forward, then backward of the sum of y, for the gradients of x and of all weights. A second argument names another cell.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ from typing import Any
 
 import numpy as np
 
-Work = Callable[[], tuple[Any, ...]]  # does the work once: returns y, or y, dx, dW, dU and db
+Work = Callable[[], tuple[Any, ...]]  # does the work once: returns y, or y, dx and the gradients of the weights
 INFER_ONLY = {"onnxruntime", "openvino"}
+OF_ANY_CELL = ["fastlstm", "reference", "jax"]
 
 
-def weights(D: int, H: int) -> list[Any]:
-    """W (D, 4H), U (H, 4H) and b (4H,), gates i, f, g, o."""
+def weights(D: int, H: int, cell: str = "standard") -> list[Any]:
+    """W (D, 4H), U (H, 4H) and b (4H,), gates i, f, g, o; of the interpolated cell W (D, 3H), U, V (H, H), b (3H,)."""
     rng, k = np.random.default_rng(0), 1 / np.sqrt(H)
-    return [rng.uniform(-k, k, s).astype(np.float32) for s in ((D, 4 * H), (H, 4 * H), (4 * H,))]
+    shapes = {
+        "standard": ((D, 4 * H), (H, 4 * H), (4 * H,)),
+        "interpolated": ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
+    }
+    return [rng.uniform(-k, k, s).astype(np.float32) for s in shapes[cell]]
 
 
 def inputs(N: int, T: int, D: int) -> Any:
@@ -37,16 +42,23 @@ def threads() -> int:
     return int(numba.config.NUMBA_NUM_THREADS)
 
 
-def fastlstm(mode: str, N: int, T: int, D: int, H: int) -> Work:
+def fastlstm(mode: str, N: int, T: int, D: int, H: int, cell: str = "standard") -> Work:
     import fastlstm
 
-    return _own(fastlstm, mode, inputs(N, T, D), fastlstm.Params(*weights(D, H)), fastlstm.pack)
+    return _own(fastlstm, mode, inputs(N, T, D), _record(cell, D, H), fastlstm.pack)
 
 
-def reference(mode: str, N: int, T: int, D: int, H: int) -> Work:
+def reference(mode: str, N: int, T: int, D: int, H: int, cell: str = "standard") -> Work:
     import fastlstm
 
-    return _own(fastlstm.reference, mode, inputs(N, T, D), fastlstm.Params(*weights(D, H)), lambda params: params)
+    return _own(fastlstm.reference, mode, inputs(N, T, D), _record(cell, D, H), lambda params: params)
+
+
+def _record(cell: str, D: int, H: int) -> Any:
+    import fastlstm
+
+    record = fastlstm.Params if cell == "standard" else fastlstm.InterpolatedParams  # an older commit has no other
+    return record(*weights(D, H, cell))
 
 
 def _own(module: Any, mode: str, x: Any, params: Any, pack: Callable[[Any], Any]) -> Work:
@@ -134,13 +146,13 @@ def openvino(mode: str, N: int, T: int, D: int, H: int) -> Work:
     return lambda: (request.infer({"x": x}, share_inputs=True, share_outputs=True)["y"][:, 0].swapaxes(0, 1),)
 
 
-def jax(mode: str, N: int, T: int, D: int, H: int) -> Work:
+def jax(mode: str, N: int, T: int, D: int, H: int, cell: str = "standard") -> Work:
     import jax
     import jax.numpy as jnp
 
-    params, x = [jnp.asarray(a) for a in weights(D, H)], jnp.asarray(inputs(N, T, D))
+    params, x = [jnp.asarray(a) for a in weights(D, H, cell)], jnp.asarray(inputs(N, T, D))
 
-    def lstm(params: Any, x: Any) -> Any:
+    def standard(params: Any, x: Any) -> Any:
         W, U, b = params
 
         def step(state: Any, z: Any) -> Any:
@@ -153,6 +165,24 @@ def jax(mode: str, N: int, T: int, D: int, H: int) -> Work:
         zero = jnp.zeros((N, H))
         return jax.lax.scan(step, (zero, zero), (x @ W + b).swapaxes(0, 1))[1].swapaxes(0, 1)
 
+    def interpolated(params: Any, x: Any) -> Any:
+        W, U, V, b = params
+        own, of_o = jnp.concatenate((b[: 2 * H], jnp.zeros(H))), b[2 * H :]
+
+        def step(state: Any, z: Any) -> Any:
+            h, c = state
+            zh = h @ U
+            i, f, a = jnp.split(z + zh[:, : 3 * H], 3, axis=-1)
+            i, f = jax.nn.sigmoid(i), jax.nn.sigmoid(f)
+            c = f * c + i * jnp.tanh(f * c + i * a)
+            o = jax.nn.sigmoid(zh[:, 3 * H :] + c @ V + of_o)
+            h = (1 - o) * h + o * jnp.tanh(c)
+            return (h, c), h
+
+        zero = jnp.zeros((N, H))
+        return jax.lax.scan(step, (zero, zero), (x @ W + own).swapaxes(0, 1))[1].swapaxes(0, 1)
+
+    lstm = {"standard": standard, "interpolated": interpolated}[cell]
     if mode == "infer":
         forward = jax.jit(lstm)
         return lambda: (np.asarray(forward(params, x)),)
@@ -185,7 +215,7 @@ def projections(results: tuple[Any, ...]) -> list[list[float]]:
     return found
 
 
-def main(system: str) -> None:
+def main(system: str, *cell: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints stays out of the answers
     key, work, check = None, None, None
@@ -194,7 +224,7 @@ def main(system: str) -> None:
         try:
             if key != (question["mode"], question["shape"]):
                 key, work = (question["mode"], question["shape"]), None  # the old problem's memory goes first
-                work = SYSTEMS[system](question["mode"], *question["shape"])
+                work = SYSTEMS[system](question["mode"], *question["shape"], *cell)
                 check = projections(work())
                 work()
             begin = time.perf_counter()
@@ -212,4 +242,4 @@ def main(system: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

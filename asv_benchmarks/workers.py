@@ -24,7 +24,7 @@ class Worker:
     Parameters
     ----------
     system : str
-        A name of systems.SYSTEMS.
+        A name of systems.SYSTEMS; behind a space that of another cell than the standard one, for systems.OF_ANY_CELL.
     source : path
         Where its fastlstm comes from.
     **environment : str
@@ -33,7 +33,7 @@ class Worker:
 
     def __init__(self, system: str, source: Path = ROOT, **environment: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", ROOT / "asv_benchmarks" / "systems.py", system],
+            [sys.executable, "-W", "ignore", ROOT / "asv_benchmarks" / "systems.py", *system.split()],
             env={**os.environ, "PYTHONPATH": str(source), "JAX_PLATFORMS": "cpu", **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

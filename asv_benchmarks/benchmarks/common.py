@@ -16,10 +16,10 @@ SYSTEMS = {"fastlstm": fastlstm, "reference": reference}
 TOLERANCE = {"float32": 1e-4, "float64": 1e-11}  # above rounding, the reference's too; far below any mistake
 
 
-def problem(shape: Shape, dtype: str = "float32") -> tuple[Any, Any]:
+def problem(shape: Shape, dtype: str = "float32", cell: Any = "standard") -> tuple[Any, Any]:
     """x and params, random and unit-scale."""
     N, T, D, H = shape
-    params = fastlstm.init_params(D, H, rng=0, dtype=np.dtype(dtype).type)
+    params = fastlstm.init_params(D, H, rng=0, dtype=np.dtype(dtype).type, cell=cell)
     return np.random.default_rng(1).standard_normal((N, T, D)).astype(dtype), params
 
 

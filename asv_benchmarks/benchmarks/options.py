@@ -1,9 +1,10 @@
-"""What a user may choose: float type, threads, ragged batches, stacks, both directions."""
+"""What a user may choose: float type, cell, threads, ragged batches, stacks, both directions."""
 
 import numba
 import numpy as np
 
 import fastlstm
+from fastlstm.params import CELLS
 
 from .common import checked, problem
 from .shapes import MODES, SHAPES
@@ -20,6 +21,18 @@ class FloatType:
             self.work = checked("fastlstm", mode, *problem(LARGE, dtype))
 
     def time_sequences(self, dtype, mode):
+        self.work()
+
+
+class Cells:
+    params = (list(CELLS), MODES)
+    param_names = ("cell", "mode")
+
+    def setup(self, cell, mode):
+        if not hasattr(self, "work"):
+            self.work = checked("fastlstm", mode, *problem(LARGE, cell=cell))
+
+    def time_sequences(self, cell, mode):
         self.work()
 
 

@@ -30,9 +30,11 @@ class Shape(NamedTuple):
             raise ValueError(f"{text!r}: expected a shape N,T,D,H of positive whole numbers, such as 64,50,128,256")
         return shape
 
-    def flop(self, mode: str) -> int:
+    def flop(self, mode: str, cell: str = "standard") -> int:
         """Operations of the matrix products; backward has twice as many as forward."""
-        return 8 * self.H * (self.D + self.H) * self.N * self.T * (3 if mode == "train" else 1)
+        of_x, of_h = {"standard": (4, 4), "interpolated": (3, 5)}[cell]
+        step = 2 * self.H * (of_x * self.D + of_h * self.H)
+        return step * self.N * self.T * (3 if mode == "train" else 1)
 
     def __str__(self) -> str:
         return ",".join(map(str, self))
