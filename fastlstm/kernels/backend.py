@@ -43,7 +43,6 @@ _PATIENCE = 20_000  # turns of waiting for the other thread before it is given u
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 _NO_SYNC = np.zeros(0, np.int64)
 _NO_RESET = np.zeros(0, np.bool_)
-_NO_SECOND = np.zeros(0)
 _payoffs: defaultdict[Any, threads.Payoff] = defaultdict(threads.Payoff)
 
 
@@ -91,8 +90,8 @@ def pack_into(params: AnyParams, packed: Packed) -> None:
 
 
 def _second(packed: Packed) -> _Array:
-    """For the kernels: none is an array of one axis."""
-    return _NO_SECOND if packed.second is None else writable(packed.second)
+    """For the kernels: where there is none, an array of one axis, as compiled code has there (inplace.py)."""
+    return _flat(packed.panels) if packed.second is None else writable(packed.second)
 
 
 def kind_of(packed: Packed) -> tuple[np.dtype[Any], np.dtype[Any]]:

@@ -408,7 +408,7 @@ def pack_layer(params: Any, packed: Any) -> None:
 def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
     """False where shapes do not fit: Python says which. Other types than those it was compiled for are a TypeError.
     This is the standard cell's, a shorter call than any cell's."""
-    packed = Packed(panels, H, _STANDARD, None)
+    packed = Packed(panels, H, flat(_STANDARD), None)  # flat: of the type that users' functions see
     if input_fault(x, packed, h, c) != 0:
         return False
     step_layer(x, packed, h, c)

@@ -427,7 +427,7 @@ def _flat_type(array: Any) -> Any:
 def _flat_array(context: Any, builder: Any, kind: Any, pointer: Any, count: Any) -> Any:
     """An array of that many numbers, whose memory is none of its business."""
     made = context.make_array(kind)(context, builder)
-    size = context.get_constant(types.intp, kind.dtype.bitwidth // 8)
+    size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
     pointer = builder.bitcast(pointer, made.data.type)
     context.populate_array(made, data=pointer, shape=[count], strides=[size], itemsize=size, meminfo=None)
     return made._getvalue()
