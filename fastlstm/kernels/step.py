@@ -26,7 +26,7 @@ def operand_stride(L: Any, D: Any, H: Any) -> Any:
     return (D + (H + L - 1) // L * L + L - 1) // L // 2 * 2 * L + L
 
 
-@compiled
+@inlined
 def begins(reset: Any, first: Any, length: Any, reverse: Any, s: Any) -> Any:
     """Whether step s, in the order of computation, begins with zeros instead of what the step before it left.
 
