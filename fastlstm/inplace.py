@@ -14,11 +14,16 @@ from numba.extending import overload
 from . import checks
 from .checks import Array, Weights, assemble
 from .kernels import backend, inplace, memory, overloads, threads
+from .kernels.cells import CELLS as KERNEL_CELLS
 from .kernels.inplace import Buffers
+from .kernels.inplace import step as compiled_step
+from .kernels.inplace import step_of_any as compiled_step_of_any
 from .kernels.options import OPTIONS
 from .kernels.packing import LAYOUT, Packed, cell_in, record_of
 from .layer import forward, pack, zero_state
 from .params import CELLS, AnyParams, Grads, State, cell_name, shapes
+
+_STANDARD = np.dtype(KERNEL_CELLS[0].mark)
 
 
 def step(x: Any, packed: Any, state: Any) -> None:
@@ -52,9 +57,16 @@ def step(x: Any, packed: Any, state: Any) -> None:
     >>> state.h.shape
     (1, 32)
     """
-    if type(packed) is Packed and type(state) is State and packed.layout.ndim == LAYOUT:
-        try:  # the shortest way: it ends here for other types, and where a shape does not fit
-            if _step(x, packed, *state):
+    if type(packed) is Packed and type(state) is State:  # the shortest way there is
+        panels, H, layout, second = packed
+        h, c = state
+        try:  # it ends here for other types, and where a shape does not fit
+            if layout.ndim != LAYOUT:
+                pass
+            elif layout.dtype is _STANDARD:
+                if compiled_step(x, panels, H, h, c):
+                    return
+            elif compiled_step_of_any(x, panels, H, layout, second, h, c):
                 return
         except TypeError:
             pass
@@ -81,9 +93,9 @@ def step(x: Any, packed: Any, state: Any) -> None:
 def _step(x: Any, packed: Packed, h: Array, c: Array) -> Any:
     """The compiled step of its cell; a short cut for the standard one."""
     panels, H, layout, second = packed
-    if second is None and layout.dtype == np.bool_:
-        return inplace.step(x, panels, H, h, c)
-    return inplace.step_of_any(x, panels, H, layout, second, h, c)
+    if layout.dtype is _STANDARD:
+        return compiled_step(x, panels, H, h, c)
+    return compiled_step_of_any(x, panels, H, layout, second, h, c)
 
 
 def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:

@@ -96,7 +96,9 @@ def test_the_interpolated_cell_in_torch(rng: Any, module: Any, dtype: Any) -> No
         ys.append(h)
     expected = torch.stack(ys, dim=1)
     dy, dlast = rng.standard_normal((N, T, H)), random_state(rng, params, N)
-    ((expected * torch.tensor(dy)).sum() + sum((a * torch.tensor(d)).sum() for a, d in zip((h, c), dlast))).backward()
+    loss = (expected * torch.tensor(dy)).sum()
+    loss = loss + sum((a * torch.tensor(d)).sum() for a, d in zip((h, c), dlast, strict=True))
+    loss.backward()
     y, last, tape = module.forward_train(x, params, state)
     near = 1e-13 if dtype == np.float64 else 4e-6
     assert error((y, last), (expected.detach().numpy(), [a.detach().numpy() for a in (h, c)])) < near

@@ -120,6 +120,18 @@ def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, base
 
 
 @compiled
+def initial_back(bases: Any, cell: Any, second: Any, x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any,
+                 order: Any, lens: Any, reset: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any,
+                 ldh: Any, dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
+                 zeros: Any) -> None:  # fmt: skip
+    """No gradient for an initial state that a reset at the first step leaves unused."""
+    for rank in range(order.size):
+        if begins(reset, order[rank] * T, lens[rank], reverse, np.int64(0)):
+            clear(dh, rank * ldh, H)
+            clear(dc, rank * ldc, H)
+
+
+@compiled
 def cells_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, second: Any, x: Any,
                D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any,
                reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any, t: Any,
@@ -275,6 +287,8 @@ def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> Non
         elif turn == turns - 1:
             out_of_panels(w, workers, cell, dp, stride, D, H, dW, dU, db)
             end_second(w, workers, second, dp, nb * stride * BLOCK * L, H, dV)
+            if w == 0:
+                initial_back(*arguments[12:41])
         elif within < inner:
             backward_share(w, workers, wide, within, s0, s1, *arguments[12:41])
         else:

@@ -18,7 +18,7 @@ from .cells import CELLS, kept_of
 from .options import compiled, compiled_from_python, inlined
 from .packing import LAYOUT, Packed, into_panels, mark, row_length
 from .phases import STEP_ROWS, finish_one, step_one, step_rows, step_twin
-from .simd import BLOCK, array_or_flat, copy, flat, lanes_of, on_stack, tile_1, tile_4
+from .simd import BLOCK, array_or_flat, copy, flat, lanes_of, lowest_bit, on_stack, tile_1, tile_4
 from .step import phases_of, units_of
 
 if STEP_ROWS != 4:
@@ -70,13 +70,13 @@ class Buffers(NamedTuple):
 
 
 def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: Any, panels: Any, second: Any,
-           H: Any, h: Any, c: Any, y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any,
-           tape: Any) -> None:  # fmt: skip
+           H: Any, h: Any, c: Any, y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any, tape: Any,
+           turn: Any) -> None:  # fmt: skip
     """T steps of N samples; h and c (N, H) change in place.
 
     x[n x_row + t x_step + j x_number]: the inputs; h goes to y[n y_row + t y_step + j], unless y_step is 0. tape:
     whether gates (T, N, ..) and cells (T + 1, N, ..) are kept, in vectors as everywhere; otherwise these are any
-    arrays.
+    arrays. turn: 1 to go through the units backwards at the first step, which changes no bit.
     """
     L = lanes_of(panels)
     nb = (H + L - 1) // L
@@ -113,7 +113,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
                 while j < nb:
                     two = rows == 1 and j + 1 < nb
                     b = j
-                    if t % 2 == 1:  # backwards: what was read last is still in cache
+                    if (t + turn) % 2 == 1:  # backwards: what was read last is still in cache
                         b = nb - 2 - j if two else nb - 1 - j
                     left = 2 * L if tape else H - b * L
                     where = (cell, x, xo, x_row, x_number, D, h, ho, H, H, panels, b * panel, panel, held,
@@ -201,7 +201,7 @@ def input_fault(x: Any, packed: Any, h: Any, c: Any) -> Any:
 
 def _step_layer(steps: Any) -> Any:
     @inlined
-    def layer(x: Any, packed: Any, h: Any, c: Any) -> None:
+    def layer(x: Any, packed: Any, h: Any, c: Any, turn: Any) -> None:
         """One step; x (N, D) or (D,), h and c (N, H) or (H,), of shapes that fit."""
         zero, one = np.int64(0), np.int64(1)
         N, row = one, zero
@@ -209,9 +209,16 @@ def _step_layer(steps: Any) -> Any:
             N, row = x.shape[0], x.strides[0] // x.itemsize
         h_ = flat(h)
         steps(packed.layout, flat(x), row, zero, x.strides[-1] // x.itemsize, N, one, x.shape[-1], flat(packed.panels),
-              array_or_flat(packed.second, packed.panels), packed.hidden_size, h_, flat(c), h_, zero, zero, h_, h_, False)  # fmt: skip
+              array_or_flat(packed.second, packed.panels), packed.hidden_size, h_, flat(c), h_, zero, zero, h_, h_, False,
+              turn)  # fmt: skip
 
     return layer
+
+
+@inlined
+def any_turn(c: Any) -> Any:
+    """0 or 1 by the last bit of the state: as good as by chance, with nothing kept that threads would share."""
+    return lowest_bit(flat(c), np.int64(0)) if c.size > 0 else np.int64(0)
 
 
 step_layer, stacked_layer = _step_layer(inlined(_chunk)), _step_layer(chunk)
@@ -235,8 +242,8 @@ def chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, gates: Any, cells: 
     if y_step == 0:  # an axis of one step may have any stride; 0 would say that there is no y
         y_step = H
     chunk(packed.layout, flat(x), x_row, x_step, x.strides[-1] // x.itemsize, N, x.shape[-2], x.shape[-1],
-          flat(packed.panels), array_or_flat(packed.second, packed.panels), H, flat(h), flat(c), flat(y), y_row, y_step, flat(gates), flat(cells),
-          tape)  # fmt: skip
+          flat(packed.panels), array_or_flat(packed.second, packed.panels), H, flat(h), flat(c), flat(y), y_row, y_step,
+          flat(gates), flat(cells), tape, np.int64(0))  # fmt: skip
 
 
 @inlined
@@ -411,7 +418,7 @@ def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
     packed = Packed(panels, H, flat(_STANDARD), None)  # flat: of the type that users' functions see
     if input_fault(x, packed, h, c) != 0:
         return False
-    step_layer(x, packed, h, c)
+    step_layer(x, packed, h, c, any_turn(c))
     return True
 
 
@@ -421,7 +428,7 @@ def step_of_any(x: Any, panels: Any, H: Any, layout: Any, second: Any, h: Any, c
     packed = Packed(panels, H, layout, second)
     if input_fault(x, packed, h, c) != 0:
         return False
-    step_layer(x, packed, h, c)
+    step_layer(x, packed, h, c, any_turn(c))
     return True
 
 

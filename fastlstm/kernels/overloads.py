@@ -29,6 +29,7 @@ from .inplace import (
     Buffers,
     X,
     Y,
+    any_turn,
     backward_fault,
     backward_layer,
     begin_state,
@@ -202,15 +203,15 @@ def inputs_fault(x: Any, packed: Any, state: Any) -> Any:
 
 
 @_each
-def step_layers(x: Any, packed: Any, state: Any) -> Any:
-    def alike(x: Any, packed: Any, state: Any) -> None:
-        stacked_layer(x, packed[0], state[0].h, state[0].c)
+def step_layers(x: Any, packed: Any, state: Any, turn: Any) -> Any:
+    def alike(x: Any, packed: Any, state: Any, turn: Any) -> None:
+        stacked_layer(x, packed[0], state[0].h, state[0].c, turn)
         for i in range(1, len(packed)):
-            stacked_layer(state[i - 1].h, packed[i], state[i].h, state[i].c)
+            stacked_layer(state[i - 1].h, packed[i], state[i].h, state[i].c, turn)
 
-    def mixed(x: Any, packed: Any, state: Any) -> None:
-        stacked_layer(x, packed[0], state[0].h, state[0].c)
-        step_layers(state[0].h, packed[1:], state[1:])
+    def mixed(x: Any, packed: Any, state: Any, turn: Any) -> None:
+        stacked_layer(x, packed[0], state[0].h, state[0].c, turn)
+        step_layers(state[0].h, packed[1:], state[1:], turn)
 
     return _form(packed, alike, mixed)
 
@@ -339,13 +340,13 @@ def step_of(x: Any, packed: Any, state: Any) -> Any:
         code = input_fault(x, packed, state.h, state.c)
         if code != 0:
             refuse(code)
-        step_layer(x, packed, state.h, state.c)
+        step_layer(x, packed, state.h, state.c, any_turn(state.c))
 
     def stack(x: Any, packed: Any, state: Any) -> None:
         code = inputs_fault(x, packed, state)
         if code != 0:
             refuse(code)
-        step_layers(x, packed, state)
+        step_layers(x, packed, state, any_turn(state[0].c))
 
     return stack if stacked else layer
 
@@ -372,7 +373,7 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
         if code != 0:
             refuse(code)
         for t in range(x.shape[-2]):
-            step_layers(x[..., t, :], packed, state)
+            step_layers(x[..., t, :], packed, state, t)
             put_step(y, t, state[-1].h)
 
     return stack if stacked else layer
