@@ -244,8 +244,8 @@ def pack_into(params: Any, packed: Any) -> None:
         if len(level) != 1 or isinstance(level[0], Packed):
             raise TypeError(f"{where}: expected {record_of(layer).__name__}")
         if not isinstance(level[0], record_of(layer)):
-            raise TypeError(f"{where}: expected weights of the {checks.cell(layer)} cell, as in packed, got those of the "
-                            f"{checks.cell(level[0])} cell")  # fmt: skip
+            raise TypeError(f"{where}: expected weights of the {checks.cell(layer)} cell, as in packed, got those of "
+                            f"the {checks.cell(level[0])} cell")  # fmt: skip
         if given.dtype != found.dtype:
             raise TypeError(f"{where}: expected {found.dtype} as in packed, got {given.dtype}")
         if checks.sizes(level[0]) != backend.sizes(layer):

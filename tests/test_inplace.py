@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from conftest import MIXED, assert_same, error, leaves, random_params, random_stack, random_state
+from conftest import MIXED, assert_same, error, leaves, random_stack, random_state
 from numba.core.errors import TypingError
 
 import fastlstm
@@ -196,9 +196,9 @@ def test_pack_into(rng: Any, cell: str) -> None:
     for pack in (fastlstm.pack_into, again):
         packed = fastlstm.pack(params)
         pack(new, packed)
-        arrays = [[one.panels, one.panels if one.second is None else one.second] for one in (*packed, *fastlstm.pack(new))]
+        arrays = [[a for a in (one.panels, one.second) if a is not None] for one in (*packed, *fastlstm.pack(new))]
         assert_same(arrays[:2], arrays[2:])
-    with pytest.raises(TypingError, match="params: expected .*Params, as (many as|in) packed"):
+    with pytest.raises(TypingError, match=r"params: expected .*Params, as (many as|in) packed"):
         again(new[:1], packed)
 
 

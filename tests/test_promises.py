@@ -8,7 +8,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from conftest import KINDS, MIXED, apart, assert_same, error, leaves, map_leaves, random_params, random_stack, random_state
+from conftest import MIXED, apart, assert_same, error, leaves, map_leaves, random_params, random_stack, random_state
 
 import fastlstm
 from fastlstm import Bidirectional, State
@@ -66,7 +66,9 @@ PLANS = [[(20, False)], [(64, False), (37, False)], [(70, True), (33, True)]]
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.usefixtures("always_threads")
-def test_a_reset_is_a_cut(monkeypatch: pytest.MonkeyPatch, rng: Any, cell: str, plan: Any, dtype: Any, size: int) -> None:
+def test_a_reset_is_a_cut(
+    monkeypatch: pytest.MonkeyPatch, rng: Any, cell: str, plan: Any, dtype: Any, size: int
+) -> None:
     monkeypatch.setattr(backend, "_WIDE_BYTES", size)
     monkeypatch.setattr(backend, "_WIDE_UNITS", size)
     backend._plan.cache_clear()

@@ -83,7 +83,7 @@ def pack(params: AnyParams) -> Packed:
 def pack_into(params: AnyParams, packed: Packed) -> None:
     """The record of weights -> panels that are there."""
     D, H = sizes(packed)
-    panels, dtype = packed.panels, packed.panels.dtype
+    panels = packed.panels
     W, U, *own, b = (_flat(np.ascontiguousarray(a)) for a in params)
     arguments = packed.layout, W, U, own[0] if own else b, b, D, H, _flat(panels), _second(packed)
     run(into_panels, kind_of(packed), 1, _workers(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
@@ -292,7 +292,8 @@ def forward(
     work = memory.scratch(plan.room, dtype)
     arguments = (
         plan.share, plan.turns, plan.chunk, sync, _PATIENCE,
-        packed.layout, _flat(x), D, _flat(packed.panels), _second(packed), H, h.reshape(-1), c.reshape(-1), y.reshape(-1), y.shape[2], column,
+        packed.layout, _flat(x), D, _flat(packed.panels), _second(packed), H,
+        h.reshape(-1), c.reshape(-1), y.reshape(-1), y.shape[2], column,
         work if cells is None else cells.reshape(-1), cells is not None,
         work if kept is None else kept.gates.reshape(-1), work if kept is None else kept.cells.reshape(-1),
         kept is not None, order, lens, _flags(reset), reverse, T, work,

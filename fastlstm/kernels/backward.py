@@ -14,11 +14,11 @@ import numpy as np
 
 from .cells import kept_of
 from .options import compiled, kernel
-from .packing import out_of_panels, out_of_second, transpose_panels
+from .packing import out_of_panels, transpose_panels
 from .phases import backward_cell, backward_cell_pair, finish_back, finish_back_pair, tanh_row
 from .products import product_of
 from .simd import BLOCK, TILE_ROWS, accumulate, copy, flat, lanes_of, outer
-from .step import begins, clear, phases_of
+from .step import begins, clear
 
 PIECE = 128  # rows of one running sum
 GROUP = 4 * TILE_ROWS  # rows of dx that a worker takes at once
@@ -45,12 +45,15 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
     N = order.size
     base = bases[s] - bases[s0]
     own = min(hi * L, H) - lo * L
+    final = 0  # the last phase, the first one backwards
+    if second.ndim == 3:
+        final = 1
     for rank in range(first, bases[s + 1] - bases[s], stride):
         m = base + rank
         place = order[rank] * T + (lens[rank] - 1 - s if reverse else s)
         operand = m * lda
         g, c, u = (s * N + rank) * nb * g_width, (s * N + rank) * Hp, rank * Hp
-        if phase == phases_of(second) - 1:
+        if phase == final:
             if lo == 0:
                 where[m] = place * D
                 a[operand] = a.dtype.type(1)
@@ -62,7 +65,7 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                 accumulate(dh, rank * ldh + lo * L, dy, place * ldy + column + lo * L, own)
             if s == lens[rank] - 1:
                 tanh_row(t, u + lo * L, cells, c + N * Hp + lo * L, (hi - lo) * L)
-        if second.ndim == 3:
+        if second.ndim == 3:  # noqa: SIM102
             if phase == 1:
                 copy(a, operand + 1 + D + Hp + lo * L, cells, c + N * Hp + lo * L, (hi - lo) * L)
                 b = lo
@@ -162,9 +165,11 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
     """
     nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
     panels = ldh // (BLOCK * lanes_of(ut))
-    phases = phases_of(second)
+    phases = np.int64(1)
+    if second.ndim == 3:
+        phases = np.int64(2)
     first, stride, lo, hi, steps = w, workers, np.int64(0), panels, s1 - s0
-    phase = np.int64(phases - 1)
+    phase = phases - 1
     if wide:
         first, stride, lo, hi = np.int64(0), np.int64(1), w * panels // workers, (w + 1) * panels // workers
         steps = 1
@@ -218,44 +223,22 @@ def backward_sums(w: Any, workers: Any, rows: Any, second: Any, D: Any, wt: Any,
             first += workers * GROUP
     b = w
     while b < nb:
-        outer_sums(rows, tiles, a, 0, lda, dz, b * width, ldz, dp, b * tiles * TILE_ROWS * width)
+        m = 0
+        while m < rows:
+            depth = min(PIECE, rows - m)
+            for k in range(tiles):
+                outer(a, m * lda + k * TILE_ROWS, lda, depth, dz, m * ldz + b * width, ldz,
+                      dp, (b * tiles + k) * TILE_ROWS * width, width)  # fmt: skip
+            m += PIECE
         b += workers
     if second.ndim == 3:
         taller = (H + TILE_ROWS - 1) // TILE_ROWS
         for q in range(w, (nb + BLOCK - 1) // BLOCK, workers):
-            outer_sums(rows, taller, a, 1 + D + nb * L, lda, dz, nb * width + q * width, ldz,
-                       dp, (nb * tiles + q * taller) * TILE_ROWS * width)  # fmt: skip
-
-
-@compiled
-def outer_sums(rows: Any, tiles: Any, a: Any, ao: Any, lda: Any, dz: Any, zo: Any, ldz: Any, dp: Any,
-               po: Any) -> None:  # fmt: skip
-    """A panel, in pieces of rows: at dp[po] += a[ao].T @ dz[zo]."""
-    width = BLOCK * lanes_of(dz)
-    m = 0
-    while m < rows:
-        depth = min(PIECE, rows - m)
-        for k in range(tiles):
-            outer(a, ao + m * lda + k * TILE_ROWS, lda, depth, dz, m * ldz + zo, ldz,
-                  dp, po + k * TILE_ROWS * width, width)  # fmt: skip
-        m += PIECE
-
-
-@compiled
-def begin_second(w: Any, workers: Any, second: Any, H: Any, ut: Any) -> None:
-    """V transposed, behind U."""
-    if second.ndim == 3:
-        width = BLOCK * lanes_of(ut)
-        nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
-        transpose_panels(w, workers, flat(second), H, np.int64(0), H, second.shape[0], ut,
-                         (H + width - 1) // width * width * nb * width)  # fmt: skip
-
-
-@compiled
-def end_second(w: Any, workers: Any, second: Any, dp: Any, p0: Any, H: Any, dV: Any) -> None:
-    """The gradient of V."""
-    if second.ndim == 3:
-        out_of_second(w, workers, dp, p0, (H + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS, H, dV)
+            for m in range(0, rows, PIECE):
+                for k in range(taller):
+                    outer(a, m * lda + 1 + D + nb * L + k * TILE_ROWS, lda, min(PIECE, rows - m),
+                          dz, m * ldz + (nb + q) * width, ldz,
+                          dp, (nb * tiles + q * taller + k) * TILE_ROWS * width, width)  # fmt: skip
 
 
 @kernel
@@ -283,10 +266,11 @@ def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> Non
                 dp[i] = 0
             transpose_panels(w, workers, panels, depth, np.int64(1), D, nb, wt, np.int64(0))
             transpose_panels(w, workers, panels, depth, 1 + D, H, nb, ut, np.int64(0))
-            begin_second(w, workers, second, H, ut)
+            if second.ndim == 3:  # V transposed, behind U
+                transpose_panels(w, workers, flat(second), H, np.int64(0), H, second.shape[0], ut,
+                                 second.shape[0] * BLOCK * L * nb * BLOCK * L)  # fmt: skip
         elif turn == turns - 1:
-            out_of_panels(w, workers, cell, dp, stride, D, H, dW, dU, db)
-            end_second(w, workers, second, dp, nb * stride * BLOCK * L, H, dV)
+            out_of_panels(w, workers, cell, dp, stride, second, D, H, dW, dU, dV, db)
             if w == 0:
                 initial_back(*arguments[12:41])
         elif within < inner:

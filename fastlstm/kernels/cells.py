@@ -1,10 +1,10 @@
 """The cells: a table of phases, and each phase's mathematics forward and backward.
 
-A phase is a product of operands and weights, followed by element-wise equations over its gate blocks. The first phase of
-every cell has z = [1, x, h] @ [b; W; U], four gate blocks, and makes the new c. A cell whose output gate reads the new c
-has a second one: the sums of its last gate go on with the new c @ V, once that is there for all units. The equations are
-written over `simd.Vector`s: one vector holds neighbouring units of one sample. Letters as in docs/equations.md; a `d` in
-front marks a gradient.
+A phase is a product of operands and weights, followed by element-wise equations over its gate blocks. The first phase
+of every cell has z = [1, x, h] @ [b; W; U], four gate blocks, and makes the new c. A cell whose output gate reads the
+new c has a second one: the sums of its last gate go on with the new c @ V, once that is there for all units. The
+equations are written over `simd.Vector`s: one vector holds neighbouring units of one sample. Letters as in
+docs/equations.md; a `d` in front marks a gradient.
 
 What runs the equations over rows and blocks of units is in `phases`, the same for every cell. To add one, write its
 equations and its row of `CELLS` here, its record of weights in `params`, and its section of `reference`.
@@ -34,7 +34,8 @@ class Phase(NamedTuple):
     ----------
     forward : function
         Of the first phase: (z of each gate, old c) -> (what the tape keeps), new c, new h; where a second phase
-        follows, what its sums begin with in h's place. Of the second: (z, new c, old h) -> (what the tape keeps), new h.
+        follows, what its sums begin with in h's place. Of the second: (z, new c, old h) -> (what the tape keeps),
+        new h.
     backward : function
         Of the first phase: (kept, kept by the step before, old c, tanh of the new c, dh, dc) -> (dz of each gate), dc,
         tanh of the old c, old h. Of the second: (kept, tanh of the new c, dh, dc) -> dz, what of dh goes past z to the

@@ -63,7 +63,7 @@ def _parts(s: Any, H: Any, panels: Any, second: Any) -> Any:
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     mid = (nb + 1) // 2
-    if second.ndim == 3:
+    if second.ndim == 3:  # noqa: SIM102
         if s % 2 == 1:
             mid = min(nb, ((nb + BLOCK - 1) // BLOCK + 1) // 2 * BLOCK)  # whole panels
     return nb, mid

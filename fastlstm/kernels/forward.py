@@ -2,8 +2,8 @@
 
 Rows are samples in the order of falling length; worker w of P takes ranks w, w + P, ... so that ragged
 batches stay balanced and the rows still active are always the first ones. A sample's numbers are one chain
-of multiply-adds each (bias, then x in order, then h in order, then where it reads that the new c), whatever tile or path computes them: no bit
-depends on batch, threads or chunking.
+of multiply-adds each (bias, then x in order, then h in order, then in a second phase the new c), whatever tile or
+path computes them: no bit depends on batch, threads or chunking.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
     phases = phases_of(second)
     s, phase = turn // phases, turn % phases
     lo, hi = w * nb // workers, (w + 1) * nb // workers
-    if second.ndim == 3:
+    if second.ndim == 3:  # noqa: SIM102
         if phase == 1:  # whole panels
             wide = (nb + BLOCK - 1) // BLOCK
             lo, hi = w * wide // workers * BLOCK, min(nb, (w + 1) * wide // workers * BLOCK)

@@ -19,7 +19,6 @@ from .options import compiled, compiled_from_python, inlined
 from .packing import LAYOUT, Packed, into_panels, mark, row_length
 from .phases import STEP_ROWS, finish_one, step_one, step_rows, step_twin
 from .simd import BLOCK, array_or_flat, copy, flat, lanes_of, lowest_bit, on_stack, tile_1, tile_4
-from .step import phases_of, units_of
 
 if STEP_ROWS != 4:
     raise AssertionError("tile_4 is the one of STEP_ROWS rows")
@@ -82,7 +81,9 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
     nb = (H + L - 1) // L
     width, g_width, Hp = BLOCK * L, kept_of(cell) * L, nb * L
     panel = (1 + D + H) * width
-    row = (units_of(second, L, H) + L - 1) // L * L
+    row = Hp
+    if second.ndim == 3:
+        row = (H + width - 1) // width * width
     work = on_stack(panels, 2 * g_width + STEP_ROWS * row)
     kept, held, c_row, new = work, c, H, 2 * g_width
     g_row, g_place = np.int64(0), np.int64(0)
@@ -100,7 +101,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
             c_old, c_new = n * H, n * H
             if tape:
                 g0, c_old, c_new = (t * N + n) * nb * g_width, (t * N + n) * Hp, ((t + 1) * N + n) * Hp
-            if rows == 1 and nb <= 2 and not tape and phases_of(second) == 1:
+            if rows == 1 and nb <= 2 and not tape and second.ndim != 3:
                 # all of the old h is read before any of the new is written
                 if nb == 2:
                     step_twin(cell, x, xo, x_row, x_number, D, h, ho, H, H, panels, np.int64(0), panel, c, c_old, c_new,
@@ -126,7 +127,22 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
                     else:
                         step_rows(*where)
                     j += 2 if two else 1
-                _end_step(cell, second, rows, H, held, c_new, c_row, work, new, row, h, ho, kept, g0, g_row, g_place)
+                if second.ndim == 3:
+                    for q in range(second.shape[0]):
+                        block = (held, c_new, c_row, H, second, q * H * width, (q + 1) * H * width, work,
+                                 new + q * width, row, work, new + q * width, row)  # fmt: skip
+                        if rows == 1:
+                            tile_1(*block)
+                        else:
+                            tile_4(*block)
+                    for r in range(rows):
+                        for b in range(nb):
+                            at = ho + r * H + b * L
+                            finish_one(cell, work, new + r * row + b * L, h, at, held, c_new + r * c_row + b * L, h, at,
+                                       H - b * L, kept, g0 + r * g_row + b * g_place, np.int64(0))  # fmt: skip
+                else:
+                    for r in range(rows):
+                        copy(h, ho + r * H, work, new + r * row, H)
             if y_step != 0:
                 for r in range(rows):
                     copy(y, (n + r) * y_row + t * y_step, h, ho + r * H, H)
@@ -134,30 +150,6 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
     if tape:
         for n in range(N):
             copy(c, n * H, cells, (T * N + n) * Hp, H)
-
-
-@inlined
-def _end_step(cell: Any, second: Any, rows: Any, H: Any, c: Any, c_new: Any, c_row: Any, work: Any, new: Any, row: Any,
-              h: Any, ho: Any, kept: Any, g0: Any, g_row: Any, g_place: Any) -> None:  # fmt: skip
-    """The new h of some rows from work[new] to its place; by the second phase, where there is one."""
-    if second.ndim == 3:
-        L = lanes_of(work)
-        width, panels = BLOCK * L, flat(second)
-        for q in range(second.shape[0]):
-            where = (c, c_new, c_row, H, panels, q * H * width, (q + 1) * H * width, work, new + q * width, row,
-                     work, new + q * width, row)  # fmt: skip
-            if rows == 1:
-                tile_1(*where)
-            else:
-                tile_4(*where)
-        for r in range(rows):
-            for b in range((H + L - 1) // L):
-                at = ho + r * H + b * L
-                finish_one(cell, work, new + r * row + b * L, h, at, c, c_new + r * c_row + b * L, h, at, H - b * L,
-                           kept, g0 + r * g_row + b * g_place, np.int64(0))  # fmt: skip
-    else:
-        for r in range(rows):
-            copy(h, ho + r * H, work, new + r * row, H)
 
 
 chunk = compiled(_chunk)
@@ -169,21 +161,14 @@ X, STATE, PACKED, Y, TAPE, DY, DSTATE, GRADS, PARAMS = range(1, 10)
 @inlined
 def _packed_fits(packed: Any) -> Any:
     panels, H = packed.panels, packed.hidden_size
-    L = lanes_of(panels)
+    width, second = BLOCK * lanes_of(panels), array_or_flat(packed.second, packed.panels)
     return (
         H > 0
         and panels.shape[1] > H + 1
-        and panels.shape[0] == (H + L - 1) // L
-        and panels.shape[2] == BLOCK * L
-        and _second_fits(array_or_flat(packed.second, packed.panels), L, H)
+        and panels.shape[0] == (H + lanes_of(panels) - 1) // lanes_of(panels)
+        and panels.shape[2] == width
+        and (second.ndim != 3 or second.shape == ((H + width - 1) // width, H, width))
     )
-
-
-@inlined
-def _second_fits(second: Any, L: Any, H: Any) -> Any:
-    if second.ndim == 3:
-        return second.shape == ((H + BLOCK * L - 1) // (BLOCK * L), H, BLOCK * L)
-    return True
 
 
 @inlined
@@ -208,9 +193,9 @@ def _step_layer(steps: Any) -> Any:
         if x.ndim == 2:
             N, row = x.shape[0], x.strides[0] // x.itemsize
         h_ = flat(h)
+        second = array_or_flat(packed.second, packed.panels)
         steps(packed.layout, flat(x), row, zero, x.strides[-1] // x.itemsize, N, one, x.shape[-1], flat(packed.panels),
-              array_or_flat(packed.second, packed.panels), packed.hidden_size, h_, flat(c), h_, zero, zero, h_, h_, False,
-              turn)  # fmt: skip
+              second, packed.hidden_size, h_, flat(c), h_, zero, zero, h_, h_, False, turn)  # fmt: skip
 
     return layer
 
@@ -300,13 +285,6 @@ def train_layer(y: Any, packed: Any, h: Any, c: Any, tape: Any) -> None:
 
 
 @inlined
-def _own_fits(second: Any, V: Any, H: Any) -> Any:
-    if second.ndim == 3:
-        return V.shape == (H, H)
-    return True
-
-
-@inlined
 def _params_fit(params: Any, packed: Any) -> Any:
     """Whether a record has the shapes of those weights. Its third field is V where the cell has one, else b."""
     H, cell = packed.hidden_size, packed.layout
@@ -314,7 +292,7 @@ def _params_fit(params: Any, packed: Any) -> Any:
         params.W.shape == (packed.panels.shape[1] - 1 - H, row_length(cell, np.int64(1), H))
         and params.U.shape == (H, row_length(cell, np.int64(2), H))
         and params.b.shape[0] == row_length(cell, np.int64(0), H)
-        and _own_fits(array_or_flat(packed.second, packed.panels), params[2], H)
+        and (array_or_flat(packed.second, packed.panels).ndim != 3 or params[2].shape == (H, H))
     )
 
 

@@ -176,7 +176,7 @@ def _states(kind: Any, cells: list[Cell], stacked: bool, dtype: Any, name: str =
 
 def _each(stub: Any) -> Any:
     """Let stub(arguments) choose the compiled form of a function of the layers of a stack."""
-    overload(stub, jit_options=OPTIONS | {"_nrt": False, "forceinline": True})(stub)
+    overload(stub, jit_options=OPTIONS | {"_nrt": False}, inline="always")(stub)
     return stub
 
 
@@ -223,11 +223,12 @@ def tapes_fault(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> A
     def alike(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
         code = 0
         for i in range(len(packed)):
+            one, (h, c), kept = packed[i], state[i], tape[i]  # each once: these are large
             if code == 0:
-                code = tape_fault(N, T, packed[i], state[i].h, state[i].c, tape[i])
-            if code == 0 and tape[i].x.shape[2] != D:
+                code = tape_fault(N, T, one, h, c, kept)
+            if code == 0 and kept.x.shape[2] != D:
                 code = TAPE
-            D = packed[i].hidden_size
+            D = one.hidden_size
         return code
 
     def mixed(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
@@ -245,9 +246,12 @@ def train_layers(y: Any, packed: Any, state: Any, tape: Any) -> Any:
 
     def alike(y: Any, packed: Any, state: Any, tape: Any) -> None:
         top = len(packed) - 1
+        kept = tape[0]
         for i in range(top):
-            train_layer(tape[i + 1].x, packed[i], state[i].h, state[i].c, tape[i])
-        train_layer(y, packed[top], state[top].h, state[top].c, tape[top])
+            above = tape[i + 1]
+            train_layer(above.x, packed[i], state[i].h, state[i].c, kept)
+            kept = above
+        train_layer(y, packed[top], state[top].h, state[top].c, kept)
 
     def mixed(y: Any, packed: Any, state: Any, tape: Any) -> None:
         train_layer(tape[1].x, packed[0], state[0].h, state[0].c, tape[0])
@@ -263,12 +267,13 @@ def grads_fault(N: Any, T: Any, D: Any, first: Any, tape: Any, packed: Any, para
     def alike(N: Any, T: Any, D: Any, first: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
         code = 0
         for i in range(len(packed)):
+            one, kept = packed[i], tape[i]
             if code == 0:
-                code = backward_fault(tape[i], packed[i], params[i], state[i])
-            needed = 0 if first and i == 0 else tape[i].x.size
-            if code == 0 and (tape[i].x.shape != (N, T, D) or tape[i].dx.size < needed):
+                code = backward_fault(kept, one, params[i], state[i])
+            needed = 0 if first and i == 0 else kept.x.size
+            if code == 0 and (kept.x.shape != (N, T, D) or kept.dx.size < needed):
                 code = TAPE
-            D = packed[i].hidden_size
+            D = one.hidden_size
         return code
 
     def mixed(N: Any, T: Any, D: Any, first: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
@@ -288,14 +293,16 @@ def back_layers(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: A
         top = len(packed) - 1
         for back in range(top + 1):
             i = top - back
-            below = flat(tape[i].dx) if i > 0 else dx
-            backward_layer(tape[i], packed[i], above, ldy, below, params[i], state[i])
-            above, ldy = below, tape[i].x.shape[2]
+            kept = tape[i]
+            below = flat(kept.dx) if i > 0 else dx
+            backward_layer(kept, packed[i], above, ldy, below, params[i], state[i])
+            above, ldy = below, kept.x.shape[2]
 
     def mixed(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
-        below = flat(tape[-1].dx)
-        backward_layer(tape[-1], packed[-1], above, ldy, below, params[-1], state[-1])
-        back_layers(tape[:-1], packed[:-1], below, tape[-1].x.shape[2], dx, params[:-1], state[:-1])
+        kept = tape[-1]
+        below = flat(kept.dx)
+        backward_layer(kept, packed[-1], above, ldy, below, params[-1], state[-1])
+        back_layers(tape[:-1], packed[:-1], below, kept.x.shape[2], dx, params[:-1], state[:-1])
 
     return _form(packed, alike, mixed)
 

@@ -20,7 +20,7 @@ from ..params import AnyParams
 from . import memory
 from .cells import Cell, cell_of, column_of
 from .options import compiled, kernel
-from .simd import BLOCK, copy, flat, lanes, lanes_of, transpose
+from .simd import BLOCK, TILE_ROWS, copy, flat, lanes, lanes_of, transpose
 
 LAYOUT = 1
 """Number of the panels' layout, to be raised whenever that changes. It stands in the type that Numba sees, as the
@@ -141,9 +141,10 @@ def into_second(w: Any, workers: Any, V: Any, H: Any, second: Any) -> None:
 
 
 @compiled
-def out_of_panels(w: Any, workers: Any, cell: Any, panels: Any, stride: Any, D: Any, H: Any, W: Any, U: Any,
-                  b: Any) -> None:  # fmt: skip
-    """W, U and b from panels of `stride` rows, a worker's share of them."""
+def out_of_panels(w: Any, workers: Any, cell: Any, panels: Any, stride: Any, second: Any, D: Any, H: Any, W: Any,
+                  U: Any, V: Any, b: Any) -> None:  # fmt: skip
+    """W, U, b, and V from panels of `stride` rows and what is behind them, of as few rows as H has whole tiles; a
+    worker's share."""
     L = lanes_of(panels)
     of_W, of_U = row_length(cell, np.int64(1), H), row_length(cell, np.int64(2), H)
     for block in range(w, (H + L - 1) // L, workers):
@@ -160,15 +161,12 @@ def out_of_panels(w: Any, workers: Any, cell: Any, panels: Any, stride: Any, D: 
                     copy(W, (row - 1) * of_W + column, panels, source, count)
                 else:
                     copy(U, (row - 1 - D) * of_U + column, panels, source, count)
-
-
-@compiled
-def out_of_second(w: Any, workers: Any, panels: Any, p0: Any, stride: Any, H: Any, V: Any) -> None:
-    """V from panels of `stride` rows that begin at p0, a worker's share of them."""
-    width = BLOCK * lanes_of(panels)
-    for q in range(w, (H + width - 1) // width, workers):
-        for row in range(H):
-            copy(V, row * H + q * width, panels, p0 + (q * stride + row) * width, min(width, H - q * width))
+    if second.ndim == 3:
+        width, taller = BLOCK * L, (H + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
+        begin = (H + L - 1) // L * stride * width
+        for q in range(w, second.shape[0], workers):
+            for row in range(H):
+                copy(V, row * H + q * width, panels, begin + (q * taller + row) * width, min(width, H - q * width))
 
 
 @compiled
@@ -201,7 +199,8 @@ def unpack(packed: Packed) -> AnyParams:
     by_gate = panels.reshape(nb, depth, BLOCK, width // BLOCK).transpose(1, 2, 0, 3).reshape(depth, BLOCK, -1)[:, :, :H]
     D = depth - 1 - H
     arrays = {}
-    for field, rows, places in zip("bWU", (by_gate[0], by_gate[1 : 1 + D], by_gate[1 + D :]), cell_in(packed).columns, strict=True):
+    parts = by_gate[0], by_gate[1 : 1 + D], by_gate[1 + D :]
+    for field, rows, places in zip("bWU", parts, cell_in(packed).columns, strict=True):
         order = np.argsort(places)[places.count(-1) :]
         arrays[field] = rows[..., order, :].reshape(*rows.shape[:-2], -1).copy()
     if packed.second is not None:

@@ -141,7 +141,8 @@ def tiles(cell: Any, lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, t
             height = (rows - first + left - 1) // left
             where = (cell, a, now + first * lda, lda, depth, count, panels, panel, ahead, init,
                      i0 + first * i_row + b * i_block, i_row, cs, c_old + first * c_row + b * L,
-                     c_new + first * c_row + b * L, c_row, a, then + first * lda + b * L, gates, g0 + first * g_row + b * g_block, g_row)  # fmt: skip
+                     c_new + first * c_row + b * L, c_row, a, then + first * lda + b * L, gates,
+                     g0 + first * g_row + b * g_block, g_row)  # fmt: skip
             if height == 6:
                 forward_tile_6(*where)
             elif height == 5:
