@@ -324,25 +324,56 @@ def states(name: str, state: Any, weights: Weights, N: int, *, single: bool) -> 
             shape = N, sizes(level[0])[1]
             fresh.append([State(np.zeros(shape, kind), np.zeros(shape, kind)) for _ in level])
         return fresh
+    return [
+        [_state(where, entry, N, sizes(layer)[1], weights.dtype, single) for where, entry, layer in level]
+        for level in _entries(name, state, weights, "State")
+    ]
+
+
+def _entries(name: str, given: Any, weights: Weights, kind: str) -> list[list[tuple[str, Any, AnyParams | Packed]]]:
+    """Name, entry and layer for each direction of each level, from what has the structure of the weights."""
+    entries = [(name, given)]
     if weights.stacked:
-        if not _is_plain(state):
-            raise TypeError(f"{name}: expected a tuple, an entry a layer of the stack, got {_kind(state)}")
-        if len(state) != len(weights.levels):
-            raise ValueError(f"{name}: expected {len(weights.levels)} entries, one a layer, got {len(state)}")
-        given = [(f"{name}[{i}]", entry) for i, entry in enumerate(state)]
-    else:
-        given = [(name, state)]
+        if not _is_plain(given):
+            raise TypeError(f"{name}: expected a tuple, an entry a layer of the stack, got {_kind(given)}")
+        if len(given) != len(weights.levels):
+            raise ValueError(f"{name}: expected {len(weights.levels)} entries, one a layer, got {len(given)}")
+        entries = [(f"{name}[{i}]", entry) for i, entry in enumerate(given)]
     found = []
-    for (where, entry), level in zip(given, weights.levels, strict=True):
+    for (where, entry), level in zip(entries, weights.levels, strict=True):
         if len(level) == 1:
-            parts = [(where, entry)]
+            found.append([(where, entry, level[0])])
         elif isinstance(entry, Bidirectional):
-            parts = [(f"{where}.forward", entry.forward), (f"{where}.backward", entry.backward)]
+            found.append([(f"{where}.{way}", getattr(entry, way), layer)
+                          for way, layer in zip(Bidirectional._fields, level, strict=True)])  # fmt: skip
         else:
-            raise TypeError(f"{where}: expected Bidirectional(State, State), got {_kind(entry)}")
-        H = sizes(level[0])[1]
-        found.append([_state(part, value, N, H, weights.dtype, single) for part, value in parts])
+            raise TypeError(f"{where}: expected Bidirectional({kind}, {kind}), got {_kind(entry)}")
     return found
+
+
+def masks(name: str, given: Any, weights: Weights, N: int, *, single: bool, copy: bool) -> list[list[Array | None]]:
+    """given -> (N, H) of the weights' type for each direction of each level; copies, or where that is not asked for
+    perhaps itself. None stays None, for all or for one."""
+    if given is None:
+        return [[None] * len(level) for level in weights.levels]
+    return [
+        [_mask(where, entry, N, layer, weights.dtype, single, copy) for where, entry, layer in level]
+        for level in _entries(name, given, weights, "array")
+    ]
+
+
+def _mask(
+    name: str, given: Any, N: int, layer: AnyParams | Packed, dtype: np.dtype[Any], single: bool, copy: bool
+) -> Array | None:
+    if given is None:
+        return None
+    if cell(layer) != "standard":
+        raise ValueError(f"{name}: expected None for the {cell(layer)} cell, got {_kind(given)}")
+    H = sizes(layer)[1]
+    found, expected = array(name, given), (H,) if single else (N, H)
+    if found.shape != expected:
+        raise ValueError(f"{name}: expected shape {expected}, got {found.shape}")
+    return native(found.reshape(N, H), dtype, copy=copy)
 
 
 def _state(name: str, state: Any, N: int, H: int, dtype: np.dtype[Any], single: bool) -> State:

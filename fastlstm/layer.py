@@ -19,6 +19,7 @@ class _Pass(NamedTuple):
     h: Array  # (N, H), the initial one
     kept: Kept
     reverse: bool
+    mask: Array | None
 
 
 class _Level(NamedTuple):
@@ -175,6 +176,7 @@ def forward(
     lengths: Any = None,
     reverse: bool = False,
     reset: Any = None,
+    h_mask: Any = None,
 ) -> tuple[Array, Any]:
     """The LSTM over whole sequences.
 
@@ -195,6 +197,10 @@ def forward(
         True marks the first step of an episode, in the order of x whichever way the steps run. No state crosses
         the boundary before that step, nor any gradient: the step behind it begins with zeros. So at the first
         step it makes the initial state unused, but not that of a pass in reverse, which enters at the other end.
+    h_mask : array_like, shape (N, H), or (H,) for a single sequence, optional
+        Factors of the old h where it enters the product h·U, the same at every step, the initial h included:
+        recurrent dropout draws 0 or 1 / (1 - rate). For a Bidirectional or a stack in the structure of the state,
+        with None for a layer without. Of the standard cell only.
 
     Returns
     -------
@@ -218,7 +224,7 @@ def forward(
     >>> y.shape, state.c.shape, bool((y[:, -1] == state.h).all())
     ((4, 10, 32), (4, 32), True)
     """
-    y, last, _ = _infer(x, params, state, lengths, reverse, reset, cells=False)
+    y, last, _ = _infer(x, params, state, lengths, reverse, reset, h_mask, cells=False)
     return y, last
 
 
@@ -230,12 +236,13 @@ def forward_cells(
     lengths: Any = None,
     reverse: bool = False,
     reset: Any = None,
+    h_mask: Any = None,
 ) -> tuple[Array, Any, Any]:
     """`forward` that also returns c of every step.
 
     Parameters
     ----------
-    x, params, state, lengths, reverse, reset
+    x, params, state, lengths, reverse, reset, h_mask
         As in `forward`.
 
     Returns
@@ -259,11 +266,11 @@ def forward_cells(
     >>> c.shape, bool((c[:, -1] == state.c).all())
     ((4, 10, 32), True)
     """
-    return _infer(x, params, state, lengths, reverse, reset, cells=True)
+    return _infer(x, params, state, lengths, reverse, reset, h_mask, cells=True)
 
 
 def _infer(
-    x: Any, params: Stack, state: States | None, lengths: Any, reverse: bool, reset: Any, *, cells: bool
+    x: Any, params: Stack, state: States | None, lengths: Any, reverse: bool, reset: Any, h_mask: Any, *, cells: bool
 ) -> tuple[Array, Any, Any]:
     found = checks.weights(params)
     backwards = checks.direction(reverse, found)
@@ -272,15 +279,16 @@ def _infer(
     counts = checks.step_counts(lengths, N, T, single=single)
     starts = checks.resets(reset, N, T, single=single, copy=False)
     state_levels = checks.states("state", state, found, N, single=single)
+    mask_levels = checks.masks("h_mask", h_mask, found, N, single=single, copy=False)
     cell_levels: list[list[Any]] = []
-    for level, states in zip(found.levels, state_levels, strict=True):
+    for level, states, masks in zip(found.levels, state_levels, mask_levels, strict=True):
         H = checks.sizes(level[0])[1]
         y = memory.empty((N, T, H * len(level)), found.dtype)
         kept: list[Any] = []
-        for way, (layer, (h, c)) in enumerate(zip(level, states, strict=True)):
+        for way, (layer, (h, c), mask) in enumerate(zip(level, states, masks, strict=True)):
             c_steps = memory.empty((N, T, H), found.dtype) if cells else None
             turned = backwards or way == 1
-            backend.forward(below, _packed(layer), h, c, y, way * H, c_steps, counts, turned, starts, None)
+            backend.forward(below, _packed(layer), h, c, y, way * H, c_steps, counts, turned, starts, None, mask)
             kept.append(c_steps)
         cell_levels.append(kept)
         below = y
@@ -305,12 +313,13 @@ def forward_train(
     lengths: Any = None,
     reverse: bool = False,
     reset: Any = None,
+    h_mask: Any = None,
 ) -> tuple[Array, Any, Tape]:
     """`forward` that keeps what `backward` needs.
 
     Parameters
     ----------
-    x, params, state, lengths, reverse, reset
+    x, params, state, lengths, reverse, reset, h_mask
         As in `forward`.
 
     Returns
@@ -341,17 +350,18 @@ def forward_train(
     counts = checks.step_counts(lengths, N, T, single=single)
     starts = checks.resets(reset, N, T, single=single, copy=True)
     state_levels = checks.states("state", state, found, N, single=single)
+    mask_levels = checks.masks("h_mask", h_mask, found, N, single=single, copy=True)
     levels = []
-    for level, states in zip(found.levels, state_levels, strict=True):
+    for level, states, masks in zip(found.levels, state_levels, mask_levels, strict=True):
         H = checks.sizes(level[0])[1]
         y = memory.empty((N, T, H * len(level)), found.dtype)
         passes = []
-        for way, (layer, (h, c)) in enumerate(zip(level, states, strict=True)):
+        for way, (layer, (h, c), mask) in enumerate(zip(level, states, masks, strict=True)):
             packed = layer.copy() if isinstance(layer, Packed) else backend.pack(layer)
             initial, kept = h.copy(), backend.keep(packed, N, T)
             turned = backwards or way == 1
-            backend.forward(below, packed, h, c, y, way * H, None, counts, turned, starts, kept)
-            passes.append(_Pass(packed, initial, kept, turned))
+            backend.forward(below, packed, h, c, y, way * H, None, counts, turned, starts, kept, mask)
+            passes.append(_Pass(packed, initial, kept, turned, mask))
         levels.append(_Level(below, tuple(passes)))
         below = y
     tape = Tape._of(tuple(levels), counts, starts, single, found.stacked)
@@ -416,7 +426,7 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
             grads.append(
                 backend.backward(
                     level.x, one.packed, one.h, one.kept,
-                    tape._lengths, one.reverse, tape._reset, above, column, dh, dc, dx,
+                    tape._lengths, one.reverse, tape._reset, above, column, dh, dc, dx, mask=one.mask,
                 )
             )  # fmt: skip
         param_levels.insert(0, grads)

@@ -87,6 +87,8 @@ class LayerTape(NamedTuple):
         i, f, g, o; of the interpolated cell i, f, a, o.
     reset : ndarray of bool, shape (N, T, 1)
         Whether a step takes h = c = 0, whatever the step before it left.
+    mask : ndarray, shape (N, H)
+        Factors of h where it enters the product.
     lengths : ndarray, shape (N,)
     reverse : bool
     """
@@ -97,6 +99,7 @@ class LayerTape(NamedTuple):
     c: Array
     gates: Array
     reset: Array
+    mask: Array
     lengths: Array
     reverse: bool
 
@@ -117,6 +120,7 @@ def forward(
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     reset: ArrayLike | None = None,
+    h_mask: Any = None,
 ) -> tuple[Array, Any]:
     """Run a layer or a stack over whole sequences.
 
@@ -137,6 +141,9 @@ def forward(
         True marks the first step of an episode, in the order of x whichever way the steps run. No state crosses
         the boundary before that step: forwards, step t begins with zeros where ``reset[n, t]``; backwards where
         ``reset[n, t + 1]``, and ``reset[n, 0]`` means nothing. Nor does a reset in padding.
+    h_mask : array_like, shape (N, H), or (H,) for a single sequence, optional
+        Factors m of the old h where it enters the product, z = x·W + (m∘h)·U + b, the same at every step; in the
+        structure of the state for a Bidirectional or a stack, with None for a layer without. Of the standard cell.
 
     Returns
     -------
@@ -152,7 +159,7 @@ def forward(
         Numbers that are not real, lengths that are not integers, a reset that is not booleans, a layer or a state
         of another type.
     """
-    y, last, _ = forward_train(x, params, state, lengths=lengths, reverse=reverse, reset=reset)
+    y, last, _ = forward_train(x, params, state, lengths=lengths, reverse=reverse, reset=reset, h_mask=h_mask)
     return y, last
 
 
@@ -164,12 +171,13 @@ def forward_cells(
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     reset: ArrayLike | None = None,
+    h_mask: Any = None,
 ) -> tuple[Array, Any, Any]:
     """Like `forward`, and c of every step: ``(y, state, c)``.
 
     c is an array (N, T, H) for a layer, a `Bidirectional` of two for a Bidirectional, a tuple for a stack.
     """
-    y, last, tape = forward_train(x, params, state, lengths=lengths, reverse=reverse, reset=reset)
+    y, last, tape = forward_train(x, params, state, lengths=lengths, reverse=reverse, reset=reset, h_mask=h_mask)
 
     def cells(layer: Any) -> Any:
         if isinstance(layer, Bidirectional):
@@ -188,6 +196,7 @@ def forward_train(
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     reset: ArrayLike | None = None,
+    h_mask: Any = None,
 ) -> tuple[Array, Any, Tape]:
     """Like `forward`, and keep what `backward` needs: ``(y, state, tape)``."""
     stacked = not isinstance(params, (*_CELLS, Bidirectional))
@@ -202,19 +211,20 @@ def forward_train(
     lengths = _lengths(lengths, N, T, single)
     reset = _reset(reset, N, T, single)
     states = _states("state", state, layers, N, stacked, single, kind)
+    masks = _masks(h_mask, layers, N, stacked, single, kind)
 
     y = np.where(_live(lengths, T), x, 0).astype(kind)  # padding may hold anything: first out, then convert
     last: list[Any] = []
     tapes: list[Any] = []
-    for layer, begin in zip(layers, states, strict=True):
+    for layer, begin, mask in zip(layers, states, masks, strict=True):
         if isinstance(layer, Bidirectional):
-            one = _forward_layer(y, layer.forward, begin.forward, lengths, False, reset)
-            two = _forward_layer(y, layer.backward, begin.backward, lengths, True, reset)
+            one = _forward_layer(y, layer.forward, begin.forward, lengths, False, reset, mask[0])
+            two = _forward_layer(y, layer.backward, begin.backward, lengths, True, reset, mask[1])
             y = np.concatenate((one[0], two[0]), axis=-1)
             last.append(Bidirectional(one[1], two[1]))
             tapes.append(Bidirectional(one[2], two[2]))
         else:
-            y, end, tape = _forward_layer(y, layer, begin, lengths, reverse, reset)
+            y, end, tape = _forward_layer(y, layer, begin, lengths, reverse, reset, mask)
             last.append(end)
             tapes.append(tape)
     final = _map(lambda a: a[0] if single else a, tuple(last))
@@ -276,7 +286,7 @@ def backward(tape: Tape, dy: ArrayLike | None = None, dstate: Any = None) -> Gra
 
 
 def _forward_layer(
-    x: Array, params: AnyParams, state: State, lengths: Array, reverse: bool, reset: Array
+    x: Array, params: AnyParams, state: State, lengths: Array, reverse: bool, reset: Array, mask: Array
 ) -> tuple[Array, State, LayerTape]:
     """One layer in one direction; x (N, T, D) is 0 in padding."""
     U, cell = params.U, _CELLS[type(params)]
@@ -290,16 +300,16 @@ def _forward_layer(
     h[:, 0], c[:, 0] = state
     for t in range(T):
         h_old, c_old = np.where(reset[:, t], 0, h[:, t]), np.where(reset[:, t], 0, c[:, t])
-        gates[:, t], h_next, c_next = cell.step(zx[:, t] + h_old @ U, h_old, c_old, params)
+        gates[:, t], h_next, c_next = cell.step(zx[:, t] + (mask * h_old) @ U, h_old, c_old, params)
         c[:, t + 1] = np.where(live[:, t], c_next, c[:, t])
         h[:, t + 1] = np.where(live[:, t], h_next, h[:, t])
-    tape = LayerTape(params, x, h, c, gates, reset, lengths, reverse)
+    tape = LayerTape(params, x, h, c, gates, reset, mask, lengths, reverse)
     return _outputs(h, tape), State(h[:, T].copy(), c[:, T].copy()), tape
 
 
 def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
     """One layer in one direction; dy (N, T, H) is 0 in padding."""
-    params, x, h, c, gates, reset, lengths, reverse = tape
+    params, x, h, c, gates, reset, mask, lengths, reverse = tape
     U, cell = params.U, _CELLS[type(params)]
     (N, T, D), H = x.shape, U.shape[0]
     dy = _reversed(dy, lengths) if reverse else dy
@@ -310,10 +320,10 @@ def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
         h_old, c_old = np.where(reset[:, t], 0, h[:, t]), np.where(reset[:, t], 0, c[:, t])
         dz_t, dh_old, dc_old = cell.back(dy[:, t] + dh, dc, gates[:, t], h_old, c_old, c[:, t + 1], params)
         dz[:, t] = np.where(live[:, t], dz_t, 0)
-        dh = np.where(reset[:, t], 0, np.where(live[:, t], dz[:, t] @ U.T + dh_old, dh))
+        dh = np.where(reset[:, t], 0, np.where(live[:, t], mask * (dz[:, t] @ U.T) + dh_old, dh))
         dc = np.where(reset[:, t], 0, np.where(live[:, t], dc_old, dc))
     # what stands in padding meets dz = 0, but 0·NaN is NaN: masks
-    h_before = np.where(live & ~reset, h[:, :T], 0).reshape(N * T, H)
+    h_before = np.where(live & ~reset, mask[:, None] * h[:, :T], 0).reshape(N * T, H)
     c_after = np.where(live, c[:, 1:], 0).reshape(N * T, H)
     dx, dparams = cell.sums(dz.reshape(N * T, 4 * H), x.reshape(N * T, D), h_before, c_after, params)
     dx = np.where(live, dx.reshape(N, T, D), 0)
@@ -551,6 +561,31 @@ def _states(
             return one(layer, entry)
         if entry is not None and not isinstance(entry, Bidirectional):
             raise TypeError(f"{name}: expected Bidirectional(State, State), got {type(entry).__name__}")
+        first, second = entry or (None, None)
+        return Bidirectional(one(layer.forward, first), one(layer.backward, second))
+
+    return tuple(both(layer, entry) for layer, entry in zip(layers, given, strict=True))
+
+
+def _masks(h_mask: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool, kind: Any) -> tuple[Any, ...]:
+    """Factors (N, H), or a Bidirectional of two, a layer; ones where there are none."""
+    if h_mask is not None and stacked and len(h_mask) != len(layers):
+        raise ValueError(f"h_mask: expected {len(layers)} entries, one a layer, got {len(h_mask)}")
+    given = h_mask if stacked and h_mask is not None else (h_mask,) * len(layers)
+
+    def one(params: AnyParams, entry: Any) -> Array:
+        H = params.U.shape[0]
+        if entry is None:
+            return np.ones((N, H), kind)
+        if not isinstance(params, Params):
+            raise ValueError(f"h_mask: expected None for the {cell_name(type(params))} cell, got an array")
+        return _real("h_mask", entry, (H,) if single else (N, H)).reshape(N, H).astype(kind)
+
+    def both(layer: Any, entry: Any) -> Any:
+        if not isinstance(layer, Bidirectional):
+            return one(layer, entry)
+        if entry is not None and not isinstance(entry, Bidirectional):
+            raise TypeError(f"h_mask: expected Bidirectional(array, array), got {type(entry).__name__}")
         first, second = entry or (None, None)
         return Bidirectional(one(layer.forward, first), one(layer.backward, second))
 

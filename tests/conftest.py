@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastlstm import Bidirectional, State
+from fastlstm import Bidirectional, Params, State
 from fastlstm.kernels import backend, memory, threads
 from fastlstm.params import CELLS, shapes
 
@@ -43,6 +43,15 @@ def random_state(rng: np.random.Generator, layer: Any, N: int) -> Any:
         return Bidirectional(random_state(rng, layer.forward, N), random_state(rng, layer.backward, N))
     H = len(layer.U)
     return State(rng.standard_normal((N, H)), rng.standard_normal((N, H)))
+
+
+def random_masks(rng: np.random.Generator, layer: Any, N: int, dtype: Any = np.float64) -> Any:
+    """As recurrent dropout draws them; None for the cells that take none."""
+    if isinstance(layer, (list, tuple)) and not hasattr(layer, "_fields"):
+        return tuple(random_masks(rng, one, N, dtype) for one in layer)
+    if isinstance(layer, Bidirectional):
+        return Bidirectional(random_masks(rng, layer.forward, N, dtype), random_masks(rng, layer.backward, N, dtype))
+    return np.where(rng.random((N, len(layer.U))) < 0.3, 0, 1.25).astype(dtype) if isinstance(layer, Params) else None
 
 
 def leaves(tree: Any) -> list[np.ndarray]:

@@ -44,6 +44,12 @@ CASES: list[tuple[str, Any, type[Exception], str]] = [
     ("reset of another T", lambda m: m.forward(X, P, reset=np.zeros((2, 3), bool)), ValueError, r"reset: expected shape \(2, 4\), got \(2, 3\)"),
     ("reset (T,) for many", lambda m: m.forward_cells(X, P, reset=np.zeros(4, bool)), ValueError, r"reset: expected shape \(2, 4\), got \(4,\)"),
     ("reset (1, T) for one", lambda m: m.forward_train(X[0], P, reset=np.zeros((1, 4), bool)), ValueError, r"reset: expected shape \(4,\), got \(1, 4\)"),
+    ("h_mask of another N", lambda m: m.forward(X, P, h_mask=np.ones((3, 5))), ValueError, r"h_mask: expected .*\(2, 5\)"),
+    ("h_mask (1, H) for one", lambda m: m.forward(X[0], P, h_mask=np.ones((1, 5))), ValueError, r"h_mask: expected .*\(5,\)"),
+    ("one h_mask for both", lambda m: m.forward(X, Bidirectional(P, P), h_mask=np.ones((2, 5))), TypeError, "h_mask: expected Bidirectional"),
+    ("one h_mask for two", lambda m: m.forward_train(X, [P, init_params(5, 2)], h_mask=(None,)), ValueError, "h_mask: expected 2 entries"),
+    ("h_mask of words", lambda m: m.forward(X, P, h_mask=[["a"] * 5] * 2), TypeError, "h_mask: expected real numbers"),
+    ("h_mask for the other cell", lambda m: m.forward(X, init_params(3, 5, cell="interpolated"), h_mask=np.ones((2, 5))), ValueError, "h_mask: expected None for the interpolated cell"),
     ("lengths of one", lambda m: m.forward(X[0], P, lengths=4), ValueError, "lengths: expected None"),
 ]  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import KINDS, MIXED, error, map_leaves, random_stack, random_state
+from conftest import KINDS, MIXED, error, map_leaves, random_masks, random_stack, random_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ TOLERANCE = {np.float32: (4e-6, 8e-6), np.float64: (1e-13, 1e-12)}  # states, gr
 
 
 def check(seed: int, N: int, T: int, D: int, plan: Any, dtype: Any, cell: str = "standard", *, lengths: Any = None,
-          reverse: bool = False, reset: float = 0, begin: bool = True, dy: bool = True,
+          reverse: bool = False, reset: float = 0, masked: bool = False, begin: bool = True, dy: bool = True,
           dlast: bool = True) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
     stack = random_stack(rng, D, plan, dtype, cell)
@@ -29,7 +29,8 @@ def check(seed: int, N: int, T: int, D: int, plan: Any, dtype: Any, cell: str = 
     wide = lambda tree: None if tree is None else map_leaves(lambda a: a.astype(np.float64), tree)  # noqa: E731
     exact = [wide(one) for one in stack] if len(plan) > 1 else wide(params)
     starts = rng.random((N, T)) < reset if reset else None  # reset: how many of all steps begin an episode
-    options = {"lengths": lengths, "reverse": reverse, "reset": starts}
+    masks = random_masks(rng, params, N, dtype) if masked else None
+    options = {"lengths": lengths, "reverse": reverse, "reset": starts, "h_mask": masks}
     y, last, tape = fastlstm.forward_train(x, params, state, **options)
     y_, last_, tape_ = reference.forward_train(wide(x), exact, wide(state), **options)
     near, near_gradients = TOLERANCE[dtype]
@@ -94,6 +95,16 @@ def test_resets(plan: Any, cell: str, dtype: Any, reset: float) -> None:
             check(7, N, 9, 4, plan, dtype, cell, lengths=lengths, reset=reset, reverse=True)
 
 
+@pytest.mark.parametrize("reset", [0, 0.2])
+@pytest.mark.parametrize("plan", [[(5, True)], [(4, False), (17, False)], [(4, True), (33, True)], [(70, False)]])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cell", ["standard", MIXED])
+def test_masks(plan: Any, cell: str, dtype: Any, reset: float) -> None:
+    for N, lengths in ((6, None), (6, [9, 0, 3, 9, 1, 5]), (1, None)):
+        for reverse in (False, True)[: 1 if any(both for _, both in plan) else 2]:
+            check(8, N, 9, 4, plan, dtype, cell, lengths=lengths, reset=reset, reverse=reverse, masked=True)
+
+
 @pytest.mark.parametrize(("dy", "dlast"), [(True, False), (False, True), (False, False)])
 def test_where_gradients_arrive(dy: bool, dlast: bool) -> None:
     check(4, 5, 6, 3, [(4, True), (5, True)], np.float32, MIXED, dy=dy, dlast=dlast, begin=False)
@@ -104,7 +115,8 @@ def test_where_gradients_arrive(dy: bool, dlast: bool) -> None:
 @pytest.mark.usefixtures("always_threads")
 def test_parallel(cell: str, dtype: Any) -> None:
     check(5, 37, 11, 40, [(50, True), (33, False)], dtype, cell, lengths=np.arange(37) % 12)
-    check(6, 37, 11, 40, [(50, True), (33, False)], dtype, cell, lengths=np.arange(37) % 12, reset=0.2)
+    check(6, 37, 11, 40, [(50, True), (33, False)], dtype, cell, lengths=np.arange(37) % 12, reset=0.2, masked=True)
+    check(7, 1, 90, 5, [(70, False)], dtype, cell, masked=True)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -117,7 +129,8 @@ def test_anything(data: Any) -> None:
     reverse = bool(draw(0, 1)) and not any(both for _, both in plan)
     check(draw(0, 10**6), N, T, draw(1, 40), plan, data.draw(st.sampled_from([np.float32, np.float64])),
           data.draw(st.sampled_from(KINDS)), lengths=lengths, reverse=reverse,
-          reset=data.draw(st.sampled_from([0, 0.1, 0.6])), begin=bool(draw(0, 1)), dy=bool(draw(0, 1)), dlast=bool(draw(0, 1)))  # fmt: skip
+          reset=data.draw(st.sampled_from([0, 0.1, 0.6])), masked=bool(draw(0, 1)),
+          begin=bool(draw(0, 1)), dy=bool(draw(0, 1)), dlast=bool(draw(0, 1)))  # fmt: skip
 
 
 @pytest.mark.parametrize(("dtype", "near", "near_gradients"), [(np.float32, 2e-6, 2e-6), (np.float64, 1e-13, 1e-12)])

@@ -8,7 +8,18 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from conftest import MIXED, apart, assert_same, error, leaves, map_leaves, random_params, random_stack, random_state
+from conftest import (
+    MIXED,
+    apart,
+    assert_same,
+    error,
+    leaves,
+    map_leaves,
+    random_masks,
+    random_params,
+    random_stack,
+    random_state,
+)
 
 import fastlstm
 from fastlstm import Bidirectional, State
@@ -111,6 +122,25 @@ def check_cut(stack: Any, x: Any, state: Any, reset: Any, lengths: Any, dlast: A
     assert error(leaves(grads.params), sums) < (1e-5 if y.dtype == np.float32 else 1e-13)
 
 
+@pytest.mark.parametrize(("N", "H"), [(7, 20), (1, 20), (1, 70)])
+@pytest.mark.usefixtures("always_threads")
+def test_a_mask_is_the_same_at_every_step(rng: Any, N: int, H: int) -> None:
+    """Bit for bit what steps by themselves give, and what an h that is multiplied before them does."""
+    params, T = random_params(rng, 5, H, np.float32), 40
+    x, state, mask = rng.standard_normal((N, T, 5)), random_state(rng, params, N), random_masks(rng, params, N)
+    y, last, tape = fastlstm.forward_train(x, params, state, h_mask=mask)
+    assert_same(fastlstm.forward_cells(x, params, state, h_mask=mask), (y, last, tape.c))
+    for t in range(T):
+        one, state_ = fastlstm.forward(x[:, [t]], params, state, h_mask=mask)
+        h = state.h.astype(np.float32) * mask.astype(np.float32)
+        assert_same(fastlstm.forward(x[:, [t]], params, State(h, state.c)), (one, state_))
+        state = state_
+        assert_same(one, y[:, [t]])
+    assert_same(state, last)
+    ones = np.ones((N, H))
+    assert_same(fastlstm.forward(x, params, h_mask=ones), fastlstm.forward(x, params))
+
+
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_nothing_passes_a_reset(rng: Any, cell: str, reverse: bool) -> None:
@@ -154,7 +184,8 @@ def test_threads_that_share_units_give_the_same_bits(
 ) -> None:
     stack = random_stack(rng, 30, [(H, True), (H, False)], np.float32, cell)
     x, state, lengths = rng.standard_normal((N, 9, 30)), random_state(rng, stack, N), lengths and lengths[:N]
-    options: Any = {"lengths": lengths, "reset": rng.random((N, 9)) < resets}
+    masks = random_masks(rng, stack, N) if resets else None
+    options: Any = {"lengths": lengths, "reset": rng.random((N, 9)) < resets, "h_mask": masks}
     monkeypatch.setattr(backend, "_BLOCK_ROWS", 4 * N)  # T is no multiple of a block's steps
     found = []
     for size in (1 << 60, 0):  # of weights, from which on units are shared

@@ -43,6 +43,7 @@ _PATIENCE = 20_000  # turns of waiting for the other thread before it is given u
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 _NO_SYNC = np.zeros(0, np.int64)
 _NO_RESET = np.zeros(0, np.bool_)
+_NO_MASK = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float32, np.float64)}
 _payoffs: defaultdict[Any, threads.Payoff] = defaultdict(threads.Payoff)
 
 
@@ -136,6 +137,11 @@ def _flat(array: _Array) -> _Array:
 def _flags(reset: _Array | None) -> _Array:
     """For the kernels: none is an array without entries."""
     return _NO_RESET if reset is None else _flat(reset)
+
+
+def _factors(mask: _Array | None, dtype: np.dtype[Any]) -> _Array:
+    """For the kernels: none is an array without entries."""
+    return _NO_MASK[dtype] if mask is None else _flat(mask)
 
 
 @lru_cache(256)
@@ -266,10 +272,11 @@ def forward(
     reverse: bool,
     reset: _Array | None,
     kept: Kept | None,
+    mask: _Array | None = None,
 ) -> None:
     """y[:, :, column : column + H], and the last h and c in place of the first; cells and kept where given.
 
-    reset: booleans (N, T), whichever way the steps run."""
+    reset: booleans (N, T), whichever way the steps run; mask: factors of h where it enters the product (N, H)."""
     D, H = sizes(packed)
     N, T, _ = x.shape
     dtype, kind, cell = packed.panels.dtype, kind_of(packed), cell_in(packed)
@@ -296,7 +303,7 @@ def forward(
         h.reshape(-1), c.reshape(-1), y.reshape(-1), y.shape[2], column,
         work if cells is None else cells.reshape(-1), cells is not None,
         work if kept is None else kept.gates.reshape(-1), work if kept is None else kept.cells.reshape(-1),
-        kept is not None, order, lens, _flags(reset), reverse, T, work,
+        kept is not None, order, lens, _flags(reset), _factors(mask, dtype), reverse, T, work,
     )  # fmt: skip
     began = time.perf_counter()
     run(forward_pass.forward, kind, plan.turns, workers, arguments)
@@ -328,6 +335,7 @@ def backward(
     dx: _Array,
     found: AnyParams | None = None,
     room: Room | None = None,
+    mask: _Array | None = None,
 ) -> AnyParams:
     """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's.
 
@@ -368,7 +376,7 @@ def backward(
     weights = _flat(packed.panels), wt, dp, W, U, own[0] if own else b, b
     rows = (
         bases, packed.layout, second, _flat(x), D, ut, H, _flat(h0), _flat(kept.cells), _flat(kept.gates),
-        order, lens, _flags(reset), reverse, T,
+        order, lens, _flags(reset), _factors(mask, dtype), reverse, T,
         zeros if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
         _flat(room.dh), ldh, _flat(room.dc), room.dc.shape[1], _flat(room.t), dz, ldz, a, lda, room.where, zeros,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from .options import compiled, kernel
 from .packing import out_of_panels, transpose_panels
 from .phases import backward_cell, backward_cell_pair, finish_back, finish_back_pair, tanh_row
 from .products import product_of
-from .simd import BLOCK, TILE_ROWS, accumulate, copy, flat, lanes_of, outer
+from .simd import BLOCK, TILE_ROWS, accumulate, copy, flat, lanes_of, outer, scale
 from .step import begins, clear
 
 PIECE = 128  # rows of one running sum
@@ -27,7 +27,8 @@ GROUP = 4 * TILE_ROWS  # rows of dx that a worker takes at once
 @compiled
 def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any,
               second: Any, x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any,
-              reset: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any,
+              reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any,
+              ldc: Any,
               t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
     """A phase of step s for ranks first, first + stride, ... and blocks lo to hi of units: gradients of the inputs of
     its gates.
@@ -61,6 +62,8 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
             if begins(reset, order[rank] * T, lens[rank], reverse, s + 1):  # nothing comes back from another episode
                 clear(dh, rank * ldh + lo * L, (hi - lo) * L)
                 clear(dc, rank * ldc + lo * L, (hi - lo) * L)
+            if mask.size > 0 and s < lens[rank] - 1:  # what came through the product
+                scale(dh, rank * ldh + lo * L, mask, order[rank] * H + lo * L, own)
             if ldy > 0:
                 accumulate(dh, rank * ldh + lo * L, dy, place * ldy + column + lo * L, own)
             if s == lens[rank] - 1:
@@ -102,11 +105,13 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                 tanh_row(t, u + lo * L, cells, c + lo * L, (hi - lo) * L)
             elif s == 0:
                 copy(a, operand + 1 + D + lo * L, h0, order[rank] * H + lo * L, own)
+            if mask.size > 0:
+                scale(a, operand + 1 + D + lo * L, mask, order[rank] * H + lo * L, own)
 
 
 @compiled
 def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, second: Any, x: Any,
-                D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any,
+                D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any, mask: Any,
                 reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any, t: Any,
                 dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
     """dh = dz @ U.T of step s for the same ranks, panels lo to hi of U.T; added to what goes past z, where a second
@@ -124,19 +129,23 @@ def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, base
 
 @compiled
 def initial_back(bases: Any, cell: Any, second: Any, x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any,
-                 order: Any, lens: Any, reset: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any,
+                 order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any,
+                 dh: Any,
                  ldh: Any, dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
                  zeros: Any) -> None:  # fmt: skip
-    """No gradient for an initial state that a reset at the first step leaves unused."""
+    """From the gradient past the first step's product to that of the initial state: none where a reset at that step
+    leaves it unused."""
     for rank in range(order.size):
         if begins(reset, order[rank] * T, lens[rank], reverse, np.int64(0)):
             clear(dh, rank * ldh, H)
             clear(dc, rank * ldc, H)
+        if mask.size > 0 and lens[rank] > 0:
+            scale(dh, rank * ldh, mask, order[rank] * H, H)
 
 
 @compiled
 def cells_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, second: Any, x: Any,
-               D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any,
+               D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any, mask: Any,
                reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any, t: Any,
                dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
     """dc += dz @ V.T of step s and the second phase's gate for the same ranks, panels lo to hi of V.T."""
@@ -153,7 +162,8 @@ def cells_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases
 
 @compiled
 def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any, bases: Any, cell: Any, second: Any,
-                   x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any,
+                   x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any,
+                   reset: Any, mask: Any,
                    reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any, t: Any,
                    dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
     """A worker's share of one turn's work on a block of time.
@@ -177,7 +187,8 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
         turn //= phases
         if 0 < turn <= s1 - s0 and phase == phases - 1:
             hidden_back(s1 - turn, s0, first, stride, lo, hi, bases, cell, second, x, D, ut, H,
-                      h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t, dz, ldz,
+                      h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t,
+                      dz, ldz,
                       a, lda, where, zeros)  # fmt: skip
     for back in range(steps):
         s = s1 - 1 - turn - back
@@ -185,21 +196,25 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
             if second.ndim == 3:
                 if phase == 1 and not wide:
                     step_back(s, phase, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), bases, cell, second, x, D,
-                      ut, H, h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t,
+                      ut, H, h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy, column, dh, ldh, dc,
+                      ldc, t,
                       dz, ldz, a, lda, where, zeros)  # fmt: skip
                 if phase == 0 or not wide:
                     cells_back(s, s0, first, stride, lo, hi, bases, cell, second, x, D, ut, H,
-                      h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t, dz, ldz,
+                      h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t,
+                      dz, ldz,
                       a, lda, where, zeros)  # fmt: skip
             last = np.int64(0)
             if wide:
                 last = phase
             step_back(s, last, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), bases,
-                      cell, second, x, D, ut, H, h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column,
+                      cell, second, x, D, ut, H, h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy,
+                      column,
                       dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
             if not wide:
                 hidden_back(s, s0, first, stride, lo, hi, bases, cell, second, x, D, ut, H,
-                      h0, cells, gates, order, lens, reset, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t, dz, ldz,
+                      h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t,
+                      dz, ldz,
                       a, lda, where, zeros)  # fmt: skip
 
 
@@ -272,8 +287,8 @@ def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> Non
         elif turn == turns - 1:
             out_of_panels(w, workers, cell, dp, stride, second, D, H, dW, dU, dV, db)
             if w == 0:
-                initial_back(*arguments[12:41])
+                initial_back(*arguments[12:42])
         elif within < inner:
-            backward_share(w, workers, wide, within, s0, s1, *arguments[12:41])
+            backward_share(w, workers, wide, within, s0, s1, *arguments[12:42])
         else:
-            backward_sums(w, workers, bases[s1] - bases[s0], *arguments[41:])
+            backward_sums(w, workers, bases[s1] - bases[s0], *arguments[42:])

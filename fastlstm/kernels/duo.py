@@ -18,7 +18,7 @@ from .atomics import fetch_add, load_acquire, store_release, wait_a_little
 from .cells import kept_of
 from .options import compiled
 from .products import product
-from .simd import BLOCK, copy, lanes_of
+from .simd import BLOCK, copy, lanes_of, scale
 from .step import begins, bias_alone, clear, finish, forget, operand_stride, phases_of, units, units_of
 
 # words of `sync`, each in a cache line pair of its own
@@ -72,6 +72,7 @@ def _parts(s: Any, H: Any, panels: Any, second: Any) -> Any:
 @compiled
 def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels: Any, second: Any, H: Any, y: Any,
           ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reset: Any,
+          mask: Any,
           reverse: Any, work: Any) -> None:  # fmt: skip
     """Phase number s of all phases of all steps, for blocks lo to hi; own: 0 or 1, whose scratch."""
     L = lanes_of(panels)
@@ -108,6 +109,8 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels
             copy(cells, t * H + first, cs, c + c_step + first, count)
         if begins(reset, np.int64(0), steps, reverse, s + 1):
             clear(work, then + first, (hi - lo) * L)
+        if mask.size > 0 and s + 1 < steps:
+            scale(work, then + first, mask, first, count)
 
 
 @compiled
@@ -125,7 +128,7 @@ def _waited(sync: Any, at: Any, value: Any, patience: Any) -> Any:
 @compiled
 def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any, c: Any, y: Any,
          ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
-         reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+         reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The first thread's part: all that the other does not do. The arguments: as in forward_rows."""
     steps = lens[0]
     phases = phases_of(second)
@@ -169,7 +172,7 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
             begin, end = t, min(last, t + _CHUNK)
             _inputs(cell, begin, end - begin, lo, hi, x, D, panels, H, steps, reverse, work, zx)
         _step(u, lo, hi, zx + (t - begin) * nb * BLOCK * L, np.int64(0), cell, D, panels, second, H, y, ldy, column,
-              cells, keep_cells, gates, cs, tape, steps, reset, reverse, work)  # fmt: skip
+              cells, keep_cells, gates, cs, tape, steps, reset, mask, reverse, work)  # fmt: skip
         s = u + 1
         if not alone:
             store_release(sync, LEADER, s)
@@ -179,7 +182,7 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
 @compiled
 def follow(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any, c: Any,
            y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any,
-           lens: Any, reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+           lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The second thread's part."""
     steps = lens[0]
     phases = phases_of(second)
@@ -203,6 +206,6 @@ def follow(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, sec
             return
         _, lo = _parts(s, H, panels, second)
         _step(s, lo, nb, zx + (t - begin) * nb * BLOCK * L, np.int64(1), cell, D, panels, second, H, y, ldy, column,
-              cells, keep_cells, gates, cs, tape, steps, reset, reverse, work)  # fmt: skip
+              cells, keep_cells, gates, cs, tape, steps, reset, mask, reverse, work)  # fmt: skip
         s += 1
         store_release(sync, FOLLOWER, s)

@@ -16,7 +16,7 @@ from .cells import kept_of
 from .duo import follow, lead, take_ticket
 from .options import compiled, kernel
 from .products import product
-from .simd import BLOCK, copy, lanes_of
+from .simd import BLOCK, copy, lanes_of, scale
 from .step import begin_h, begins, bias_alone, clear, finish, forget, operand_stride, phases_of, units, units_of
 
 SPLIT_ROWS = 4  # up to that many rows, x @ W is done apart, for many steps at a time
@@ -33,7 +33,7 @@ def forward_room(L: Any, D: Any, H: Any, units: Any, kept: Any, rows: Any, chunk
 @compiled
 def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any,
                  c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any,
-                 order: Any, lens: Any, reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+                 order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """All steps of one worker's rows.
 
     cell: `mark`; second: panels of the second phase, or an array of one axis where there is none.
@@ -104,6 +104,9 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
                 if begins(reset, order[rank] * T, lens[rank], reverse, s):
                     clear(a, now + r * lda + D, Hp)
                     forget(cs, c1 + r * c_row, Hp, tape, work, spare + r * Hp)
+        if mask.size > 0:
+            for r in range(active):
+                scale(a, now + r * lda + D, mask, order[w + r * workers] * H, H)
         if chunk > 0:
             from_x, depth, i0, i_row = D, H, zx0 + inner * ldz, nb * width
         else:
@@ -134,7 +137,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
 @compiled
 def shared_begin(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
                  column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
-                 reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+                 reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """Where threads share the units of all rows: the first operands [x, h] and c. work: two operand rows a sample,
     then c (unless it is on the tape), then what each thread needs."""
     L = lanes_of(panels)
@@ -146,6 +149,8 @@ def shared_begin(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h:
         begin_h(work, r * lda + D, h, order[r] * H, H, second)
         if begins(reset, order[r] * T, lens[r], reverse, np.int64(0)):
             clear(work, r * lda + D, Hp)
+        if mask.size > 0 and lens[r] > 0:
+            scale(work, r * lda + D, mask, order[r] * H, H)
         copy(cs, c0 + r * Hp, c, order[r] * H, H)
         for j in range(c0 + r * Hp + H, c0 + (r + 1) * Hp):
             cs[j] = 0
@@ -156,7 +161,7 @@ def shared_begin(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h:
 @compiled
 def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any,
                 c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any,
-                order: Any, lens: Any, reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+                order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """Phase number `turn` of all phases of all steps, of all rows, for a worker's share of the units; and, in a step's
     last one, its share of the next step's x."""
     L = lanes_of(panels)
@@ -206,6 +211,8 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
                 copy(cells, row * H + first, cs, c_new + r * Hp + first, count)
             if begins(reset, order[r] * T, lens[r], reverse, s + 1):
                 clear(work, then + r * lda + D + first, (hi - lo) * L)  # for the other threads too, when all have met
+            if mask.size > 0 and s + 1 < lens[r]:
+                scale(work, then + r * lda + D + first, mask, order[r] * H + first, count)
         for r in range(w, active, workers):
             if s + 1 < lens[r]:
                 t = lens[r] - 2 - s if reverse else s + 1
@@ -215,7 +222,7 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
 @compiled
 def shared_end(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
                column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
-               reset: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+               reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The last h and c, from where shared_begin put the first."""
     L = lanes_of(panels)
     Hp = (H + L - 1) // L * L

@@ -380,9 +380,9 @@ def line_of(typing: Any, array: Any) -> Any:
     return types.intp(array), generate
 
 
-def _row(add: bool) -> Any:
-    """row(out, oo, source, so, count): out[oo + j] = source[so + j], or + of both, for j < count; two different
-    arrays. Rows are short: a call of memcpy would cost more than the loop."""
+def _row(combine: str | None) -> Any:
+    """row(out, oo, source, so, count): out[oo + j] = source[so + j], or with both what that instruction makes of them,
+    for j < count; two different arrays. Rows are short: a call of memcpy would cost more than the loop."""
 
     @intrinsic  # type: ignore[misc]
     def row(typing: Any, out: Any, oo: Any, source: Any, so: Any, count: Any) -> Any:
@@ -393,10 +393,14 @@ def _row(add: bool) -> Any:
             whole = builder.and_(args[4], e.index(-e.lanes))
             with cgutils.for_range_slice(builder, e.index(0), whole, e.index(e.lanes), intp=_i64) as (j, _):
                 vector = e.load(origin, j)
-                e.store(e.load(target, j) + vector if add else vector, target, j)
+                if combine:
+                    vector = e.load(target, j).each(getattr(builder, combine), vector)
+                e.store(vector, target, j)
             with cgutils.for_range_slice(builder, whole, args[4], e.index(1), intp=_i64) as (j, _):
                 number, place = builder.load(e.at(origin, j)), e.at(target, j)
-                builder.store(builder.fadd(builder.load(place), number) if add else number, place)
+                if combine:
+                    number = getattr(builder, combine)(builder.load(place), number)
+                builder.store(number, place)
             return context.get_dummy_value()
 
         return types.void(out, types.intp, source, types.intp, types.intp), generate
@@ -404,7 +408,7 @@ def _row(add: bool) -> Any:
     return row
 
 
-copy, accumulate = _row(False), _row(True)
+copy, accumulate, scale = _row(None), _row("fadd"), _row("fmul")
 
 
 def _flat_type(array: Any) -> Any:
