@@ -1,8 +1,8 @@
 """The interpolated cell beside the standard one, and beside JAX with the same equations.
 
-python -m asv_benchmarks.cells                                   # measures, then writes docs/cells.json and docs/cells.md
-python -m asv_benchmarks.cells --modes infer --shapes 64,50,128,256       # measures these anew, the others stay
-python -m asv_benchmarks.cells --from-json                       # writes the page again from docs/cells.json
+python -m asv_benchmarks.cells                           # measures, then writes docs/cells.json and docs/cells.md
+python -m asv_benchmarks.cells --modes infer --shapes 64,50,128,256     # measures these anew, the others stay
+python -m asv_benchmarks.cells --from-json               # writes the page again from docs/cells.json
 
 Each has a process of its own; for each shape they take turns, --rounds times, and the median counts.
 """

@@ -298,7 +298,7 @@ def test_another_cell(rng: Any) -> None:
         (lambda: fastlstm.forward_train_into(x, packed, state, y, tape), ValueError),
         (lambda: fastlstm.backward_into(mine, packed, y, None, grads), TypeError),
     ):
-        with pytest.raises(wrong, match="standard cell.*interpolated cell"):
+        with pytest.raises(wrong, match=r"standard cell.*interpolated cell"):
             call()
 
     @numba.njit
@@ -317,9 +317,9 @@ def test_another_cell(rng: Any) -> None:
         pack(params, second)
     with pytest.raises(ValueError, match="tape: "):
         train(x, packed, state, y, tape)
-    with pytest.raises(TypingError, match=r"packed.second: expected None for the standard cell"):
+    with pytest.raises(TypingError, match=r"packed\.second: expected None for the standard cell"):
         step(x[:, 0], packed._replace(second=second.second), state)
-    with pytest.raises(TypingError, match=r"packed.second: expected"):
+    with pytest.raises(TypingError, match=r"packed\.second: expected"):
         step(x[:, 0], second._replace(second=None), state)
     with pytest.raises(ValueError, match="packed: "):
         step(x[:, 0], second._replace(second=second.second[:, 1:].copy()), state)

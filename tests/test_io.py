@@ -62,10 +62,10 @@ def test_a_file_of_another_cell(tmp_path: Path, rng: Any) -> None:
         fastlstm.save(path, random_params(rng, 3, 5, cell=cell))
         entries = {**np.load(path), "cell": np.array(other)}
         np.savez(path, **entries)
-        with pytest.raises(ValueError, match=f"of the {other} cell, got .* of the {cell} cell"):
+        with pytest.raises(ValueError, match=rf"of the {other} cell, got .* of the {cell} cell"):
             fastlstm.load(path)
         np.savez(path, **{**entries, "cell": np.array("gru")})
-        with pytest.raises(ValueError, match="expected an entry 'cell' of standard or interpolated, got .*gru"):
+        with pytest.raises(ValueError, match=r"expected an entry 'cell' of standard or interpolated, got .*gru"):
             fastlstm.load(path)
 
 

@@ -117,7 +117,8 @@ def test_anything(data: Any) -> None:
     reverse = bool(draw(0, 1)) and not any(both for _, both in plan)
     check(draw(0, 10**6), N, T, draw(1, 40), plan, data.draw(st.sampled_from([np.float32, np.float64])),
           data.draw(st.sampled_from(KINDS)), lengths=lengths, reverse=reverse,
-          reset=data.draw(st.sampled_from([0, 0.1, 0.6])), begin=bool(draw(0, 1)), dy=bool(draw(0, 1)), dlast=bool(draw(0, 1)))  # fmt: skip
+          reset=data.draw(st.sampled_from([0, 0.1, 0.6])), begin=bool(draw(0, 1)), dy=bool(draw(0, 1)),
+          dlast=bool(draw(0, 1)))  # fmt: skip
 
 
 @pytest.mark.parametrize(("dtype", "near", "near_gradients"), [(np.float32, 2e-6, 2e-6), (np.float64, 1e-13, 1e-12)])

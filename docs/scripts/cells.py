@@ -30,7 +30,7 @@ def reach(cell, seed, forget_bias=None, T=100, N=32, D=16, H=64):
     """Norm of the gradient of a random projection of the last h at x, by lag, relative to that at lag 0."""
     rng = np.random.default_rng(seed)
     params = fastlstm.init_params(D, H, rng=rng, cell=cell, dtype=np.float64, forget_bias=forget_bias)
-    _, state, tape = fastlstm.forward_train(rng.standard_normal((N, T, D)), params)
+    *_, tape = fastlstm.forward_train(rng.standard_normal((N, T, D)), params)
     last = fastlstm.State(rng.standard_normal((N, H)), np.zeros((N, H)))
     norms = np.linalg.norm(fastlstm.backward(tape, dstate=last).x, axis=(0, 2))[::-1]
     return norms / norms[0]
@@ -111,8 +111,8 @@ def learning():
             curves = np.array([task(cell, seed) for seed in SEEDS])
             band(panel, np.arange(1, curves.shape[1] + 1), curves, cell, color=COLOURS[cell])
             half = curves[:, curves.shape[1] // 4]
-            print(f"{task.__name__} {cell}: at a quarter {half.mean():.4g} ({half.min():.4g} to {half.max():.4g}), at the "
-                  f"end {curves[:, -1].mean():.4g} ({curves[:, -1].min():.4g} to {curves[:, -1].max():.4g})",
+            print(f"{task.__name__} {cell}: at a quarter {half.mean():.4g} ({half.min():.4g} to {half.max():.4g}), "
+                  f"at the end {curves[:, -1].mean():.4g} ({curves[:, -1].min():.4g} to {curves[:, -1].max():.4g})",
                   flush=True)  # fmt: skip
         panel.set(xlabel="epoch", title=title, yscale="log")
         panel.grid(alpha=0.3, which="both")
