@@ -63,14 +63,14 @@ def ratios(results: Results) -> str:
     return table(["", "N, T, D, H", "fastlstm, GFLOP/s", "best peer", "its time / ours"], lines)
 
 
-def conditions(results: Results) -> str:
+def conditions(results: Results, command: str = COMMAND) -> str:
     """What it was measured on, with, when and how."""
     machine = results["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads for every system, "
         f"{machine['vector_bits']}-bit vectors, {machine['system']}; Python {machine['python']}, {versions}. "
-        f"Median of rounds: {results['rounds']}, {machine['date']}: `{COMMAND}` wrote this."
+        f"Median of rounds: {results['rounds']}, {machine['date']}: `{command}` wrote this."
     )
 
 
@@ -138,6 +138,11 @@ def filled(text: str, results: Results) -> str:
         "roofline": roofline(results),
         "processes": processes(results),
     }
+    return fill(text, parts)
+
+
+def fill(text: str, parts: dict[str, str]) -> str:
+    """The text with the parts in place of what stands between their markers."""
     return re.sub(
         r"<!-- (\w+) -->\n.*?<!-- /\1 -->",
         lambda match: f"<!-- {match[1]} -->\n{parts[match[1]]}\n<!-- /{match[1]} -->",

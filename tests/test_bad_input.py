@@ -12,6 +12,7 @@ from fastlstm import Bidirectional, Params, State, init_params, reference
 
 P = init_params(3, 5, rng=0)
 WIDE = init_params(10, 5, rng=0)
+I = init_params(3, 5, rng=0, cell="interpolated")  # noqa: E741
 X = np.ones((2, 4, 3))
 NAN = np.full((2, 5), np.nan)
 _, LAST, TAPE = fastlstm.forward_train(X, P)
@@ -30,6 +31,10 @@ CASES: list[tuple[str, Any, type[Exception], str]] = [
     ("integer weights", lambda m: m.forward(X, Params(*(a.astype(int) for a in P))), TypeError, "expected .*float"),
     ("W of another H", lambda m: m.forward(X, Params(P.W[:, :8], P.U, P.b)), ValueError, r"W.*\(3, 8\)"),
     ("b of another H", lambda m: m.forward(X, Params(P.W, P.U, P.b[:8])), ValueError, r"\(8,\)"),
+    ("V of another H", lambda m: m.forward(X, I._replace(V=I.V[:, :4])), ValueError, r"V.*\(5, 5\).*\(5, 4\)"),
+    ("b of another cell", lambda m: m.forward(X, I._replace(b=P.b)), ValueError, r"b.*\(15,\).*\(20,\)"),
+    ("V of another type", lambda m: m.forward(X, I._replace(V=I.V.astype("f8"))), TypeError, "float64"),
+    ("two cells in one layer", lambda m: m.forward(X, Bidirectional(P, I)), TypeError, "standard.*interpolated"),
     ("D is not the H below", lambda m: m.forward(X, [P, P]), ValueError, "expected .*5.*3"),
     ("both and reverse", lambda m: m.forward(X, Bidirectional(P, P), reverse=True), ValueError, "reverse: expected False"),
     ("reverse no bool", lambda m: m.forward(X, P, reverse=1), TypeError, "reverse: expected a bool, got int"),
@@ -73,6 +78,11 @@ def test_forward(module: Any, call: Any, kind: type[Exception], message: str) ->
         (lambda: init_params(0, 5), ValueError, "input_size: expected at least 1, got 0"),
         (lambda: init_params(3, 5.0), TypeError, "hidden_size: expected an integer, got float"),
         (lambda: init_params(3, 5, dtype=np.float16), TypeError, "dtype: expected float32 or float64, got float16"),
+        (lambda: init_params(3, 5, cell="gru"), ValueError, "cell: expected one of 'standard', 'interpolated', got 'gru'"),
+        (lambda: init_params(3, 5, cell=1), TypeError, "cell: expected a name, got int"),
+        (lambda: fastlstm.to_torch([P, init_params(5, 5, cell="interpolated")]), TypeError, "standard.*interpolated"),
+        (lambda: fastlstm.forward(X, fastlstm.pack(I)._replace(second=None)), ValueError, "params: expected weights"),
+        (lambda: fastlstm.forward(X, fastlstm.pack(P)._replace(layout=fastlstm.pack(I).layout)), ValueError, "params: expected weights"),
         (lambda: fastlstm.zero_state(P, -1), ValueError, "batch_size: expected at least 0, got -1"),
         (lambda: fastlstm.zero_state(P, 1.5), TypeError, "batch_size: expected an integer, got float"),
         (lambda: fastlstm.pack({}), TypeError, "params: expected Params.*got dict"),

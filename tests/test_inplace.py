@@ -286,6 +286,45 @@ def test_bad_input_from_python(rng: Any) -> None:
             call()
 
 
+def test_another_cell(rng: Any) -> None:
+    """An error that names both."""
+    made = {cell: problem(rng, 2, 4, 3, [(5, False)], np.float32, cell)[:2] for cell in CELLS}
+    (params, packed), (other, second) = made.values()
+    tape, grads = fastlstm.make_tape(second, 2, 4), fastlstm.make_grads(second, 2, 4)
+    state, x, y = fastlstm.zero_state(packed, 2), np.zeros((2, 4, 3), np.float32), np.zeros((2, 4, 5), np.float32)
+    mine = fastlstm.make_tape(packed, 2, 4)
+    for call, wrong in (
+        (lambda: fastlstm.pack_into(other, packed), TypeError),
+        (lambda: fastlstm.forward_train_into(x, packed, state, y, tape), ValueError),
+        (lambda: fastlstm.backward_into(mine, packed, y, None, grads), TypeError),
+    ):
+        with pytest.raises(wrong, match=r"standard cell.*interpolated cell"):
+            call()
+
+    @numba.njit
+    def pack(params: Any, packed: Any) -> None:
+        fastlstm.pack_into(params, packed)
+
+    @numba.njit
+    def train(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
+        fastlstm.forward_train_into(x, packed, state, y, tape)
+
+    @numba.njit
+    def step(x: Any, packed: Any, state: Any) -> None:
+        fastlstm.step(x, packed, state)
+
+    with pytest.raises(TypingError, match=r"params: expected 1 InterpolatedParams, as many as packed, got Params"):
+        pack(params, second)
+    with pytest.raises(ValueError, match="tape: "):
+        train(x, packed, state, y, tape)
+    with pytest.raises(TypingError, match=r"packed\.second: expected None for the standard cell"):
+        step(x[:, 0], packed._replace(second=second.second), state)
+    with pytest.raises(TypingError, match=r"packed\.second: expected"):
+        step(x[:, 0], second._replace(second=None), state)
+    with pytest.raises(ValueError, match="packed: "):
+        step(x[:, 0], second._replace(second=second.second[:, 1:].copy()), state)
+
+
 def test_bad_input_in_compiled_code(rng: Any) -> None:
     params, packed, _, _ = problem(rng, 2, 4, 3, [(5, False)], np.float32)
     state, x = fastlstm.zero_state(packed, 2), np.zeros((2, 3), np.float32)

@@ -56,6 +56,19 @@ def test_damaged_and_foreign_files(tmp_path: Path, rng: Any) -> None:
             fastlstm.load(path)
 
 
+def test_a_file_of_another_cell(tmp_path: Path, rng: Any) -> None:
+    path = tmp_path / "w.npz"
+    for cell, other in (("standard", "interpolated"), ("interpolated", "standard")):
+        fastlstm.save(path, random_params(rng, 3, 5, cell=cell))
+        entries = {**np.load(path), "cell": np.array(other)}
+        np.savez(path, **entries)
+        with pytest.raises(ValueError, match=rf"of the {other} cell, got .* of the {cell} cell"):
+            fastlstm.load(path)
+        np.savez(path, **{**entries, "cell": np.array("gru")})
+        with pytest.raises(ValueError, match=r"expected an entry 'cell' of standard or interpolated, got .*gru"):
+            fastlstm.load(path)
+
+
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path, rng: Any) -> None:
     path = tmp_path / "w.npz"
     old = random_params(rng, 3, 5)

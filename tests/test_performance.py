@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asv_benchmarks import compare, report, workers
+from asv_benchmarks import cells, compare, report, workers
 from asv_benchmarks.benchmarks.shapes import MODES, SHAPES, Shape, along
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +27,14 @@ def test_pages_agree_with_the_stored_results(page: Path, results: Any) -> None:
     text = page.read_text()
     assert "<!-- /" in text
     assert report.filled(text, results) == text
+
+
+def test_the_cells_page_agrees_with_its_results() -> None:
+    stored, text = json.loads(cells.RESULTS.read_text()), cells.PAGE.read_text()
+    assert report.fill(text, cells.parts(stored)) == text
+    assert [(row["mode"], Shape(*row["shape"])) for row in stored["table"]] == [(m, s) for m in MODES for s in SHAPES]
+    stored["table"][3]["seconds"]["jax interpolated"] *= 2
+    assert report.fill(text, cells.parts(stored)) != text
 
 
 def test_every_shape_is_stored(results: Any) -> None:

@@ -3,8 +3,9 @@
 A function `..._of(types)` gives the compiled form of a public function, see numba.extending.overload. Types that do not
 fit are an error when the user's function is compiled; shapes are compared at every call, before anything is touched.
 
-What is done to each layer of a stack is a function of the whole tuple: a loop where all are of one cell; where they are
-not, a tuple of several types, it takes the first one (or the last) and calls itself with the rest.
+A stack of one cell is gone through in loops. A stack of several is a tuple of several types, which no loop can go
+through: what is done to each of its layers is a function that takes the first one (or the last), and calls itself with
+the rest. A function that is handed such tuples takes long to compile, so that the loops stand where they are needed.
 """
 
 from __future__ import annotations
@@ -175,167 +176,135 @@ def _states(kind: Any, cells: list[Cell], stacked: bool, dtype: Any, name: str =
 
 
 def _each(stub: Any) -> Any:
-    """Let stub(arguments) choose the compiled form of a function of the layers of a stack."""
-    overload(stub, jit_options=OPTIONS | {"_nrt": False}, inline="always")(stub)
+    """Let stub(arguments) choose the compiled form of a function of the layers of a stack of several cells: of the one
+    layer that is left, or of the first (or the last) and the rest."""
+    overload(stub, jit_options=OPTIONS | {"_nrt": False, "forceinline": True})(stub)
     return stub
 
 
-def _form(packed: Any, alike: Any, mixed: Any) -> Any:
-    return alike if isinstance(packed, types.UniTuple) else mixed
+def _form(packed: Any, one: Any, more: Any) -> Any:
+    return one if len(packed) == 1 else more
 
 
 @_each
 def inputs_fault(x: Any, packed: Any, state: Any) -> Any:
-    def alike(x: Any, packed: Any, state: Any) -> Any:
-        code = input_fault(x, packed[0], state[0].h, state[0].c)
-        for i in range(1, len(packed)):
-            if code == 0:
-                code = input_fault(state[i - 1].h, packed[i], state[i].h, state[i].c)
-        return code
+    def one(x: Any, packed: Any, state: Any) -> Any:
+        return input_fault(x, packed[0], state[0].h, state[0].c)
 
-    def mixed(x: Any, packed: Any, state: Any) -> Any:
+    def more(x: Any, packed: Any, state: Any) -> Any:
         code = input_fault(x, packed[0], state[0].h, state[0].c)
-        if code == 0:
-            code = inputs_fault(state[0].h, packed[1:], state[1:])
-        return code
+        return inputs_fault(state[0].h, packed[1:], state[1:]) if code == 0 else code
 
-    return _form(packed, alike, mixed)
+    return _form(packed, one, more)
 
 
 @_each
 def step_layers(x: Any, packed: Any, state: Any, turn: Any) -> Any:
-    def alike(x: Any, packed: Any, state: Any, turn: Any) -> None:
+    def one(x: Any, packed: Any, state: Any, turn: Any) -> None:
         stacked_layer(x, packed[0], state[0].h, state[0].c, turn)
-        for i in range(1, len(packed)):
-            stacked_layer(state[i - 1].h, packed[i], state[i].h, state[i].c, turn)
 
-    def mixed(x: Any, packed: Any, state: Any, turn: Any) -> None:
+    def more(x: Any, packed: Any, state: Any, turn: Any) -> None:
         stacked_layer(x, packed[0], state[0].h, state[0].c, turn)
         step_layers(state[0].h, packed[1:], state[1:], turn)
 
-    return _form(packed, alike, mixed)
+    return _form(packed, one, more)
 
 
 @_each
 def tapes_fault(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
     """D: numbers that the first of the layers reads."""
 
-    def alike(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
-        code = 0
-        for i in range(len(packed)):
-            one, (h, c), kept = packed[i], state[i], tape[i]  # each once: these are large
-            if code == 0:
-                code = tape_fault(N, T, one, h, c, kept)
-            if code == 0 and kept.x.shape[2] != D:
-                code = TAPE
-            D = one.hidden_size
-        return code
+    def one(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
+        code = tape_fault(N, T, packed[0], state[0].h, state[0].c, tape[0])
+        return TAPE if code == 0 and tape[0].x.shape[2] != D else code
 
-    def mixed(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
+    def more(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
         code = tapes_fault(N, T, D, packed[:1], state[:1], tape[:1])
         if code == 0:
             code = tapes_fault(N, T, packed[0].hidden_size, packed[1:], state[1:], tape[1:])
         return code
 
-    return _form(packed, alike, mixed)
+    return _form(packed, one, more)
 
 
 @_each
 def train_layers(y: Any, packed: Any, state: Any, tape: Any) -> Any:
     """A layer's output is the next one's input."""
 
-    def alike(y: Any, packed: Any, state: Any, tape: Any) -> None:
-        top = len(packed) - 1
-        kept = tape[0]
-        for i in range(top):
-            above = tape[i + 1]
-            train_layer(above.x, packed[i], state[i].h, state[i].c, kept)
-            kept = above
-        train_layer(y, packed[top], state[top].h, state[top].c, kept)
+    def one(y: Any, packed: Any, state: Any, tape: Any) -> None:
+        train_layer(y, packed[0], state[0].h, state[0].c, tape[0])
 
-    def mixed(y: Any, packed: Any, state: Any, tape: Any) -> None:
+    def more(y: Any, packed: Any, state: Any, tape: Any) -> None:
         train_layer(tape[1].x, packed[0], state[0].h, state[0].c, tape[0])
         train_layers(y, packed[1:], state[1:], tape[1:])
 
-    return _form(packed, alike, mixed)
+    return _form(packed, one, more)
 
 
 @_each
-def grads_fault(N: Any, T: Any, D: Any, first: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
-    """D: numbers that the first of the layers reads; first: whether there is none below it."""
+def grads_fault(N: Any, T: Any, D: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
+    """D: numbers that the first of the layers reads."""
 
-    def alike(N: Any, T: Any, D: Any, first: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
-        code = 0
-        for i in range(len(packed)):
-            one, kept = packed[i], tape[i]
-            if code == 0:
-                code = backward_fault(kept, one, params[i], state[i])
-            needed = 0 if first and i == 0 else kept.x.size
-            if code == 0 and (kept.x.shape != (N, T, D) or kept.dx.size < needed):
-                code = TAPE
-            D = one.hidden_size
-        return code
+    def one(N: Any, T: Any, D: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
+        code = backward_fault(tape[0], packed[0], params[0], state[0])
+        return TAPE if code == 0 and tape[0].x.shape != (N, T, D) else code
 
-    def mixed(N: Any, T: Any, D: Any, first: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
-        code = grads_fault(N, T, D, first, tape[:1], packed[:1], params[:1], state[:1])
+    def more(N: Any, T: Any, D: Any, tape: Any, packed: Any, params: Any, state: Any) -> Any:
+        code = grads_fault(N, T, D, tape[:1], packed[:1], params[:1], state[:1])
+        if code == 0 and tape[1].dx.size != tape[1].x.size:
+            code = TAPE
         if code == 0:
-            code = grads_fault(N, T, packed[0].hidden_size, False, tape[1:], packed[1:], params[1:], state[1:])
+            code = grads_fault(N, T, packed[0].hidden_size, tape[1:], packed[1:], params[1:], state[1:])
         return code
 
-    return _form(packed, alike, mixed)
+    return _form(packed, one, more)
 
 
 @_each
 def back_layers(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> Any:
     """From the last layer to the first, whose dx is given; the last states' gradients stand in `state`."""
 
-    def alike(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
-        top = len(packed) - 1
-        for back in range(top + 1):
-            i = top - back
-            kept = tape[i]
-            below = flat(kept.dx) if i > 0 else dx
-            backward_layer(kept, packed[i], above, ldy, below, params[i], state[i])
-            above, ldy = below, kept.x.shape[2]
+    def one(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
+        backward_layer(tape[0], packed[0], above, ldy, dx, params[0], state[0])
 
-    def mixed(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
+    def more(tape: Any, packed: Any, above: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
         kept = tape[-1]
         below = flat(kept.dx)
         backward_layer(kept, packed[-1], above, ldy, below, params[-1], state[-1])
         back_layers(tape[:-1], packed[:-1], below, kept.x.shape[2], dx, params[:-1], state[:-1])
 
-    return _form(packed, alike, mixed)
+    return _form(packed, one, more)
 
 
 @_each
 def packs_fault(params: Any, packed: Any) -> Any:
-    def alike(params: Any, packed: Any) -> Any:
-        code = 0
-        for i in range(len(packed)):
-            if code == 0:
-                code = pack_fault(params[i], packed[i])
-        return code
+    def one(params: Any, packed: Any) -> Any:
+        return pack_fault(params[0], packed[0])
 
-    def mixed(params: Any, packed: Any) -> Any:
+    def more(params: Any, packed: Any) -> Any:
         code = pack_fault(params[0], packed[0])
-        if code == 0:
-            code = packs_fault(params[1:], packed[1:])
-        return code
+        return packs_fault(params[1:], packed[1:]) if code == 0 else code
 
-    return _form(packed, alike, mixed)
+    return _form(packed, one, more)
 
 
 @_each
 def pack_layers(params: Any, packed: Any) -> Any:
-    def alike(params: Any, packed: Any) -> None:
-        for i in range(len(packed)):
-            pack_layer(params[i], packed[i])
+    def one(params: Any, packed: Any) -> None:
+        pack_layer(params[0], packed[0])
 
-    def mixed(params: Any, packed: Any) -> None:
+    def more(params: Any, packed: Any) -> None:
         pack_layer(params[0], packed[0])
         pack_layers(params[1:], packed[1:])
 
-    return _form(packed, alike, mixed)
+    return _form(packed, one, more)
+
+
+def _of_cells(packed: Any, layer: Any, stack: Any, mixed: Any) -> Any:
+    """The form for a layer, for a stack of one cell, or of several."""
+    if isinstance(packed, types.BaseNamedTuple):
+        return layer
+    return stack if isinstance(packed, types.UniTuple) else mixed
 
 
 def step_of(x: Any, packed: Any, state: Any) -> Any:
@@ -350,12 +319,24 @@ def step_of(x: Any, packed: Any, state: Any) -> Any:
         step_layer(x, packed, state.h, state.c, any_turn(state.c))
 
     def stack(x: Any, packed: Any, state: Any) -> None:
+        code = input_fault(x, packed[0], state[0].h, state[0].c)
+        for i in range(1, len(packed)):
+            if code == 0:
+                code = input_fault(state[i - 1].h, packed[i], state[i].h, state[i].c)
+        if code != 0:
+            refuse(code)
+        turn = any_turn(state[0].c)
+        stacked_layer(x, packed[0], state[0].h, state[0].c, turn)
+        for i in range(1, len(packed)):
+            stacked_layer(state[i - 1].h, packed[i], state[i].h, state[i].c, turn)
+
+    def mixed(x: Any, packed: Any, state: Any) -> None:
         code = inputs_fault(x, packed, state)
         if code != 0:
             refuse(code)
         step_layers(x, packed, state, any_turn(state[0].c))
 
-    return stack if stacked else layer
+    return _of_cells(packed, layer, stack, mixed)
 
 
 def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
@@ -374,6 +355,22 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
         chunk_layer(x, y, packed, state.h, state.c, state.h, state.h, False)
 
     def stack(x: Any, packed: Any, state: Any, y: Any) -> None:
+        top = len(packed) - 1
+        code = input_fault(x, packed[0], state[0].h, state[0].c)
+        for i in range(1, top + 1):
+            if code == 0:
+                code = input_fault(state[i - 1].h, packed[i], state[i].h, state[i].c)
+        if code == 0:
+            code = output_fault(x, y, packed[top].hidden_size)
+        if code != 0:
+            refuse(code)
+        for t in range(x.shape[-2]):
+            stacked_layer(x[..., t, :], packed[0], state[0].h, state[0].c, t)
+            for i in range(1, top + 1):
+                stacked_layer(state[i - 1].h, packed[i], state[i].h, state[i].c, t)
+            put_step(y, t, state[top].h)
+
+    def mixed(x: Any, packed: Any, state: Any, y: Any) -> None:
         code = inputs_fault(x, packed, state)
         if code == 0:
             code = output_fault(x, y, packed[-1].hidden_size)
@@ -383,7 +380,7 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
             step_layers(x[..., t, :], packed, state, t)
             put_step(y, t, state[-1].h)
 
-    return stack if stacked else layer
+    return _of_cells(packed, layer, stack, mixed)
 
 
 def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> Any:
@@ -406,6 +403,23 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
         train_layer(y, packed, state.h, state.c, tape)
 
     def stack(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
+        top, N, T = len(packed) - 1, tape[0].x.shape[0], x.shape[-2]
+        code = input_fault(x, packed[0], state[0].h, state[0].c)
+        if code == 0:
+            code = output_fault(x, y, packed[top].hidden_size)
+        for i in range(top + 1):
+            if code == 0:
+                code = tape_fault(N, T, packed[i], state[i].h, state[i].c, tape[i])
+            if code == 0 and i > 0 and tape[i].x.shape[2] != packed[i - 1].hidden_size:
+                code = TAPE
+        if code != 0:
+            refuse(code)
+        keep_input(x, tape[0].x)
+        for i in range(top):  # a layer's output is the next one's input
+            train_layer(tape[i + 1].x, packed[i], state[i].h, state[i].c, tape[i])
+        train_layer(y, packed[top], state[top].h, state[top].c, tape[top])
+
+    def mixed(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
         code = input_fault(x, packed[0], state[0].h, state[0].c)
         if code == 0:
             code = output_fault(x, y, packed[-1].hidden_size)
@@ -416,7 +430,7 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
         keep_input(x, tape[0].x)
         train_layers(y, packed, state, tape)
 
-    return stack if stacked else layer
+    return _of_cells(packed, layer, stack, mixed)
 
 
 def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> Any:
@@ -459,10 +473,20 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
 
     def stack(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
         N, T, D = tape[0].x.shape
-        H = packed[-1].hidden_size
-        code = grads_fault(N, T, D, True, tape, packed, grads.params, grads.state)
+        top = len(packed) - 1
+        H = packed[top].hidden_size
+        code = 0
+        for i in range(top + 1):
+            if code == 0:
+                code = backward_fault(tape[i], packed[i], grads.params[i], grads.state[i])
+            if (
+                code == 0
+                and i > 0
+                and (tape[i].x.shape != (N, T, packed[i - 1].hidden_size) or tape[i].dx.size != tape[i].x.size)
+            ):
+                code = TAPE
         if has_dstate:
-            for i in range(len(packed)):
+            for i in range(top + 1):
                 if code == 0 and (
                     dstate[i].h.shape != grads.state[i].h.shape or dstate[i].c.shape != grads.state[i].c.shape
                 ):
@@ -474,7 +498,38 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
                 code = DY
         if code != 0:
             refuse(code)
-        for i in range(len(packed)):
+        for i in range(top + 1):
+            if has_dstate:
+                begin_state(grads.state[i], dstate[i])
+            else:
+                no_state(grads.state[i])
+        above, ldy = flat(tape[top].zeros), H - H
+        if has_dy:
+            above, ldy = flat(dy), H
+        for back in range(top + 1):
+            i = top - back
+            dx = flat(tape[i].dx) if i > 0 else flat(grads.x)
+            backward_layer(tape[i], packed[i], above, ldy, dx, grads.params[i], grads.state[i])
+            above, ldy = dx, packed[i].panels.shape[1] - 1 - packed[i].hidden_size
+
+    def mixed(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
+        N, T, D = tape[0].x.shape
+        H = packed[-1].hidden_size
+        code = grads_fault(N, T, D, tape, packed, grads.params, grads.state)
+        if has_dstate:
+            for i in range(len(grads.state)):
+                if code == 0 and (
+                    dstate[i].h.shape != grads.state[i].h.shape or dstate[i].c.shape != grads.state[i].c.shape
+                ):
+                    code = DSTATE
+        if code == 0 and (grads.x.size != N * T * D or grads.x.shape[-2:] != (T, D)):
+            code = GRADS
+        if has_dy:  # noqa: SIM102
+            if code == 0 and (dy.size != N * T * H or dy.shape[-2:] != (T, H)):
+                code = DY
+        if code != 0:
+            refuse(code)
+        for i in range(len(grads.state)):
             if has_dstate:
                 begin_state(grads.state[i], dstate[i])
             else:
@@ -484,7 +539,7 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
             above, ldy = flat(dy), H
         back_layers(tape, packed, above, ldy, flat(grads.x), grads.params, grads.state)
 
-    return stack if stacked else layer
+    return _of_cells(packed, layer, stack, mixed)
 
 
 def pack_into_of(params: Any, packed: Any) -> Any:
@@ -498,12 +553,22 @@ def pack_into_of(params: Any, packed: Any) -> Any:
         pack_layer(params, packed)
 
     def stack(params: Any, packed: Any) -> None:
+        code = 0
+        for i in range(len(packed)):
+            if code == 0:
+                code = pack_fault(params[i], packed[i])
+        if code != 0:
+            refuse(code)
+        for i in range(len(packed)):
+            pack_layer(params[i], packed[i])
+
+    def mixed(params: Any, packed: Any) -> None:
         code = packs_fault(params, packed)
         if code != 0:
             refuse(code)
         pack_layers(params, packed)
 
-    return stack if stacked else layer
+    return _of_cells(packed, layer, stack, mixed)
 
 
 def _none(kind: Any) -> bool:

@@ -63,8 +63,8 @@ def _add_operands(e: Emitter, cell: Cell, count: Any, depth: Any, sums: _Sums, p
 
 def _forward_tile(rows: int) -> Any:
     """forward_tile(cell, a, ao, lda, depth, count, p, po, ahead, init, io, ldi, cs, oo, co, ldc, h, ho, gates, go,
-    ldg): the first phase for one vector of units of `rows` samples, z = init + A (rows, depth) @ panel, the first `count`
-    operands being x, and from z and c at cs[oo] what the tape keeps, h (or what a second phase goes on from), and c at
+    ldg): the first phase for one vector of units of `rows` samples, z = init + A (rows, depth) @ panel, the first
+    `count` operands being x, and from z and c at cs[oo] what the tape keeps, h (or what a second phase goes on from), and c at
     cs[co], which may be the same place. The ld numbers are from sample to sample; h has lda. p[ahead]: as in
     `simd.multiply`.
 
@@ -211,7 +211,8 @@ def _finish(vectors: int) -> Any:
 
 def _backward_cell(vectors: int) -> Any:
     """backward_cell(cell, gates, go, ldg, gates_old, .., c_old, .., t, .., dh, .., dc, .., dz, .., h_old, ..): the
-    first phase for some vectors of units of one sample. t, from tanh of c to that of the old c, and dc change in place."""
+    first phase for some vectors of units of one sample. t, from tanh of c to that of the old c, and dc change in
+    place."""
 
     @intrinsic  # type: ignore[misc]
     def backward(typing: Any, cell: Any, gates: Any, go: Any, ldg: Any, gates_old: Any, oo: Any, ldo: Any, c_old: Any,
