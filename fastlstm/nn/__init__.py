@@ -1,0 +1,1 @@
+"""Keras's way to build and train a model, on NumPy arrays."""
