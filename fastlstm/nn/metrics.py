@@ -119,7 +119,7 @@ class _MeanOfValues(Mean):
             return
         if sample_weight is None:
             # a count of what is true is a tenth of the cost of a sum
-            total = np.count_nonzero(values) if values.dtype == bool else float(values.sum(dtype=np.float64))
+            total = int(np.count_nonzero(values)) if values.dtype == bool else float(values.sum(dtype=np.float64))
             self.total += total * N / values.size
             self.count += N
             return
@@ -526,11 +526,12 @@ class AUC(Metric):
         if weights is not None:
             kept = weights != 0
             positive, weights, probabilities = positive[kept], weights[kept], probabilities[kept]
-        if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        off = 1e-6  # a softmax may round to a little more than 1
+        if not ((probabilities >= -off) & (probabilities <= 1 + off)).all():
             raise ValueError(f"y_pred: expected 0 to 1 for {self.name}, got {probabilities.min()} to "
                              f"{probabilities.max()}")  # fmt: skip
         # how many thresholds each prediction lies above
-        above = np.searchsorted(self.thresholds, probabilities, side="left")
+        above = np.searchsorted(self.thresholds, probabilities.clip(0, 1), side="left")
         for counts, chosen in ((self._positives, positive), (self._negatives, ~positive)):
             counts += np.bincount(above[chosen], None if weights is None else weights[chosen], len(counts))
 
