@@ -219,6 +219,7 @@ def test_own_loss() -> None:
     own.check(None, np.ones(3))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # within Keras
 @pytest.mark.parametrize("case", CASES)
 def test_live(case: str) -> None:
     keras = live_keras()
