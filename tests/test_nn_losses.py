@@ -40,7 +40,7 @@ def test_golden(case: str, dtype: Any) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_gradient_is_that_of_the_value(case: str) -> None:
     rng = np.random.default_rng(5)
-    name, arguments, shape = CASES[case]
+    name, _, shape = CASES[case]
     loss = made(case)
     t = TABLES["targets"](name, shape, rng)
     p = rng.uniform(0.1, 0.9, shape)
@@ -151,7 +151,12 @@ def test_inputs_of_any_layout(rng: np.random.Generator) -> None:
     expected, expected_dy = loss.value_and_gradient(t, p, w)
     kernels = losses.kernels.pointwise
     before = len(kernels.signatures)
-    for change in (np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2], lambda a: a.astype(">f8"), np.ndarray.tolist):
+    for change in (
+        np.asfortranarray,
+        lambda a: np.repeat(a, 2, axis=0)[::2],
+        lambda a: a.astype(">f8"),
+        np.ndarray.tolist,
+    ):
         value, dy = loss.value_and_gradient(change(t), change(p), change(w))
         assert value == expected
         assert (dy == expected_dy).all()

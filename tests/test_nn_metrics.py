@@ -107,7 +107,10 @@ def test_accuracy_chooses() -> None:
     for identifier in ("accuracy", "acc"):
         assert type(metrics.get(identifier, binary, (None, 1))) is metrics.BinaryAccuracy
         assert type(metrics.get(identifier, sparse, (None, 4))) is metrics.SparseCategoricalAccuracy
-        assert type(metrics.get(identifier, losses.get("categorical_crossentropy"), (None, 8, 4))) is metrics.CategoricalAccuracy
+        assert (
+            type(metrics.get(identifier, losses.get("categorical_crossentropy"), (None, 8, 4)))
+            is metrics.CategoricalAccuracy
+        )
         assert metrics.get(identifier, binary, (None, 1)).name == identifier
 
 

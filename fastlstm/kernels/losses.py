@@ -55,7 +55,7 @@ def pointwise(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> No
                 continue
             for i in range(r * K, r * K + K):
                 label, x = np.float64(t[i]), np.float64(p[i])
-                if kind == BINARY or kind == BINARY_LOGITS:
+                if kind <= BINARY_LOGITS:
                     if not 0.0 <= label <= 1.0:
                         total = np.nan
                     label = label * (1.0 - smoothing) + 0.5 * smoothing

@@ -301,7 +301,9 @@ class _Monitor(Callback):
                 return bool(metric.direction == "up")
         with contextlib.suppress(ValueError):
             return metrics.get(name, output_shape=(None, 1)).direction == "up"
-        raise ValueError(f"mode: expected 'min' or 'max' for {self.monitor!r}, whose direction is not known, got 'auto'")
+        raise ValueError(
+            f"mode: expected 'min' or 'max' for {self.monitor!r}, whose direction is not known, got 'auto'"
+        )
 
 
 class EarlyStopping(_Monitor):
@@ -363,6 +365,7 @@ class EarlyStopping(_Monitor):
         super().__init__(monitor, mode, min_delta)
         self.patience, self.verbose, self.baseline = patience, verbose, baseline
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
+        self.best_weights: Any = None
         self.on_train_begin()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -642,7 +645,7 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.on_train_end()
-        self._file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")
+        self._file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115, until training ends
         self._columns = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

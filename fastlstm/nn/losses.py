@@ -6,7 +6,7 @@ Letters: N samples, ... further axes such as time, K outputs of one sample or st
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -158,7 +158,9 @@ class _Compiled(Loss):
         """Flat, as the kernel takes them."""
         found = checks.array("y_true", y_true)
         if found.shape != p.shape and (found.shape + (1,) != p.shape) and found.shape != (*p.shape, 1):
-            raise ValueError(f"y_true: expected shape {p.shape} for {self.name}, got {found.shape}{self._advice(found, p)}")
+            raise ValueError(
+                f"y_true: expected shape {p.shape} for {self.name}, got {found.shape}{self._advice(found, p)}"
+            )
         return writable(checks.native(found, p.dtype)).reshape(-1)
 
     def _advice(self, y_true: Array, p: Array) -> str:
@@ -419,16 +421,18 @@ class SparseCategoricalCrossentropy(_Categorical):
         if found.dtype.kind == "f":
             whole = np.trunc(found)
             if not (whole == found).all():
-                raise ValueError(f"y_true: expected whole class numbers for {self.name}, got {found[whole != found][0]}")
+                raise ValueError(
+                    f"y_true: expected whole class numbers for {self.name}, got {found[whole != found][0]}"
+                )
         return writable(checks.native(found, np.int64)).reshape(-1)
 
     def _fill(self, targets: Array, p: Array, weights: Array, values: Array, dy: Array) -> float:
         # a class number out of range is refused, so the smallest integer stands for none
-        ignored, count = np.iinfo(np.int64).min, len(targets)
+        ignored, count = -(2**63), len(targets)
         if self.ignore_class is not None:
-            ignored, count = self.ignore_class, len(targets) - np.count_nonzero(targets == self.ignore_class)
+            ignored, count = self.ignore_class, len(targets) - int(np.count_nonzero(targets == self.ignore_class))
         share = 1.0 / count if count else 0.0
-        return self._crossentropy(_NONE[p.dtype], targets, int(ignored), share, p, weights, values, dy)
+        return self._crossentropy(_NONE[p.dtype], targets, ignored, share, p, weights, values, dy)
 
     def _check_range(self, targets: Array, K: int, weights: Array) -> None:
         wrong = (targets < 0) | (targets >= K)
@@ -467,7 +471,7 @@ def masked_weights(mask: Any, sample_weight: Any = None) -> Array:
     found = checks.array("mask", mask)
     if found.dtype != bool:
         raise TypeError(f"mask: expected booleans, got dtype {found.dtype}")
-    weights = found * (found.size / max(np.count_nonzero(found), 1))
+    weights = found * (found.size / max(int(np.count_nonzero(found)), 1))
     if sample_weight is not None:
         weights *= _spread("sample_weight", checks.array("sample_weight", sample_weight), found.shape)
     return np.asarray(weights, np.float64)
@@ -502,18 +506,17 @@ def get(identifier: Any) -> Loss:
     if not isinstance(identifier, str):
         raise TypeError(f"loss: expected a name or a Loss (derive from it for one of your own: the gradient is needed "
                         f"too), got {type(identifier).__name__}")  # fmt: skip
-    made: Loss = names.find("loss", identifier, KNOWN)()
-    return made
+    return names.find("loss", identifier, KNOWN)()
 
 
-KNOWN: dict[str, type[Loss]] = {
+KNOWN: dict[str, Callable[[], Loss]] = {
     "binary_crossentropy": BinaryCrossentropy, "bce": BinaryCrossentropy,
     "categorical_crossentropy": CategoricalCrossentropy,
     "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
     "mean_squared_error": MeanSquaredError, "mse": MeanSquaredError,
     "mean_absolute_error": MeanAbsoluteError, "mae": MeanAbsoluteError,
     "huber": Huber,
-}  # type: ignore[dict-item]  # fmt: skip
+}  # fmt: skip
 """Names that `get` knows."""
 
 

@@ -128,7 +128,7 @@ class _MeanOfValues(Mean):
         self.total += float(np.where(weights == 0, 0, values * weights).sum()) / of_each
         self.count += float(weights.sum()) / of_each
 
-    def _values(self, y_true: Any, y_pred: Array) -> Array:
+    def _values(self, y_true: Any, y_pred: Array) -> Any:
         raise NotImplementedError
 
 
@@ -158,7 +158,7 @@ class MeanMetricWrapper(_MeanOfValues):
         self._fn, self._kwargs = fn, kwargs
         super().__init__(name or str(getattr(fn, "__name__", type(fn).__name__)))
 
-    def _values(self, y_true: Any, y_pred: Array) -> Array:
+    def _values(self, y_true: Any, y_pred: Array) -> Any:
         found = checks.array(self.name, self._fn(y_true, y_pred, **self._kwargs))
         return found if found.ndim else np.full(len(y_pred), found)
 
@@ -193,8 +193,8 @@ class BinaryAccuracy(_MeanOfValues):
         self.threshold = names.real("threshold", threshold, 0.0, 1.0)
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Array:
-        return (y_pred > self.threshold) == _like(y_true, y_pred, self.name)  # type: ignore[no-any-return]
+    def _values(self, y_true: Any, y_pred: Array) -> Any:
+        return np.equal(y_pred > self.threshold, _like(y_true, y_pred, self.name))
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "threshold": self.threshold}
@@ -219,8 +219,8 @@ class CategoricalAccuracy(_MeanOfValues):
     def __init__(self, name: str = "categorical_accuracy") -> None:
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Array:
-        return _like(y_true, y_pred, self.name).argmax(axis=-1) == y_pred.argmax(axis=-1)
+    def _values(self, y_true: Any, y_pred: Array) -> Any:
+        return np.equal(_like(y_true, y_pred, self.name).argmax(axis=-1), y_pred.argmax(axis=-1))
 
 
 class SparseCategoricalAccuracy(_MeanOfValues):
@@ -242,8 +242,8 @@ class SparseCategoricalAccuracy(_MeanOfValues):
     def __init__(self, name: str = "sparse_categorical_accuracy") -> None:
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Array:
-        return _classes(y_true, y_pred, self.name) == y_pred.argmax(axis=-1)
+    def _values(self, y_true: Any, y_pred: Array) -> Any:
+        return np.equal(_classes(y_true, y_pred, self.name), y_pred.argmax(axis=-1))
 
 
 class TopKCategoricalAccuracy(_MeanOfValues):
@@ -273,7 +273,7 @@ class TopKCategoricalAccuracy(_MeanOfValues):
         self.k = _at_least_1("k", k)
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Array:
+    def _values(self, y_true: Any, y_pred: Array) -> Any:
         return _in_top(_like(y_true, y_pred, self.name).argmax(axis=-1), y_pred, self.k)
 
     def get_config(self) -> dict[str, Any]:
@@ -307,10 +307,10 @@ class SparseTopKCategoricalAccuracy(_MeanOfValues):
         self.k = _at_least_1("k", k)
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Array:
+    def _values(self, y_true: Any, y_pred: Array) -> Any:
         classes = _classes(y_true, y_pred, self.name)
         inside = (classes >= 0) & (classes < y_pred.shape[-1])
-        return _in_top(np.where(inside, classes, 0).astype(np.int64), y_pred, self.k) & inside
+        return np.logical_and(_in_top(np.where(inside, classes, 0).astype(np.int64), y_pred, self.k), inside)
 
     def get_config(self) -> dict[str, Any]:
         return {"k": self.k, "name": self.name}
@@ -341,7 +341,7 @@ class LossMetric(_MeanOfValues):
         self.loss = loss
         super().__init__(name or loss.name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Array:
+    def _values(self, y_true: Any, y_pred: Array) -> Any:
         return self.loss.values(y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:
@@ -373,8 +373,8 @@ class RootMeanSquaredError(_MeanOfValues):
     def __init__(self, name: str = "root_mean_squared_error") -> None:
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Array:
-        return np.square(y_pred - _like(y_true, y_pred, self.name).astype(np.float64))
+    def _values(self, y_true: Any, y_pred: Array) -> Any:
+        return np.square(y_pred - _like(y_true, y_pred, self.name).astype(np.float64), dtype=np.float64)
 
     def result(self) -> float:
         return float(np.sqrt(super().result()))
@@ -403,6 +403,8 @@ class R2Score(Metric):
     0.5714
     """
 
+    _sums: list[Array] | None
+    _origin: Array | None
     WAYS = ("uniform_average", "variance_weighted_average", None)
 
     def __init__(self, class_aggregation: str | None = "uniform_average", name: str = "r2_score") -> None:
@@ -419,10 +421,10 @@ class R2Score(Metric):
         weights = np.ones((1, 1)) if sample_weight is None else _spread(sample_weight, p.shape[:1])[:, None]
         weights = np.broadcast_to(weights, t.shape)
         # about a point of the data, as the squares of large numbers leave nothing of a small spread
-        if self._origin is None:
-            self._origin = t[0].copy() if len(t) else None
-        if self._origin is None:
+        if not len(t):
             return
+        if self._origin is None:
+            self._origin = t[0].copy()
         moved = t - self._origin
         sums = [(w * weights).sum(axis=0) for w in (np.ones(()), moved, moved * moved, (t - p) ** 2)]
         self._sums = sums if self._sums is None else [a + b for a, b in zip(self._sums, sums, strict=True)]
@@ -442,8 +444,7 @@ class R2Score(Metric):
             return float((spread * scores).sum() / spread.sum())
 
     def reset_state(self) -> None:
-        self._sums: list[Array] | None = None
-        self._origin: Array | None = None
+        self._sums = self._origin = None
 
     def get_config(self) -> dict[str, Any]:
         return {"class_aggregation": self.class_aggregation, "name": self.name}
@@ -543,10 +544,11 @@ class AUC(Metric):
             return self._interpolated(tp, tp + fp, positives)
         recall = _ratio(tp, positives)
         x, y = (_ratio(fp, negatives), recall) if self.curve == "ROC" else (recall, _ratio(tp, tp + fp))
-        mean: Callable[..., Any] = {
-            "interpolation": lambda a, b: (a + b) / 2, "minoring": np.minimum, "majoring": np.maximum,
-        }[self.summation_method]  # fmt: skip
-        return float(((x[:-1] - x[1:]) * mean(y[:-1], y[1:])).sum())
+        if self.summation_method == "interpolation":
+            height = (y[:-1] + y[1:]) / 2
+        else:
+            height = (np.minimum if self.summation_method == "minoring" else np.maximum)(y[:-1], y[1:])
+        return float(((x[:-1] - x[1:]) * height).sum())
 
     @staticmethod
     def _interpolated(tp: Array, p: Array, positives: float) -> float:
@@ -686,7 +688,7 @@ def _in_top(classes: Array, y_pred: Array, k: int) -> Array:
     K = y_pred.shape[-1]
     own = np.take_along_axis(y_pred, classes[..., None], axis=-1)
     least = np.partition(y_pred, K - min(k, K), axis=-1)[..., K - min(k, K), None]
-    return (own >= least)[..., 0]  # type: ignore[no-any-return]
+    return (own >= least)[..., 0]
 
 
 def _spread(sample_weight: Any, shape: tuple[int, ...]) -> Array:

@@ -56,7 +56,7 @@ class Optimizer:
         global_clipnorm: float | None,
         name: str,
     ) -> None:
-        self.learning_rate = learning_rate  # type: ignore[assignment]
+        self.learning_rate = learning_rate
         self.weight_decay = _optional("weight_decay", weight_decay, 0.0)
         self.clipnorm = _optional("clipnorm", clipnorm, _TINY)
         self.clipvalue = _optional("clipvalue", clipvalue, _TINY)

@@ -94,7 +94,7 @@ class ExponentialDecay(_Decay):
         self.decay_rate, self.staircase = names.real("decay_rate", decay_rate, 0.0), bool(staircase)
 
     def __call__(self, step: int) -> float:
-        return self.initial_learning_rate * self.decay_rate ** self._progress(step, self.staircase)
+        return float(self.initial_learning_rate * self.decay_rate ** self._progress(step, self.staircase))
 
 
 class InverseTimeDecay(_Decay):
@@ -175,7 +175,8 @@ class PolynomialDecay(_Decay):
         if self.cycle:
             steps *= max(1, math.ceil(step / steps))
         p = min(step, steps) / steps
-        return (self.initial_learning_rate - self.end_learning_rate) * (1 - p) ** self.power + self.end_learning_rate
+        gap = self.initial_learning_rate - self.end_learning_rate
+        return float(gap * (1 - p) ** self.power + self.end_learning_rate)
 
 
 class CosineDecay(_Decay):
@@ -254,9 +255,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     (0.1, 0.05, 0.01)
     """
 
-    def __init__(
-        self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant"
-    ) -> None:
+    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
         self.boundaries = [names.real(f"boundaries[{i}]", value) for i, value in enumerate(boundaries)]
         self.values = [names.real(f"values[{i}]", value, 0.0) for i, value in enumerate(values)]
         self.name = name
