@@ -11,7 +11,9 @@ import pytest
 
 import fastlstm
 
-MODULES = ["params", "layer", "inplace", "io", "config", "datasets"]
+MODULES = ["params", "layer", "inplace", "io", "config", "datasets"] + [
+    f"nn.{name}" for name in ("losses", "metrics", "optimizers", "schedules", "callbacks")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
