@@ -82,11 +82,12 @@ class Layer:
         self._named = name is not None
         self.name = name or names.snake_case(type(self).__name__)
         self.dtype = _float_type(dtype)
-        self._sample_shape = None if input_shape is None else (None, *_sizes("input_shape", input_shape))
+        self._sample_shape = None if input_shape is None else (None, *sizes_of("input_shape", input_shape))
         self.built = False
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
         self.weights_: list[Weight] = []
+        self._in_model = False
         self._shared_rng: np.random.Generator | None = None
         self._own_rng: np.random.Generator | None = None
         self._tape: Any = None
@@ -150,7 +151,7 @@ class Layer:
         ValueError, TypeError
             A shape that does not fit.
         """
-        self._make(_sizes("input_shape", input_shape), draw=True)
+        self._make(sizes_of("input_shape", input_shape), draw=True)
 
     def _plan(self, input_shape: Shape) -> list[Weight]:
         """Its weights for such inputs, without making them."""
@@ -336,6 +337,24 @@ class Layer:
         if not fits:
             raise ValueError(f"{self.name}: expected x of shape {_shown(expected)}, got {_shown(shape)}")
 
+    # what a file keeps besides the weights
+
+    def _generators(self) -> dict[str, np.random.Generator]:
+        """Generators of its own, by a key without a slash."""
+        return {} if self._own_rng is None else {"rng": self._own_rng}
+
+    def _set_generator(self, key: str, rng: np.random.Generator) -> None:
+        if key != "rng":
+            raise ValueError(f"{self.name}: expected no generator {key!r}")
+        self._own_rng = rng
+
+    def _carried(self) -> dict[str, Array]:
+        """What is carried from batch to batch, by a key without a slash."""
+        return {}
+
+    def _carry(self, arrays: Mapping[str, Array]) -> None:
+        raise ValueError(f"{self.name}: expected no state, got {sorted(arrays)}")
+
     # description
 
     def get_config(self) -> dict[str, Any]:
@@ -366,7 +385,7 @@ def _float_type(dtype: Any) -> np.dtype[Any]:
     return found
 
 
-def _sizes(name: str, shape: Any) -> Shape:
+def sizes_of(name: str, shape: Any) -> Shape:
     """shape as a tuple of int or None."""
     try:
         found = tuple(shape)
@@ -408,3 +427,6 @@ def dropout_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, 
     kept = rng.random(shape, np.float32) >= np.float32(rate)
     return kept * dtype.type(1 / (1 - rate) if rate < 1 else 0)
 
+
+KNOWN_LAYERS: dict[str, type[Layer]] = {}
+"""Those that a file may name; each module adds its own."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..kernels import dense, memory
 from . import activations, initializers, names, regularizers
-from .base import Array, Layer, Mask, Shape, Weight, _sizes, dropout_mask, flag, units_of
+from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, sizes_of, units_of
 from .randomness import checked_seed
 
 
@@ -45,9 +45,9 @@ class Input:
             raise ValueError(f"Input: expected shape, or batch_shape, got shape={shape}, batch_shape={batch_shape}, "
                              f"batch_size={batch_size}")  # fmt: skip
         if batch_shape is None:
-            self.batch_shape: Shape = _sizes("batch_size, shape", (batch_size, *_sizes("shape", shape)))
+            self.batch_shape: Shape = sizes_of("batch_size, shape", (batch_size, *sizes_of("shape", shape)))
         else:
-            self.batch_shape = _sizes("batch_shape", batch_shape)
+            self.batch_shape = sizes_of("batch_shape", batch_shape)
         self.name = name or "input"
 
 
@@ -80,7 +80,7 @@ class Dense(Layer):
     --------
     >>> import numpy as np
     >>> from fastlstm.nn import Dense
-    >>> layer = Dense(3, activation="softmax", seed=0) if False else Dense(3, activation="softmax")
+    >>> layer = Dense(3, activation="softmax")
     >>> y = layer(np.ones((4, 10, 16)), training=True)
     >>> y.shape, layer.backward(y).shape, layer.grads["kernel"].shape
     ((4, 10, 3), (4, 10, 16), (16, 3))
@@ -181,7 +181,7 @@ class Dropout(Layer):
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **common: Any) -> None:
         super().__init__(**common)
         self.rate = names.real("rate", rate, 0.0, 1.0)
-        self.noise_shape = None if noise_shape is None else _sizes("noise_shape", noise_shape)
+        self.noise_shape = None if noise_shape is None else sizes_of("noise_shape", noise_shape)
         self.seed = None if seed is None else checked_seed(seed)
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
@@ -323,22 +323,24 @@ class TimeDistributed(Layer):
         super().discard()
         self.layer.discard()
 
+    def _generators(self) -> dict[str, np.random.Generator]:
+        return self.layer._generators()
+
+    def _set_generator(self, key: str, rng: np.random.Generator) -> None:
+        self.layer._set_generator(key, rng)
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "layer": names.serialize(self.layer)}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> TimeDistributed:
-        return cls(**config)
-
 
 def inner_layer(layer: Any) -> Layer:
     """A layer to be wrapped, or its configuration, as a layer."""
     if isinstance(layer, Mapping):
-        from . import KNOWN_LAYERS  # they are all known only when this module is
-
         layer = names.deserialize("layer", layer, KNOWN_LAYERS)
     if not isinstance(layer, Layer):
         raise TypeError(f"layer: expected a layer, got {type(layer).__name__}")
     if layer.built:
         raise ValueError(f"layer: expected one that has not been used yet, got {layer.name!r}, which has weights")
     return layer
+
+
+KNOWN_LAYERS.update({one.__name__: one for one in (Dense, Dropout, Masking, TimeDistributed)})

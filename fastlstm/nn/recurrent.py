@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import checks
 from ..kernels import backend, memory, threads
 from ..params import Params, State
 from . import initializers, names, regularizers
-from .base import Array, Layer, Mask, Shape, Weight, dropout_mask, flag, units_of
+from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, units_of
 from .layers import inner_layer
 from .randomness import checked_seed
 from .steps import Steps
@@ -200,6 +199,14 @@ class LSTM(Layer):
             raise TypeError(f"{self.name}: {name}: expected [h, c], got {type(given).__name__}")
         return State(*(self._gradient(f"{name}.{field}", value, (N, self.units))
                        for field, value in zip(State._fields, given, strict=True)))  # fmt: skip
+
+    def _carried(self) -> dict[str, Array]:
+        return {} if self.state is None else self.state._asdict()
+
+    def _carry(self, arrays: Mapping[str, Array]) -> None:
+        if set(arrays) != set(State._fields) or not self.stateful:
+            raise ValueError(f"{self.name}: expected h and c of a stateful layer, got {sorted(arrays)}")
+        self.state = self._given_state("state", [arrays["h"], arrays["c"]], len(arrays["h"]))
 
     # one pass, also for Bidirectional
 
@@ -429,7 +436,6 @@ class Bidirectional(Layer):
         if one.seed is not None and one.seed == two.seed:
             two.seed = one.seed + 1  # else both would drop the same
         self.return_sequences, self.return_state, self.stateful = one.return_sequences, one.return_state, one.stateful
-        self.name = self.name if self._named else f"bidirectional_{layer.name}" if layer._named else self.name
 
     # weights
 
@@ -441,7 +447,7 @@ class Bidirectional(Layer):
     def _weights(self, input_shape: Shape) -> list[Weight]:
         return [
             weight._replace(name=prefix + weight.name)
-            for prefix, half in zip(_HALVES, self._halves, strict=True)
+            for prefix, half in self._both()
             for weight in half._plan(input_shape)
         ]
 
@@ -467,7 +473,7 @@ class Bidirectional(Layer):
 
     def _bind(self, params: Array, grads: Array) -> None:
         at = 0
-        for prefix, half in zip(_HALVES, self._halves, strict=True):
+        for prefix, half in self._both():
             part = slice(at, at + half.count_params())
             half._bind(params[part], grads[part])
             at = part.stop
@@ -481,6 +487,29 @@ class Bidirectional(Layer):
     def reset_state(self) -> None:
         for half in self._halves:
             half.reset_state()
+
+    def _generators(self) -> dict[str, np.random.Generator]:
+        return {f"{prefix}{key}": rng for prefix, half in self._both() for key, rng in half._generators().items()}
+
+    def _set_generator(self, key: str, rng: np.random.Generator) -> None:
+        half, rest = self._half(key)
+        half._set_generator(rest, rng)
+
+    def _carried(self) -> dict[str, Array]:
+        return {f"{prefix}{key}": array for prefix, half in self._both() for key, array in half._carried().items()}
+
+    def _carry(self, arrays: Mapping[str, Array]) -> None:
+        for prefix, half in self._both():
+            half._carry({key.removeprefix(prefix): arrays[key] for key in arrays if key.startswith(prefix)})
+
+    def _both(self) -> Iterable[tuple[str, LSTM]]:
+        return zip(_HALVES, self._halves, strict=True)
+
+    def _half(self, key: str) -> tuple[LSTM, str]:
+        for prefix, half in self._both():
+            if key.startswith(prefix):
+                return half, key.removeprefix(prefix)
+        raise ValueError(f"{self.name}: expected {' or '.join(_HALVES)} at the beginning, got {key!r}")
 
     # calls
 
@@ -630,10 +659,6 @@ class Bidirectional(Layer):
             "backward_layer": None if other is None else names.serialize(other),
         }
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Bidirectional:
-        return cls(**config)
-
 
 def _lstm(argument: str, layer: Layer) -> LSTM:
     if not isinstance(layer, LSTM):
@@ -650,4 +675,4 @@ def _rate(argument: str, value: Any) -> float:
     return rate
 
 
-__all__ = ["LSTM", "Bidirectional", "checks"]
+KNOWN_LAYERS.update({one.__name__: one for one in (LSTM, Bidirectional)})
