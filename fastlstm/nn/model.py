@@ -14,6 +14,7 @@ from .base import Layer, Mask, Shape, sizes_of
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Stream
 from .layers import Input
+from .metrics import get as known_metric
 
 Array = NDArray[Any]
 _BATCH = 32  # samples, as in Keras
