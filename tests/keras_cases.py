@@ -133,7 +133,7 @@ def weights_of(shapes: list[tuple[int, ...]], name: str) -> list[np.ndarray]:
 
 def reset(model: Any) -> None:
     for layer in model.layers:
-        if hasattr(layer, "reset_state"):
+        if getattr(layer, "stateful", False):
             layer.reset_state()
 
 
