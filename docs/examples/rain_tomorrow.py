@@ -22,9 +22,7 @@ model.add(LSTM(32))
 model.add(Dense(1, activation="sigmoid"))
 model.compile(loss="binary_crossentropy", optimizer="rmsprop", metrics=["accuracy"])
 model.summary()
-history = model.fit(
-    X_train, y_train, batch_size=batch_size, epochs=epochs, validation_split=0.1, verbose=2
-)
+history = model.fit(X_train, y_train, batch_size=batch_size, epochs=epochs, validation_split=0.1, verbose=2)
 score, acc = model.evaluate(X_test, y_test, batch_size=batch_size, verbose=0)
 print(f"random data: {acc:.1%} right, where a coin is right on 50 %: nothing is there to be learnt")
 assert abs(acc - 0.5) < 0.05  # four times a coin's own spread
@@ -70,6 +68,8 @@ for seed in range(5):
 
 right = np.mean((np.mean(votes, axis=0) > 0.5) == tomorrow[~train])
 persistence = np.mean(today[~train] == tomorrow[~train])
-print(f"the five together: {right:.1%}; tomorrow as today: {persistence:.1%}; never any rain: {np.mean(~tomorrow[~train]):.1%}")
+print(
+    f"the five together: {right:.1%}; tomorrow as today: {persistence:.1%}; never any rain: {np.mean(~tomorrow[~train]):.1%}"
+)
 print("A station by itself does not see the weather that is on its way: little more can be had from these numbers.")
 assert right > persistence
