@@ -266,7 +266,8 @@ class Layer:
                                "discard() gives the first one up")  # fmt: skip
         found = checks.array(f"{self.name}: x", x)
         self._check_axes(found.shape)
-        self._make((None, *found.shape[1:]) if found.ndim < 3 else (None, None, *found.shape[2:]), draw=True)
+        if not self.built:
+            self._make((None, *found.shape[1:]) if found.ndim < 3 else (None, None, *found.shape[2:]), draw=True)
         self._check_shape(found.shape)
         return checks.native(found, self.dtype, copy=training)
 
