@@ -123,7 +123,7 @@ class Stream:
         done = 0
         while not self._counted or self.steps is None or done < self.steps:
             item = next(self._running, _END)
-            if item is _END and self._counted and self._again and done:
+            if item is _END and self._counted and self._again:
                 self._running = iter(self._source)
                 item = next(self._running, _END)
             if item is _END:

@@ -47,6 +47,8 @@ class Stack:
         self._input: Shape | None = None
         self._regular: list[Layer] = []  # those with penalties
         self._shape: tuple[int, ...] | None = None  # of the last output in training
+        if not isinstance(layers, (list, tuple, type(None))):
+            raise TypeError(f"layers: expected a list of layers, got {type(layers).__name__}")
         for layer in layers or ():
             self.add(layer)
 
