@@ -364,7 +364,7 @@ def test_callbacks_see_the_model_learn() -> None:
 
 
 def test_gradient_norms() -> None:
-    x, y = data()
+    x, _ = data()
     model = small()
     with pytest.raises(RuntimeError, match="expected a batch to have been trained on"):
         model.gradient_norms()
@@ -493,7 +493,7 @@ def test_bad_compile_and_calls() -> None:
         with pytest.raises(error, match=message):
             call()
     assert np.isnan(model.predict(NAN, allow_nan=True, verbose=0)[3]).all()
-    with pytest.raises(ValueError, match="metric: .*did you mean 'accuracy'"):
+    with pytest.raises(ValueError, match=r"metric: .*did you mean 'accuracy'"):
         nn.Sequential([nn.LSTM(3)]).compile(loss="mse", metrics=["acuracy"])
     unbuilt = nn.Sequential([nn.LSTM(3), nn.Dense(1)])
     unbuilt.compile(loss="mse", metrics=["mae"])

@@ -58,7 +58,7 @@ class Sequential(Stack):
     >>> from fastlstm.nn import LSTM, Dense, Sequential
     >>> model = Sequential([LSTM(8, input_shape=(5, 3)), Dense(1, activation="sigmoid")], seed=0)
     >>> model.compile(loss="binary_crossentropy", optimizer="rmsprop", metrics=["accuracy"])
-    >>> x = np.random.default_rng(0).standard_normal((64, 5, 3))
+    >>> x = np.random.default_rng(0).standard_normal((320, 5, 3))
     >>> y = x[:, :, 0].sum(axis=1) > 0
     >>> history = model.fit(x, y, epochs=40, verbose=0)
     >>> loss, accuracy = model.evaluate(x, y, verbose=0)
