@@ -35,6 +35,7 @@ def dense(units: int, activation: str | None = None, **more: Any) -> tuple[str, 
     return "Dense", {"units": units, "activation": activation, **more}
 
 
+L1L2 = {"class_name": "L1L2", "config": {"l1": 0.02, "l2": 0.03}}
 MASK = ("Masking", {"mask_value": 0.5})
 CASES: dict[str, Case] = {
     "last": Case([lstm()]),
@@ -47,7 +48,7 @@ CASES: dict[str, Case] = {
     "wide": Case([lstm(33, return_sequences=True), lstm(17)], shape=(9, 12, 10)),
     "regularized": Case(
         [
-            lstm(kernel_regularizer="l2", recurrent_regularizer="l1", bias_regularizer={"class_name": "L1L2", "config": {"l1": 0.02, "l2": 0.03}}),
+            lstm(kernel_regularizer="l2", recurrent_regularizer="l1", bias_regularizer=L1L2),
             dense(2, kernel_regularizer="l1", bias_regularizer="l2"),
         ]
     ),
@@ -92,9 +93,7 @@ def build(layers: Any, sequential: Any, entry: Any, case: Case) -> Any:
 
     def made(description: tuple[str, dict[str, Any]]) -> Any:
         kind, arguments = description
-        found = {
-            key: made(value) if key in ("layer", "backward_layer") else value for key, value in arguments.items()
-        }
+        found = {key: made(value) if key in ("layer", "backward_layer") else value for key, value in arguments.items()}
         return getattr(layers, kind)(**found)
 
     first = entry(batch_shape=case.shape) if case.batch_shape else entry(shape=(None, case.shape[2]))

@@ -12,7 +12,21 @@ import pytest
 import fastlstm
 
 MODULES = ["params", "layer", "inplace", "io", "config", "datasets"] + [
-    f"nn.{name}" for name in ("losses", "metrics", "optimizers", "schedules", "callbacks")
+    f"nn.{name}"
+    for name in (
+        "losses",
+        "metrics",
+        "optimizers",
+        "schedules",
+        "callbacks",
+        "initializers",
+        "regularizers",
+        "randomness",
+        "layers",
+        "recurrent",
+        "model",
+        "saving",
+    )
 ]
 
 

@@ -21,7 +21,8 @@ def assert_close(found: Any, expected: Any) -> None:
     assert sorted(found) == sorted(expected)
     for name, array in expected.items():
         assert found[name].shape == array.shape, name
-        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-6 * max(1, float(np.abs(array).max())), err_msg=name)
+        tolerance = 1e-6 * max(1, float(np.abs(array).max()))
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=tolerance, err_msg=name)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -6,10 +6,11 @@
 from . import callbacks, initializers, losses, metrics, optimizers, regularizers, schedules
 from .base import Layer
 from .layers import Dense, Dropout, Input, Masking, TimeDistributed
-from .model import GradientNorms, Sequential
+from .model import Sequential
 from .randomness import set_random_seed
 from .recurrent import LSTM, Bidirectional
 from .saving import load_model
+from .stack import GradientNorms
 
 __all__ = [
     "LSTM",

@@ -5,6 +5,7 @@ Letters: N batch, T time steps, D inputs, H units; (N, ...) any further axes.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -265,7 +266,8 @@ class Layer:
                                "discard() gives the first one up")  # fmt: skip
         found = checks.array(f"{self.name}: x", x)
         self._check_axes(found.shape)
-        self._make((None, *found.shape[1:]) if found.ndim < 3 else (None, None, *found.shape[2:]), draw=True)
+        if not self.built:
+            self._make((None, *found.shape[1:]) if found.ndim < 3 else (None, None, *found.shape[2:]), draw=True)
         self._check_shape(found.shape)
         return checks.native(found, self.dtype, copy=training)
 
@@ -375,14 +377,11 @@ class Layer:
 
 
 def _float_type(dtype: Any) -> np.dtype[Any]:
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in (np.float32, np.float64):
-        raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}")
-    assert found is not None
-    return found
+    with contextlib.suppress(TypeError):
+        for kind in (np.float32, np.float64):
+            if np.dtype(dtype) == kind:
+                return np.dtype(kind)
+    raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}")
 
 
 def sizes_of(name: str, shape: Any) -> Shape:
@@ -425,7 +424,7 @@ def flag(name: str, value: Any) -> bool:
 def dropout_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, dtype: np.dtype[Any]) -> Array:
     """0 with probability rate, else 1 / (1 - rate)."""
     kept = rng.random(shape, np.float32) >= np.float32(rate)
-    return kept * dtype.type(1 / (1 - rate) if rate < 1 else 0)
+    return np.multiply(kept, 1 / (1 - rate) if rate < 1 else 0, dtype=dtype)
 
 
 KNOWN_LAYERS: dict[str, type[Layer]] = {}

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-
 Array = NDArray[Any]
 _CHUNK = 1 << 20  # numbers looked at at once for NaN
 
@@ -16,7 +15,7 @@ _CHUNK = 1 << 20  # numbers looked at at once for NaN
 class Batch(NamedTuple):
     """x (N, ...), y and weights (N, ...) or None; of the model's types, in C order."""
 
-    x: Array
+    x: Any
     y: Any
     weights: Any
 
@@ -71,7 +70,8 @@ class Arrays:
         if order is None:
             for first in range(0, self.samples, self._size):
                 part = slice(first, first + self._size)
-                yield Batch(*(None if array is None else array[part] for array in self._batch))
+                x, y, weights = (None if array is None else array[part] for array in self._batch)
+                yield Batch(x, y, weights)
             return
         if self._rooms is None:
             self._rooms = [_room(array, self._size) for array in self._batch if array is not None]
@@ -123,7 +123,7 @@ class Stream:
         done = 0
         while not self._counted or self.steps is None or done < self.steps:
             item = next(self._running, _END)
-            if item is _END and self._counted and self._again and done:
+            if item is _END and self._counted and self._again:
                 self._running = iter(self._source)
                 item = next(self._running, _END)
             if item is _END:
@@ -207,5 +207,3 @@ def class_weights(y: Array, by_class: Any) -> Array:
     except (TypeError, ValueError):
         raise TypeError(f"class_weight: expected numbers as weights, got {dict(by_class)!r}") from None
     return weights[places]
-
-

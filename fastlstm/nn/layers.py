@@ -284,7 +284,7 @@ class TimeDistributed(Layer):
             raise TypeError(f"layer: expected {self.dtype} as here, got {layer.dtype}")
         if getattr(layer, "stateful", False) or getattr(layer, "return_state", False):
             raise ValueError("layer: expected one without states for TimeDistributed")
-        self.layer = layer
+        self.layer: Layer = layer
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
         return self.layer._plan((None, *input_shape[2:]))
@@ -331,6 +331,7 @@ class TimeDistributed(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "layer": names.serialize(self.layer)}
+
 
 def inner_layer(layer: Any) -> Layer:
     """A layer to be wrapped, or its configuration, as a layer."""

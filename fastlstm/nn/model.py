@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import checks
-from . import data, losses, metrics, names, optimizers, randomness, saving
-from .base import Layer, Mask, Shape, sizes_of
+from . import data, losses, metrics, names, optimizers, saving
+from .base import Mask
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Stream
-from .layers import Input
 from .metrics import get as known_metric
+from .stack import Stack
 
 Array = NDArray[Any]
 _BATCH = 32  # samples, as in Keras
 _CHECKED = 4096  # samples whose targets are checked at once
 
 
-class GradientNorms(NamedTuple):
-    """Euclidean norms of gradients.
-
-    Attributes
-    ----------
-    layers : dict of str to float
-        By layer, of the gradient of all its weights.
-    steps : dict of str to ndarray, shape (T,)
-        By recurrent layer, of the gradient at its input at each time step, over all samples and features: how much the
-        loss depends on what came in then.
-    """
-
-    layers: dict[str, float]
-    steps: dict[str, Array]
-
-
-class Sequential:
+class Sequential(Stack):
     """A stack of layers.
 
     Parameters
@@ -74,7 +58,7 @@ class Sequential:
     >>> from fastlstm.nn import LSTM, Dense, Sequential
     >>> model = Sequential([LSTM(8, input_shape=(5, 3)), Dense(1, activation="sigmoid")], seed=0)
     >>> model.compile(loss="binary_crossentropy", optimizer="rmsprop", metrics=["accuracy"])
-    >>> x = np.random.default_rng(0).standard_normal((64, 5, 3))
+    >>> x = np.random.default_rng(0).standard_normal((320, 5, 3))
     >>> y = x[:, :, 0].sum(axis=1) > 0
     >>> history = model.fit(x, y, epochs=40, verbose=0)
     >>> loss, accuracy = model.evaluate(x, y, verbose=0)
@@ -83,253 +67,16 @@ class Sequential:
     """
 
     def __init__(self, layers: Sequence[Any] | None = None, *, name: str = "sequential", seed: int | None = None):
-        self.name = name
-        self.rng = randomness.generator(seed)
-        self.layers: list[Layer] = []
-        self.flat_params: Array = np.zeros(0, np.float32)
-        self.flat_grads: Array = np.zeros(0, np.float32)
-        self.built = self.compiled = self.stop_training = False
+        self.compiled = self.stop_training = False
         self.optimizer: Any = None
         self.history: History | None = None
         self.epoch = 0
-        self._input: Shape | None = None
         self._loss: Any = None
-        self._given_metrics: tuple[Any, Any] = ([], [])
+        self._given_metrics: tuple[list[Any], list[Any]] = ([], [])
         self._metrics: list[tuple[Any, bool]] = []
         self._total = metrics.Mean("loss")
-        self._shape: tuple[int, ...] | None = None  # of the last output in training
-        for layer in layers or ():
-            self.add(layer)
-
-    # layers
-
-    def add(self, layer: Any) -> None:
-        """Put a layer on top.
-
-        Parameters
-        ----------
-        layer : Layer, or Input where there is none yet
-
-        Raises
-        ------
-        ValueError, TypeError
-            No layer; one that is in a model already; shapes that do not fit; a name that is taken.
-        """
-        self._add(layer, draw=True)
-
-    def _add(self, layer: Any, *, draw: bool) -> None:
-        if isinstance(layer, Input):
-            if self.layers or self._input is not None:
-                raise ValueError("layer: expected Input at the bottom only, got it above a layer")
-            self._input = layer.batch_shape
-            return
-        if not isinstance(layer, Layer):
-            raise TypeError(f"layer: expected a layer, got {type(layer).__name__}")
-        if getattr(layer, "return_state", False) or getattr(layer, "merge_mode", "") is None:
-            raise ValueError(f"{layer.name}: expected one output in a model, got return_state=True or merge_mode=None")
-        if layer._in_model:
-            raise ValueError(f"{layer.name}: expected a layer that is in no model yet")
-        if self.layers and layer.dtype != self.layers[0].dtype:
-            raise TypeError(f"{layer.name}: expected {self.layers[0].dtype} as in the layers below, got {layer.dtype}")
-        if self._input is None and not self.layers:
-            self._input = layer._sample_shape
-        before = (layer.name, layer._shared_rng)
-        layer.name = self._free_name(layer)
-        layer._shared_rng = self.rng
-        try:
-            if self._input is not None:
-                layer._make(self.layers[-1].output_shape if self.layers else self._input, draw=draw)
-        except BaseException:
-            layer.name, layer._shared_rng = before
-            raise
-        layer._in_model = True
-        self.layers.append(layer)
-        if self._input is not None:
-            self._join()
-
-    def pop(self) -> Layer:
-        """Take the top layer off, and return it.
-
-        Raises
-        ------
-        ValueError
-            There is none.
-        """
-        if not self.layers:
-            raise ValueError("pop: expected a layer, the model has none")
-        layer = self.layers.pop()
-        layer._in_model = False
-        if self.built:
-            if layer.params:
-                size = layer.count_params()
-                layer._bind(self.flat_params[len(self.flat_params) - size :].copy(), np.zeros(size, layer.dtype))
-            self._join()
-        return layer
-
-    def _free_name(self, layer: Layer) -> str:
-        taken = {other.name for other in self.layers}
-        if layer._named and layer.name in taken:
-            raise ValueError(f"name: expected one that no layer has yet, got {layer.name!r}")
-        name, number = layer.name, 0
-        while name in taken:
-            number += 1
-            name = f"{layer.name}_{number}"
-        return name
-
-    def build(self, input_shape: Any = None) -> None:
-        """Make the weights; the first call or `fit` does it too.
-
-        Parameters
-        ----------
-        input_shape : tuple of int or None, optional
-            Of a batch.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Shapes that do not fit together; no layers.
-        """
-        self._make(None if input_shape is None else sizes_of("input_shape", input_shape), draw=True)
-
-    def _make(self, input_shape: Shape | None, *, draw: bool) -> None:
-        if not self.layers:
-            raise ValueError(f"{self.name}: expected at least one layer, the model has none")
-        if self.built:
-            return
-        if self._input is None:
-            self._input = input_shape
-        if self._input is None:
-            raise ValueError(f"{self.name}: expected an Input, input_shape in the first layer, or build(input_shape)")
-        shape: Shape = self._input
-        for layer in self.layers:
-            layer._make(shape, draw=draw)
-            shape = layer.output_shape
-        self._join()
-
-    def _join(self) -> None:
-        """Let all weights and gradients stand in one vector each, in the order of the layers."""
-        dtype = self.layers[0].dtype if self.layers else np.dtype(np.float32)
-        sizes = [layer.count_params() for layer in self.layers]
-        params, grads = np.zeros(sum(sizes), dtype), np.zeros(sum(sizes), dtype)
-        at = 0
-        for layer, size in zip(self.layers, sizes, strict=True):
-            old = layer.get_weights()
-            layer._bind(params[at : at + size], grads[at : at + size])
-            layer._take(old)
-            at += size
-        self.flat_params, self.flat_grads = params, grads
-        self.built = bool(self.layers)
-        self._regular = [layer for layer in self.layers if any(weight.regularizer for weight in layer.weights_)]
-        if self.compiled:
-            self._choose_metrics()
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of weights and data."""
-        return self.layers[0].dtype if self.layers else np.dtype(np.float32)
-
-    @property
-    def input_shape(self) -> Shape:
-        """Of a batch."""
-        self._built()
-        assert self._input is not None
-        return self._input
-
-    @property
-    def output_shape(self) -> Shape:
-        """Of a batch."""
-        self._built()
-        found: Shape = self.layers[-1].output_shape
-        return found
-
-    def _built(self) -> None:
-        if not self.built:
-            raise ValueError(f"{self.name}: expected a model that has been built, this one knows no shapes yet")
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """A layer by its name, or its number from the bottom.
-
-        Raises
-        ------
-        ValueError
-            There is none.
-        """
-        if (name is None) == (index is None):
-            raise ValueError(f"get_layer: expected name or index, got {name} and {index}")
-        if index is not None:
-            if not -len(self.layers) <= index < len(self.layers):
-                raise ValueError(f"index: expected less than {len(self.layers)}, got {index}")
-            return self.layers[index]
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(f"name: expected one of {', '.join(layer.name for layer in self.layers)}, got {name!r}")
-
-    def get_weights(self) -> list[Array]:
-        """Copies of all weights, in Keras's order."""
-        return [array for layer in self.layers for array in layer.get_weights()]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Take other weights.
-
-        Parameters
-        ----------
-        weights : list of array_like
-            As from `get_weights`, of this model or of Keras's.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Another number of them, other shapes; nothing has been changed then.
-        """
-        self._built()
-        count = sum(len(layer.params) for layer in self.layers)
-        if len(weights) != count:
-            raise ValueError(f"weights: expected {count} arrays, got {len(weights)}")
-        parts, at = [], 0
-        for layer in self.layers:
-            parts.append(layer._fitting(weights[at : at + len(layer.params)]))
-            at += len(layer.params)
-        for layer, part in zip(self.layers, parts, strict=True):
-            layer._take(part)
-
-    def count_params(self) -> int:
-        """How many numbers all weights hold."""
-        self._built()
-        return len(self.flat_params)
-
-    def reset_state(self) -> None:
-        """Let stateful layers begin anew."""
-        for layer in self.layers:
-            layer.reset_state()
-
-    def summary(self, line_length: int = 78, print_fn: Callable[[str], Any] = print) -> None:
-        """Print a table of the layers, their outputs and numbers of weights.
-
-        Parameters
-        ----------
-        line_length : int
-        print_fn : callable
-            Gets the text, all at once.
-        """
-        left, middle = line_length * 45 // 100, line_length * 30 // 100
-        rows = [("Layer (type)", "Output shape", "Parameters")]
-        for layer in self.layers:
-            shape = str(layer.output_shape) if layer.built else "not built yet"
-            count = f"{layer.count_params():,}" if layer.built else ""
-            rows.append((f"{layer.name} ({type(layer).__name__})", shape, count))
-        lines = [f"{a:<{left}} {b:<{middle}} {c:>{line_length - left - middle - 2}}" for a, b, c in rows]
-        rule = "-" * line_length
-        total = f"Parameters: {self.count_params():,} ({self.flat_params.nbytes / 1024:,.1f} KB)" if self.built else ""
-        print_fn("\n".join([f"Model: {self.name}", rule, lines[0], rule, *lines[1:], rule, total]).rstrip())
-
-    def get_config(self) -> dict[str, Any]:
-        """Architecture, as JSON can hold it."""
-        return {
-            "name": self.name,
-            "input_shape": None if self._input is None else list(self._input),
-            "layers": [names.serialize(layer) for layer in self.layers],
-        }
+        self._built_for: Array | None = None  # the parameters that the optimizer knows
+        super().__init__(layers, name, seed)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Sequential:
@@ -340,107 +87,12 @@ class Sequential:
         ValueError, TypeError
             Something that `get_config` does not make; an unknown layer.
         """
-        return saving.from_config(cls, config, draw=True)
+        made: Sequential = saving.from_config(cls, config, draw=True)
+        return made
 
-    # one batch
-
-    def __call__(self, x: Any, training: bool = False, mask: Any = None) -> Array:
-        """What comes out of the top layer.
-
-        Parameters
-        ----------
-        x : array_like, shape (N, ...)
-        training : bool
-            Whether dropout drops, and `backward` will follow.
-        mask : array_like of bool, shape (N, T), optional
-            True at real steps.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Shapes or types that do not fit.
-        RuntimeError
-            A second call in training before `backward`.
-        """
-        found = checks.array("x", x)
-        self._make_for(found)
-        first = self.layers[0]
-        found = first._input(found, training)
-        y, _ = self._forward(found, first._mask(mask, None, found), training)
-        if training:
-            self._shape = y.shape
-        return y.copy()
-
-    def backward(self, dy: Any) -> Array:
-        """Gradients, through the last call in training: those of the weights into flat_grads.
-
-        Parameters
-        ----------
-        dy : array_like, shape of what came out
-
-        Returns
-        -------
-        dx : ndarray, shape of x
-
-        Raises
-        ------
-        ValueError, TypeError, RuntimeError
-            As a layer.
-        """
-        self._built()
-        if self._shape is None:
-            raise RuntimeError(f"{self.name}: expected a call with training=True before backward, got none")
-        shape, self._shape = self._shape, None
-        return self._backward(self.layers[-1]._gradient("dy", dy, shape))
-
-    def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
-        for layer in self.layers:
-            x, mask = layer._forward(x, mask, training)
-        return x, mask
-
-    def _backward(self, dy: Array) -> Array:
-        for layer in reversed(self.layers):
-            dy = layer._backward(dy)
-        return dy
-
-    def _discard(self) -> None:
-        self._shape = None
-        for layer in self.layers:
-            layer.discard()
-
-    def _make_for(self, x: Array) -> None:
-        """Build for such data where that has not happened, with any number of steps."""
-        if not self.built:
-            self._make((None, *x.shape[1:]) if x.ndim < 3 else (None, None, *x.shape[2:]), draw=True)
-
-    def gradient_norms(self) -> GradientNorms:
-        """How large the gradients of the last batch are: where they vanish or explode.
-
-        Returns
-        -------
-        GradientNorms
-            Of the gradients as the loss gave them, before any clipping.
-
-        Raises
-        ------
-        RuntimeError
-            No batch was trained on yet.
-        """
-        steps = {
-            layer.name: np.sqrt(np.square(layer._dx, dtype=np.float64).sum(axis=(0, 2)))
-            for layer in self.layers
-            if layer._dx is not None
-        }
-        if not steps and not self.flat_grads.any():
-            raise RuntimeError(f"{self.name}: expected a batch to have been trained on, got none")
-        norms = {}
-        for layer in self.layers:
-            if layer.grads:
-                total = sum(float(np.square(array, dtype=np.float64).sum()) for array in layer.grads.values())
-                norms[layer.name] = float(np.sqrt(total))
-        return GradientNorms(norms, steps)
-
-    # learning
+    def _joined(self) -> None:
+        if self.compiled:
+            self._choose_metrics()
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, weighted_metrics: Any = None
@@ -693,19 +345,9 @@ class Sequential:
         optimizer.update(self.flat_params, self.flat_grads)
         self._look(value, x, y, y_pred, mask, counted)
 
-    _built_for: Any = None
-
     def _build_optimizer(self) -> None:
         self.optimizer.build(self.flat_params, list(self._slices()))
         self._built_for = self.flat_params
-
-    def _slices(self) -> Iterator[tuple[str, slice]]:
-        """Name and place of each weight in the flat vectors."""
-        at = 0
-        for layer in self.layers:
-            for name, array in layer.params.items():
-                yield f"{layer.name}/{name}", slice(at, at + array.size)
-                at += array.size
 
     def _look(self, value: float, x: Array, y: Any, y_pred: Array, mask: Mask, weights: Any) -> None:
         self._total.add(value, len(x))
@@ -897,8 +539,6 @@ class Sequential:
         """
         return self(x)
 
-    # files
-
     def save(self, path: Any) -> None:
         """Write all to a file: see `saving.save`."""
         saving.save(path, self)
@@ -910,9 +550,6 @@ class Sequential:
     def load_weights(self, path: Any) -> None:
         """Take the weights of a file: see `saving.load_weights`."""
         saving.load_weights(path, self)
-
-    def __repr__(self) -> str:
-        return f"<Sequential {self.name!r} of {len(self.layers)} layer(s)>"
 
 
 def _listed(argument: str, given: Any) -> list[Any]:
@@ -966,11 +603,11 @@ def _split(x: Any, y: Any, weights: Any, share: float) -> tuple[Any, Any, Any, A
     n = len(found)
     first = int(np.floor(n * (1.0 - share)))
     if not 0 < first < n:
-        raise ValueError(f"validation_split: expected samples on both sides, got {share:g} of {n} samples, which leaves "
-                         f"{first} to learn from and {n - first} to validate with")  # fmt: skip
-    parts = [[None if array is None else array[part] for array in (found, y, weights)]
-             for part in (slice(first), slice(first, None))]  # fmt: skip
-    return (*parts[0], tuple(parts[1]))
+        raise ValueError(f"validation_split: expected samples on both sides, got {share:g} of {n} samples: {first} to "
+                         f"learn from and {n - first} to validate with")  # fmt: skip
+    learn, judge = (tuple(None if array is None else array[part] for array in (found, y, weights))
+                    for part in (slice(first), slice(first, None)))  # fmt: skip
+    return learn[0], learn[1], learn[2], judge
 
 
 def _is_batches(validation_data: Any) -> bool:
@@ -979,7 +616,7 @@ def _is_batches(validation_data: Any) -> bool:
 
 def _three(validation_data: Any) -> tuple[Any, Any, Any]:
     if not 2 <= len(validation_data) <= 3:
-        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {len(validation_data)} of them")
+        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {len(validation_data)}")
     x, y, weights = (*validation_data, None)[:3]
     return x, y, weights
 

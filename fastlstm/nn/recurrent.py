@@ -121,7 +121,7 @@ class LSTM(Layer):
             ("recurrent_activation", recurrent_activation, "sigmoid"),
         ):
             if value != there:
-                raise ValueError(f"{argument}: expected {there!r}, the only one that the kernels compute, got {value!r}")
+                raise ValueError(f"{argument}: expected {there!r}, the only one in the kernels, got {value!r}")
         self.activation, self.recurrent_activation = activation, recurrent_activation
         self.use_bias = flag("use_bias", use_bias)
         self.kernel_initializer = initializers.get("kernel_initializer", kernel_initializer)
@@ -424,6 +424,7 @@ class Bidirectional(Layer):
             config = {**given.get_config(), "name": half + given.name, "zero_output_for_mask": given.return_sequences}
             halves.append(_lstm("layer", LSTM.from_config(config)))
         self._halves = halves
+        self._dlast: list[State | None] = [None, None]
         one, two = halves
         if not two.go_backwards:
             raise ValueError("backward_layer: expected one with go_backwards=True, got False")
@@ -545,7 +546,7 @@ class Bidirectional(Layer):
 
     def _four(self, name: str, value: Any, N: int) -> list[State | None]:
         if not isinstance(value, (list, tuple)) or len(value) != 4:
-            raise TypeError(f"{self.name}: {name}: expected [h, c, h, c] of both directions, got {type(value).__name__}")
+            raise TypeError(f"{self.name}: {name}: expected [h, c, h, c], both directions', got {type(value).__name__}")
         return [half._given_state(name, value[2 * i : 2 * i + 2], N) for i, half in enumerate(self._halves)]
 
     def backward(self, dy: Any = None, dstate: Any = None) -> Array:
@@ -609,7 +610,7 @@ class Bidirectional(Layer):
         if training:
             shape = tuple(one.shape for one in y) if self.merge_mode is None else y.shape
             self._tape = shape, kept, steps, where, joined if self.merge_mode == "mul" else None
-            self._dlast: list[State | None] = [None, None]
+            self._dlast = [None, None]
         return y, states
 
     def _merged(self, joined: Array) -> Any:

@@ -217,8 +217,8 @@ def _compiled(model: Any) -> dict[str, Any]:
                 return record
         except (ValueError, TypeError, AttributeError, KeyError):
             pass
-        raise ValueError(f"{argument}: expected one of fastlstm.nn's own to be saved, got {thing!r}; save_weights takes "
-                         "the weights alone")  # fmt: skip
+        raise ValueError(f"{argument}: expected one of fastlstm.nn's own to be saved, got {thing!r}; save_weights "
+                         "takes the weights alone")  # fmt: skip
 
     plain, weighted = model._given_metrics
     return {
@@ -274,12 +274,12 @@ def _check(file: Any, expected: Mapping[str, tuple[tuple[int, ...], np.dtype[Any
     there = {key for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
     if there != set(expected):
         missing, more = sorted(set(expected) - there), sorted(there - set(expected))
-        raise ValueError(f"path: expected tensors {', '.join(expected)}, got {name!r} without {missing} and with {more}")
+        raise ValueError(f"path: expected the model's weights, got {name!r} without {missing} and with {more}")
     for key, (shape, dtype) in expected.items():
         part = file.get_slice(key)
-        got = tuple(part.get_shape()), _KINDS.get(part.get_dtype(), part.get_dtype())
-        if got != (shape, dtype):
-            raise ValueError(f"path: expected {key} of shape {shape} and {dtype}, got {got[0]} and {got[1]} in {name!r}")
+        size, kind = tuple(part.get_shape()), _KINDS.get(part.get_dtype(), part.get_dtype())
+        if (size, kind) != (shape, dtype):
+            raise ValueError(f"path: expected {key} of shape {shape} and {dtype}, got {size} and {kind} in {name!r}")
 
 
 def _library() -> Any:

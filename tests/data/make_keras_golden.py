@@ -1,6 +1,6 @@
 """Writes keras_golden.npz: what Keras makes of the models in tests/keras_cases.py.
 
-    KERAS_BACKEND=jax python tests/data/make_keras_golden.py
+KERAS_BACKEND=jax python tests/data/make_keras_golden.py
 """
 
 import sys
