@@ -605,7 +605,7 @@ class Bidirectional(Layer):
         if not self.return_sequences:
             joined = np.concatenate([state.h for state in states], axis=1)
         elif where is not None:
-            joined = Steps.expand(joined, joined[:, 0], where)
+            joined = Steps.expand(joined, joined, where)
         y = self._merged(joined)
         if training:
             shape = tuple(one.shape for one in y) if self.merge_mode is None else y.shape
