@@ -1,8 +1,8 @@
-"""Will it rain tomorrow? A Keras listing with one changed import, on numbers that mean nothing and on Seattle's weather.
+"""Will it rain tomorrow? A Keras listing with one changed import, on random numbers and on Seattle's weather.
 
-First the listing as it stands in many a tutorial, on random data: there is nothing to learn, so its test accuracy is
-that of a coin. Then the same two layers on the weather of eight days (NOAA's records): 2012 and 2013 to learn from, 2014
-and 2015 to be judged by, against the rule that tomorrow will be as today.
+First the listing as it stands in many a tutorial, on random data: there is nothing to learn, so its test accuracy
+is that of a coin. Then the same two layers on the weather of eight days (NOAA's records): 2012 and 2013 to learn
+from, 2014 and 2015 to be judged by, against the rule that tomorrow will be as today.
 """
 
 import numpy as np
@@ -68,8 +68,7 @@ for seed in range(5):
 
 right = np.mean((np.mean(votes, axis=0) > 0.5) == tomorrow[~train])
 persistence = np.mean(today[~train] == tomorrow[~train])
-print(
-    f"the five together: {right:.1%}; tomorrow as today: {persistence:.1%}; never any rain: {np.mean(~tomorrow[~train]):.1%}"
-)
+dry = np.mean(~tomorrow[~train])
+print(f"the five together: {right:.1%}; tomorrow as today: {persistence:.1%}; never any rain: {dry:.1%}")
 print("A station by itself does not see the weather that is on its way: little more can be had from these numbers.")
 assert right > persistence

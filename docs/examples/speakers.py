@@ -1,7 +1,7 @@
 """Who is speaking? Recordings of unlike length, padded and masked.
 
-The Japanese Vowels recordings (7 to 29 frames each) lie in one array with zeros behind their ends. `Masking` marks these
-frames, `LSTM` passes them by, and what comes out is the state after each recording's own last frame.
+The Japanese Vowels recordings (7 to 29 frames each) lie in one array with zeros behind their ends. `Masking` marks
+these frames, `LSTM` passes them by, and what comes out is the state after each recording's own last frame.
 """
 
 import numpy as np

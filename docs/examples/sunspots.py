@@ -1,8 +1,8 @@
 """How many sunspots will next year have? A forecast with a band, from the yearly numbers of three centuries.
 
-Each forecast looks at the 22 years before it. Five networks learn from the years up to 1880, and how far they are off in
-1881 to 1920 is the width of the band; then they forecast each year from 1921 to 2008, one year ahead. They must beat
-two rules: next year as this year, and as eleven years before it, the length of the sun's cycle. A linear
+Each forecast looks at the 22 years before it. Five networks learn from the years up to 1880, and how far they are off
+in 1881 to 1920 is the width of the band; then they forecast each year from 1921 to 2008, one year ahead. They must
+beat two rules: next year as this year, and as eleven years before it, the length of the sun's cycle. A linear
 autoregression is shown too.
 
 python sunspots.py              # figures
