@@ -249,8 +249,8 @@ def step_counts(lengths: Any, N: int, T: int, *, single: bool) -> NDArray[np.int
     return np.array(found, dtype=np.int64)
 
 
-def resets(reset: Any, N: int, T: int, *, single: bool) -> NDArray[np.bool_] | None:
-    """reset -> (N, T); a copy. None stays None."""
+def resets(reset: Any, N: int, T: int, *, single: bool, copy: bool) -> NDArray[np.bool_] | None:
+    """reset -> (N, T) in C order; a copy, or where that is not asked for perhaps itself. None stays None."""
     if reset is None:
         return None
     found = array("reset", reset)
@@ -259,7 +259,8 @@ def resets(reset: Any, N: int, T: int, *, single: bool) -> NDArray[np.bool_] | N
     expected = (T,) if single else (N, T)
     if found.shape != expected:
         raise ValueError(f"reset: expected shape {expected}, got {found.shape}")
-    return (found[None] if single else found).copy()
+    rows = found[None] if single else found
+    return rows.copy() if copy else np.ascontiguousarray(rows)
 
 
 def direction(reverse: Any, weights: Weights) -> bool:

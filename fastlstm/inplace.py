@@ -15,6 +15,7 @@ from . import checks
 from .checks import Array, Weights, assemble
 from .kernels import backend, inplace, memory, overloads, threads
 from .kernels.inplace import Buffers
+from .kernels.inplace import step as compiled_step
 from .kernels.options import OPTIONS
 from .kernels.packing import LAYOUT, Packed
 from .layer import forward, pack, zero_state
@@ -52,10 +53,11 @@ def step(x: Any, packed: Any, state: Any) -> None:
     >>> state.h.shape
     (1, 32)
     """
-    if type(packed) is Packed and type(state) is State and packed.layout.ndim == LAYOUT:
+    if type(packed) is Packed and type(state) is State:  # the shortest way there is
+        panels, H, layout = packed
         h, c = state
-        try:  # the shortest way: it ends here for other types, and where a shape does not fit
-            if inplace.step(x, packed.panels, packed.hidden_size, h, c):
+        try:  # it ends here for other types, and where a shape does not fit
+            if layout.ndim == LAYOUT and compiled_step(x, panels, H, h, c):
                 return
         except TypeError:
             pass
@@ -70,7 +72,7 @@ def step(x: Any, packed: Any, state: Any) -> None:
     below = checks.native(below, found.dtype)
     inplace.compile_step(found.dtype, below.ndim)
     for layer, (h, c) in zip(layers, states, strict=True):
-        if not inplace.step(backend.writable(below), backend.writable(layer.panels), layer.hidden_size, h, c):
+        if not compiled_step(backend.writable(below), backend.writable(layer.panels), layer.hidden_size, h, c):
             raise AssertionError("step: shapes that were checked do not fit")
         below = h
 

@@ -270,7 +270,7 @@ def _infer(
     below, single = checks.sequences(x, found, copy=False)
     N, T, _ = below.shape
     counts = checks.step_counts(lengths, N, T, single=single)
-    starts = checks.resets(reset, N, T, single=single)
+    starts = checks.resets(reset, N, T, single=single, copy=False)
     state_levels = checks.states("state", state, found, N, single=single)
     cell_levels: list[list[Any]] = []
     for level, states in zip(found.levels, state_levels, strict=True):
@@ -339,7 +339,7 @@ def forward_train(
     below, single = checks.sequences(x, found, copy=True)
     N, T, _ = below.shape
     counts = checks.step_counts(lengths, N, T, single=single)
-    starts = checks.resets(reset, N, T, single=single)
+    starts = checks.resets(reset, N, T, single=single, copy=True)
     state_levels = checks.states("state", state, found, N, single=single)
     levels = []
     for level, states in zip(found.levels, state_levels, strict=True):

@@ -344,7 +344,4 @@ def backward(
     if payoff is not None:
         payoff.took(workers > 1, time.perf_counter() - began, total)
     dh[order], dc[order] = room.dh[:, :H], room.dc[:, :H]
-    if reset is not None and not reverse:
-        unused = reset[:, 0] if lengths is None else reset[:, 0] & (lengths > 0)
-        dh[unused], dc[unused] = 0, 0
     return found

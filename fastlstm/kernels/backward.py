@@ -95,6 +95,18 @@ def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, base
 
 
 @compiled
+def initial_back(x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any,
+                 reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any,
+                 ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
+    """No gradient for an initial state that a reset at the first step leaves unused."""
+    Hp = (H + lanes_of(ut) - 1) // lanes_of(ut) * lanes_of(ut)
+    for rank in range(order.size):
+        if begins(reset, order[rank] * T, lens[rank], reverse, np.int64(0)):
+            clear(dh, rank * ldh, H)
+            clear(dc, rank * Hp, H)
+
+
+@compiled
 def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any, bases: Any, x: Any, D: Any, ut: Any,
                    H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any, reverse: Any, T: Any,
                    dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, t: Any, dz: Any, ldz: Any, a: Any,
@@ -182,6 +194,8 @@ def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> Non
             transpose_panels(w, workers, panels, depth, 1 + D, H, nb, ut)
         elif turn == turns - 1:
             out_of_panels(w, workers, dp, depth, stride, H, gradients)
+            if w == 0:
+                initial_back(*arguments[13:38])
         elif within < inner:
             backward_share(w, workers, wide, within, s0, s1, bases, *arguments[13:38])
         else:

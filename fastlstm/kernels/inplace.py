@@ -17,7 +17,7 @@ from .backward import backward
 from .cells import STEP_ROWS, step_one, step_rows, step_twin
 from .options import compiled, compiled_from_python, inlined
 from .packing import into_panels
-from .simd import BLOCK, copy, flat, lanes_of, on_stack
+from .simd import BLOCK, copy, flat, lanes_of, lowest_bit, on_stack
 
 
 class Buffers(NamedTuple):
@@ -67,12 +67,12 @@ class Buffers(NamedTuple):
 
 
 def _chunk(x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: Any, panels: Any, H: Any, h: Any, c: Any,
-          y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any, tape: Any) -> None:  # fmt: skip
+          y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any, tape: Any, turn: Any) -> None:  # fmt: skip
     """T steps of N samples; h and c (N, H) change in place.
 
     x[n x_row + t x_step + j x_number]: the inputs; h goes to y[n y_row + t y_step + j], unless y_step is 0. tape:
     whether gates (T, N, ..) and cells (T + 1, N, ..) are kept, in vectors as everywhere; otherwise these are any
-    arrays.
+    arrays. turn: 1 to go through the units backwards at the first step, which changes no bit.
     """
     L = lanes_of(panels)
     nb = (H + L - 1) // L
@@ -107,7 +107,7 @@ def _chunk(x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: An
                 while j < nb:
                     two = rows == 1 and j + 1 < nb
                     b = j
-                    if t % 2 == 1:  # backwards: what was read last is still in cache
+                    if (t + turn) % 2 == 1:  # backwards: what was read last is still in cache
                         b = nb - 2 - j if two else nb - 1 - j
                     left = 2 * L if tape else H - b * L
                     where = (x, xo, x_row, x_number, D, h, ho, H, H, panels, b * panel, panel, held, c_old + b * L,
@@ -157,7 +157,7 @@ def input_fault(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
 
 def _step_layer(steps: Any) -> Any:
     @inlined
-    def layer(x: Any, panels: Any, H: Any, h: Any, c: Any) -> None:
+    def layer(x: Any, panels: Any, H: Any, h: Any, c: Any, turn: Any) -> None:
         """One step; x (N, D) or (D,), h and c (N, H) or (H,), of shapes that fit."""
         zero, one = np.int64(0), np.int64(1)
         N, row = one, zero
@@ -165,9 +165,15 @@ def _step_layer(steps: Any) -> Any:
             N, row = x.shape[0], x.strides[0] // x.itemsize
         h_ = flat(h)
         steps(flat(x), row, zero, x.strides[-1] // x.itemsize, N, one, x.shape[-1], flat(panels), H, h_, flat(c), h_,
-              zero, zero, h_, h_, False)  # fmt: skip
+              zero, zero, h_, h_, False, turn)  # fmt: skip
 
     return layer
+
+
+@inlined
+def any_turn(c: Any) -> Any:
+    """0 or 1 by the last bit of the state: as good as by chance, with nothing kept that threads would share."""
+    return lowest_bit(flat(c), np.int64(0)) if c.size > 0 else np.int64(0)
 
 
 step_layer, stacked_layer = _step_layer(inlined(_chunk)), _step_layer(chunk)
@@ -191,7 +197,7 @@ def chunk_layer(x: Any, y: Any, panels: Any, H: Any, h: Any, c: Any, gates: Any,
     if y_step == 0:  # an axis of one step may have any stride; 0 would say that there is no y
         y_step = H
     chunk(flat(x), x_row, x_step, x.strides[-1] // x.itemsize, N, x.shape[-2], x.shape[-1], flat(panels), H, flat(h),
-          flat(c), flat(y), y_row, y_step, flat(gates), flat(cells), tape)  # fmt: skip
+          flat(c), flat(y), y_row, y_step, flat(gates), flat(cells), tape, np.int64(0))  # fmt: skip
 
 
 @inlined
@@ -343,7 +349,7 @@ def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
     """False where shapes do not fit: Python says which. Other types than those it was compiled for are a TypeError."""
     if input_fault(x, panels, H, h, c) != 0:
         return False
-    step_layer(x, panels, H, h, c)
+    step_layer(x, panels, H, h, c, any_turn(c))
     return True
 
 

@@ -141,7 +141,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 def compiled_from_python(function: Callable[..., Any]) -> Any:
     """A function that Python calls, kept in the cache."""
-    return cached(njit(**OPTIONS)(function))
+    return cached(njit(_nrt=False, **OPTIONS)(function))
 
 
 def cached(dispatcher: Any) -> Any:

@@ -23,6 +23,7 @@ from .inplace import (
     Buffers,
     X,
     Y,
+    any_turn,
     backward_fault,
     backward_layer,
     begin_state,
@@ -142,7 +143,7 @@ def step_of(x: Any, packed: Any, state: Any) -> Any:
         code = input_fault(x, packed.panels, packed.hidden_size, state.h, state.c)
         if code != 0:
             refuse(code)
-        step_layer(x, packed.panels, packed.hidden_size, state.h, state.c)
+        step_layer(x, packed.panels, packed.hidden_size, state.h, state.c, any_turn(state.c))
 
     def stack(x: Any, packed: Any, state: Any) -> None:
         code = input_fault(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
@@ -151,9 +152,10 @@ def step_of(x: Any, packed: Any, state: Any) -> Any:
                 code = input_fault(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
         if code != 0:
             refuse(code)
-        stacked_layer(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
+        stacked_layer(x, packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c, any_turn(state[0].c))
         for i in range(1, len(packed)):
-            stacked_layer(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
+            h, c = state[i]
+            stacked_layer(state[i - 1].h, packed[i].panels, packed[i].hidden_size, h, c, any_turn(c))
 
     return stack if stacked else layer
 
@@ -185,9 +187,10 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
         if code != 0:
             refuse(code)
         for t in range(x.shape[-2]):
-            stacked_layer(x[..., t, :], packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c)
+            stacked_layer(x[..., t, :], packed[0].panels, packed[0].hidden_size, state[0].h, state[0].c, t)
             for i in range(1, top + 1):
-                stacked_layer(state[i - 1].h, packed[i].panels, packed[i].hidden_size, state[i].h, state[i].c)
+                h, c = state[i]
+                stacked_layer(state[i - 1].h, packed[i].panels, packed[i].hidden_size, h, c, t)
             put_step(y, t, state[top].h)
 
     return stack if stacked else layer

@@ -222,21 +222,8 @@ class Vector:
         return self.each(lambda v, limit: b.select(b.fcmp_ordered(comparison, v, limit), limit, v), bound)
 
     def reciprocal(self) -> Vector:
-        """1 / self, for 1 <= self < 2**126 (2**1022 in float64).
-
-        A 512-bit division keeps its unit busy for 16 cycles or more. There an estimate of 14 bits is refined by
-        Newton steps, the last of which rounds as the division does (P. Markstein, "Computation of elementary
-        functions on the IBM RISC System/6000 processor", 1990), but for one mantissa, all ones.
-        """
-        e = self.emitter
-        if vector_bytes() != 64:
-            return e.splat(1.0).each(e.builder.fdiv, self)
-        kind, mask = ("ps", ir.IntType(16)) if e.bits == 32 else ("pd", ir.IntType(8))
-        estimate = e.function(f"x86.avx512.rcp14.{kind}.512", e.type, e.type, mask)
-        r = self.each(lambda v, zero: e.builder.call(estimate, [v, zero, ir.Constant(mask, -1)]), 0.0)
-        for _ in range(2 if e.bits == 32 else 3):
-            r = r.fma((-self).fma(r, 1.0), r)
-        return r
+        """1 / self."""
+        return self.emitter.splat(1.0).each(self.emitter.builder.fdiv, self)
 
     def power_of_two(self, mantissa: int, bias: int) -> Vector:
         """2**k, where self is k + 1.5 * 2**mantissa: k stands in the lowest bits and moves to the exponent."""
@@ -455,6 +442,19 @@ def flat(typing: Any, array: Any) -> Any:
         return _flat_array(context, builder, kind, whole.data, whole.nitems)
 
     return kind(array), generate
+
+
+@intrinsic  # type: ignore[misc]
+def lowest_bit(typing: Any, array: Any, offset: Any) -> Any:
+    """Of array[offset] as it stands in memory: 0 or 1, of any number, a NaN too."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.gep(data(context, builder, signature.args[0], args[0]), [args[1]])
+        whole = ir.IntType(8 * context.get_abi_sizeof(place.type.pointee))
+        bits = builder.load(builder.bitcast(place, whole.as_pointer()))
+        return builder.zext(builder.trunc(bits, ir.IntType(1)), args[1].type)
+
+    return types.intp(array, types.intp), generate
 
 
 @intrinsic  # type: ignore[misc]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .cells import (
     forward_tile_1,
     forward_tile_2,
@@ -13,7 +15,7 @@ from .cells import (
     forward_tile_6,
     forward_twin,
 )
-from .options import compiled
+from .options import compiled, inlined
 from .simd import TILE_ROWS, copy, lanes_of, line_of
 
 
@@ -24,7 +26,7 @@ def operand_stride(L: Any, D: Any, H: Any) -> Any:
     return (D + (H + L - 1) // L * L + L - 1) // L // 2 * 2 * L + L
 
 
-@compiled
+@inlined
 def begins(reset: Any, first: Any, length: Any, reverse: Any, s: Any) -> Any:
     """Whether step s, in the order of computation, begins with zeros instead of what the step before it left.
 
@@ -54,25 +56,45 @@ def forget(cs: Any, c: Any, count: Any, tape: Any, work: Any, spare: Any) -> Non
     clear(cs, c, count)
 
 
-@compiled
+@inlined
 def units(lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, lda: Any, depth: Any, panels: Any,
           p0: Any, p_block: Any, init: Any, i0: Any, i_row: Any, i_block: Any, cs: Any, c_old: Any, c_new: Any,
           c_row: Any, gates: Any, g0: Any, g_row: Any, g_block: Any) -> None:  # fmt: skip
     """One step of some rows for blocks lo to hi of units: from the operands at a[now] to h at a[then].
 
     Where a row or a block of an array begins: its first place, and strides _row and _block. back: go through the
-    blocks backwards; every other time that finds in cache what was read last.
+    blocks backwards; every other time that finds in cache what was read last. A single row's step is part of the
+    caller: a call takes half as long as a small one.
     """
+    if rows == 1:
+        L = lanes_of(panels)
+        j = np.int64(0)
+        while j < hi - lo:
+            two = j + 1 < hi - lo
+            b = lo + j
+            if back:
+                b = hi - 2 - j if two else hi - 1 - j
+            c, p, i, g = b * L, p0 + b * p_block, i0 + b * i_block, g0 + b * g_block
+            if two:
+                forward_twin(a, now, depth, panels, p, p_block, init, i, i_block, cs, c_old + c, c_new + c, a, then + c,
+                             gates, g, g_block)  # fmt: skip
+            else:
+                forward_tile_1(a, now, lda, depth, panels, p, p, init, i, i_row, cs, c_old + c, c_new + c, c_row, a,
+                               then + c, gates, g, g_row)  # fmt: skip
+            j += 2
+    else:
+        tiles(lo, hi, rows, back, a, now, then, lda, depth, panels, p0, p_block, init, i0, i_row, i_block, cs, c_old,
+              c_new, c_row, gates, g0, g_row, g_block)  # fmt: skip
+
+
+@compiled
+def tiles(lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, lda: Any, depth: Any, panels: Any,
+          p0: Any, p_block: Any, init: Any, i0: Any, i_row: Any, i_block: Any, cs: Any, c_old: Any, c_new: Any,
+          c_row: Any, gates: Any, g0: Any, g_row: Any, g_block: Any) -> None:  # fmt: skip
+    """`units` for more rows than one."""
     L = lanes_of(panels)
-    j = 0
-    while rows == 1 and j + 1 < hi - lo:
-        b = hi - 2 - j if back else lo + j
-        forward_twin(a, now, depth, panels, p0 + b * p_block, p_block, init, i0 + b * i_block, i_block,
-                     cs, c_old + b * L, c_new + b * L, a, then + b * L, gates, g0 + b * g_block, g_block)  # fmt: skip
-        j += 2
-    while j < hi - lo:
+    for j in range(hi - lo):
         b = hi - 1 - j if back else lo + j
-        j += 1
         panel = p0 + b * p_block
         ahead = panel - p_block if back else panel + p_block
         first = 0
@@ -90,10 +112,8 @@ def units(lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, l
                 forward_tile_4(*where)
             elif height == 3:
                 forward_tile_3(*where)
-            elif height == 2:
-                forward_tile_2(*where)
             else:
-                forward_tile_1(*where)
+                forward_tile_2(*where)
             ahead += depth // 4 * line_of(panels)
             first += height
             left -= 1

@@ -228,8 +228,8 @@ class LSTM(Layer):
         backend.forward(x, self._packed, h, c, y, column, None, lengths, self.go_backwards, None, kept, **more)
         return (x, lengths, first, kept, factors, more) if training else None
 
-    def _pass_back(self, kept_pass: Any, dy: Array | None, column: int, dstate: State, dx: Array) -> None:
-        """dx is added to, dstate turns from the last state's gradient into the first's."""
+    def _pass_back(self, kept_pass: Any, dy: Array | None, column: int, dstate: State, dx: Array, zeros: bool) -> None:
+        """dx is added to (zeros: it is all 0), dstate turns from the last state's gradient into the first's."""
         x, lengths, first, kept, factors, more = kept_pass
         N, T, D = x.shape
         room = self._rooms.get((N, T))
@@ -238,13 +238,14 @@ class LSTM(Layer):
                 del self._rooms[next(iter(self._rooms))]
             rows = N * backend.backward_block(N, T)
             room = self._rooms[N, T] = backend.backward_room(self.dtype, D, self.units, N, rows, threads.most())
-        own = dx if factors is None else memory.zeros(x.shape, self.dtype)
+        own = dx if factors is None or zeros else memory.zeros(x.shape, self.dtype)
         backend.backward(
             x, self._packed, first, kept, lengths, self.go_backwards, None, dy, column, *dstate, own, self._sums, room,
             **more,
         )  # fmt: skip
         if factors is not None:
             own *= factors
+        if own is not dx:
             dx += own
         self.grads["kernel"][...] = self._sums[1 : 1 + D]
         self.grads["recurrent_kernel"][...] = self._sums[1 + D :]
@@ -358,7 +359,7 @@ class LSTM(Layer):
         else:
             np.add(dlast.h, dy, out=dlast.h)
         dx = memory.zeros(x.shape, self.dtype)
-        self._pass_back(kept, above, 0, dlast, dx)
+        self._pass_back(kept, above, 0, dlast, dx, zeros=True)
         if dheld is not None:
             np.add(dlast.h, dheld, out=dlast.h)
         self.state_grads = dlast
@@ -605,7 +606,7 @@ class Bidirectional(Layer):
         if not self.return_sequences:
             joined = np.concatenate([state.h for state in states], axis=1)
         elif where is not None:
-            joined = Steps.expand(joined, joined[:, 0], where)
+            joined = Steps.expand(joined, joined, where)
         y = self._merged(joined)
         if training:
             shape = tuple(one.shape for one in y) if self.merge_mode is None else y.shape
@@ -648,7 +649,7 @@ class Bidirectional(Layer):
             last = State(*(np.zeros(size, self.dtype) if given is None else given[i].copy() for i in range(2)))
             if not self.return_sequences:
                 np.add(last.h, both[:, column : column + half.units], out=last.h)
-            half._pass_back(one, both if self.return_sequences else None, column, last, dx)
+            half._pass_back(one, both if self.return_sequences else None, column, last, dx, zeros=column == 0)
             half.state_grads = last
         return dx if steps is None else steps.spread(dx)
 

@@ -61,15 +61,11 @@ class Steps:
 
     def compact(self, x: Array) -> Array:
         """x (N, T, D), its real steps first."""
-        return x if self.order is None else np.take_along_axis(x, self.order[:, :, None], axis=1)
+        return x if self.order is None else self.expand(x, x, self.order)
 
     def spread(self, dx: Array) -> Array:
         """The way back."""
-        if self.order is None:
-            return dx
-        spread = memory.empty(dx.shape, dx.dtype)
-        np.put_along_axis(spread, self.order[:, :, None], dx, axis=1)
-        return spread
+        return dx if self.order is None else self.collect(dx, self.order)[0]
 
     def shown(self, reverse: bool, zero: bool) -> NDArray[np.int64]:
         """Which real step each output shows: a masked one that before it in the order of computation, or none."""
@@ -83,7 +79,7 @@ class Steps:
 
     @staticmethod
     def expand(z: Array, h: Array, where: NDArray[np.int64]) -> Array:
-        """Outputs of all steps from those of the real ones; h: the state before the first."""
+        """Outputs of all steps from those of the real ones; h: the state before the first, where one shows it."""
         y = memory.empty(z.shape, z.dtype)
         masks.run_expand(z, h, where, y)
         return y
