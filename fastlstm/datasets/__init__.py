@@ -8,7 +8,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["JapaneseVowels", "Utterances", "load_japanese_vowels"]
+__all__ = [
+    "JapaneseVowels",
+    "SeattleWeather",
+    "Sunspots",
+    "Utterances",
+    "load_japanese_vowels",
+    "load_seattle_weather",
+    "load_sunspots",
+]
 
 
 class Utterances(NamedTuple):
@@ -70,3 +78,87 @@ def _padded(frames: NDArray[np.float32], lengths: NDArray[np.int64], labels: NDA
     x = np.zeros((len(lengths), 29, frames.shape[1]), np.float32)
     x[np.arange(29) < lengths[:, None]] = frames
     return Utterances(x, lengths, labels)
+
+
+class SeattleWeather(NamedTuple):
+    """Days in Seattle, one after the other.
+
+    Attributes
+    ----------
+    date : ndarray of datetime64[D], shape (1461,)
+        2012-01-01 to 2015-12-31.
+    precipitation : ndarray of float32, shape (1461,)
+        Millimetres in the day.
+    temp_max, temp_min : ndarray of float32, shape (1461,)
+        Degrees Celsius.
+    wind : ndarray of float32, shape (1461,)
+        Mean speed, metres a second.
+    """
+
+    date: NDArray[np.datetime64]
+    precipitation: NDArray[np.float32]
+    temp_max: NDArray[np.float32]
+    temp_min: NDArray[np.float32]
+    wind: NDArray[np.float32]
+
+
+def load_seattle_weather() -> SeattleWeather:
+    """The weather of four years, day by day; it rains on 43 % of the days.
+
+    Returns
+    -------
+    SeattleWeather
+
+    Notes
+    -----
+    From records of NOAA, the United States' weather service, which are in the public domain.
+
+    Examples
+    --------
+    >>> from fastlstm.datasets import load_seattle_weather
+    >>> weather = load_seattle_weather()
+    >>> str(weather.date[-1]), round(float((weather.precipitation > 0).mean()), 3)
+    ('2015-12-31', 0.426)
+    """
+    with np.load(Path(__file__).parent / "seattle_weather.npz", allow_pickle=False) as file:
+        columns = [file[name] for name in SeattleWeather._fields[1:]]
+        dates = file["first_date"] + np.arange(len(columns[0]))
+    return SeattleWeather(dates.astype("datetime64[D]"), *columns)
+
+
+class Sunspots(NamedTuple):
+    """Sunspots of years, one after the other.
+
+    Attributes
+    ----------
+    year : ndarray of int64, shape (309,)
+        1700 to 2008.
+    number : ndarray of float32, shape (309,)
+        Mean sunspot number of the year.
+    """
+
+    year: NDArray[np.int64]
+    number: NDArray[np.float32]
+
+
+def load_sunspots() -> Sunspots:
+    """How many spots the sun had each year: cycles of about 11 years of unlike height.
+
+    Returns
+    -------
+    Sunspots
+
+    Notes
+    -----
+    From the National Geophysical Data Center of the United States, in the public domain.
+
+    Examples
+    --------
+    >>> from fastlstm.datasets import load_sunspots
+    >>> sunspots = load_sunspots()
+    >>> int(sunspots.year[0]), float(sunspots.number[0])
+    (1700, 5.0)
+    """
+    with np.load(Path(__file__).parent / "sunspots.npz", allow_pickle=False) as file:
+        number = file["number"]
+        return Sunspots(file["first_year"] + np.arange(len(number)), number)

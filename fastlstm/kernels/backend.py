@@ -81,7 +81,7 @@ def pack_into(params: Params, packed: Packed) -> None:
     D, H = sizes(packed)
     panels, dtype = packed.panels, packed.panels.dtype
     arguments = *(_flat(np.ascontiguousarray(a)) for a in params), D, H, _flat(panels)
-    run(into_panels, dtype, 1, _workers(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
+    run(into_panels, dtype, 1, threads_for(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
 
 
 def keep(packed: Packed, N: int, T: int) -> Kept:
@@ -137,7 +137,7 @@ def _schedule(N: int, T: int, lengths: _Array | None) -> tuple[_Array, _Array]:
     return order, lengths[order].astype(np.int64)
 
 
-def _workers(tasks: int, work: int) -> int:
+def threads_for(tasks: int, work: int) -> int:
     """Threads to use for that many independent tasks and multiply-adds."""
     if tasks < 2 or work < _PARALLEL_WORK * vector_bytes():
         return 1
@@ -318,7 +318,7 @@ def backward(
     block = backward_block(N, steps)
     M = int(bases[block])
     work = H * (8 * (D + H) + _CELL_WORK) * total
-    workers = _workers(max(N, nb), work)
+    workers = threads_for(max(N, nb), work)
     workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, dtype))
     if room is None:
         room = backward_room(dtype, D, H, N, M, workers)
