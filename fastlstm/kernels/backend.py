@@ -87,7 +87,7 @@ def pack_into(params: AnyParams, packed: Packed) -> None:
     panels = packed.panels
     W, U, *own, b = (_flat(np.ascontiguousarray(a)) for a in params)
     arguments = packed.layout, W, U, own[0] if own else b, b, D, H, _flat(panels), _second(packed)
-    run(into_panels, kind_of(packed), 1, _workers(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
+    run(into_panels, kind_of(packed), 1, threads_for(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
 
 
 def _second(packed: Packed) -> _Array:
@@ -158,7 +158,7 @@ def _schedule(N: int, T: int, lengths: _Array | None) -> tuple[_Array, _Array]:
     return order, lengths[order].astype(np.int64)
 
 
-def _workers(tasks: int, work: int) -> int:
+def threads_for(tasks: int, work: int) -> int:
     """Threads to use for that many independent tasks and multiply-adds."""
     if tasks < 2 or work < _PARALLEL_WORK * vector_bytes():
         return 1
@@ -362,7 +362,7 @@ def backward(
     block = backward_block(N, steps)
     M = int(bases[block])
     work = H * (8 * (D + H) + _CELL_WORK) * total
-    workers = _workers(max(N, nb), work)
+    workers = threads_for(max(N, nb), work)
     workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, kind))
     if room is None:
         room = backward_room(cell, dtype, D, H, N, M, workers)
