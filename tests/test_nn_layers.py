@@ -196,6 +196,22 @@ def test_states_in_and_out(rng: np.random.Generator) -> None:
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_gradients_at_the_first_state_under_a_mask(backwards: bool, rng: np.random.Generator) -> None:
+    N, T, D, H = 3, 5, 2, 4
+    layer = filled(nn.LSTM(H, return_sequences=True, go_backwards=backwards, **F64), (N, T, D), rng)
+    x, first, dy = rng.standard_normal((N, T, D)), rng.standard_normal((2, N, H)), rng.standard_normal((N, T, H))
+    mask = np.array([[0, 0, 1, 0, 1], [1, 0, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
+    layer(x, training=True, mask=mask, initial_state=list(first))
+    layer.backward(dy)
+
+    def loss() -> float:
+        return float((layer(x, mask=mask, initial_state=list(first)) * dy).sum())
+
+    for i, expected in numeric(loss, first, 24, rng):
+        assert np.stack(layer.state_grads).reshape(-1)[i] == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+
 def test_both_states_in_and_out(rng: np.random.Generator) -> None:
     N, T, D, H = 4, 6, 3, 5
     both = filled(nn.Bidirectional(nn.LSTM(H, return_state=True, **F64), merge_mode=None), (N, T, D), rng)
@@ -270,6 +286,10 @@ def test_stateful_layers_go_on(rng: np.random.Generator) -> None:
         found = np.concatenate([parts(x[:, :5]), parts(x[:, 5:])], axis=1)
         np.testing.assert_array_equal(found, expected)
         parts.reset_state()
+    last = filled(nn.LSTM(4, stateful=True), (3, 8, 2), rng)
+    last.set_weights(whole.get_weights())
+    last(x[:, :5])[...] = np.nan  # the caller's own
+    np.testing.assert_array_equal(last(x[:, 5:]), expected[:, -1])
     parts(x)
     with pytest.raises(ValueError, match="lstm: expected batches of 3 samples, as its state is of, got 2"):
         parts(x[:2])
