@@ -339,6 +339,20 @@ def test_an_interrupt_leaves_model_and_history() -> None:
     assert np.isfinite(model.predict(x, verbose=0)).all()
 
 
+def test_an_interrupt_within_a_batch() -> None:
+    class Interrupted(nn.losses.MeanSquaredError):
+        def value_and_gradient(self, *arguments: Any) -> Any:
+            raise KeyboardInterrupt
+
+    x, y = data()
+    model = small()
+    model.compile(loss=Interrupted())
+    for learn in (model.fit, model.train_on_batch):
+        with pytest.raises(KeyboardInterrupt):
+            learn(x, y)
+        model.backward(model(x, training=True))
+
+
 class Ends:
     def __init__(self, ended: list[Any]) -> None:
         self.ended = ended
