@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numba
@@ -12,10 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastlstm import Params, State, nn, reference
-from fastlstm.kernels import backend, dense
+from fastlstm.kernels import dense
 from fastlstm.nn.base import Layer
-
-HAS_H_MASK = "h_mask" in inspect.signature(backend.forward).parameters
 
 
 def filled(layer: Any, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
@@ -102,7 +99,6 @@ def test_lstm_gradients(options: dict[str, Any], mask: str, rng: np.random.Gener
     check_gradients(layer, rng.standard_normal(shape), rng, mask=a_mask(MASKS[mask], 4, 5, rng))
 
 
-@pytest.mark.skipif(not HAS_H_MASK, reason="kernels without h_mask")
 @pytest.mark.parametrize("sequences", [False, True])
 def test_recurrent_dropout_gradients(sequences: bool, rng: np.random.Generator) -> None:
     shape = (4, 5, 3)
@@ -112,7 +108,6 @@ def test_recurrent_dropout_gradients(sequences: bool, rng: np.random.Generator) 
     check_gradients(both, rng.standard_normal(shape), rng, mask=a_mask("holes", 4, 5, rng))
 
 
-@pytest.mark.skipif(not HAS_H_MASK, reason="kernels without h_mask")
 def test_recurrent_dropout_drops_units_of_h(rng: np.random.Generator) -> None:
     shape = (200, 1, 3)
     layer = filled(nn.LSTM(5, recurrent_dropout=0.25, **F64), shape, rng)
@@ -196,6 +191,22 @@ def test_states_in_and_out(rng: np.random.Generator) -> None:
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_gradients_at_the_first_state_under_a_mask(backwards: bool, rng: np.random.Generator) -> None:
+    N, T, D, H = 3, 5, 2, 4
+    layer = filled(nn.LSTM(H, return_sequences=True, go_backwards=backwards, **F64), (N, T, D), rng)
+    x, first, dy = rng.standard_normal((N, T, D)), rng.standard_normal((2, N, H)), rng.standard_normal((N, T, H))
+    mask = np.array([[0, 0, 1, 0, 1], [1, 0, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
+    layer(x, training=True, mask=mask, initial_state=list(first))
+    layer.backward(dy)
+
+    def loss() -> float:
+        return float((layer(x, mask=mask, initial_state=list(first)) * dy).sum())
+
+    for i, expected in numeric(loss, first, 24, rng):
+        assert np.stack(layer.state_grads).reshape(-1)[i] == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+
 def test_both_states_in_and_out(rng: np.random.Generator) -> None:
     N, T, D, H = 4, 6, 3, 5
     both = filled(nn.Bidirectional(nn.LSTM(H, return_state=True, **F64), merge_mode=None), (N, T, D), rng)
@@ -270,6 +281,11 @@ def test_stateful_layers_go_on(rng: np.random.Generator) -> None:
         found = np.concatenate([parts(x[:, :5]), parts(x[:, 5:])], axis=1)
         np.testing.assert_array_equal(found, expected)
         parts.reset_state()
+    last = nn.LSTM(4, stateful=True)
+    last.build((None, None, 2))
+    last.set_weights(whole.get_weights())
+    last(x[:, :5])[...] = np.nan  # the caller's own
+    np.testing.assert_array_equal(last(x[:, 5:]), expected[:, -1])
     parts(x)
     with pytest.raises(ValueError, match="lstm: expected batches of 3 samples, as its state is of, got 2"):
         parts(x[:2])

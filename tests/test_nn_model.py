@@ -150,6 +150,19 @@ def test_validation() -> None:
     assert [len(third.history[name]) for name in ("loss", "val_loss")] == [4, 2]
 
 
+def test_penalties_are_part_of_the_loss() -> None:
+    x, y = data()
+    model = nn.Sequential([nn.LSTM(3, kernel_regularizer="l2", input_shape=(T, D)), nn.Dense(1, bias_regularizer="l1")])
+    model.set_weights([np.full(w.shape, 0.5) for w in model.get_weights()])
+    model.compile(loss="mse", optimizer=nn.optimizers.SGD(0.0))
+    penalty = 0.01 * 4 * 12 * 0.25 + 0.01 * 0.5
+    expected = ((model.predict(x, verbose=0)[:, 0] - y) ** 2).mean() + penalty
+    assert sum(layer.penalty() for layer in model.layers) == pytest.approx(penalty, rel=1e-6)
+    found = [model.fit(x, y, verbose=0, batch_size=N).history["loss"][0], model.evaluate(x, y, verbose=0),
+             model.train_on_batch(x, y), model.test_on_batch(x, y)]  # fmt: skip
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_epochs_and_history() -> None:
     x, y = data()
     model = small()
@@ -324,6 +337,20 @@ def test_an_interrupt_leaves_model_and_history() -> None:
     np.testing.assert_array_equal(model.flat_params, plain.flat_params)
     model.fit(x, y, verbose=0)
     assert np.isfinite(model.predict(x, verbose=0)).all()
+
+
+def test_an_interrupt_within_a_batch() -> None:
+    class Interrupted(nn.losses.MeanSquaredError):
+        def value_and_gradient(self, *arguments: Any) -> Any:
+            raise KeyboardInterrupt
+
+    x, y = data()
+    model = small()
+    model.compile(loss=Interrupted())
+    for learn in (model.fit, model.train_on_batch):
+        with pytest.raises(KeyboardInterrupt):
+            learn(x, y)
+        model.backward(model(x, training=True))
 
 
 class Ends:

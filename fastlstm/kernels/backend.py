@@ -150,6 +150,12 @@ def _as_they_stand(N: int, T: int) -> tuple[_Array, _Array]:
     return np.arange(N, dtype=np.int64), np.full(N, T, np.int64)
 
 
+@lru_cache(256)
+def _first_rows(N: int, T: int) -> _Array:
+    """The first row of each step where all N sequences have all T."""
+    return np.arange(0, (T + 1) * N, N, dtype=np.int64)
+
+
 def _schedule(N: int, T: int, lengths: _Array | None) -> tuple[_Array, _Array]:
     """Samples by falling length, and those lengths."""
     if lengths is None:
@@ -228,6 +234,12 @@ def backward_room(cell: Cell, dtype: np.dtype[Any], D: int, H: int, N: int, M: i
     room.a[:, operands:] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
     room.dz[:, nb * width + nb * L :] = 0  # units that fill up the last panel of a second phase
     return room
+
+
+def room_for(packed: Packed, N: int, T: int) -> Room:
+    """Room for any backward pass over N sequences of T steps, for many calls."""
+    D, H = sizes(packed)
+    return backward_room(cell_in(packed), packed.panels.dtype, D, H, N, N * backward_block(N, T), threads.most())
 
 
 def _clear_padding(array: _Array, column: int, H: int, lengths: _Array | None) -> None:
@@ -354,7 +366,7 @@ def backward(
     order, lens = _schedule(N, T, lengths)
     steps = int(lens[0])
     if lengths is None:
-        bases, total = np.arange(0, (T + 1) * N, N, dtype=np.int64), N * T
+        bases, total = _first_rows(N, T), N * T
     else:
         active = N - np.searchsorted(lens[::-1], np.arange(steps), side="right")
         bases = np.concatenate([[0], np.cumsum(active)]).astype(np.int64)
@@ -368,7 +380,7 @@ def backward(
         room = backward_room(cell, dtype, D, H, N, M, workers)
     for array in (room.dh, room.dc):
         array.fill(0)
-    room.dh[:, :H], room.dc[:, :H] = dh[order], dc[order]
+    room.dh[:, :H], room.dc[:, :H] = (dh, dc) if lengths is None else (dh[order], dc[order])
     second = _second(packed)
     wt, ut, dp, dz, a, zeros = (_flat(array) for array in (room.wt, room.ut, room.dp, room.dz, room.a, room.zeros))
     ldh, ldz, lda = room.dh.shape[1], room.dz.shape[1], room.a.shape[1]
@@ -389,5 +401,6 @@ def backward(
     run(backward_pass.backward, kind, turns, workers, arguments)
     if payoff is not None:
         payoff.took(workers > 1, time.perf_counter() - began, total)
-    dh[order], dc[order] = room.dh[:, :H], room.dc[:, :H]
+    ranked: Any = slice(None) if lengths is None else order  # where they stand as they come
+    dh[ranked], dc[ranked] = room.dh[:, :H], room.dc[:, :H]
     return found

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..kernels import backend, memory, threads
+from ..kernels import backend, memory
 from ..params import Params, State
 from . import initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, units_of
@@ -17,6 +16,7 @@ from .randomness import checked_seed
 from .steps import Steps
 
 _ROOMS = 4  # shapes of batches whose room is kept
+_KEPT = 1 << 22  # bytes of a tape that is written to again; with larger ones its making does not matter
 
 
 class LSTM(Layer):
@@ -168,12 +168,13 @@ class LSTM(Layer):
 
     def _bound(self) -> None:
         kernel, recurrent = self.params["kernel"], self.params["recurrent_kernel"]
-        D, H = len(kernel), self.units
+        H = self.units
         bias = self.params["bias"] if self.use_bias else np.zeros(4 * H, self.dtype)
         self._record = Params(kernel, recurrent, bias)
         self._packed = backend.pack(self._record)
-        self._sums = np.zeros((1 + D + H, 4 * H), self.dtype)  # gradients of b, W and U, as the kernel writes them
-        self._rooms: dict[tuple[int, int], backend.Room] = {}
+        own = self.grads["bias"] if self.use_bias else np.empty(4 * H, self.dtype)
+        self._gradients = Params(self.grads["kernel"], self.grads["recurrent_kernel"], own)
+        self._rooms: dict[tuple[int, int], tuple[backend.Kept | None, backend.Room]] = {}
 
     # states
 
@@ -215,42 +216,42 @@ class LSTM(Layer):
         `_pass_back` needs."""
         N, T, D = x.shape
         h, c = state
-        factors = h_mask = None
+        factors = mask = None
         if training and self.dropout:
             factors = dropout_mask(self.rng, (N, 1, D), self.dropout, self.dtype)
             x = x * factors
         if training and self.recurrent_dropout:
-            h_mask = dropout_mask(self.rng, (N, self.units), self.recurrent_dropout, self.dtype)
+            mask = dropout_mask(self.rng, (N, self.units), self.recurrent_dropout, self.dtype)
         backend.pack_into(self._record, self._packed)
-        kept = backend.keep(self._packed, N, T) if training else None
+        kept = (self._room(N, T)[0] or backend.keep(self._packed, N, T)) if training else None
         first = h.copy() if training else h
-        more = {} if h_mask is None else {"h_mask": h_mask}
-        backend.forward(x, self._packed, h, c, y, column, None, lengths, self.go_backwards, None, kept, **more)
-        return (x, lengths, first, kept, factors, more) if training else None
+        backend.forward(x, self._packed, h, c, y, column, None, lengths, self.go_backwards, None, kept, mask)
+        return (x, lengths, first, kept, factors, mask) if training else None
+
+    def _room(self, N: int, T: int) -> tuple[backend.Kept | None, backend.Room]:
+        """For passes over batches of that shape, again and again; one tape will do, as there is one at a time."""
+        found = self._rooms.get((N, T))
+        if found is None:
+            while len(self._rooms) >= _ROOMS:
+                del self._rooms[next(iter(self._rooms))]
+            kept = backend.keep(self._packed, N, T)
+            small = kept.gates.nbytes + kept.cells.nbytes <= _KEPT
+            found = self._rooms[N, T] = (kept if small else None), backend.room_for(self._packed, N, T)
+        return found
 
     def _pass_back(self, kept_pass: Any, dy: Array | None, column: int, dstate: State, dx: Array, zeros: bool) -> None:
         """dx is added to (zeros: it is all 0), dstate turns from the last state's gradient into the first's."""
-        x, lengths, first, kept, factors, more = kept_pass
-        N, T, D = x.shape
-        room = self._rooms.get((N, T))
-        if room is None:
-            while len(self._rooms) >= _ROOMS:
-                del self._rooms[next(iter(self._rooms))]
-            rows = N * backend.backward_block(N, T)
-            room = self._rooms[N, T] = backend.backward_room(self.dtype, D, self.units, N, rows, threads.most())
+        x, lengths, first, kept, factors, mask = kept_pass
+        room = self._room(*x.shape[:2])[1]
         own = dx if factors is None or zeros else memory.zeros(x.shape, self.dtype)
         backend.backward(
-            x, self._packed, first, kept, lengths, self.go_backwards, None, dy, column, *dstate, own, self._sums, room,
-            **more,
+            x, self._packed, first, kept, lengths, self.go_backwards, None, dy, column, *dstate, own, self._gradients,
+            room, mask,
         )  # fmt: skip
         if factors is not None:
             own *= factors
         if own is not dx:
             dx += own
-        self.grads["kernel"][...] = self._sums[1 : 1 + D]
-        self.grads["recurrent_kernel"][...] = self._sums[1 + D :]
-        if self.use_bias:
-            self.grads["bias"][...] = self._sums[0]
 
     # the layer
 
@@ -672,8 +673,6 @@ def _rate(argument: str, value: Any) -> float:
     rate = names.real(argument, value, 0.0, 1.0)
     if rate == 1:
         raise ValueError(f"{argument}: expected less than 1, got {value}")
-    if rate and argument == "recurrent_dropout" and "h_mask" not in inspect.signature(backend.forward).parameters:
-        raise NotImplementedError("recurrent_dropout: these kernels do not take h_mask")
     return rate
 
 
