@@ -19,7 +19,7 @@ from .kernels.inplace import Buffers
 from .kernels.inplace import step as compiled_step
 from .kernels.inplace import step_of_any as compiled_step_of_any
 from .kernels.options import OPTIONS
-from .kernels.packing import LAYOUT, Packed, cell_in, record_of
+from .kernels.packing import LAYOUT, Packed, record_of
 from .layer import forward, pack, zero_state
 from .params import CELLS, AnyParams, Grads, State, cell_name, shapes
 

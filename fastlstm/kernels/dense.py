@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from . import backend, memory
 from .activations import sigmoid
 from .backward import PIECE
-from .cells import tanh_row
 from .options import compiled, kernel, run
+from .phases import tanh_row
 from .products import product_of
 from .simd import BLOCK, TILE_ROWS, copy, data, emitter, lanes, lanes_of, outer
 

@@ -356,8 +356,8 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
         weights = turns, one, no, block, T, flat(packed.panels), wt, dp, dW, dU, dV, db
         rows = (
             flat(tape.bases), cell, second, flat(tape.x), D, ut, H, flat(tape.h), flat(tape.cells), flat(tape.gates),
-            order, lens, tape.reset, zeros[:0], no, T, dy if ldy > 0 else zeros, ldy, zero, dh, ldh, dc, ldc, flat(tape.t),
-            dz, ldz, a, lda, where, zeros,
+            order, lens, tape.reset, zeros[:0], no, T, dy if ldy > 0 else zeros, ldy, zero, dh, ldh, dc, ldc,
+            flat(tape.t), dz, ldz, a, lda, where, zeros,
         )  # fmt: skip
         sums = second, D, wt, H, dz, ldz, a, lda, where, dx, dp, flat(tape.tmp), zeros
         backward(zero, turns, zero, one, weights + rows + sums)
