@@ -194,11 +194,11 @@ def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
         raise TypeError(f"{name}: expected {expected}, got {_kind(layer)}")
     found = {field: array(f"{name}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)}
     W, U = found["W"], found["U"]
-    kind = W.dtype.newbyteorder("=")
+    kind = W.dtype if W.dtype.isnative else W.dtype.newbyteorder("=")
     if kind not in _FLOATS:
         raise TypeError(f"{name}.W: expected float32 or float64, got {kind}")
     for field, value in found.items():
-        if value.dtype.newbyteorder("=") != kind:
+        if value.dtype != kind and value.dtype.newbyteorder("=") != kind:
             raise TypeError(f"{name}.{field}: expected {kind} as in {name}.W, got {value.dtype}")
     if U.ndim != 2 or U.shape[0] < 1 or U.shape[1] != 4 * U.shape[0]:
         raise ValueError(f"{name}.U: expected shape (H, 4H) with H at least 1, got {U.shape}")

@@ -5,7 +5,9 @@ Letters used everywhere: N batch, T time steps, D input size, H hidden size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
@@ -93,9 +95,10 @@ _SHAPES: dict[type[AnyParams], Callable[[int, int], tuple[tuple[int, ...], ...]]
 _FORGET_BIAS: dict[type[AnyParams], float] = {Params: 1.0, InterpolatedParams: -0.25}
 
 
-def shapes(record: type[AnyParams], D: int, H: int) -> dict[str, tuple[int, ...]]:
+@lru_cache(256)
+def shapes(record: type[AnyParams], D: int, H: int) -> Mapping[str, tuple[int, ...]]:
     """The shape of each of a record's fields."""
-    return dict(zip(record._fields, _SHAPES[record](D, H), strict=True))
+    return MappingProxyType(dict(zip(record._fields, _SHAPES[record](D, H), strict=True)))
 
 
 def cell_name(record: type[AnyParams]) -> str:

@@ -84,15 +84,15 @@ def pack(params: AnyParams) -> Packed:
 def pack_into(params: AnyParams, packed: Packed) -> None:
     """The record of weights -> panels that are there."""
     D, H = sizes(packed)
-    panels = packed.panels
+    panels = _flat(packed.panels)
     W, U, *own, b = (_flat(np.ascontiguousarray(a)) for a in params)
-    arguments = packed.layout, W, U, own[0] if own else b, b, D, H, _flat(panels), _second(packed)
-    run(into_panels, kind_of(packed), 1, threads_for(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
+    arguments = packed.layout, W, U, own[0] if own else b, b, D, H, panels, _second(packed, panels)
+    run(into_panels, kind_of(packed), 1, threads_for(len(packed.panels), _COPY_WORK * 4 * H * (D + H)), arguments)
 
 
-def _second(packed: Packed) -> _Array:
+def _second(packed: Packed, panels: _Array) -> _Array:
     """For the kernels: where there is none, an array of one axis, as compiled code has there (inplace.py)."""
-    return _flat(packed.panels) if packed.second is None else writable(packed.second)
+    return panels if packed.second is None else writable(packed.second)
 
 
 def kind_of(packed: Packed) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -308,10 +308,10 @@ def forward(
     if plan.share == SHARE_SEQUENCE:
         sync = np.zeros(SYNC_WORDS, np.int64)
         sync[SPLIT] = -1
-    work = memory.scratch(plan.room, dtype)
+    work, panels = memory.scratch(plan.room, dtype), _flat(packed.panels)
     arguments = (
         plan.share, plan.turns, plan.chunk, sync, _PATIENCE,
-        packed.layout, _flat(x), D, _flat(packed.panels), _second(packed), H,
+        packed.layout, _flat(x), D, panels, _second(packed, panels), H,
         h.reshape(-1), c.reshape(-1), y.reshape(-1), y.shape[2], column,
         work if cells is None else cells.reshape(-1), cells is not None,
         work if kept is None else kept.gates.reshape(-1), work if kept is None else kept.cells.reshape(-1),
@@ -323,13 +323,19 @@ def forward(
         payoff.took(workers > 1, time.perf_counter() - began, steps)
 
 
-def _gradients(record: type[AnyParams], D: int, H: int, dtype: np.dtype[Any]) -> AnyParams:
-    """Room for them, in one piece."""
+@lru_cache(256)
+def _parts(record: type[AnyParams], D: int, H: int) -> tuple[int, list[tuple[slice, tuple[int, ...]]]]:
+    """Numbers of a record of weights in one piece; where in it and of what shape each array is."""
     forms = list(shapes(record, D, H).values())
     ends = list(accumulate(map(math.prod, forms)))
-    whole = memory.empty((ends[-1],), dtype)
-    parts = zip(forms, [0, *ends], ends, strict=False)
-    return record(*(whole[begin:end].reshape(form) for form, begin, end in parts))
+    return ends[-1], [(slice(*ends_), form) for *ends_, form in zip([0, *ends], ends, forms, strict=False)]
+
+
+def _gradients(record: type[AnyParams], D: int, H: int, dtype: np.dtype[Any]) -> AnyParams:
+    """Room for them, in one piece."""
+    size, parts = _parts(record, D, H)
+    whole = memory.empty((size,), dtype)
+    return record(*(whole[part].reshape(form) for part, form in parts))
 
 
 def backward(
@@ -381,11 +387,12 @@ def backward(
     for array in (room.dh, room.dc):
         array.fill(0)
     room.dh[:, :H], room.dc[:, :H] = (dh, dc) if lengths is None else (dh[order], dc[order])
-    second = _second(packed)
+    panels = _flat(packed.panels)
+    second = _second(packed, panels)
     wt, ut, dp, dz, a, zeros = (_flat(array) for array in (room.wt, room.ut, room.dp, room.dz, room.a, room.zeros))
     ldh, ldz, lda = room.dh.shape[1], room.dz.shape[1], room.a.shape[1]
     W, U, *own, b = (array.reshape(-1) for array in found)
-    weights = _flat(packed.panels), wt, dp, W, U, own[0] if own else b, b
+    weights = panels, wt, dp, W, U, own[0] if own else b, b
     rows = (
         bases, packed.layout, second, _flat(x), D, ut, H, _flat(h0), _flat(kept.cells), _flat(kept.gates),
         order, lens, _flags(reset), _factors(mask, dtype), reverse, T,
