@@ -47,8 +47,9 @@ def _run(cell: str, dtype: np.dtype[Any], threads: bool) -> Iterator[tuple[str, 
     yield "backward", _seconds(backend.backward, x, packed, h, kept, None, False, None, y, 0, h, c, np.zeros_like(x))
     if not threads:
         for ndim in (1, 2):
-            yield f"step {ndim}-D", _seconds(
-                inplace.compile_step, backend.kind_of(packed), packed.second is not None, ndim
+            yield (
+                f"step {ndim}-D",
+                _seconds(inplace.compile_step, backend.kind_of(packed), packed.second is not None, ndim),
             )
 
 
