@@ -49,7 +49,7 @@ def _run(cell: str, dtype: np.dtype[Any], threads: bool) -> Iterator[tuple[str, 
         for ndim in (1, 2):
             yield (
                 f"step {ndim}-D",
-                _seconds(inplace.compile_step, backend.kind_of(packed), packed.second is not None, ndim),
+                _seconds(inplace.compile_step, dtype, packed.layout.dtype, packed.second is not None, ndim),
             )
 
 
