@@ -306,11 +306,17 @@ def forward(
 
 def _gradients(record: type[AnyParams], D: int, H: int, dtype: np.dtype[Any]) -> AnyParams:
     """Room for them, in one piece."""
+    size, parts = _fields(record, D, H)
+    whole = memory.empty((size,), dtype)
+    return record(*[whole[begin:end].reshape(form) for form, begin, end in parts])
+
+
+@lru_cache(1024)
+def _fields(record: type[AnyParams], D: int, H: int) -> tuple[int, list[tuple[tuple[int, ...], int, int]]]:
+    """Numbers in all, and the shape, begin and end of each field."""
     forms = list(shapes(record, D, H).values())
     ends = list(accumulate(map(math.prod, forms)))
-    whole = memory.empty((ends[-1],), dtype)
-    parts = zip(forms, [0, *ends], ends, strict=False)
-    return record(*(whole[begin:end].reshape(form) for form, begin, end in parts))
+    return ends[-1], list(zip(forms, [0, *ends], ends, strict=False))
 
 
 def backward(

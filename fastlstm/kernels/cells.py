@@ -136,9 +136,10 @@ def cell_of(mark: Any) -> Cell:
 
 def cell_with(record: type) -> Cell:
     """The cell whose weights such a record holds."""
-    return next(cell for cell in CELLS if RECORDS[cell.name] is record)
+    return _BY_RECORD[record]
 
 
+_BY_RECORD = {RECORDS[cell.name]: cell for cell in CELLS}
 _BY_MARK = {np.dtype(cell.mark): cell for cell in CELLS}
 
 
