@@ -95,9 +95,9 @@ def _second(packed: Packed, panels: _Array) -> _Array:
     return panels if packed.second is None else writable(packed.second)
 
 
-def kind_of(packed: Packed) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """What the types of a kernel's arguments depend on: the float type and the cell."""
-    return packed.panels.dtype, packed.layout.dtype
+def kind_of(packed: Packed) -> int:
+    """A number for what the types of a kernel's arguments depend on: the float type and the cell."""
+    return packed.panels.dtype.num << 8 | packed.layout.dtype.num
 
 
 def keep(packed: Packed, N: int, T: int) -> Kept:
@@ -323,19 +323,19 @@ def forward(
         payoff.took(workers > 1, time.perf_counter() - began, steps)
 
 
-@lru_cache(256)
-def _parts(record: type[AnyParams], D: int, H: int) -> tuple[int, list[tuple[slice, tuple[int, ...]]]]:
-    """Numbers of a record of weights in one piece; where in it and of what shape each array is."""
-    forms = list(shapes(record, D, H).values())
-    ends = list(accumulate(map(math.prod, forms)))
-    return ends[-1], [(slice(*ends_), form) for *ends_, form in zip([0, *ends], ends, forms, strict=False)]
-
-
 def _gradients(record: type[AnyParams], D: int, H: int, dtype: np.dtype[Any]) -> AnyParams:
     """Room for them, in one piece."""
-    size, parts = _parts(record, D, H)
+    size, parts = _fields(record, D, H)
     whole = memory.empty((size,), dtype)
-    return record(*(whole[part].reshape(form) for part, form in parts))
+    return record(*[whole[begin:end].reshape(form) for form, begin, end in parts])
+
+
+@lru_cache(1024)
+def _fields(record: type[AnyParams], D: int, H: int) -> tuple[int, list[tuple[tuple[int, ...], int, int]]]:
+    """Numbers in all, and the shape, begin and end of each field."""
+    forms = list(shapes(record, D, H).values())
+    ends = list(accumulate(map(math.prod, forms)))
+    return ends[-1], list(zip(forms, [0, *ends], ends, strict=False))
 
 
 def backward(

@@ -10,6 +10,7 @@ A cell with a second phase has more panels: V's columns of four blocks of units 
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..params import CELLS as RECORDS
 from ..params import AnyParams
 from . import memory
 from .cells import Cell, cell_of, column_of
-from .options import compiled, kernel
+from .options import compiled, inlined, kernel
 from .simd import BLOCK, TILE_ROWS, copy, flat, lanes, lanes_of, transpose
 
 LAYOUT = 1
@@ -65,6 +66,7 @@ def _again(*fields: Any) -> Packed:
     return Packed(*fields).copy()
 
 
+@functools.cache
 def mark(cell: Cell) -> NDArray[Any]:
     """What stands for the cell, and for the layout's number, in compiled code."""
     return np.empty((0,) * LAYOUT, cell.mark)
@@ -99,30 +101,51 @@ def row_length(cell: Any, part: Any, H: Any) -> Any:
     return gates * H
 
 
+@inlined
+def _places(cell: Any, part: Any) -> Any:
+    zero = np.int64(0)
+    return (column_of(cell, part, zero), column_of(cell, part, zero + 1), column_of(cell, part, zero + 2),
+            column_of(cell, part, zero + 3))  # fmt: skip
+
+
+@inlined
+def _into(cell: Any, part: Any, panels: Any, to: Any, source: Any, rows: Any, H: Any, first: Any) -> None:
+    """Rows of b, W or U, the columns of units `first` to first + lanes, into a block's panel at panels[to]."""
+    L = lanes_of(panels)
+    places, length, count = _places(cell, part), row_length(cell, part, H), min(L, H - first)
+    for row in range(rows):
+        for gate in range(BLOCK):
+            at, found = to + (row * BLOCK + gate) * L, np.int64(0)
+            if places[gate] >= 0:
+                found = count
+                copy(panels, at, source, row * length + places[gate] * H + first, count)
+            for unit in range(found, L):
+                panels[at + unit] = 0
+
+
+@inlined
+def _out_of(cell: Any, part: Any, panels: Any, source: Any, out: Any, rows: Any, H: Any, first: Any) -> None:
+    """The way back."""
+    L = lanes_of(panels)
+    places, length, count = _places(cell, part), row_length(cell, part, H), min(L, H - first)
+    for row in range(rows):
+        for gate in range(BLOCK):
+            if places[gate] >= 0:
+                copy(out, row * length + places[gate] * H + first, panels, source + (row * BLOCK + gate) * L, count)
+
+
 @kernel
 def into_panels(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
     """A worker's share of the blocks of panels, from W, U, V and b; V, where there is no second phase, is any array.
     One turn."""
     cell, W, U, V, b, D, H, panels, second = arguments
     L = lanes_of(panels)
-    depth = 1 + D + H
-    of_W, of_U = row_length(cell, np.int64(1), H), row_length(cell, np.int64(2), H)
+    width = BLOCK * L
     for block in range(w, (H + L - 1) // L, workers):
-        count = min(L, H - block * L)
-        for row in range(depth):
-            for gate in range(BLOCK):
-                place = column_of(cell, min(row, 1) if row <= D else 2, gate)
-                to, column = ((block * depth + row) * BLOCK + gate) * L, place * H + block * L
-                if place < 0:
-                    pass
-                elif row == 0:
-                    copy(panels, to, b, column, count)
-                elif row <= D:
-                    copy(panels, to, W, (row - 1) * of_W + column, count)
-                else:
-                    copy(panels, to, U, (row - 1 - D) * of_U + column, count)
-                for unit in range(count if place >= 0 else 0, L):
-                    panels[to + unit] = 0
+        to, unit = block * (1 + D + H) * width, block * L
+        _into(cell, np.int64(0), panels, to, b, np.int64(1), H, unit)
+        _into(cell, np.int64(1), panels, to + width, W, D, H, unit)
+        _into(cell, np.int64(2), panels, to + (1 + D) * width, U, H, H, unit)
     into_second(w, workers, V, H, second)
 
 
@@ -146,21 +169,11 @@ def out_of_panels(w: Any, workers: Any, cell: Any, panels: Any, stride: Any, sec
     """W, U, b, and V from panels of `stride` rows and what is behind them, of as few rows as H has whole tiles; a
     worker's share."""
     L = lanes_of(panels)
-    of_W, of_U = row_length(cell, np.int64(1), H), row_length(cell, np.int64(2), H)
     for block in range(w, (H + L - 1) // L, workers):
-        count = min(L, H - block * L)
-        for row in range(1 + D + H):
-            for gate in range(BLOCK):
-                place = column_of(cell, min(row, 1) if row <= D else 2, gate)
-                source, column = ((block * stride + row) * BLOCK + gate) * L, place * H + block * L
-                if place < 0:
-                    pass
-                elif row == 0:
-                    copy(b, column, panels, source, count)
-                elif row <= D:
-                    copy(W, (row - 1) * of_W + column, panels, source, count)
-                else:
-                    copy(U, (row - 1 - D) * of_U + column, panels, source, count)
+        source, unit = block * stride * BLOCK * L, block * L
+        _out_of(cell, np.int64(0), panels, source, b, np.int64(1), H, unit)
+        _out_of(cell, np.int64(1), panels, source + BLOCK * L, W, D, H, unit)
+        _out_of(cell, np.int64(2), panels, source + (1 + D) * BLOCK * L, U, H, H, unit)
     if second.ndim == 3:
         width, taller = BLOCK * L, (H + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
         begin = (H + L - 1) // L * stride * width
