@@ -59,12 +59,15 @@ def fit(hooks: Any, model: Model, values: list[float], name: str = "val_loss", b
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "stop": ("EarlyStopping", {"patience": 2}),
-    "stop_at_once": ("EarlyStopping", {"min_delta": 0.5}),
+    "stop_at_once": ("EarlyStopping", {"min_delta": 1.5}),
     "stop_max": ("EarlyStopping", {"mode": "max", "patience": 1, "restore_best_weights": True}),
     "stop_baseline": ("EarlyStopping", {"baseline": 1.5, "patience": 2, "restore_best_weights": True}),
     "stop_late": ("EarlyStopping", {"start_from_epoch": 3, "patience": 1, "restore_best_weights": True}),
     "lower": ("ReduceLROnPlateau", {"patience": 2, "factor": 0.5}),
-    "lower_cool": ("ReduceLROnPlateau", {"patience": 1, "cooldown": 2, "min_delta": 0.3, "min_lr": 0.02}),
+    "lower_cool": (
+        "ReduceLROnPlateau",
+        {"patience": 1, "cooldown": 2, "min_delta": 1.5, "min_lr": 0.05, "factor": 0.8},
+    ),
     "lower_max": ("ReduceLROnPlateau", {"patience": 1, "mode": "max"}),
     "schedule": ("LearningRateScheduler", {"schedule": lambda epoch, rate: rate * 0.9}),
     "schedule_epoch": ("LearningRateScheduler", {"schedule": lambda epoch: 0.1 / (epoch + 1)}),
@@ -121,6 +124,24 @@ def test_early_stopping(capsys: pytest.CaptureFixture[str]) -> None:
         assert model.weights == -2
     assert "Epoch 4: early stopping" in capsys.readouterr().out
     assert not trained(callbacks.EarlyStopping(patience=3), [5, 3, 4, 3.5, 1]).stop_training
+
+
+def test_min_delta() -> None:
+    for mode, sign in (("min", 1), ("max", -1)):
+        stop = callbacks.EarlyStopping(patience=2, min_delta=0.5, mode=mode)
+        trained(stop, [sign * value for value in (3, 2.6, 2.4, 2.0, 1.95, 1.0)])
+        assert (stop.best, stop.best_epoch, stop.stopped_epoch) == (sign * 2.4, 2, 4)
+
+
+def test_reduce_on_plateau(capsys: pytest.CaptureFixture[str]) -> None:
+    lower = callbacks.ReduceLROnPlateau(factor=0.5, patience=2, cooldown=2, min_lr=0.03, verbose=1)
+    for values, expected in (
+        ([1] * 10, [0.1, 0.1, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03, 0.03, 0.03]),
+        ([1, 2, 0.5, 1, 1, 1], [0.1, 0.1, 0.1, 0.1, 0.05, 0.05]),
+    ):
+        model = Model()
+        assert [rate for _, rate in fit(CallbackList(lower, model), model, values)] == expected
+    assert "Epoch 3: learning rate reduced to 0.05" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("name", "rises"), [("val_loss", False), ("area", True), ("val_acc", True), ("mae", False)])

@@ -55,6 +55,19 @@ def test_gradient_is_that_of_the_value(case: str) -> None:
         assert (steps[0] - steps[1]) / 2e-5 == pytest.approx(dy[index], rel=1e-5, abs=1e-8)
 
 
+@pytest.mark.parametrize("logits", [False, True])
+def test_gradient_with_soft_targets(logits: bool, rng: np.random.Generator) -> None:
+    """Targets that do not add up to 1, smoothed."""
+    loss = losses.CategoricalCrossentropy(from_logits=logits, label_smoothing=0.3)
+    t, p = rng.uniform(size=(3, 4)), rng.uniform(0.1, 0.9, (3, 4))
+    _, dy = loss.value_and_gradient(t, p)
+    for index in np.ndindex(p.shape):
+        up, down = p.copy(), p.copy()
+        up[index] += 1e-5
+        down[index] -= 1e-5
+        assert (loss(t, up) - loss(t, down)) / 2e-5 == pytest.approx(dy[index], rel=1e-6, abs=1e-9)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     case=st.sampled_from(sorted(CASES)),

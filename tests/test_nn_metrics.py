@@ -91,6 +91,15 @@ def test_auc_is_a_probability(rng: np.random.Generator) -> None:
     assert metric.result() == pytest.approx((p[t == 1][:, None] > p[t == 0]).mean(), abs=2e-3)
 
 
+def test_auc_at_a_threshold() -> None:
+    """What lies at a threshold is not above it."""
+    metric = metrics.AUC(num_thresholds=3)
+    metric.update_state([0, 0, 1, 1], [0.25, 0.5, 0.3, 0.9])
+    assert metric.result() == pytest.approx(0.75)
+    metric.update_state([0], [0.6])
+    assert metric.result() == pytest.approx(1 / 3 * 0.25 + 2 / 3 * 0.75)
+
+
 def test_r2_far_from_zero() -> None:
     """A spread of 1 about a million: the squares' difference would be noise."""
     rng = np.random.default_rng(0)

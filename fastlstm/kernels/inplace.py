@@ -95,31 +95,28 @@ def _chunk(x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: An
             c_old, c_new = n * H, n * H
             if tape:
                 g0, c_old, c_new = (t * N + n) * nb * width, (t * N + n) * Hp, ((t + 1) * N + n) * Hp
-            if rows == 1 and nb <= 2 and not tape:  # all of the old h is read before any of the new is written
-                if nb == 2:
-                    step_twin(x, xo, x_row, x_number, D, h, ho, H, H, panels, np.int64(0), panel, c, c_old, c_new, H,
-                              H, h, ho, H, work, g0, g_row, width)  # fmt: skip
+            out, o0, o_row = work, np.int64(new), Hp
+            direct = rows == 1 and nb <= 2 and not tape  # all of the old h is read before any of the new is written
+            if direct:
+                out, o0, o_row = h, ho, H
+            j = np.int64(0)
+            while j < nb:
+                two = rows == 1 and j + 1 < nb
+                b = j
+                if (t + turn) % 2 == 1:  # backwards: what was read last is still in cache
+                    b = nb - 2 - j if two else nb - 1 - j
+                left = 2 * L if tape else H - b * L
+                where = (x, xo, x_row, x_number, D, h, ho, H, H, panels, b * panel, panel, held, c_old + b * L,
+                         c_new + b * L, c_row, left, out, o0 + b * L, o_row, kept, g0 + b * g_place, g_row,
+                         width)  # fmt: skip
+                if two:
+                    step_twin(*where)
+                elif rows == 1:
+                    step_one(*where)
                 else:
-                    step_one(x, xo, x_row, x_number, D, h, ho, H, H, panels, np.int64(0), panel, c, c_old, c_new, H,
-                             H, h, ho, H, work, g0, g_row, width)  # fmt: skip
-            else:
-                j = np.int64(0)
-                while j < nb:
-                    two = rows == 1 and j + 1 < nb
-                    b = j
-                    if (t + turn) % 2 == 1:  # backwards: what was read last is still in cache
-                        b = nb - 2 - j if two else nb - 1 - j
-                    left = 2 * L if tape else H - b * L
-                    where = (x, xo, x_row, x_number, D, h, ho, H, H, panels, b * panel, panel, held, c_old + b * L,
-                             c_new + b * L, c_row, left, work, new + b * L, Hp, kept, g0 + b * g_place, g_row,
-                             width)  # fmt: skip
-                    if two:
-                        step_twin(*where)
-                    elif rows == 1:
-                        step_one(*where)
-                    else:
-                        step_rows(*where)
-                    j += 2 if two else 1
+                    step_rows(*where)
+                j += 2 if two else 1
+            if not direct:
                 for r in range(rows):
                     copy(h, ho + r * H, work, new + r * Hp, H)
             if y_step != 0:

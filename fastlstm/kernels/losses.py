@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import threads
-from .options import compiled, kernel, run
+from .options import compiled, inlined, kernel, run
 
 BINARY, BINARY_LOGITS, SQUARED, ABSOLUTE, HUBER, CATEGORICAL, CATEGORICAL_LOGITS = range(7)
 
@@ -96,6 +96,14 @@ def pointwise(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> No
             values[r] = weight * total / K
 
 
+@inlined
+def target(sparse: Any, labels: Any, t: Any, r: Any, k: Any, K: Any) -> Any:
+    """What class k of row r is to be."""
+    if sparse:
+        return 1.0 if labels[r] == k else 0.0
+    return np.float64(t[r * K + k])
+
+
 @kernel
 def categorical(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
     """Cross-entropy of K classes. Two turns: rows, sum.
@@ -120,46 +128,45 @@ def categorical(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> 
                 values[r] = 0.0
                 continue
             value = 0.0 if not sparse or 0 <= labels[r] < K else np.nan
-            mass, scale, top = 0.0, 0.0, np.float64(p[at])  # mass: sum of the labels, 1 but for odd ones
+            mass = 0.0  # sum of the targets: 1, but for odd ones
+            for k in range(K):
+                label = target(sparse, labels, t, r, k, K)
+                if not 0.0 <= label <= 1.0:
+                    value = np.nan
+                mass += label * (1.0 - smoothing) + smoothing / K
+            scale = 0.0
             if kind == CATEGORICAL_LOGITS:
+                top = np.float64(p[at])
                 for i in range(at, at + K):
                     top = max(top, np.float64(p[i]))
                 for i in range(at, at + K):
-                    scale += math.exp(np.float64(p[i]) - top)
+                    e = math.exp(np.float64(p[i]) - top)  # at most 1, so nothing overflows
+                    scale += e
+                    dy[i] = e
                 top += math.log(scale)
+                for k in range(K):
+                    i = at + k
+                    label = target(sparse, labels, t, r, k, K) * (1.0 - smoothing) + smoothing / K
+                    if label != 0.0:
+                        value += label * (top - np.float64(p[i]))
+                    dy[i] = (mass * (np.float64(dy[i]) / scale) - label) * (share * weight)
             else:
                 for i in range(at, at + K):
                     scale += np.float64(p[i])
-            inner = 0.0
-            for k in range(K):
-                i = at + k
-                label = (1.0 if labels[r] == k else 0.0) if sparse else np.float64(t[i])
-                if not 0.0 <= label <= 1.0:
-                    value = np.nan
-                label = label * (1.0 - smoothing) + smoothing / K
-                mass += label
-                if kind == CATEGORICAL_LOGITS:
-                    if label != 0.0:
-                        value += label * (top - np.float64(p[i]))
-                    dy[i] = -label * (share * weight)
-                else:
-                    share_of_k = np.float64(p[i]) / scale
-                    clipped = share_of_k
-                    if share_of_k < low:
-                        clipped = low
-                    elif share_of_k > high:
-                        clipped = high
+                inner = 0.0
+                for k in range(K):
+                    i = at + k
+                    label = target(sparse, labels, t, r, k, K) * (1.0 - smoothing) + smoothing / K
+                    part = np.float64(p[i]) / scale
                     slope = 0.0
                     if label != 0.0:
+                        clipped = low if part < low else (high if part > high else part)
                         value -= label * math.log(clipped)
-                        if clipped == share_of_k:
+                        if clipped == part:
                             slope = -label / clipped
-                    inner += slope * share_of_k
+                    inner += slope * part
                     dy[i] = slope
-            for i in range(at, at + K):
-                if kind == CATEGORICAL_LOGITS:
-                    dy[i] += mass * math.exp(np.float64(p[i]) - top) * (share * weight)
-                else:
+                for i in range(at, at + K):
                     dy[i] = (np.float64(dy[i]) - inner) / scale * (share * weight)
             values[r] = weight * value
 
