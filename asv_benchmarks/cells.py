@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
     parser.add_argument("--shapes", nargs="+", default=[str(shape) for shape in SHAPES], metavar="N,T,D,H")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.1, help="of a turn, at least")
+    parser.add_argument("--seconds", type=float, default=0.1, help="of a turn, about")
     arguments = parser.parse_args()
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if not arguments.from_json:

@@ -49,7 +49,7 @@ def main() -> int:
     parser.add_argument("--shapes", nargs="+", default=[str(shape) for shape in SHAPES], metavar="N,T,D,H")
     parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=0.05, help="of a turn, at least")
+    parser.add_argument("--seconds", type=float, default=0.05, help="of a turn, about")
     arguments = parser.parse_args()
     try:
         shapes = [Shape.parse(text) for text in arguments.shapes]
