@@ -47,7 +47,7 @@ def keras(fit: Fit) -> Work:
 
 
 def torch(fit: Fit) -> Work:
-    """The loop that PyTorch's users write."""
+    """A loop written by hand."""
     import torch
 
     torch.set_num_threads(threads())
@@ -57,10 +57,8 @@ def torch(fit: Fit) -> Work:
     with torch.no_grad():
         for parameter, value in zip(own, (W, U, b, 0 * b, W1, U1, b1, 0 * b1, V, a), strict=True):
             parameter.copy_(value)
-    for parameter in (lstm.bias_hh_l0, lstm.bias_hh_l1):  # one bias, as the others have
-        parameter.requires_grad_(False)
-    learned = [parameter for parameter in own if parameter.requires_grad]
-    optimizer = torch.optim.RMSprop(learned, lr=RATE, alpha=RHO, eps=EPSILON)
+    learned = [parameter for n, parameter in enumerate(own) if n not in (3, 7)]  # one bias, as the others have
+    squares = [torch.zeros_like(parameter) for parameter in learned]
     x, labels = map(torch.from_numpy, data(fit))
     cross_entropy = torch.nn.BCEWithLogitsLoss()
 
@@ -68,10 +66,14 @@ def torch(fit: Fit) -> Work:
         total = 0.0
         for begin in range(0, fit.samples, fit.batch):
             batch = slice(begin, begin + fit.batch)
-            optimizer.zero_grad()
+            for parameter in own:
+                parameter.grad = None
             loss = cross_entropy(head(lstm(x[batch])[0][:, -1]), labels[batch])
             loss.backward()
-            optimizer.step()
+            with torch.no_grad():  # as torch.optim.RMSprop, but for the epsilon, which Keras has under the root
+                for parameter, square in zip(learned, squares, strict=True):
+                    square.mul_(RHO).addcmul_(parameter.grad, parameter.grad, value=1 - RHO)
+                    parameter.addcdiv_(parameter.grad, (square + EPSILON).sqrt_(), value=-RATE)
             total += loss.item()
         return tuple(parameter.detach().numpy().T for parameter in learned)
 

@@ -93,11 +93,15 @@ def machine() -> dict[str, Any]:
     }
 
 
+def measured_by(module: str) -> Any:
+    """What a module of this folder prints, in a process of its own."""
+    command = [sys.executable, "-m", f"asv_benchmarks.{module}"]
+    return json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+
+
 def measure(systems: list[str], rounds: int, seconds: float) -> dict[str, Any]:
     """All that the pages show."""
-    limits = subprocess.run(
-        [sys.executable, "-m", "asv_benchmarks.roofline"], cwd=ROOT, check=True, stdout=subprocess.PIPE
-    )
+    limits = measured_by("roofline")
     workers = {system: Worker(system) for system in systems}
     found = {
         "machine": machine(),
@@ -105,7 +109,7 @@ def measure(systems: list[str], rounds: int, seconds: float) -> dict[str, Any]:
             name: version(name) for name in ["numba", "numpy", *sorted({n for s in systems for n in NEEDS[s]})]
         },
         "rounds": rounds,
-        "limits": json.loads(limits.stdout),
+        "limits": limits,
         "table": [row(workers, mode, shape, rounds, seconds) for mode in MODES for shape in SHAPES],
         "steps": [row(workers, "step", shape, rounds, seconds) for shape in STEPPED],
         "scaling": {
@@ -116,6 +120,7 @@ def measure(systems: list[str], rounds: int, seconds: float) -> dict[str, Any]:
     for worker in workers.values():
         worker.close()
     found["processes"] = processes(rounds, seconds)
+    found["figures"] = measured_by("figures")
     return found
 
 

@@ -128,14 +128,68 @@ def processes(results: Results) -> str:
     return table(head, lines)
 
 
-def filled(text: str, results: Results) -> str:
-    """The page with every part between markers `<!-- name -->` and `<!-- /name -->` written anew.
+def options(results: Results) -> str:
+    """One thing changed at a time."""
+    rows = results["figures"]["options"]
+    names = list(rows[0]["seconds"])
+    lines = []
+    for name in names:
+        cells = [name]
+        for row in rows:
+            own, plain = row["seconds"][name], row["seconds"][names[0]]
+            cells += [number(1e3 * own), f"{own / plain:.2f}"]
+        lines.append(cells)
+    return table([label(rows[0]), "inference, ms", "of the first", "training, ms", "of the first"], lines)
 
-    Raises
-    ------
-    KeyError
-        A marker of another name.
-    """
+
+def alone(results: Results) -> str:
+    """One sequence with one thread and with all."""
+    lines = []
+    for row in results["figures"]["alone"]:
+        one, every = row["seconds"]["one"], row["seconds"]["all"]
+        times = number(1e3 * one), number(1e3 * every)
+        lines.append([TITLES[row["mode"]], label(row), *times, f"{one / every:.2f}"])
+    count = results["machine"]["threads"]
+    return table(["", "N, T, D, H", "one thread, ms", f"{count} threads, ms", "times as fast"], lines)
+
+
+def ragged(results: Results) -> str:
+    """Lengths drawn evenly from 1 to T, forward and backward."""
+    lines = []
+    for row in results["figures"]["ragged"]:
+        own, padded = row["seconds"]["ragged"], row["seconds"]["padded"]
+        shares = f"{own / padded:.0%}", f"{row['real']:.0%}"
+        lines.append([label(row), number(1e3 * padded), number(1e3 * own), *shares])
+    head = ["training: N, T, D, H", "padded, ms", "ragged, ms", "share of the time", "share of the steps"]
+    return table(head, lines)
+
+
+def start(results: Results) -> str:
+    """What a new process pays, and a new machine."""
+    found = results["figures"]["start"]
+    lines = [
+        ["import, after Numba's", number(1e3 * found["import"])],
+        ["a cached parallel kernel that does next to nothing, its first call", number(1e3 * found["trivial"])],
+        *(
+            [f"first {name}, from a warm cache: beyond that", number(1e3 * (found[name] - found["trivial"]))]
+            for name in TITLES.values()
+            if name in found
+        ),
+        ["all kernels of float32, compiled from nothing", number(1e3 * found["compile"])],
+    ]
+    return table(["", "ms"], lines)
+
+
+def exactness(results: Results) -> str:
+    """Errors against the reference in float64."""
+    lines = [
+        [row["dtype"], label(row), f"{row['y']:.1e}", f"{row['grads']:.1e}"] for row in results["figures"]["exactness"]
+    ]
+    return table(["", "N, T, D, H", "y and states", "gradients"], lines)
+
+
+def filled(text: str, results: Results) -> str:
+    """The page with the parts of these results written anew."""
     systems = list(results["table"][0]["seconds"])
     modes = [*(of_mode(results, mode) for mode in MODES), results["steps"]]
     parts = {
@@ -146,14 +200,19 @@ def filled(text: str, results: Results) -> str:
         "peaks": peaks(results),
         "roofline": roofline(results),
         "processes": processes(results),
+        "options": options(results),
+        "alone": alone(results),
+        "ragged": ragged(results),
+        "start": start(results),
+        "exactness": exactness(results),
     }
     return fill(text, parts)
 
 
 def fill(text: str, parts: dict[str, str]) -> str:
-    """The text with the parts in place of what stands between their markers."""
+    """The text with the parts in place of what stands between their markers, `<!-- name -->` and `<!-- /name -->`."""
     return re.sub(
-        r"<!-- (\w+) -->\n.*?<!-- /\1 -->",
+        rf"<!-- ({'|'.join(parts)}) -->\n.*?<!-- /\1 -->",
         lambda match: f"<!-- {match[1]} -->\n{parts[match[1]]}\n<!-- /{match[1]} -->",
         text,
         flags=re.DOTALL,
