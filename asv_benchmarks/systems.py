@@ -299,12 +299,11 @@ def serve(make: Callable[..., Work], *options: str) -> None:
                 for _ in range(STEPS_CHECKED if question["mode"] == "step" else 1):
                     found = work()
                 check = projections(found)
-                work()
             begin, calls, passed = time.perf_counter(), 0, 0.0
             while not calls or passed < question["seconds"] / 4:
                 work()  # meanwhile the threads of whoever had the turn before cease to spin
                 calls, passed = calls + 1, time.perf_counter() - begin
-            calls = max(2, round(calls * question["seconds"] / passed))
+            calls = max(1, round(calls * question["seconds"] / passed))
             begin = time.perf_counter()
             for _ in range(calls):
                 work()

@@ -72,7 +72,7 @@ class Fit(NamedTuple):
         return ",".join(map(str, self))
 
 
-FITS = [Fit(32, 8, 16, 32, 20_000), Fit(64, 50, 16, 128, 3_200)]
+FITS = [Fit(32, 8, 16, 32, 20_000), Fit(64, 50, 16, 128, 1_280)]
 
 MIDDLE = Shape(32, 32, 32, 128)  # from here the scaling benchmarks vary one size at a time
 AXES = {
