@@ -53,7 +53,6 @@ MODES = ["infer", "train"]
 STEPPED = [Shape(1, 1, 1, 20), Shape(1, 1, 16, 64), Shape(1, 1, 64, 128), Shape(16, 1, 16, 64)]  # a single time step
 
 
-
 class Fit(NamedTuple):
     """Samples to learn from, `batch` at a time: T steps of D features, two layers of H units, one output."""
 
