@@ -96,6 +96,7 @@ def test_malformed_shape(text: str) -> None:
         (["training", "--systems", "fastlstm", "abacus"], "unknown system abacus"),
         (["training", "--systems", "fastlstm"], "no other system is installed"),
         (["training", "--only", "1,2"], "expected a model BATCH,T,D,H,SAMPLES"),
+        (["compare", "HEAD", "HEAD", "--pairs", "7"], "--pairs: expected at least 8, got 7"),
         (["compare", "HEAD", "HEAD", "--shapes", "1,2"], "expected a shape N,T,D,H"),
     ],
 )
@@ -110,9 +111,28 @@ def test_bad_input_gets_one_line(arguments: list[str], message: str) -> None:
 
 
 def test_interval_holds_the_median() -> None:
+    """99 times of a hundred, however the ratios are spread; from eight on."""
     rng = np.random.default_rng(0)
-    median, low, high = compare.interval(list(rng.normal(1.1, 0.02, 30)))
-    assert 1.08 < low < median < high < 1.12
+    for count, out in ((8, 0), (11, 0), (12, 1), (20, 3), (30, 7)):  # tables of the sign test
+        ratios = np.exp(rng.standard_cauchy((4000, count)) / 50)
+        held = 0
+        for row in ratios:
+            median, low, high = compare.interval(list(row))
+            assert (low, high) == (np.sort(row)[out], np.sort(row)[-1 - out])
+            assert median == np.median(row)
+            held += low <= 1 <= high
+        assert 0.985 < held / len(ratios) <= 1
+
+
+def test_verdicts_are_rare_where_nothing_changed_and_sure_where_much_did() -> None:
+    """Pairs of processes that differ by a tenth each; a false verdict for one of 16 shapes in less than a run of 20."""
+    rng = np.random.default_rng(1)
+    verdicts = [compare.verdict(*compare.interval(list(np.exp(rng.normal(0, 0.1, 12))))[1:]) for _ in range(4000)]
+    assert sum(map(bool, verdicts)) / len(verdicts) < 0.05 / 16
+    slower = [compare.verdict(*compare.interval(list(1.2 * np.exp(rng.normal(0, 0.05, 12))))[1:]) for _ in range(200)]
+    assert slower.count("slower") > 190
+    assert compare.verdict(0.9, 0.97) == "faster"
+    assert compare.verdict(0.9, 0.99) == ""
 
 
 def test_disagreement_is_a_relative_distance() -> None:
