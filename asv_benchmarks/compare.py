@@ -3,11 +3,11 @@
 python -m asv_benchmarks.compare main HEAD                 # some minutes
 python -m asv_benchmarks.compare main HEAD --shapes 64,50,128,256 --modes train --pairs 20
 
-Each commit is checked out into a temporary folder. A pair of processes, one a commit, takes turns through all shapes and
-gives one ratio of their times a shape, B / A, so that what the machine does to both cancels. Then comes a new pair: two
-processes of the very same code can differ by a tenth for as long as they live, by where their memory lies. Printed are
-the median ratio of the pairs and its 99 % confidence interval (of the sign test: two of the ratios). Exit status 1 where
-B is slower: the whole interval is above 1.02.
+Each commit is checked out into a temporary folder. A pair of processes, one a commit, takes turns through all shapes
+and gives one ratio of their times a shape, B / A, so that what the machine does to both cancels. Then comes a new
+pair: two processes of the very same code can differ by a tenth for as long as they live. Printed are the median ratio
+of the pairs and its 99 % confidence interval, by the sign test. Exit status 1 where B is slower: the whole interval is
+above 1.02.
 """
 
 from __future__ import annotations
