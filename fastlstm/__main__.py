@@ -9,7 +9,7 @@ usage: python -m fastlstm COMMAND
 
   demo     train an LSTM to tell nine speakers apart (--help: its options)
   info     versions, processor, vector width, threads and cache folder
-  warmup   compile every kernel ahead"""
+  warmup   compile every kernel ahead (warmup CELL ...: those of other cells than the standard one)"""
 
 
 def main(argv: list[str]) -> None:

@@ -148,8 +148,8 @@ def init_params(
     forget_bias : float, optional
         The forget gate's bias. 1 lets memory live at the start of training [1]_, and is what the standard cell gets.
         The interpolated cell gets -1/4: its candidate brings c in once more, so that c keeps f (1 + i) of itself from
-        step to step, 2/3 at the start of training, where the standard cell with 1 keeps 3/4. From 0 on there are units that
-        keep more than all of it at some steps, and differences as small as those of rounding grow with the steps.
+        step to step, 2/3 at the start of training, where the standard cell with 1 keeps 3/4. From 0 on there are units
+        that keep more than all of it at some steps, and differences as small as those of rounding grow with the steps.
     cell : "standard" or "interpolated"
         docs/cells.md has the two side by side.
 

@@ -10,27 +10,35 @@ import numba
 import numpy as np
 
 from .kernels import backend, inplace
-from .params import init_params
+from .params import CELLS, shapes
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Compile, or load from the cache, every kernel for both float types, alone and on threads."""
-    if argv:
-        raise SystemExit(f"warmup: takes no arguments, got {' '.join(argv)}")
+    """Compile, or load from the cache, every kernel for both float types, alone and on threads: of the standard cell,
+    or of the cells that are named."""
+    cells = list(argv) or ["standard"]
+    if unknown := [cell for cell in cells if cell not in CELLS]:
+        raise SystemExit(f"warmup: expected names of cells ({', '.join(CELLS)}), got {' '.join(unknown)}")
+    for cell in cells:
+        _warm(cell)
+
+
+def _warm(cell: str) -> None:
     began = time.perf_counter()
     for dtype in (np.float32, np.float64):
         for place in ("alone", "on threads"):
             if place == "on threads" and numba.get_num_threads() == 1:
                 continue  # one thread never needs the shell for more
-            for name, seconds in _run(np.dtype(dtype), place == "on threads"):
+            for name, seconds in _run(cell, np.dtype(dtype), place == "on threads"):
                 print(f"{np.dtype(dtype).name} {name:<8} {place:<10} {seconds:6.2f} s", flush=True)
-    print(f"ready after {time.perf_counter() - began:.1f} s")
+    print(f"{cell} cell ready after {time.perf_counter() - began:.1f} s")
 
 
-def _run(dtype: np.dtype[Any], threads: bool) -> Iterator[tuple[str, float]]:
+def _run(cell: str, dtype: np.dtype[Any], threads: bool) -> Iterator[tuple[str, float]]:
     """One call of each kernel on a problem just large enough for it; names and seconds."""
     N, T, D, H = (24, 2, 256, 256) if threads else (2, 2, 3, 4)
-    params, x = init_params(D, H, rng=0, dtype=dtype), np.ones((N, T, D), dtype)
+    record, x = CELLS[cell], np.ones((N, T, D), dtype)
+    params = record(*(np.zeros(shape, dtype) for shape in shapes(record, D, H).values()))
     yield "pack", _seconds(backend.pack, params)
     packed = backend.pack(params)
     kept = backend.keep(packed, N, T)
@@ -39,7 +47,10 @@ def _run(dtype: np.dtype[Any], threads: bool) -> Iterator[tuple[str, float]]:
     yield "backward", _seconds(backend.backward, x, packed, h, kept, None, False, None, y, 0, h, c, np.zeros_like(x))
     if not threads:
         for ndim in (1, 2):
-            yield f"step {ndim}-D", _seconds(inplace.compile_step, dtype, ndim)
+            yield (
+                f"step {ndim}-D",
+                _seconds(inplace.compile_step, dtype, packed.layout.dtype, packed.second is not None, ndim),
+            )
 
 
 def _seconds(kernel: Callable[..., Any], *arguments: Any) -> float:

@@ -29,7 +29,7 @@ def test_every_public_name_is_documented() -> None:
             assert len(thing.__doc__.split("\n")) > 1 or isinstance(thing, type)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/streaming.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/cells.md", "docs/streaming.md"])
 def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (Path(__file__).parent.parent / page).read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

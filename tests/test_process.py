@@ -202,6 +202,7 @@ def test_info(cache: Path) -> None:
 def test_warmup_leaves_nothing_to_compile(tmp_path: Path) -> None:
     done = command(tmp_path, "warmup")
     assert done.returncode == 0, done.stderr
+    assert command(tmp_path, "warmup", "gru").stderr.strip().endswith("(standard, interpolated), got gru")
     threads = 2 if "on threads" in done.stdout else 1
     assert done.stdout.count("float32") == (8 if "on threads" in done.stdout else 5)
     code = """

@@ -11,6 +11,7 @@ import io
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def main(wheel: str) -> None:
     dates = np.array([row["date"].replace("/", "-") for row in rows], "datetime64[D]")
     assert len(dates) == DAYS
     assert (np.diff(dates) == np.timedelta64(1, "D")).all()
-    columns = {name: np.array([row[name] for row in rows], np.float32)
+    columns: dict[str, Any] = {name: np.array([row[name] for row in rows], np.float32)
                for name in ("precipitation", "temp_max", "temp_min", "wind")}  # fmt: skip
     np.savez_compressed(Path(__file__).parent / "seattle_weather.npz", first_date=dates[:1].astype(np.int64), **columns)
 

@@ -94,9 +94,9 @@ def _second(packed: Packed) -> _Array:
     return _flat(packed.panels) if packed.second is None else writable(packed.second)
 
 
-def kind_of(packed: Packed) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """What the types of a kernel's arguments depend on: the float type and the cell."""
-    return packed.panels.dtype, packed.layout.dtype
+def kind_of(packed: Packed) -> int:
+    """A number for what the types of a kernel's arguments depend on: the float type and the cell."""
+    return packed.panels.dtype.num << 8 | packed.layout.dtype.num
 
 
 def keep(packed: Packed, N: int, T: int) -> Kept:

@@ -131,7 +131,7 @@ CELLS = (
 
 def cell_of(mark: Any) -> Cell:
     """The cell that a dtype stands for; KeyError if it is none."""
-    return _BY_MARK[np.dtype(mark)]
+    return _BY_MARK[mark]
 
 
 def cell_with(record: type) -> Cell:

@@ -16,7 +16,7 @@ import numpy as np
 
 from .atomics import fetch_add, load_acquire, store_release, wait_a_little
 from .cells import kept_of
-from .options import compiled
+from .options import compiled, inlined
 from .products import product
 from .simd import BLOCK, copy, lanes_of
 from .step import begins, bias_alone, clear, finish, forget, operand_stride, phases_of, units, units_of
@@ -57,7 +57,7 @@ def _inputs(cell: Any, t: Any, count: Any, lo: Any, hi: Any, x: Any, D: Any, pan
             bias_alone(cell, work, zx + (k * nb + b) * width, panels, b * panel, lanes_of(panels))
 
 
-@compiled
+@inlined
 def _parts(s: Any, H: Any, panels: Any, second: Any) -> Any:
     """Blocks of units in all, and those of the leader's half, in the phase that is number s of all."""
     L = lanes_of(panels)

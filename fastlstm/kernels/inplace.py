@@ -415,15 +415,14 @@ for _step in (step, step_of_any):
 
 
 @functools.cache
-def compile_step(packed_kind: tuple[Any, Any], second: bool, ndim: int) -> None:
-    """The step of such a kind of Packed, float type and mark, for x of that many dimensions, once."""
-    dtype, marking = packed_kind
+def compile_step(dtype: Any, marking: Any, second: bool, ndim: int) -> None:
+    """The step of that float type and cell, for x of that many axes, once. second: whether it has such a phase."""
     scalar = from_dtype(dtype)
     x, panels = types.Array(scalar, ndim, "C"), types.Array(scalar, 3, "C")
-    if np.dtype(marking) == _STANDARD.dtype:
+    if marking == _STANDARD.dtype:
         _compile(step, (x, panels, types.int64, x, x))
         return
-    layout = types.Array(from_dtype(np.dtype(marking)), LAYOUT, "C")
+    layout = types.Array(from_dtype(marking), LAYOUT, "C")
     _compile(step_of_any, (x, panels, types.int64, layout, panels if second else types.none, x, x))
 
 

@@ -64,8 +64,8 @@ def _add_operands(e: Emitter, cell: Cell, count: Any, depth: Any, sums: _Sums, p
 def _forward_tile(rows: int) -> Any:
     """forward_tile(cell, a, ao, lda, depth, count, p, po, ahead, init, io, ldi, cs, oo, co, ldc, h, ho, gates, go,
     ldg): the first phase for one vector of units of `rows` samples, z = init + A (rows, depth) @ panel, the first
-    `count` operands being x, and from z and c at cs[oo] what the tape keeps, h (or what a second phase goes on from), and c at
-    cs[co], which may be the same place. The ld numbers are from sample to sample; h has lda. p[ahead]: as in
+    `count` operands being x, and from z and c at cs[oo] what the tape keeps, h (or what a second phase goes on from),
+    and c at cs[co], which may be the same place. The ld numbers are from sample to sample; h has lda. p[ahead]: as in
     `simd.multiply`.
 
     z stays in registers, and the samples' long chains of equations run side by side."""

@@ -23,7 +23,7 @@ from .products import product_of
 from .simd import BLOCK, TILE_ROWS, copy, lanes_of, line_of
 
 
-@compiled
+@inlined
 def phases_of(second: Any) -> Any:
     """How many there are; a constant in the compiled code. second: panels, or an array of one axis where there is no
     second phase."""
@@ -32,7 +32,7 @@ def phases_of(second: Any) -> Any:
     return 1
 
 
-@compiled
+@inlined
 def units_of(second: Any, L: Any, H: Any) -> Any:
     """H, or the units that a second phase's panels have room for: all of them are written to."""
     if second.ndim == 3:
@@ -77,7 +77,7 @@ def forget(cs: Any, c: Any, count: Any, tape: Any, work: Any, spare: Any) -> Non
     clear(cs, c, count)
 
 
-@compiled
+@inlined
 def begin_h(a: Any, first: Any, h: Any, place: Any, H: Any, second: Any) -> None:
     """An operand row's h from h[place]. A second phase reads its units that fill up the last vector too: 0."""
     copy(a, first, h, place, H)
@@ -86,7 +86,7 @@ def begin_h(a: Any, first: Any, h: Any, place: Any, H: Any, second: Any) -> None
         clear(a, first + H, (H + L - 1) // L * L - H)
 
 
-@compiled
+@inlined
 def bias_alone(cell: Any, out: Any, place: Any, panels: Any, panel: Any, L: Any) -> None:
     """b for the gates that do not read x, where x @ W + b of a block stands: an infinite x times no weight is NaN."""
     for gate in range(of_x(cell), BLOCK):
