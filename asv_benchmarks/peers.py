@@ -22,7 +22,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterable
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,21 @@ def machine() -> dict[str, Any]:
     }
 
 
+def versions(systems: Iterable[str], needs: dict[str, list[str]] = NEEDS) -> dict[str, str]:
+    """Of all that these systems need, and of what fastlstm needs."""
+    from fastlstm import __version__
+
+    distributions = metadata.packages_distributions()
+
+    def version(module: str) -> str:
+        if module == "fastlstm":  # it may be on PYTHONPATH only
+            return __version__
+        known = distributions[module]
+        return metadata.version(module if module in known else known[0])  # tensorflow has distributions of other names
+
+    return {name: version(name) for name in ["numba", "numpy", *sorted({n for s in systems for n in needs[s]})]}
+
+
 def measured_by(module: str) -> Any:
     """What a module of this folder prints, in a process of its own."""
     command = [sys.executable, "-m", f"asv_benchmarks.{module}"]
@@ -105,9 +120,7 @@ def measure(systems: list[str], rounds: int, seconds: float) -> dict[str, Any]:
     workers = {system: Worker(system) for system in systems}
     found = {
         "machine": machine(),
-        "versions": {
-            name: version(name) for name in ["numba", "numpy", *sorted({n for s in systems for n in NEEDS[s]})]
-        },
+        "versions": versions(systems),
         "rounds": rounds,
         "limits": limits,
         "table": [row(workers, mode, shape, rounds, seconds) for mode in MODES for shape in SHAPES],

@@ -18,7 +18,7 @@ from typing import Any
 
 from . import report
 from .benchmarks.shapes import FITS, Fit
-from .peers import installed, machine, version
+from .peers import installed, machine, versions
 from .workers import Worker, disagreement, take_turns
 
 RESULTS, PAGE = report.DOCS / "training.json", report.DOCS / "performance.md"
@@ -54,9 +54,7 @@ def measure(systems: list[str], fits: list[Fit], rounds: int) -> dict[str, Any]:
         table.append({"fit": fit, "seconds": median, "errors": errors, "disagreement": found})
     for one in workers.values():
         one.close()
-    packages = ["numba", "numpy", *sorted({need for system in systems for need in NEEDS[system]})]
-    versions = {name: version(name) for name in packages}
-    return {"machine": machine(), "versions": versions, "rounds": rounds, "table": table}
+    return {"machine": machine(), "versions": versions(systems, NEEDS), "rounds": rounds, "table": table}
 
 
 def parts(results: dict[str, Any]) -> dict[str, str]:
