@@ -167,17 +167,16 @@ def ragged(results: Results) -> str:
 def start(results: Results) -> str:
     """What a new process pays, and a new machine."""
     found = results["figures"]["start"]
-    lines = [
-        ["import, after Numba's", number(1e3 * found["import"])],
-        ["a cached parallel kernel that does next to nothing, its first call", number(1e3 * found["trivial"])],
-        *(
-            [f"first {name}, from a warm cache: beyond that", number(1e3 * (found[name] - found["trivial"]))]
-            for name in TITLES.values()
-            if name in found
-        ),
-        ["all kernels of float32, compiled from nothing", number(1e3 * found["compile"])],
-    ]
-    return table(["", "ms"], lines)
+    names = {
+        "import": "import, after Numba's",
+        "trivial": "a cached parallel kernel that does next to nothing, its first call",
+        "inference": "first inference, from a warm cache: beyond that",
+        "training": "first training, from a warm cache: beyond that",
+        "compile": "all kernels of float32, compiled from nothing",
+    }
+    beyond = {name: found[name] - found["trivial"] for name in ("inference", "training")}
+    lines = [[title, f"{(found | beyond)[name]:.2f}"] for name, title in names.items()]
+    return table(["", "s"], lines)
 
 
 def exactness(results: Results) -> str:
