@@ -16,7 +16,7 @@ from typing import Any
 
 from . import report
 from .benchmarks.shapes import MODES, SHAPES, Shape
-from .peers import NEEDS, TOLERANCE, installed, machine, version
+from .peers import TOLERANCE, installed, machine, versions
 from .workers import Worker, disagreement, take_turns
 
 RESULTS, PAGE = report.DOCS / "cells.json", report.DOCS / "cells.md"
@@ -39,9 +39,8 @@ def measure(modes: list[str], shapes: list[Shape], rounds: int, seconds: float, 
             print(f"{mode} {shape}:", ", ".join(f"{name} {1e3 * s:.4g} ms" for name, s in median.items()), flush=True)
     for worker in workers.values():
         worker.close()
-    versions = {name: version(name) for name in ["numba", "numpy", *NEEDS["fastlstm"], *NEEDS["jax"]]}
     every = [table[mode, tuple(shape)] for mode in MODES for shape in SHAPES if (mode, tuple(shape)) in table]
-    return {"machine": machine(), "versions": versions, "rounds": rounds, "table": every}
+    return {"machine": machine(), "versions": versions(["fastlstm", "jax"]), "rounds": rounds, "table": every}
 
 
 def parts(results: dict[str, Any]) -> dict[str, str]:
@@ -67,7 +66,7 @@ def main() -> None:
     parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
     parser.add_argument("--shapes", nargs="+", default=[str(shape) for shape in SHAPES], metavar="N,T,D,H")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.1, help="of a turn, at least")
+    parser.add_argument("--seconds", type=float, default=0.1, help="of a turn, about")
     arguments = parser.parse_args()
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if not arguments.from_json:

@@ -3,6 +3,7 @@
 python -m asv_benchmarks.peers                    # measures, then writes docs/performance.* and README's table
 python -m asv_benchmarks.peers --from-json        # writes the pages and plots again from docs/performance.json
 python -m asv_benchmarks.peers --only 64,50,128,256 --systems fastlstm torch      # measures and prints, writes nothing
+python -m asv_benchmarks.peers --only 1,1,16,64 --modes step      # one time step from Python, the state kept
 
 Every system has a process of its own; for each shape they take turns, --rounds times, and the median counts. Results
 are held against each other. What is not installed is left out by name. NUMBA_NUM_THREADS sets every system's threads.
@@ -20,12 +21,13 @@ import re
 import statistics
 import subprocess
 import sys
-from importlib.metadata import version
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from . import report
-from .benchmarks.shapes import MODES, SHAPES, Shape, along
+from .benchmarks.shapes import MODES, SHAPES, STEPPED, Shape, along
 from .systems import INFER_ONLY, SYSTEMS, threads
 from .workers import ROOT, Worker, disagreement, take_turns
 
@@ -38,7 +40,7 @@ NEEDS = {"fastlstm": ["fastlstm"], "reference": ["fastlstm"], "onnxruntime": ["o
 
 def row(workers: dict[str, Worker], mode: str, shape: Shape, rounds: int, seconds: float) -> dict[str, Any]:
     """One shape's medians, in seconds a call; ends the program where results differ."""
-    able = {name: worker for name, worker in workers.items() if mode == "infer" or name not in INFER_ONLY}
+    able = {name: worker for name, worker in workers.items() if mode != "train" or name not in INFER_ONLY}
     times, checks, errors = take_turns(able, mode, shape, rounds, seconds)
     if (found := disagreement(checks)) > TOLERANCE:
         raise SystemExit(f"{mode} {shape}: the systems' results differ by {found:.1e}; nothing is written")
@@ -91,20 +93,38 @@ def machine() -> dict[str, Any]:
     }
 
 
+def versions(systems: Iterable[str], needs: dict[str, list[str]] = NEEDS) -> dict[str, str]:
+    """Of all that these systems need, and of what fastlstm needs."""
+    from fastlstm import __version__
+
+    distributions = metadata.packages_distributions()
+
+    def version(module: str) -> str:
+        if module == "fastlstm":  # it may be on PYTHONPATH only
+            return __version__
+        known = distributions[module]
+        return metadata.version(module if module in known else known[0])  # tensorflow has distributions of other names
+
+    return {name: version(name) for name in ["numba", "numpy", *sorted({n for s in systems for n in needs[s]})]}
+
+
+def measured_by(module: str) -> Any:
+    """What a module of this folder prints, in a process of its own."""
+    command = [sys.executable, "-m", f"asv_benchmarks.{module}"]
+    return json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+
+
 def measure(systems: list[str], rounds: int, seconds: float) -> dict[str, Any]:
     """All that the pages show."""
-    limits = subprocess.run(
-        [sys.executable, "-m", "asv_benchmarks.roofline"], cwd=ROOT, check=True, stdout=subprocess.PIPE
-    )
+    limits = measured_by("roofline")
     workers = {system: Worker(system) for system in systems}
     found = {
         "machine": machine(),
-        "versions": {
-            name: version(name) for name in ["numba", "numpy", *sorted({n for s in systems for n in NEEDS[s]})]
-        },
+        "versions": versions(systems),
         "rounds": rounds,
-        "limits": json.loads(limits.stdout),
+        "limits": limits,
         "table": [row(workers, mode, shape, rounds, seconds) for mode in MODES for shape in SHAPES],
+        "steps": [row(workers, "step", shape, rounds, seconds) for shape in STEPPED],
         "scaling": {
             axis: [row(workers, mode, shape, rounds, seconds / 2) for mode in MODES for shape in along(axis)]
             for axis in PLOTTED
@@ -113,14 +133,15 @@ def measure(systems: list[str], rounds: int, seconds: float) -> dict[str, Any]:
     for worker in workers.values():
         worker.close()
     found["processes"] = processes(rounds, seconds)
+    found["figures"] = measured_by("figures")
     return found
 
 
-def installed(names: list[str]) -> list[str]:
+def installed(names: Iterable[str], needs: dict[str, list[str]] = NEEDS) -> list[str]:
     """Those that can run here; says which cannot."""
     found = []
     for name in names:
-        missing = [need for need in NEEDS[name] if importlib.util.find_spec(need) is None]
+        missing = [need for need in needs[name] if importlib.util.find_spec(need) is None]
         if missing:
             print(f"{name} is left out: {', '.join(missing)} not installed")
         else:
@@ -132,10 +153,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from-json", action="store_true", help="measure nothing")
     parser.add_argument("--only", nargs="+", metavar="N,T,D,H", help="print these shapes, write nothing")
+    parser.add_argument("--modes", nargs="+", choices=[*MODES, "step"], help="of --only; step leaves T aside")
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), metavar="NAME")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.2, help="of a turn, at least")
+    parser.add_argument("--seconds", type=float, default=0.2, help="of a turn, about")
     arguments = parser.parse_args()
+    if arguments.modes and not arguments.only:
+        parser.error("--modes: says what to measure of the shapes of --only, which is missing")
     if unknown := set(arguments.systems) - set(SYSTEMS):
         parser.error(f"unknown system {', '.join(sorted(unknown))}; known are {', '.join(SYSTEMS)}")
     if arguments.rounds < 1:
@@ -152,7 +176,7 @@ def main() -> None:
         except ValueError as error:
             parser.error(str(error))
         workers = {system: Worker(system) for system in systems}
-        for mode in MODES:
+        for mode in arguments.modes or MODES:
             for shape in shapes:
                 row(workers, mode, shape, arguments.rounds, arguments.seconds)
         for worker in workers.values():

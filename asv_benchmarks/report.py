@@ -13,7 +13,7 @@ DOCS = ROOT / "docs"
 RESULTS = DOCS / "performance.json"
 PAGES = [ROOT / "README.md", DOCS / "performance.md"]
 COMMAND = "python -m asv_benchmarks.peers"
-TITLES = {"infer": "inference", "train": "training"}
+TITLES = {"infer": "inference", "train": "training", "step": "one step"}
 BASE = {"fastlstm", "reference"}  # all others are peers
 README_SYSTEMS = ["fastlstm", "reference", "torch", "onnxruntime"]
 
@@ -35,31 +35,39 @@ def best_peer(row: dict[str, Any]) -> tuple[str, float] | None:
     return min(peers.items(), key=lambda item: item[1]) if peers else None
 
 
-def times(results: Results, mode: str, systems: list[str]) -> str:
-    """Milliseconds of every shape of the table, the fastest in bold."""
-    rows = [row for row in results["table"] if row["mode"] == mode]
+def label(row: dict[str, Any]) -> str:
+    """N, T, D, H."""
+    return ", ".join(map(str, row["shape"]))
+
+
+def times(rows: list[dict[str, Any]], systems: list[str]) -> str:
+    """Milliseconds of these rows of one mode, of a single step microseconds; the fastest in bold."""
+    mode = rows[0]["mode"]
     shown = [name for name in systems if any(name in row["seconds"] for row in rows)]
+    unit, scale = ("µs", 1e6) if mode == "step" else ("ms", 1e3)
     lines = []
     for row in rows:
         seconds = row["seconds"]
         least = min(seconds[name] for name in shown if name in seconds)
-        cells = [number(1e3 * seconds[name]) if name in seconds else "–" for name in shown]
+        cells = [number(scale * seconds[name]) if name in seconds else "–" for name in shown]
         cells = [f"**{cell}**" if seconds.get(name) == least else cell for name, cell in zip(shown, cells, strict=True)]
-        lines.append([", ".join(map(str, row["shape"])), *cells])
-    return table([f"{TITLES[mode]}, ms: N, T, D, H", *shown], lines)
+        lines.append([label(row), *cells])
+    return table([f"{TITLES[mode]}, {unit}: N, T, D, H", *shown], lines)
+
+
+def of_mode(results: Results, mode: str) -> list[dict[str, Any]]:
+    return [row for row in results["table"] if row["mode"] == mode]
 
 
 def ratios(results: Results) -> str:
     """The best peer's time over ours, and GFLOP/s."""
     lines = []
-    for row in results["table"]:
+    for row in results["table"] + results["steps"]:
         if (peer := best_peer(row)) is not None:
             own = row["seconds"]["fastlstm"]
             gflops = Shape(*row["shape"]).flop(row["mode"]) / own / 1e9
             name, seconds = peer
-            lines.append(
-                [TITLES[row["mode"]], ", ".join(map(str, row["shape"])), number(gflops), name, f"{seconds / own:.2f}"]
-            )
+            lines.append([TITLES[row["mode"]], label(row), number(gflops), name, f"{seconds / own:.2f}"])
     return table(["", "N, T, D, H", "fastlstm, GFLOP/s", "best peer", "its time / ours"], lines)
 
 
@@ -102,7 +110,7 @@ def roofline(results: Results) -> str:
     for row in results["table"]:
         name, seconds = bound(results, row)
         own = row["seconds"]["fastlstm"]
-        cells = [TITLES[row["mode"]], ", ".join(map(str, row["shape"])), name]
+        cells = [TITLES[row["mode"]], label(row), name]
         lines.append([*cells, number(1e3 * seconds), number(1e3 * own), f"{seconds / own:.0%}"])
     return table(["", "N, T, D, H", "limit", "its ms", "fastlstm, ms", "reached"], lines)
 
@@ -111,7 +119,7 @@ def processes(results: Results) -> str:
     """One process with all threads against processes of one thread."""
     count = results["machine"]["threads"]
     lines = [
-        [TITLES[row["mode"]], ", ".join(map(str, row["shape"])), *(number(row[name] / 1e3) for name in ("one", "many")),
+        [TITLES[row["mode"]], label(row), *(number(row[name] / 1e3) for name in ("one", "many")),
          f"{row['many'] / row['one']:.2f}"]
         for row in results["processes"]
     ]  # fmt: skip
@@ -120,31 +128,90 @@ def processes(results: Results) -> str:
     return table(head, lines)
 
 
-def filled(text: str, results: Results) -> str:
-    """The page with every part between markers `<!-- name -->` and `<!-- /name -->` written anew.
+def options(results: Results) -> str:
+    """One thing changed at a time."""
+    rows = results["figures"]["options"]
+    names = list(rows[0]["seconds"])
+    lines = []
+    for name in names:
+        cells = [name]
+        for row in rows:
+            own, plain = row["seconds"][name], row["seconds"][names[0]]
+            cells += [number(1e3 * own), f"{own / plain:.2f}"]
+        lines.append(cells)
+    return table([label(rows[0]), "inference, ms", "of the first", "training, ms", "of the first"], lines)
 
-    Raises
-    ------
-    KeyError
-        A marker of another name.
-    """
+
+def alone(results: Results) -> str:
+    """One sequence with one thread and with all."""
+    lines = []
+    for row in results["figures"]["alone"]:
+        one, every = row["seconds"]["one"], row["seconds"]["all"]
+        times = number(1e3 * one), number(1e3 * every)
+        lines.append([TITLES[row["mode"]], label(row), *times, f"{one / every:.2f}"])
+    count = results["machine"]["threads"]
+    return table(["", "N, T, D, H", "one thread, ms", f"{count} threads, ms", "times as fast"], lines)
+
+
+def ragged(results: Results) -> str:
+    """Lengths drawn evenly from 1 to T, forward and backward."""
+    lines = []
+    for row in results["figures"]["ragged"]:
+        own, padded = row["seconds"]["ragged"], row["seconds"]["padded"]
+        shares = f"{own / padded:.0%}", f"{row['real']:.0%}"
+        lines.append([label(row), number(1e3 * padded), number(1e3 * own), *shares])
+    head = ["training: N, T, D, H", "padded, ms", "ragged, ms", "share of the time", "share of the steps"]
+    return table(head, lines)
+
+
+def start(results: Results) -> str:
+    """What a new process pays, and a new machine."""
+    found = results["figures"]["start"]
+    names = {
+        "import": "import, after Numba's",
+        "trivial": "a cached parallel kernel that does next to nothing, its first call",
+        "inference": "first inference, from a warm cache: beyond that",
+        "training": "first training, from a warm cache: beyond that",
+        "compile": "all kernels of float32, compiled from nothing",
+    }
+    beyond = {name: found[name] - found["trivial"] for name in ("inference", "training")}
+    lines = [[title, f"{(found | beyond)[name]:.2f}"] for name, title in names.items()]
+    return table(["", "s"], lines)
+
+
+def exactness(results: Results) -> str:
+    """Errors against the reference in float64."""
+    lines = [
+        [row["dtype"], label(row), f"{row['y']:.1e}", f"{row['grads']:.1e}"] for row in results["figures"]["exactness"]
+    ]
+    return table(["", "N, T, D, H", "y and states", "gradients"], lines)
+
+
+def filled(text: str, results: Results) -> str:
+    """The page with the parts of these results written anew."""
     systems = list(results["table"][0]["seconds"])
+    modes = [*(of_mode(results, mode) for mode in MODES), results["steps"]]
     parts = {
-        "speed": "\n\n".join(times(results, mode, README_SYSTEMS) for mode in MODES) + "\n\n" + conditions(results),
-        "times": "\n\n".join(times(results, mode, systems) for mode in MODES),
+        "speed": "\n\n".join([*(times(rows, README_SYSTEMS) for rows in modes), conditions(results)]),
+        "times": "\n\n".join(times(rows, systems) for rows in modes),
         "conditions": conditions(results),
         "ratios": ratios(results),
         "peaks": peaks(results),
         "roofline": roofline(results),
         "processes": processes(results),
+        "options": options(results),
+        "alone": alone(results),
+        "ragged": ragged(results),
+        "start": start(results),
+        "exactness": exactness(results),
     }
     return fill(text, parts)
 
 
 def fill(text: str, parts: dict[str, str]) -> str:
-    """The text with the parts in place of what stands between their markers."""
+    """The text with the parts in place of what stands between their markers, `<!-- name -->` and `<!-- /name -->`."""
     return re.sub(
-        r"<!-- (\w+) -->\n.*?<!-- /\1 -->",
+        rf"<!-- ({'|'.join(parts)}) -->\n.*?<!-- /\1 -->",
         lambda match: f"<!-- {match[1]} -->\n{parts[match[1]]}\n<!-- /{match[1]} -->",
         text,
         flags=re.DOTALL,
@@ -180,13 +247,13 @@ def plots(results: Results) -> None:
 
     share = {}
     for row in results["table"]:
-        name, own = f"{TITLES[row['mode']]} {', '.join(map(str, row['shape']))}", row["seconds"]["fastlstm"]
+        name, own = f"{TITLES[row['mode']]} {label(row)}", row["seconds"]["fastlstm"]
         share[name] = Shape(*row["shape"]).flop(row["mode"]) / own / 1e9 / results["limits"]["gflops"]
     bars(share, "share of the machine's peak of multiply-adds", "peak", 1.0)
     ahead = {}
     for row in results["table"]:
         if (peer := best_peer(row)) is not None:
-            name = f"{TITLES[row['mode']]} {', '.join(map(str, row['shape']))} ({peer[0]})"
+            name = f"{TITLES[row['mode']]} {label(row)} ({peer[0]})"
             ahead[name] = peer[1] / row["seconds"]["fastlstm"]
     bars(ahead, "best peer's time / fastlstm's", "ratio", 1.0)
 

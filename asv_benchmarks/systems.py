@@ -1,8 +1,9 @@
 """One system in a process of its own: answers each line {"mode", "shape", "seconds"} on its standard input.
 
 Run as a file, so that the fastlstm it imports is the first on PYTHONPATH: `compare` runs it on other commits. All
-systems get the same weights and inputs, laid out as each likes best before the clock starts. float32; training is
-forward, then backward of the sum of y, for the gradients of x and of all weights. A second argument names another cell.
+systems get the same weights and inputs, laid out as each likes best before the clock starts. float32. "infer" is the
+whole sequence; "train" forward, then backward of the sum of y, for the gradients of x and of all weights; "step" one
+time step from Python, T left aside, the state kept for the next call. A second argument names another cell.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-Work = Callable[[], tuple[Any, ...]]  # does the work once: returns y, or y, dx and the gradients of the weights
+Work = Callable[[], tuple[Any, ...]]  # does the work once: returns y (infer), h (step), or y, dx and weights' gradients
+STEPS_CHECKED = 5  # by then h depends on all weights
 INFER_ONLY = {"onnxruntime", "openvino"}
 OF_ANY_CELL = ["fastlstm", "reference", "jax"]
 
@@ -45,13 +47,36 @@ def threads() -> int:
 def fastlstm(mode: str, N: int, T: int, D: int, H: int, cell: str = "standard") -> Work:
     import fastlstm
 
-    return _own(fastlstm, mode, inputs(N, T, D), _record(cell, D, H), fastlstm.pack)
+    x, params = inputs(N, T, D), _record(cell, D, H)
+    packed = fastlstm.pack(params)
+    if mode == "infer":
+        return lambda: (fastlstm.forward(x, packed)[0],)
+    if mode == "train":
+        return _training(fastlstm, x, params)
+    x0, state = x[:, 0].copy(), fastlstm.zero_state(params, N)
+
+    def step() -> tuple[Any, ...]:
+        fastlstm.step(x0, packed, state)
+        return (state.h,)
+
+    return step
 
 
 def reference(mode: str, N: int, T: int, D: int, H: int, cell: str = "standard") -> Work:
-    import fastlstm
+    from fastlstm import reference, zero_state
 
-    return _own(fastlstm.reference, mode, inputs(N, T, D), _record(cell, D, H), lambda params: params)
+    x, params = inputs(N, T, D), _record(cell, D, H)
+    if mode == "infer":
+        return lambda: (reference.forward(x, params)[0],)
+    if mode == "train":
+        return _training(reference, x, params)
+    first, kept = x[:, :1], [zero_state(params, N)]
+
+    def step() -> tuple[Any, ...]:
+        kept[0] = reference.forward(first, params, kept[0])[1]
+        return (kept[0].h,)
+
+    return step
 
 
 def _record(cell: str, D: int, H: int) -> Any:
@@ -61,11 +86,7 @@ def _record(cell: str, D: int, H: int) -> Any:
     return record(*weights(D, H, cell))
 
 
-def _own(module: Any, mode: str, x: Any, params: Any, pack: Callable[[Any], Any]) -> Work:
-    if mode == "infer":
-        packed = pack(params)
-        return lambda: (module.forward(x, packed)[0],)
-
+def _training(module: Any, x: Any, params: Any) -> Work:
     dy = np.ones((*x.shape[:2], len(params.U)), np.float32)
 
     def train() -> tuple[Any, ...]:
@@ -80,11 +101,11 @@ def torch(mode: str, N: int, T: int, D: int, H: int) -> Work:
     import torch
 
     torch.set_num_threads(threads())
-    lstm = torch.nn.LSTM(D, H, batch_first=True)
+    lstm = torch.nn.LSTMCell(D, H) if mode == "step" else torch.nn.LSTM(D, H, batch_first=True)
+    parameters = list(lstm.parameters())  # of x, of h, and two biases
     W, U, b = (torch.from_numpy(a) for a in weights(D, H))
-    own = (lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0)
     with torch.no_grad():
-        for parameter, value in zip((*own, lstm.bias_hh_l0), (W.T, U.T, b, torch.zeros_like(b)), strict=True):
+        for parameter, value in zip(parameters, (W.T, U.T, b, torch.zeros_like(b)), strict=True):
             parameter.copy_(value)
     x = torch.from_numpy(inputs(N, T, D))
     if mode == "infer":
@@ -94,6 +115,16 @@ def torch(mode: str, N: int, T: int, D: int, H: int) -> Work:
                 return (lstm(x)[0].numpy(),)
 
         return infer
+    if mode == "step":
+        x0, zero = x[:, 0].contiguous(), torch.zeros(N, H)
+        state = [(zero, zero)]
+
+        def step() -> tuple[Any, ...]:
+            with torch.inference_mode():
+                state[0] = lstm(x0, state[0])
+                return (state[0][0].numpy(),)
+
+        return step
     x.requires_grad_()
 
     def train() -> tuple[Any, ...]:
@@ -101,24 +132,28 @@ def torch(mode: str, N: int, T: int, D: int, H: int) -> Work:
         x.grad = None
         y = lstm(x)[0]
         y.sum().backward()
-        dW, dU, db = (parameter.grad.numpy() for parameter in own)
+        dW, dU, db = (parameter.grad.numpy() for parameter in parameters[:3])
         return y.detach().numpy(), x.grad.numpy(), dW.T, dU.T, db
 
     return train
 
 
-def onnx_model(N: int, T: int, D: int, H: int) -> bytes:
-    """An ONNX LSTM node: time first, gates in the order i, o, f, g."""
+def onnx_model(N: int, T: int, D: int, H: int, step: bool) -> bytes:
+    """An ONNX LSTM node: time first, gates in the order i, o, f, g. x -> y; as a step x, h0, c0 -> h, c."""
     from onnx import TensorProto, helper, numpy_helper
 
     W, U, b = (np.concatenate([np.split(a, 4, axis=-1)[n] for n in (0, 3, 1, 2)], axis=-1) for a in weights(D, H))
     constants = {"W": W.T[None], "R": U.T[None], "B": np.concatenate([b, np.zeros_like(b)])[None]}
-    node = helper.make_node("LSTM", ["x", *constants], ["y"], hidden_size=H)
+
+    def arrays(shape: list[int], *names: str) -> list[Any]:
+        return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names]
+
+    before, after = (["", "h0", "c0"], ["", "h", "c"]) if step else ([], ["y"])
     graph = helper.make_graph(
-        [node],
+        [helper.make_node("LSTM", ["x", *constants, *before], after, hidden_size=H)],
         "lstm",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [T, N, D])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [T, 1, N, H])],
+        arrays([T, N, D], "x") + arrays([1, N, H], *before[1:]),
+        arrays([1, N, H], "h", "c") if step else arrays([T, 1, N, H], "y"),
         [numpy_helper.from_array(np.ascontiguousarray(a), name) for name, a in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -130,10 +165,19 @@ def onnxruntime(mode: str, N: int, T: int, D: int, H: int) -> Work:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
-    model = onnx_model(N, T, D, H)
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     x = np.ascontiguousarray(inputs(N, T, D).swapaxes(0, 1))
-    return lambda: (session.run(None, {"x": x})[0][:, 0].swapaxes(0, 1),)
+    x = x[:1] if mode == "step" else x
+    model = onnx_model(N, len(x), D, H, mode == "step")
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    if mode == "infer":
+        return lambda: (session.run(None, {"x": x})[0][:, 0].swapaxes(0, 1),)
+    state = [np.zeros((1, N, H), np.float32)] * 2
+
+    def step() -> tuple[Any, ...]:
+        state[:] = session.run(None, {"x": x, "h0": state[0], "c0": state[1]})
+        return (state[0][0],)
+
+    return step
 
 
 def openvino(mode: str, N: int, T: int, D: int, H: int) -> Work:
@@ -141,48 +185,74 @@ def openvino(mode: str, N: int, T: int, D: int, H: int) -> Work:
 
     core = openvino.Core()
     config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads()}
-    request = core.compile_model(core.read_model(onnx_model(N, T, D, H)), "CPU", config).create_infer_request()
     x = np.ascontiguousarray(inputs(N, T, D).swapaxes(0, 1))
-    return lambda: (request.infer({"x": x}, share_inputs=True, share_outputs=True)["y"][:, 0].swapaxes(0, 1),)
+    x = x[:1] if mode == "step" else x
+    model = core.read_model(onnx_model(N, len(x), D, H, mode == "step"))
+    request = core.compile_model(model, "CPU", config).create_infer_request()
+
+    def run(**inputs: Any) -> Any:
+        return request.infer(inputs, share_inputs=True, share_outputs=True)
+
+    if mode == "infer":
+        return lambda: (run(x=x)["y"][:, 0].swapaxes(0, 1),)
+    state = [np.zeros((1, N, H), np.float32)] * 2
+
+    def step() -> tuple[Any, ...]:
+        found = run(x=x, h0=state[0], c0=state[1])
+        state[:] = found["h"].copy(), found["c"].copy()  # the next call writes over the shared outputs
+        return (state[0][0],)
+
+    return step
 
 
 def jax(mode: str, N: int, T: int, D: int, H: int, cell: str = "standard") -> Work:
     import jax
     import jax.numpy as jnp
 
-    params, x = [jnp.asarray(a) for a in weights(D, H, cell)], jnp.asarray(inputs(N, T, D))
+    sigmoid, tanh = jax.nn.sigmoid, jnp.tanh
 
-    def standard(params: Any, x: Any) -> Any:
-        W, U, b = params
+    def standard(params: Any, state: Any, z: Any) -> Any:
+        _, U, _ = params
+        h, c = state
+        i, f, g, o = jnp.split(z + h @ U, 4, axis=-1)
+        c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        return sigmoid(o) * tanh(c), c
 
+    def interpolated(params: Any, state: Any, z: Any) -> Any:
+        _, U, V, b = params
+        h, c = state
+        zh = h @ U
+        i, f, a = jnp.split(z + zh[:, : 3 * H], 3, axis=-1)
+        i, f = sigmoid(i), sigmoid(f)
+        c = f * c + i * tanh(f * c + i * a)
+        o = sigmoid(zh[:, 3 * H :] + c @ V + b[2 * H :])
+        return (1 - o) * h + o * tanh(c), c
+
+    next_state = {"standard": standard, "interpolated": interpolated}[cell]
+
+    def of_x(params: Any, x: Any) -> Any:
+        """What x adds to the gates, with the biases of those that see it."""
+        W, b = params[0], params[-1]
+        return x @ W + (b if cell == "standard" else jnp.concatenate((b[: 2 * H], jnp.zeros(H))))
+
+    def lstm(params: Any, x: Any) -> Any:
         def step(state: Any, z: Any) -> Any:
-            h, c = state
-            i, f, g, o = jnp.split(z + h @ U, 4, axis=-1)
-            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-            h = jax.nn.sigmoid(o) * jnp.tanh(c)
-            return (h, c), h
+            state = next_state(params, state, z)
+            return state, state[0]
 
-        zero = jnp.zeros((N, H))
-        return jax.lax.scan(step, (zero, zero), (x @ W + b).swapaxes(0, 1))[1].swapaxes(0, 1)
+        return jax.lax.scan(step, (zero, zero), of_x(params, x).swapaxes(0, 1))[1].swapaxes(0, 1)
 
-    def interpolated(params: Any, x: Any) -> Any:
-        W, U, V, b = params
-        own, of_o = jnp.concatenate((b[: 2 * H], jnp.zeros(H))), b[2 * H :]
+    params, x, zero = [jnp.asarray(a) for a in weights(D, H, cell)], inputs(N, T, D), jnp.zeros((N, H))
+    if mode == "step":
+        x0, kept = x[:, 0].copy(), [(zero, zero)]
+        one = jax.jit(lambda params, state, x: next_state(params, state, of_x(params, x)))
 
-        def step(state: Any, z: Any) -> Any:
-            h, c = state
-            zh = h @ U
-            i, f, a = jnp.split(z + zh[:, : 3 * H], 3, axis=-1)
-            i, f = jax.nn.sigmoid(i), jax.nn.sigmoid(f)
-            c = f * c + i * jnp.tanh(f * c + i * a)
-            o = jax.nn.sigmoid(zh[:, 3 * H :] + c @ V + of_o)
-            h = (1 - o) * h + o * jnp.tanh(c)
-            return (h, c), h
+        def step() -> tuple[Any, ...]:
+            kept[0] = one(params, kept[0], x0)
+            return (np.asarray(kept[0][0]),)
 
-        zero = jnp.zeros((N, H))
-        return jax.lax.scan(step, (zero, zero), (x @ W + own).swapaxes(0, 1))[1].swapaxes(0, 1)
-
-    lstm = {"standard": standard, "interpolated": interpolated}[cell]
+        return step
+    x = jnp.asarray(x)
     if mode == "infer":
         forward = jax.jit(lstm)
         return lambda: (np.asarray(forward(params, x)),)
@@ -215,7 +285,8 @@ def projections(results: tuple[Any, ...]) -> list[list[float]]:
     return found
 
 
-def main(system: str, *cell: str) -> None:
+def serve(make: Callable[..., Work], *options: str) -> None:
+    """Answers with the work that make(mode, *sizes, *options) returns."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints stays out of the answers
     key, work, check = None, None, None
@@ -224,17 +295,18 @@ def main(system: str, *cell: str) -> None:
         try:
             if key != (question["mode"], question["shape"]):
                 key, work = (question["mode"], question["shape"]), None  # the old problem's memory goes first
-                work = SYSTEMS[system](question["mode"], *question["shape"], *cell)
-                check = projections(work())
-                work()
-            begin = time.perf_counter()
-            work()
-            while time.perf_counter() - begin < question["seconds"] / 4:
+                work = make(question["mode"], *question["shape"], *options)
+                for _ in range(STEPS_CHECKED if question["mode"] == "step" else 1):
+                    found = work()
+                check = projections(found)
+            begin, calls, passed = time.perf_counter(), 0, 0.0
+            while not calls or passed < question["seconds"] / 4:
                 work()  # meanwhile the threads of whoever had the turn before cease to spin
-            begin, calls = time.perf_counter(), 0
-            while calls < 2 or time.perf_counter() - begin < question["seconds"]:
+                calls, passed = calls + 1, time.perf_counter() - begin
+            calls = max(1, round(calls * question["seconds"] / passed))
+            begin = time.perf_counter()
+            for _ in range(calls):
                 work()
-                calls += 1
             answer = {"seconds": (time.perf_counter() - begin) / calls, "check": check}
         except Exception as error:  # a system that cannot do this is left out of it, by name
             key, answer = None, {"error": f"{type(error).__name__}: {error}".split("\n")[0][:200]}
@@ -242,4 +314,4 @@ def main(system: str, *cell: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve(SYSTEMS[sys.argv[1]], *sys.argv[2:])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .benchmarks.shapes import Shape
+Sizes = Sequence[int]  # a Shape or a Fit
 
 ROOT = Path(__file__).parents[1]
 PAUSE = 0.15  # seconds before each turn: the threads of whoever had the one before go on spinning for a while
@@ -27,13 +27,15 @@ class Worker:
         A name of systems.SYSTEMS; behind a space that of another cell than the standard one, for systems.OF_ANY_CELL.
     source : path
         Where its fastlstm comes from.
+    script : str
+        Of this folder: who answers, systems.py or learners.py.
     **environment : str
         Environment variables besides this process's own.
     """
 
-    def __init__(self, system: str, source: Path = ROOT, **environment: str) -> None:
+    def __init__(self, system: str, source: Path = ROOT, script: str = "systems.py", **environment: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", ROOT / "asv_benchmarks" / "systems.py", *system.split()],
+            [sys.executable, "-W", "ignore", ROOT / "asv_benchmarks" / script, *system.split()],
             env={**os.environ, "PYTHONPATH": str(source), "JAX_PLATFORMS": "cpu", **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -41,7 +43,7 @@ class Worker:
             text=True,
         )
 
-    def ask(self, mode: str, shape: Shape, seconds: float) -> None:
+    def ask(self, mode: str, shape: Sizes, seconds: float) -> None:
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the answer says so
             print(json.dumps({"mode": mode, "shape": shape, "seconds": seconds}), file=self.process.stdin, flush=True)
@@ -59,7 +61,7 @@ class Worker:
 
 
 def take_turns(
-    workers: dict[str, Worker], mode: str, shape: Shape, rounds: int, seconds: float
+    workers: dict[str, Worker], mode: str, shape: Sizes, rounds: int, seconds: float
 ) -> tuple[dict[str, list[float]], dict[str, Any], dict[str, str]]:
     """Each worker's times by round, its projections, and the errors of those that cannot do it; the order of the turns
     is reversed in every other round."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastlstm
+from asv_benchmarks.benchmarks.shapes import AXES, SHAPES, STEPPED, along
 from fastlstm import reference
 from fastlstm.params import CELLS
 
+BENCHMARKED = sorted({(one.D, one.H) for one in [*SHAPES, *STEPPED, *chain(*map(along, AXES))]})
 TOLERANCE = {np.float32: (4e-6, 8e-6), np.float64: (1e-13, 1e-12)}  # states, gradients
 
 
@@ -65,6 +68,11 @@ def test_units(H: int, cell: str, dtype: Any) -> None:
 def test_features(D: int, cell: str) -> None:
     check(D, 4, 5, D, [(6, False)], np.float32, cell)
     check(D, 7, 30, D, [(6, False)], np.float32, cell, reverse=True)
+
+
+@pytest.mark.parametrize(("D", "H"), BENCHMARKED)
+def test_benchmarked_sizes(D: int, H: int) -> None:
+    check(D + H, 3, 2, D, [(H, False)], np.float64)
 
 
 @pytest.mark.parametrize("T", [1, 2, 23, 24, 25, 49, 400])

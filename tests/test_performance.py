@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asv_benchmarks import cells, compare, report, workers
-from asv_benchmarks.benchmarks.shapes import MODES, SHAPES, Shape, along
+from asv_benchmarks import cells, compare, report, training, workers
+from asv_benchmarks.benchmarks.shapes import FITS, MODES, SHAPES, STEPPED, Fit, Shape, along
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,8 +26,26 @@ def results() -> Any:
 @pytest.mark.parametrize("page", report.PAGES, ids=lambda page: page.name)
 def test_pages_agree_with_the_stored_results(page: Path, results: Any) -> None:
     text = page.read_text()
-    assert "<!-- /" in text
     assert report.filled(text, results) == text
+
+
+def test_every_marker_has_a_part(results: Any) -> None:
+    for page in report.PAGES:
+        text = page.read_text()
+        opened, closed = re.findall(r"<!-- (\w+) -->", text), re.findall(r"<!-- /(\w+) -->", text)
+        assert opened == closed != []
+        emptied = re.sub(r"(<!-- \w+ -->\n).*?(<!-- /)", r"\1\2", text, flags=re.DOTALL)
+        again = report.fill(report.filled(emptied, results), training.parts(json.loads(training.RESULTS.read_text())))
+        assert again == text
+
+
+def test_the_table_of_learning_agrees_with_its_results() -> None:
+    stored, text = json.loads(training.RESULTS.read_text()), training.PAGE.read_text()
+    assert [Fit(*row["fit"]) for row in stored["table"]] == FITS
+    assert all(row["disagreement"] < training.TOLERANCE for row in stored["table"])
+    assert report.fill(text, training.parts(stored)) == text
+    stored["table"][1]["seconds"]["fastlstm"] *= 2
+    assert report.fill(text, training.parts(stored)) != text
 
 
 def test_the_cells_page_agrees_with_its_results() -> None:
@@ -39,22 +58,33 @@ def test_the_cells_page_agrees_with_its_results() -> None:
 
 def test_every_shape_is_stored(results: Any) -> None:
     assert [(row["mode"], Shape(*row["shape"])) for row in results["table"]] == [(m, s) for m in MODES for s in SHAPES]
+    assert [(row["mode"], Shape(*row["shape"])) for row in results["steps"]] == [("step", s) for s in STEPPED]
     for axis, rows in results["scaling"].items():
         stored = [(row["mode"], Shape(*row["shape"])) for row in rows]
         assert stored == [(m, s) for m in MODES for s in along(axis)]
 
 
 def test_a_changed_figure_is_seen(results: Any) -> None:
-    changed = json.loads(json.dumps(results))
-    changed["table"][0]["seconds"]["fastlstm"] *= 1.5
-    for page in report.PAGES:
-        assert report.filled(page.read_text(), changed) != page.read_text()
+    for part in ("table", "steps"):
+        changed = json.loads(json.dumps(results))
+        changed[part][0]["seconds"]["fastlstm"] *= 1.5
+        for page in report.PAGES:
+            assert report.filled(page.read_text(), changed) != page.read_text()
+    for part, figures in results["figures"].items():
+        changed = json.loads(json.dumps(results))
+        row = changed["figures"][part] if part == "start" else changed["figures"][part][-1]
+        numbers = row.get("seconds", row)
+        numbers[list(numbers)[-1]] *= 1.5
+        assert figures != changed["figures"][part]
+        assert report.filled(text := report.PAGES[1].read_text(), changed) != text
 
 
-@pytest.mark.parametrize("text", ["1,2,3", "1,2,3,4,5", "1,2,3,x", "1,2,3,0", ""])
+@pytest.mark.parametrize("text", ["1,2,3", "1,2,3,4,5,6", "1,2,3,x", "1,2,3,0", "1,2,3,4,-5", ""])
 def test_malformed_shape(text: str) -> None:
     with pytest.raises(ValueError, match="expected a shape N,T,D,H"):
         Shape.parse(text)
+    with pytest.raises(ValueError, match="expected a model BATCH,T,D,H,SAMPLES"):
+        Fit.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +92,11 @@ def test_malformed_shape(text: str) -> None:
     [
         (["peers", "--systems", "fastlstm", "abacus"], "unknown system abacus"),
         (["peers", "--systems", "fastlstm"], "no other system is installed"),
+        (["peers", "--modes", "step"], "--only, which is missing"),
+        (["training", "--systems", "fastlstm", "abacus"], "unknown system abacus"),
+        (["training", "--systems", "fastlstm"], "no other system is installed"),
+        (["training", "--only", "1,2"], "expected a model BATCH,T,D,H,SAMPLES"),
+        (["compare", "HEAD", "HEAD", "--pairs", "7"], "--pairs: expected at least 8, got 7"),
         (["compare", "HEAD", "HEAD", "--shapes", "1,2"], "expected a shape N,T,D,H"),
     ],
 )
@@ -76,9 +111,28 @@ def test_bad_input_gets_one_line(arguments: list[str], message: str) -> None:
 
 
 def test_interval_holds_the_median() -> None:
+    """99 times of a hundred, however the ratios are spread; from eight on."""
     rng = np.random.default_rng(0)
-    median, low, high = compare.interval(list(rng.normal(1.1, 0.02, 30)))
-    assert 1.08 < low < median < high < 1.12
+    for count, out in ((8, 0), (11, 0), (12, 1), (20, 3), (30, 7)):  # tables of the sign test
+        ratios = np.exp(rng.standard_t(2, (4000, count)) / 50)
+        held = 0
+        for row in ratios:
+            median, low, high = compare.interval(list(row))
+            assert (low, high) == (np.sort(row)[out], np.sort(row)[-1 - out])
+            assert median == np.median(row)
+            held += low <= 1 <= high
+        assert 0.985 < held / len(ratios) <= 1
+
+
+def test_verdicts_are_rare_where_nothing_changed_and_sure_where_much_did() -> None:
+    """Pairs of processes that differ by a tenth each; a false verdict for one of 16 shapes in less than a run of 20."""
+    rng = np.random.default_rng(1)
+    verdicts = [compare.verdict(*compare.interval(list(np.exp(rng.normal(0, 0.1, 12))))[1:]) for _ in range(4000)]
+    assert sum(map(bool, verdicts)) / len(verdicts) < 0.05 / 16
+    slower = [compare.verdict(*compare.interval(list(1.2 * np.exp(rng.normal(0, 0.05, 12))))[1:]) for _ in range(200)]
+    assert slower.count("slower") > 190
+    assert compare.verdict(0.9, 0.97) == "faster"
+    assert compare.verdict(0.9, 0.99) == ""
 
 
 def test_disagreement_is_a_relative_distance() -> None:
@@ -92,9 +146,17 @@ def test_disagreement_is_a_relative_distance() -> None:
 
 
 def test_a_worker_answers_or_says_why_not() -> None:
+    checks: dict[str, dict[str, Any]] = {}
+    for system in ("fastlstm", "reference"):
+        worker = workers.Worker(system)
+        for mode in (*MODES, "step"):
+            worker.ask(mode, Shape(2, 3, 4, 5), 0.0)
+            answer = worker.answer()
+            assert answer["seconds"] > 0
+            checks.setdefault(mode, {})[system] = answer["check"]
+        worker.close()
+    assert all(workers.disagreement(found) < 1e-5 for found in checks.values())
     worker = workers.Worker("fastlstm")
-    worker.ask("infer", Shape(2, 3, 4, 5), 0.0)
-    assert worker.answer()["seconds"] > 0
     worker.ask("no such mode", Shape(2, 3, 4, -5), 0.0)
     assert "error" in worker.answer()
     worker.close()

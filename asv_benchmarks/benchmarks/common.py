@@ -19,7 +19,10 @@ TOLERANCE = {"float32": 1e-4, "float64": 1e-11}  # above rounding, the reference
 def problem(shape: Shape, dtype: str = "float32", cell: Any = "standard") -> tuple[Any, Any]:
     """x and params, random and unit-scale."""
     N, T, D, H = shape
-    params = fastlstm.init_params(D, H, rng=0, dtype=np.dtype(dtype).type, cell=cell)
+    if cell != "standard" and not hasattr(fastlstm, "InterpolatedParams"):
+        raise NotImplementedError("a commit with one cell")  # ASV leaves it out
+    kind = {} if cell == "standard" else {"cell": cell}
+    params = fastlstm.init_params(D, H, rng=0, dtype=np.dtype(dtype).type, **kind)
     return np.random.default_rng(1).standard_normal((N, T, D)).astype(dtype), params
 
 

@@ -5,6 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+def sizes(text: str, what: str, count: int, example: str) -> list[int]:
+    """That many positive whole numbers, or a ValueError."""
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) != count or min(found) < 1:
+        raise ValueError(f"{text!r}: expected {what} of positive whole numbers, such as {example}")
+    return found
+
+
 class Shape(NamedTuple):
     """Batch, time steps, input size and hidden size of a problem with one layer."""
 
@@ -15,20 +26,8 @@ class Shape(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Shape:
-        """From N,T,D,H.
-
-        Raises
-        ------
-        ValueError
-            Anything but four positive whole numbers.
-        """
-        try:
-            shape = cls(*map(int, text.split(",")))
-        except (TypeError, ValueError):
-            shape = None
-        if shape is None or min(shape) < 1:
-            raise ValueError(f"{text!r}: expected a shape N,T,D,H of positive whole numbers, such as 64,50,128,256")
-        return shape
+        """From N,T,D,H; anything but positive whole numbers is a ValueError."""
+        return cls(*sizes(text, "a shape N,T,D,H", 4, "64,50,128,256"))
 
     def flop(self, mode: str, cell: str = "standard") -> int:
         """Operations of the matrix products; backward has twice as many as forward."""
@@ -51,6 +50,28 @@ SHAPES = [
     Shape(128, 50, 1024, 1024),
 ]
 MODES = ["infer", "train"]
+STEPPED = [Shape(1, 1, 1, 20), Shape(1, 1, 16, 64), Shape(1, 1, 64, 128), Shape(16, 1, 16, 64)]  # a single time step
+
+
+class Fit(NamedTuple):
+    """Samples to learn from, `batch` at a time: T steps of D features, two layers of H units, one output."""
+
+    batch: int
+    T: int
+    D: int
+    H: int
+    samples: int
+
+    @classmethod
+    def parse(cls, text: str) -> Fit:
+        """From batch,T,D,H,samples; anything but positive whole numbers is a ValueError."""
+        return cls(*sizes(text, "a model BATCH,T,D,H,SAMPLES", 5, "32,8,16,32,20000"))
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+FITS = [Fit(32, 8, 16, 32, 20_000), Fit(64, 50, 16, 128, 1_280)]
 
 MIDDLE = Shape(32, 32, 32, 128)  # from here the scaling benchmarks vary one size at a time
 AXES = {
