@@ -6,7 +6,6 @@ forms, which say in full what does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -462,7 +461,7 @@ def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int
     return entries
 
 
-def _shapes(packed: Packed) -> Mapping[str, tuple[int, ...]]:
+def _shapes(packed: Packed) -> dict[str, tuple[int, ...]]:
     """Of the record of its weights."""
     return shapes(record_of(packed), *backend.sizes(packed))
 

@@ -5,9 +5,7 @@ Letters used everywhere: N batch, T time steps, D input size, H hidden size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
@@ -92,13 +90,12 @@ _SHAPES: dict[type[AnyParams], Callable[[int, int], tuple[tuple[int, ...], ...]]
     InterpolatedParams: lambda D, H: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
 }
 
-_FORGET_BIAS: dict[type[AnyParams], float] = {Params: 1.0, InterpolatedParams: -0.25}
+FORGET_BIAS: dict[type[AnyParams], float] = {Params: 1.0, InterpolatedParams: -0.25}
 
 
-@lru_cache(256)
-def shapes(record: type[AnyParams], D: int, H: int) -> Mapping[str, tuple[int, ...]]:
+def shapes(record: type[AnyParams], D: int, H: int) -> dict[str, tuple[int, ...]]:
     """The shape of each of a record's fields."""
-    return MappingProxyType(dict(zip(record._fields, _SHAPES[record](D, H), strict=True)))
+    return dict(zip(record._fields, _SHAPES[record](D, H), strict=True))
 
 
 def cell_name(record: type[AnyParams]) -> str:
@@ -204,7 +201,7 @@ def init_params(
         elif field == "b":
             arrays[field] = np.zeros(shape)
             f = GATES.index("f")  # i and f come first in every cell
-            arrays[field][f * H : (f + 1) * H] = _FORGET_BIAS[record] if forget_bias is None else forget_bias
+            arrays[field][f * H : (f + 1) * H] = FORGET_BIAS[record] if forget_bias is None else forget_bias
         else:
             arrays[field] = np.empty(shape)
             for column in range(0, shape[1], H):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlstm import Params, State, nn, reference
+from fastlstm import InterpolatedParams, Params, State, nn, reference
 from fastlstm.kernels import dense
 from fastlstm.nn.base import Layer
 
@@ -97,6 +97,27 @@ def test_lstm_gradients(options: dict[str, Any], mask: str, rng: np.random.Gener
     shape = (4, 5, 3)
     layer = filled(nn.LSTM(6, **options, **F64), shape, rng)
     check_gradients(layer, rng.standard_normal(shape), rng, mask=a_mask(MASKS[mask], 4, 5, rng))
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+@pytest.mark.parametrize("sequences", [False, True])
+def test_the_interpolated_cell(sequences: bool, use_bias: bool, rng: np.random.Generator) -> None:
+    shape, options = (4, 5, 3), {"cell": "interpolated", "return_sequences": sequences, "use_bias": use_bias}
+    layer = filled(nn.LSTM(6, **options, **F64), shape, rng)
+    assert list(layer.params)[:3] == ["kernel", "recurrent_kernel", "memory_kernel"]
+    x = rng.standard_normal(shape)
+    arrays = [*layer.params.values()]
+    y = reference.forward(x, InterpolatedParams(*arrays[:3], arrays[3] if use_bias else np.zeros(18)))[0]
+    np.testing.assert_allclose(layer(x), y if sequences else y[:, -1], atol=1e-13)
+    check_gradients(layer, x, rng, mask=a_mask("holes", 4, 5, rng))
+    check_gradients(filled(nn.Bidirectional(nn.LSTM(5, dropout=0.3, seed=2, **options, **F64)), shape, rng), x, rng)
+    new = nn.LSTM(6, cell="interpolated", **F64)
+    new.build((None, 5, 3))
+    assert (new.params["bias"].reshape(3, 6) == [[0], [-0.25], [0]]).all()
+    with pytest.raises(ValueError, match="recurrent_dropout: expected 0 for"):
+        nn.LSTM(6, cell="interpolated", recurrent_dropout=0.5)
+    with pytest.raises(ValueError, match=r"cell: expected one of .*, got 'gru'"):
+        nn.LSTM(6, cell="gru")
 
 
 @pytest.mark.parametrize("sequences", [False, True])

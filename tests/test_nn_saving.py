@@ -242,7 +242,7 @@ HOSTILE = {
         lambda t, a: layers(a)[0].update(class_name="Sequential"),
         "expected one of .*got 'Sequential'",
     ),
-    "an unknown argument": (lambda t, a: layers(a)[0]["config"].update(cell="x"), "no argument 'cell'"),
+    "an unknown argument": (lambda t, a: layers(a)[0]["config"].update(gate="x"), "no argument 'gate'"),
     "huge units": (lambda t, a: layers(a)[0]["config"].update(units=10**12), "expected weights/lstm/kernel of shape"),
     "huge features": (lambda t, a: a["model"].update(input_shape=[None, None, 10**15]), "expected weights/lstm/kernel"),
     "no shape": (lambda t, a: a["model"].update(input_shape=None), "input_shape: expected a tuple, got None"),

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..kernels import backend, memory
-from ..params import Params, State
+from ..params import CELLS, FORGET_BIAS, AnyParams, State, shapes
 from . import initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, units_of
 from .layers import inner_layer
 from .randomness import checked_seed
 from .steps import Steps
 
+_NAMES = {"W": "kernel", "U": "recurrent_kernel", "V": "memory_kernel", "b": "bias"}
 _ROOMS = 4  # shapes of batches whose room is kept
 _KEPT = 1 << 22  # bytes of a tape that is written to again; with larger ones its making does not matter
 
@@ -32,7 +33,7 @@ class LSTM(Layer):
     use_bias : bool
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
     unit_forget_bias : bool
-        Whether the forget gate's bias begins with 1.
+        Whether the forget gate's bias begins with 1; the interpolated cell's with -1/4, as from `init_params`.
     kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
     dropout, recurrent_dropout : float
         0 to below 1. In training, features of x, or units of h where it enters the recurrent product, are set to 0 with
@@ -49,6 +50,8 @@ class LSTM(Layer):
         A batch begins with the state that the one before it ended with, sample by sample, until `reset_state`.
     zero_output_for_mask : bool
         Whether y at masked steps is 0, and not that of the step before.
+    cell : {"standard", "interpolated"}
+        docs/cells.md has the two side by side. The interpolated one takes no recurrent_dropout.
     **common
         As in `Layer`.
 
@@ -60,9 +63,10 @@ class LSTM(Layer):
     Notes
     -----
     Weights: kernel (D, 4H), recurrent_kernel (H, 4H), bias (4H,); gates in the order i, f, g (Keras's c), o: W, U and b
-    of `fastlstm.Params`. A mask may leave out any steps: they are not computed, the state is carried over them, and x
-    is not read there. A mask goes on to the layer above where y is a sequence, in the order of x even where y runs
-    backwards, as in Keras.
+    of `fastlstm.Params`. Those of the interpolated cell: kernel (D, 3H), recurrent_kernel (H, 4H), memory_kernel (H,
+    H), bias (3H,), as in `fastlstm.InterpolatedParams`. A mask may leave out any steps: they are not computed, the
+    state is carried over them, and x is not read there. A mask goes on to the layer above where y is a sequence, in the
+    order of x even where y runs backwards, as in Keras.
 
     Keras draws four masks of recurrent dropout, one a gate; here as in [1]_ one serves all.
 
@@ -86,7 +90,7 @@ class LSTM(Layer):
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
         "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
         "dropout", "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
-        "zero_output_for_mask",
+        "zero_output_for_mask", "cell",
     )  # fmt: skip
     _ndim = (3, 3)
     _mixes_time = True
@@ -112,6 +116,7 @@ class LSTM(Layer):
         go_backwards: bool = False,
         stateful: bool = False,
         zero_output_for_mask: bool = False,
+        cell: str = "standard",
         **common: Any,
     ) -> None:
         super().__init__(**common)
@@ -139,6 +144,11 @@ class LSTM(Layer):
         self.go_backwards = flag("go_backwards", go_backwards)
         self.stateful = flag("stateful", stateful)
         self.zero_output_for_mask = flag("zero_output_for_mask", zero_output_for_mask)
+        if cell not in CELLS:
+            raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
+        if cell != "standard" and self.recurrent_dropout:
+            raise ValueError(f"recurrent_dropout: expected 0 for the {cell} cell, got {recurrent_dropout}")
+        self.cell = cell
         self.state: State | None = None
         self.state_grads: State | None = None
 
@@ -148,13 +158,17 @@ class LSTM(Layer):
         D, H = input_shape[-1], self.units
         if D is None:
             raise ValueError(f"{self.name}: expected inputs of a known size D, got shape {input_shape}")
-        found = [
-            Weight("kernel", (D, 4 * H), self.kernel_initializer, self.kernel_regularizer),
-            Weight("recurrent_kernel", (H, 4 * H), self.recurrent_initializer, self.recurrent_regularizer),
+        how = {
+            "W": (self.kernel_initializer, self.kernel_regularizer),
+            "U": (self.recurrent_initializer, self.recurrent_regularizer),
+            "V": (self.recurrent_initializer, self.recurrent_regularizer),
+            "b": (self.bias_initializer, self.bias_regularizer),
+        }
+        return [
+            Weight(_NAMES[field], shape, *how[field])
+            for field, shape in shapes(CELLS[self.cell], D, H).items()
+            if field != "b" or self.use_bias
         ]
-        if self.use_bias:
-            found.append(Weight("bias", (4 * H,), self.bias_initializer, self.bias_regularizer))
-        return found
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
         N, T, _ = input_shape
@@ -164,17 +178,23 @@ class LSTM(Layer):
     def _draw(self, rng: np.random.Generator) -> None:
         super()._draw(rng)
         if self.use_bias and self.unit_forget_bias:
-            self.params["bias"][self.units : 2 * self.units] = 1
+            record = CELLS[self.cell]
+            self.params["bias"][self.units : 2 * self.units] = FORGET_BIAS[record]
 
     def _bound(self) -> None:
-        kernel, recurrent = self.params["kernel"], self.params["recurrent_kernel"]
-        H = self.units
-        bias = self.params["bias"] if self.use_bias else np.zeros(4 * H, self.dtype)
-        self._record = Params(kernel, recurrent, bias)
+        self._record, self._gradients = self._as_record(self.params), self._as_record(self.grads)
         self._packed = backend.pack(self._record)
-        own = self.grads["bias"] if self.use_bias else np.empty(4 * H, self.dtype)
-        self._gradients = Params(self.grads["kernel"], self.grads["recurrent_kernel"], own)
         self._rooms: dict[tuple[int, int], tuple[backend.Kept | None, backend.Room]] = {}
+
+    def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
+        """The layer's arrays; zeros where it has no bias."""
+        record = CELLS[self.cell]
+        forms = shapes(record, len(arrays["kernel"]), self.units)
+        found: AnyParams = record(
+            *(arrays[_NAMES[field]] if _NAMES[field] in arrays else np.zeros(form, self.dtype)
+              for field, form in forms.items())
+        )  # fmt: skip
+        return found
 
     # states
 
