@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from asv_benchmarks import cells, compare, report, training, workers
+from asv_benchmarks.benchmarks import learning
 from asv_benchmarks.benchmarks.shapes import FITS, MODES, SHAPES, STEPPED, Fit, Shape, along
+from asv_benchmarks.systems import projections
 
 ROOT = Path(__file__).parents[1]
 
@@ -110,6 +112,22 @@ def test_bad_input_gets_one_line(arguments: list[str], message: str) -> None:
     assert "Traceback" not in run.stderr
 
 
+def test_learning_is_held_against_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fastlstm.nn")
+    fit = Fit(4, 3, 2, 5, 16)
+    benchmark = learning.Epoch()
+    benchmark.setup(fit)
+    assert benchmark.track_samples(fit) > 0
+    worker = training.worker("fastlstm")
+    worker.ask("fit", fit, 0.0)
+    wanted = projections(learning.by_reference(fit, *learning.data(fit)))
+    assert workers.disagreement({"fastlstm": worker.answer()["check"], "reference": wanted}) < 1e-5
+    worker.close()
+    monkeypatch.setattr(learning, "EPSILON", 1e-8)
+    with pytest.raises(AssertionError, match="fit: off by"):
+        learning.Epoch().setup(fit)
+
+
 def test_interval_holds_the_median() -> None:
     """99 times of a hundred, however the ratios are spread; from eight on."""
     rng = np.random.default_rng(0)
@@ -136,8 +154,6 @@ def test_verdicts_are_rare_where_nothing_changed_and_sure_where_much_did() -> No
 
 
 def test_disagreement_is_a_relative_distance() -> None:
-    from asv_benchmarks.systems import projections
-
     a = np.random.default_rng(0).standard_normal(10_000)
     b = a + 1e-3 * np.random.default_rng(1).standard_normal(10_000)
     found = workers.disagreement({"a": projections((a,)), "b": projections((b,))})
