@@ -220,7 +220,8 @@ def backward_room(cell: Cell, dtype: np.dtype[Any], D: int, H: int, N: int, M: i
     room = Room(*(whole[at : at + size].reshape(shape) for shape, size, at in parts), np.empty(M, np.int64))
     room.zeros.fill(0)
     room.a[:, operands:] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
-    room.dz[:, nb * width + nb * L :] = 0  # units that fill up the last panel of a second phase
+    if len(cell.phases) == 2:
+        room.dz[:, nb * width + nb * L :] = 0  # units that fill up the last panel
     return room
 
 
@@ -312,7 +313,7 @@ def _gradients(record: type[AnyParams], D: int, H: int, dtype: np.dtype[Any]) ->
 
 
 @lru_cache(1024)
-def _fields(record: type[AnyParams], D: int, H: int) -> tuple[int, list[tuple[tuple[int, ...], int, int]]]:
+def _fields(record: Any, D: int, H: int) -> tuple[int, list[tuple[tuple[int, ...], int, int]]]:
     """Numbers in all, and the shape, begin and end of each field."""
     forms = list(shapes(record, D, H).values())
     ends = list(accumulate(map(math.prod, forms)))
