@@ -288,7 +288,7 @@ def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
     D, H = backend.sizes(packed)
     dtype = packed.panels.dtype
     kept = backend.keep(packed, N, T)
-    room = backend.backward_room(cell_in(packed), dtype, D, H, N, N * backend.backward_block(N, T), threads.most())
+    room = backend.backward_room(dtype, D, H, N, N * backend.backward_block(N, T), threads.most(), cell_in(packed))
     dx = np.zeros((0, 0, 0) if first else (N, T, D), dtype)
     return Buffers(
         np.zeros((N, T, D), dtype), np.zeros((N, H), dtype), *kept, dx,

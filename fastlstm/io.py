@@ -7,8 +7,8 @@ import re
 import secrets
 import zipfile
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import IO, Any
 
 import numpy as np
 
@@ -35,12 +35,28 @@ def _raw(params: Any) -> tuple[list[list[AnyParams]], bool]:
     return levels, found.stacked
 
 
-def _name(path: Any) -> str:
+def file_name(path: Any) -> str:
     """path as a str."""
     name = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(name, str):
         raise TypeError(f"path: expected str or path-like, got {type(path).__name__}")
     return name
+
+
+def write_whole(name: str, write: Callable[[IO[bytes]], Any]) -> None:
+    """A file that is there whole or as it was before: written beside its place, flushed to the disk, moved to it."""
+    target = os.path.realpath(name)  # through a link: its file is replaced, not the link
+    beside = f"{target}.{secrets.token_hex(8)}.part"
+    try:
+        with open(beside, "xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, target)
+    except BaseException:
+        if os.path.exists(beside):
+            os.unlink(beside)
+        raise
 
 
 def save(path: str | os.PathLike[str], params: Stack) -> None:
@@ -74,7 +90,7 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
     True
     """
     levels, stacked = _raw(params)
-    where = _name(path)
+    where = file_name(path)
     entries: dict[str, Any] = {_MARK: np.array(_FORMAT)}
     for number, level in enumerate(levels):
         for way, layer in enumerate(level):
@@ -84,18 +100,7 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
                 entries[prefix + field] = array
             if not isinstance(layer, Params):
                 entries[prefix + _CELL] = np.array(cell_name(type(layer)))
-    target = os.path.realpath(where)  # through a link: its file is replaced, not the link
-    beside = f"{target}.{secrets.token_hex(8)}.part"
-    try:
-        with open(beside, "xb") as file:
-            np.savez(file, **entries)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException:
-        if os.path.exists(beside):
-            os.unlink(beside)
-        raise
+    write_whole(where, lambda file: np.savez(file, **entries))
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -121,7 +126,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     --------
     See `save`.
     """
-    name = _name(path)
+    name = file_name(path)
     with open(name, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError(f"path: expected a file that save wrote, got no .npz file: {name!r}")

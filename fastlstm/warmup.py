@@ -9,7 +9,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from .kernels import backend, inplace
+from .kernels import backend, dense, inplace, masks
+from .nn import losses, optimizers
 from .params import CELLS, shapes
 
 
@@ -30,7 +31,10 @@ def _warm(cell: str) -> None:
             if place == "on threads" and numba.get_num_threads() == 1:
                 continue  # one thread never needs the shell for more
             for name, seconds in _run(cell, np.dtype(dtype), place == "on threads"):
-                print(f"{np.dtype(dtype).name} {name:<8} {place:<10} {seconds:6.2f} s", flush=True)
+                print(f"{np.dtype(dtype).name} {name:<11} {place:<10} {seconds:6.2f} s", flush=True)
+            if cell == "standard":
+                for name, seconds in _run_nn(np.dtype(dtype), place == "on threads"):
+                    print(f"{np.dtype(dtype).name} {name:<11} {place:<10} {seconds:6.2f} s", flush=True)
     print(f"{cell} cell ready after {time.perf_counter() - began:.1f} s")
 
 
@@ -51,6 +55,25 @@ def _run(cell: str, dtype: np.dtype[Any], threads: bool) -> Iterator[tuple[str, 
                 f"step {ndim}-D",
                 _seconds(inplace.compile_step, dtype, packed.layout.dtype, packed.second is not None, ndim),
             )
+
+
+def _run_nn(dtype: np.dtype[Any], threads: bool) -> Iterator[tuple[str, float]]:
+    """The same for what `fastlstm.nn` adds."""
+    M, D, U = (300, 128, 128) if threads else (2, 3, 4)
+    x, W, y = (np.ones(shape, dtype) for shape in ((M, D), (D, U), (M, U)))
+    yield "dense", _seconds(dense.forward, x, W, W[0], dense.TANH, y)
+    yield "dense back", _seconds(dense.backward, x, W, y, y, dense.TANH, np.empty_like(W), np.empty_like(W[0]), None)
+    yield "losses", _seconds(losses.MeanSquaredError().value_and_gradient, y, y)
+    yield "categorical", _seconds(losses.CategoricalCrossentropy().value_and_gradient, y, y)
+    for name in ("sgd", "rmsprop", "adam"):
+        weights, optimizer = np.ones(1 << 20 if threads else 8, dtype), optimizers.get(name)
+        optimizer.build(weights)
+        yield name, _seconds(optimizer.update, weights, weights.copy())
+    if not threads:
+        where = np.zeros((1, 2), np.int64)
+        z = np.zeros((1, 2, 3), dtype)
+        yield "masks", _seconds(masks.run_expand, z, z, where, z.copy())
+        yield "masks back", _seconds(masks.run_collect, z, where, z.copy(), z[:, 0].copy())
 
 
 def _seconds(kernel: Callable[..., Any], *arguments: Any) -> float:

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+from keras_golden import live_keras
 
 import fastlstm
+from fastlstm import nn
 
-MODULES = ["params", "layer", "inplace", "io", "config", "datasets"]
+MODULES = ["params", "layer", "inplace", "io", "config", "datasets"] + [
+    f"nn.{name}"
+    for name in (
+        "losses",
+        "metrics",
+        "optimizers",
+        "schedules",
+        "callbacks",
+        "initializers",
+        "regularizers",
+        "randomness",
+        "layers",
+        "recurrent",
+        "model",
+        "saving",
+    )
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -29,7 +48,10 @@ def test_every_public_name_is_documented() -> None:
             assert len(thing.__doc__.split("\n")) > 1 or isinstance(thing, type)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/cells.md", "docs/streaming.md"])
+PAGES = ["README.md", "docs/cells.md", "docs/streaming.md", "docs/keras.md", "docs/vanishing-gradients.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (Path(__file__).parent.parent / page).read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -38,3 +60,12 @@ def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, page, "exec"), names)
+
+
+def test_keras_page_has_every_option() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "keras.md").read_text()
+    table = page.split("## `LSTM`")[1].split("## Around it")[0]
+    named = set(re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines() if "|" in line)))
+    ours = set(inspect.signature(nn.LSTM).parameters) | set(inspect.signature(nn.LSTM.__call__).parameters)
+    assert ours - named == {"common", "self", "x"}
+    assert set(inspect.signature(live_keras().layers.LSTM).parameters) - {"kwargs"} <= named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -95,3 +96,27 @@ def test_memory_of_many_threads() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(16)))
+
+
+def test_garbage_collected_in_between() -> None:
+    """Pieces that come back while spare ones are looked through, because a cycle that held them is collected then."""
+    before = gc.get_threshold()
+    memory.release()
+    gc.freeze()  # else each collection goes through all that the tests have made
+    held = [(i, i) for i in range(5000)]  # Python keeps some such tuples, and collects garbage for a new one only
+    try:
+        kept = [memory.aligned((memory.LARGE + 1024 * k,), np.float32) for k in range(40)]
+        del kept
+        for allocations in range(1, 80):  # the collection comes after so many
+            gc.set_threshold(0)
+            gc.collect()
+            cycle: list[Any] = [memory.aligned((2 * memory.LARGE + 1024 * allocations,), np.float32)]
+            cycle.append(cycle)
+            del cycle
+            gc.set_threshold(gc.get_count()[0] + allocations)
+            memory.aligned((4 * memory.LARGE,), np.float32)
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+        memory.release()
+    assert held

@@ -1,9 +1,7 @@
 """An audio effect: an LSTM learns a diode clipper, then runs sample by sample at 48 kHz in one compiled loop.
 
-The circuit is a resistor into a capacitor with two antiparallel diodes across it, as in many a distortion pedal:
-C dv/dt = (u - v) / R - 2 Is sinh(v / Vt). Here it is integrated with implicit Euler steps, eight a sample. A training
-step is one compiled function: forward, loss, backward, Adam's update, re-packing.
-"""
+The circuit, as in many a distortion pedal, is a resistor into a capacitor with two antiparallel diodes across it:
+C dv/dt = (u - v) / R - 2 Is sinh(v / Vt), integrated with implicit Euler steps, eight a sample."""
 
 import time
 
@@ -29,19 +27,15 @@ def circuit(u):
 
 
 def guitar(seconds, rng):
-    """Volts of a string, plucked anew four times a second (K. Karplus, A. Strong, Computer Music Journal 7, 1983)."""
-    out = []
-    for strength in rng.uniform(1, 4, 4 * seconds):
-        string = list(rng.uniform(-strength, strength, int(RATE / rng.uniform(80, 400))))
-        for _ in range(RATE // 4):
-            string.append(0.498 * (string[0] + string[1]))
-            out.append(string.pop(0))
-    return np.array(out, np.float32)
+    """Volts of a string, plucked anew four times a second: a tone and nine overtones, the higher the sooner gone."""
+    t, k = np.arange(RATE // 4)[:, None] / RATE, np.arange(1, 11)
+    volts, pitch = rng.uniform(1, 4, (4 * seconds, 1)), rng.uniform(80, 400, (4 * seconds, 1, 1))
+    return (volts * np.sum(np.sin(2 * np.pi * k * pitch * t) * np.exp(-2 * k * t) / k, 2)).ravel().astype(np.float32)
 
 
 @njit
 def train(x, wanted, theta, params, packed, state, y, tape, gradient, grads, m, v, n):
-    """A step on one chunk of all sequences: their state is carried on, its gradient is cut. Returns the error."""
+    """Forward, loss, backward, Adam's update and re-packing, compiled into one. The state is carried on."""
     fastlstm.forward_train_into(x, packed, state, y, tape)
     wrong = np.sum(y * theta[-H:], axis=2) + theta[-H - 1] * x[:, :, 0] - wanted
     dv = np.expand_dims((2 / wrong.size * wrong).astype(np.float32), 2)
@@ -51,43 +45,31 @@ def train(x, wanted, theta, params, packed, state, y, tape, gradient, grads, m, 
     v += 0.001 * (gradient**2 - v)
     theta -= 0.01 * (1 - n / STEPS) * m / (1 - 0.9**n) / (np.sqrt(v / (1 - 0.999**n)) + 1e-8)
     fastlstm.pack_into(params, packed)
-    return np.sqrt(np.mean(wrong**2))
 
 
 @njit
 def effect(u, packed, state, theta):
-    x, v = np.empty(1, np.float32), np.empty_like(u)
+    v = np.empty_like(u)
     for t in range(len(u)):
-        x[0] = u[t]
-        fastlstm.step(x, packed, state)
+        fastlstm.step(u[t : t + 1], packed, state)
         v[t] = theta[-H - 1] * u[t] + np.sum(state.h * theta[-H:])
     return v
-
-
-def views(theta):
-    """Weights that lie one after the other in a vector; the last 1 + H numbers weigh u and h in the output."""
-    W, U, b, _ = np.split(theta, np.cumsum([4 * H, 4 * H * H, 4 * H]))
-    return fastlstm.Params(W.reshape(1, 4 * H), U.reshape(H, 4 * H), b)
 
 
 rng = np.random.default_rng(0)
 u = guitar(N // 2, rng)
 x, wanted = u.reshape(N, -1, 1), circuit(u).reshape(N, -1)
-theta, gradient, m, v = np.zeros((4, 4 * H * (H + 2) + 1 + H), np.float32)
-params = views(theta)
-for mine, begin in zip(params, fastlstm.init_params(1, H, rng=rng), strict=True):
-    mine[...] = begin
+theta, gradient, m, v = np.zeros((4, 4 * H * (H + 2) + 1 + H), np.float32)  # W, U, b, then weights of u and h
+parts = [np.split(vector, np.cumsum([4 * H, 4 * H * H, 4 * H])) for vector in (theta, gradient)]
+params, d_params = (fastlstm.Params(W[None], U.reshape(H, 4 * H), b) for W, U, b, _ in parts)
+theta[: -1 - H] = np.concatenate([array.ravel() for array in fastlstm.init_params(1, H, rng=rng)])
 packed, state, y = fastlstm.pack(params), fastlstm.zero_state(params, N), np.empty((N, T, H), np.float32)
-tape, grads = fastlstm.make_tape(packed, N, T), fastlstm.make_grads(packed, N, T)
-grads = grads._replace(params=views(gradient))
+tape, grads = fastlstm.make_tape(packed, N, T), fastlstm.make_grads(packed, N, T)._replace(params=d_params)
 for n in range(STEPS):
-    t = n * T % x.shape[1]
-    if t == 0:
+    now = slice(n * T % x.shape[1], n * T % x.shape[1] + T)
+    if now.start == 0:
         state.h[...], state.c[...] = 0, 0
-    error = train(x[:, t : t + T], wanted[:, t : t + T], theta, params, packed, state, y, tape, gradient, grads,
-                  m, v, n + 1)  # fmt: skip
-    if n % 50 == 49:
-        print(f"step {n + 1:3}: error {error:.4f} V", flush=True)
+    train(x[:, now], wanted[:, now], theta, params, packed, state, y, tape, gradient, grads, m, v, n + 1)
 u, state = guitar(4, rng), fastlstm.State(*np.zeros((2, H), np.float32))
 effect(u[:1], packed, state, theta)  # compiled before it is timed
 began = time.perf_counter()

@@ -17,7 +17,7 @@ from . import backward as backward_pass
 from . import forward as forward_pass
 from . import memory, threads
 from .backward import GROUP
-from .cells import Cell, cell_with
+from .cells import CELLS, Cell, cell_with
 from .duo import SPLIT, SYNC_WORDS, duo_room
 from .forward import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS, SPLIT_ROWS, forward_room
 from .options import run
@@ -86,7 +86,7 @@ def pack_into(params: AnyParams, packed: Packed) -> None:
     panels = packed.panels
     W, U, *own, b = (_flat(np.ascontiguousarray(a)) for a in params)
     arguments = packed.layout, W, U, own[0] if own else b, b, D, H, _flat(panels), _second(packed)
-    run(into_panels, kind_of(packed), 1, _workers(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
+    run(into_panels, kind_of(packed), 1, threads_for(len(panels), _COPY_WORK * 4 * H * (D + H)), arguments)
 
 
 def _second(packed: Packed) -> _Array:
@@ -152,7 +152,7 @@ def _schedule(N: int, T: int, lengths: _Array | None) -> tuple[_Array, _Array]:
     return order, lengths[order].astype(np.int64)
 
 
-def _workers(tasks: int, work: int) -> int:
+def threads_for(tasks: int, work: int) -> int:
     """Threads to use for that many independent tasks and multiply-adds."""
     if tasks < 2 or work < _PARALLEL_WORK * vector_bytes():
         return 1
@@ -193,7 +193,7 @@ def backward_block(N: int, steps: int) -> int:
     return max(1, min(steps, _BLOCK_ROWS // max(N, 1)))
 
 
-def backward_room(cell: Cell, dtype: np.dtype[Any], D: int, H: int, N: int, M: int, workers: int) -> Room:
+def backward_room(dtype: np.dtype[Any], D: int, H: int, N: int, M: int, workers: int, cell: Cell = CELLS[0]) -> Room:
     """All in one piece of memory, each array beginning on a cache line. A second phase's part of dz, of the operands,
     of the panels of sums and of the transposed weights is behind the first one's."""
     L = lanes(dtype.itemsize)
@@ -361,10 +361,10 @@ def backward(
     block = backward_block(N, steps)
     M = int(bases[block])
     work = H * (8 * (D + H) + _CELL_WORK) * total
-    workers = _workers(max(N, nb), work)
+    workers = threads_for(max(N, nb), work)
     workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, kind))
     if room is None:
-        room = backward_room(cell, dtype, D, H, N, M, workers)
+        room = backward_room(dtype, D, H, N, M, workers, cell)
     for array in (room.dh, room.dc):
         array.fill(0)
     room.dh[:, :H], room.dc[:, :H] = dh[order], dc[order]

@@ -101,48 +101,44 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
             c_old, c_new = n * H, n * H
             if tape:
                 g0, c_old, c_new = (t * N + n) * nb * g_width, (t * N + n) * Hp, ((t + 1) * N + n) * Hp
-            if rows == 1 and nb <= 2 and not tape and second.ndim != 3:
-                # all of the old h is read before any of the new is written
-                if nb == 2:
-                    step_twin(cell, x, xo, x_row, x_number, D, h, ho, H, H, panels, np.int64(0), panel, c, c_old, c_new,
-                              H, H, h, ho, H, work, g0, g_row, g_width)  # fmt: skip
+            out, o0, o_row = work, np.int64(new), row
+            # all of the old h is read before any of the new is written, and by no second phase
+            direct = rows == 1 and nb <= 2 and not tape and second.ndim != 3
+            if direct:
+                out, o0, o_row = h, ho, H
+            j = np.int64(0)
+            while j < nb:
+                two = rows == 1 and j + 1 < nb
+                b = j
+                if (t + turn) % 2 == 1:  # backwards: what was read last is still in cache
+                    b = nb - 2 - j if two else nb - 1 - j
+                left = 2 * L if tape else H - b * L
+                where = (cell, x, xo, x_row, x_number, D, h, ho, H, H, panels, b * panel, panel, held, c_old + b * L,
+                         c_new + b * L, c_row, left, out, o0 + b * L, o_row, kept, g0 + b * g_place, g_row,
+                         g_width)  # fmt: skip
+                if two:
+                    step_twin(*where)
+                elif rows == 1:
+                    step_one(*where)
                 else:
-                    step_one(cell, x, xo, x_row, x_number, D, h, ho, H, H, panels, np.int64(0), panel, c, c_old, c_new,
-                             H, H, h, ho, H, work, g0, g_row, g_width)  # fmt: skip
-            else:
-                j = np.int64(0)
-                while j < nb:
-                    two = rows == 1 and j + 1 < nb
-                    b = j
-                    if (t + turn) % 2 == 1:  # backwards: what was read last is still in cache
-                        b = nb - 2 - j if two else nb - 1 - j
-                    left = 2 * L if tape else H - b * L
-                    where = (cell, x, xo, x_row, x_number, D, h, ho, H, H, panels, b * panel, panel, held,
-                             c_old + b * L, c_new + b * L, c_row, left, work, new + b * L, row, kept,
-                             g0 + b * g_place, g_row, g_width)  # fmt: skip
-                    if two:
-                        step_twin(*where)
-                    elif rows == 1:
-                        step_one(*where)
+                    step_rows(*where)
+                j += 2 if two else 1
+            if second.ndim == 3:
+                for q in range(second.shape[0]):
+                    block = (held, c_new, c_row, H, second, q * H * width, (q + 1) * H * width, work,
+                             new + q * width, row, work, new + q * width, row)  # fmt: skip
+                    if rows == 1:
+                        tile_1(*block)
                     else:
-                        step_rows(*where)
-                    j += 2 if two else 1
-                if second.ndim == 3:
-                    for q in range(second.shape[0]):
-                        block = (held, c_new, c_row, H, second, q * H * width, (q + 1) * H * width, work,
-                                 new + q * width, row, work, new + q * width, row)  # fmt: skip
-                        if rows == 1:
-                            tile_1(*block)
-                        else:
-                            tile_4(*block)
-                    for r in range(rows):
-                        for b in range(nb):
-                            at = ho + r * H + b * L
-                            finish_one(cell, work, new + r * row + b * L, h, at, held, c_new + r * c_row + b * L, h, at,
-                                       H - b * L, kept, g0 + r * g_row + b * g_place, np.int64(0))  # fmt: skip
-                else:
-                    for r in range(rows):
-                        copy(h, ho + r * H, work, new + r * row, H)
+                        tile_4(*block)
+                for r in range(rows):
+                    for b in range(nb):
+                        at = ho + r * H + b * L
+                        finish_one(cell, work, new + r * row + b * L, h, at, held, c_new + r * c_row + b * L, h, at,
+                                   H - b * L, kept, g0 + r * g_row + b * g_place, np.int64(0))  # fmt: skip
+            elif not direct:
+                for r in range(rows):
+                    copy(h, ho + r * H, work, new + r * row, H)
             if y_step != 0:
                 for r in range(rows):
                     copy(y, (n + r) * y_row + t * y_step, h, ho + r * H, H)

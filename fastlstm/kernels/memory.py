@@ -46,8 +46,9 @@ class _Piece:
 
 def _memory(size: int) -> NDArray[np.uint8]:
     """Spare memory of that size or little more, or new."""
+    # from a copy, made in one go: a list of pairs could set off a collection of garbage, which may add to the dict
     fitting = [
-        (memory.nbytes, key) for key, memory in list(_spare.items()) if size <= memory.nbytes <= size + size // 4
+        (memory.nbytes, key) for key, memory in _spare.copy().items() if size <= memory.nbytes <= size + size // 4
     ]
     for _, key in sorted(fitting):
         memory = _spare.pop(key, None)  # another thread may have been faster

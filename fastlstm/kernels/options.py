@@ -31,7 +31,9 @@ from numba.extending import intrinsic
 
 logger = logging.getLogger("fastlstm")
 
-OPTIONS: dict[str, Any] = {"fastmath": False, "error_model": "numpy", "boundscheck": False, "nogil": True}
+OPTIONS: dict[str, Any] = {
+    "fastmath": False, "error_model": "numpy", "boundscheck": False, "nogil": True, "no_cfunc_wrapper": True,
+}  # fmt: skip
 
 
 @functools.cache

@@ -1,0 +1,431 @@
+"""What all layers have in common: their weights, how they are called alone, and how a model calls them.
+
+Letters: N batch, T time steps, D inputs, H units; (N, ...) any further axes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import checks
+from . import names, randomness
+from .initializers import Initializer
+from .regularizers import Regularizer
+from .steps import checked_mask
+
+Array = NDArray[Any]
+Mask: TypeAlias = "NDArray[np.bool_] | None"
+Shape: TypeAlias = tuple[int | None, ...]
+"""Of a batch; None where any size will do."""
+
+
+class Weight(NamedTuple):
+    """A weight of a layer before it is there."""
+
+    name: str
+    shape: tuple[int, ...]
+    initializer: Initializer
+    regularizer: Regularizer | None = None
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=object))
+
+
+class Layer:
+    """A step of a model, which can also be used alone.
+
+    ``y = layer(x, training=True)`` keeps what ``dx = layer.backward(dy)`` needs, which then writes the gradients of the
+    weights into `grads` (they replace those of the call before). One call in training, one backward: a second call
+    before it is an error, after which `discard` begins anew; without `training` calls keep nothing.
+
+    Parameters
+    ----------
+    name : str, optional
+        Without one, that of the class in small letters; a model adds a number where it has several.
+    dtype : {"float32", "float64"}
+        Of weights, inputs and outputs.
+    input_shape : tuple of int or None, optional
+        Of one sample: tells a model that begins with this layer what it will get.
+
+    Attributes
+    ----------
+    params, grads : dict of str to ndarray
+        Weights and their gradients, views into the model's flat vectors; to be changed in place.
+    built : bool
+        Whether they are there yet: they come with `build` or the first call.
+    input_shape, output_shape : tuple of int or None
+        Of a batch; once built.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Arguments that make no sense, or that are not there.
+    """
+
+    _fields: tuple[str, ...] = ()  # arguments of the constructor, for get_config
+    _ndim: tuple[int, int | None] = (2, None)  # axes of the input, at least and at most
+    _mixes_time = False  # whether gradients at the inputs are kept, to see them fade over time
+
+    def __init__(self, *, name: str | None = None, dtype: Any = "float32", input_shape: Any = None, **unknown: Any):
+        for argument in unknown:
+            near = difflib.get_close_matches(argument, self._fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else " (docs/keras.md lists what is there)"
+            raise TypeError(f"{type(self).__name__}: no argument {argument!r} here{hint}")
+        if name is not None and (not isinstance(name, str) or not name):
+            raise TypeError(f"name: expected a str, got {name!r}")
+        self._named = name is not None
+        self.name = name or names.snake_case(type(self).__name__)
+        self.dtype = _float_type(dtype)
+        self._sample_shape = None if input_shape is None else (None, *sizes_of("input_shape", input_shape))
+        self.built = False
+        self.params: dict[str, Array] = {}
+        self.grads: dict[str, Array] = {}
+        self.weights_: list[Weight] = []
+        self._in_model = False
+        self._shared_rng: np.random.Generator | None = None
+        self._own_rng: np.random.Generator | None = None
+        self._tape: Any = None
+        self._dx: Array | None = None
+
+    # what a kind of layer says about itself
+
+    def _weights(self, input_shape: Shape) -> list[Weight]:
+        """What it needs for such inputs; checks their shape as far as weights depend on it."""
+        return []
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+        """The shape of what comes out.
+
+        Parameters
+        ----------
+        input_shape : tuple of int or None
+            Of a batch.
+        """
+        return tuple(input_shape)
+
+    def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
+        """y and its mask, from x in C order and of this layer's type. In training _tape is then a tuple: the shape of
+        what dy must have, and what `_back` needs."""
+        raise NotImplementedError
+
+    def _back(self, dy: Array) -> Array:
+        """dx from dy, which is not written to; gradients of the weights into grads."""
+        raise NotImplementedError
+
+    def _bound(self) -> None:
+        """After params and grads have become other arrays."""
+
+    def _draw(self, rng: np.random.Generator) -> None:
+        """First values of the weights."""
+        for weight in self.weights_:
+            self.params[weight.name][...] = weight.initializer(weight.shape, rng)
+
+    # life of the weights
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """Where its random numbers come from: a seed of its own, else its model, else the next stream of all."""
+        if self._own_rng is None:
+            seed = getattr(self, "seed", None)
+            if seed is None and self._shared_rng is not None:
+                return self._shared_rng
+            self._own_rng = randomness.generator(seed)
+        return self._own_rng
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Make the weights.
+
+        Parameters
+        ----------
+        input_shape : tuple of int or None
+            Of a batch; sizes that no weight depends on may be None.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A shape that does not fit.
+        """
+        self._make(sizes_of("input_shape", input_shape), draw=True)
+
+    def _plan(self, input_shape: Shape) -> list[Weight]:
+        """Its weights for such inputs, without making them."""
+        self._check_axes(input_shape)
+        return self._weights(input_shape)
+
+    def _make(self, input_shape: Shape, *, draw: bool) -> None:
+        if self.built:
+            self._check_shape(input_shape)
+            return
+        self.weights_ = self._plan(input_shape)
+        self.input_shape = input_shape
+        self.output_shape = self.compute_output_shape(input_shape)
+        size = sum(weight.size for weight in self.weights_)
+        self._bind(np.zeros(size, self.dtype), np.zeros(size, self.dtype))
+        self.built = True
+        if draw:
+            self._draw(self.rng)
+
+    def _bind(self, params: Array, grads: Array) -> None:
+        """Let the weights and their gradients stand in these flat vectors."""
+        at = 0
+        for weight in self.weights_:
+            part = slice(at, at + weight.size)
+            self.params[weight.name] = params[part].reshape(weight.shape)
+            self.grads[weight.name] = grads[part].reshape(weight.shape)
+            at += weight.size
+        self._bound()
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the weights, in Keras's order."""
+        return [array.copy() for array in self.params.values()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Take other weights.
+
+        Parameters
+        ----------
+        weights : list of array_like
+            As from `get_weights`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Another number of them, other shapes; a layer that has not been built.
+        """
+        self._take(self._fitting(weights))
+
+    def _fitting(self, weights: Sequence[Any]) -> list[Array]:
+        if not self.built:
+            raise ValueError(f"{self.name}: expected a layer that has been built, this one knows no shapes yet")
+        if len(weights) != len(self.params):
+            raise ValueError(f"{self.name}: expected {len(self.params)} weights, got {len(weights)}")
+        found = []
+        for given, (name, array) in zip(weights, self.params.items(), strict=True):
+            new = checks.array(f"{self.name}/{name}", given)
+            if new.shape != array.shape:
+                raise ValueError(f"{self.name}/{name}: expected shape {array.shape}, got {new.shape}")
+            found.append(new)
+        return found
+
+    def _take(self, weights: list[Array]) -> None:
+        for array, new in zip(self.params.values(), weights, strict=True):
+            array[...] = new
+
+    def count_params(self) -> int:
+        """How many numbers its weights hold."""
+        return sum(array.size for array in self.params.values())
+
+    def penalty(self) -> float:
+        """What regularizers add to the loss."""
+        return sum(
+            weight.regularizer(self.params[weight.name]) for weight in self.weights_ if weight.regularizer is not None
+        )
+
+    def reset_state(self) -> None:
+        """Forget what a stateful layer carries from batch to batch."""
+
+    # calls
+
+    def __call__(self, x: Any, training: bool = False, mask: Any = None) -> Any:
+        """y from x.
+
+        Parameters
+        ----------
+        x : array_like, shape (N, ...)
+        training : bool
+            Whether dropout drops, and `backward` will follow.
+        mask : array_like of bool, shape (N, T), optional
+            True at real steps.
+
+        Returns
+        -------
+        ndarray
+
+        Raises
+        ------
+        ValueError, TypeError
+            A shape or type that does not fit.
+        RuntimeError
+            A second call in training before `backward`.
+        """
+        found = self._input(x, training)
+        y, _ = self._forward(found, self._mask(mask, None, found), training)
+        return y.copy() if training or np.may_share_memory(y, found) else y  # the tape may hold y
+
+    def _input(self, x: Any, training: bool) -> Array:
+        """x checked and, as the tape may hold it, copied."""
+        if training and self._tape is not None:
+            raise RuntimeError(f"{self.name}: expected backward after a call in training, got a second call; "
+                               "discard() gives the first one up")  # fmt: skip
+        found = checks.array(f"{self.name}: x", x)
+        self._check_axes(found.shape)
+        if not self.built:
+            self._make((None, *found.shape[1:]) if found.ndim < 3 else (None, None, *found.shape[2:]), draw=True)
+        self._check_shape(found.shape)
+        return checks.native(found, self.dtype, copy=training)
+
+    def _mask(self, mask: Any, lengths: Any, x: Array) -> Mask:
+        if mask is None and lengths is None:
+            return None
+        return checked_mask(self.name, mask, lengths, x.shape[0], x.shape[1])
+
+    def backward(self, dy: Any) -> Array:
+        """Gradients, through the last call in training.
+
+        Parameters
+        ----------
+        dy : array_like, shape of y
+            Gradient of the loss at what came out.
+
+        Returns
+        -------
+        dx : ndarray, shape of x
+            Those of the weights stand in `grads`, with those of the penalties.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A shape or type that does not fit.
+        RuntimeError
+            No call in training before.
+        """
+        return self._backward(self._gradient("dy", dy, self._pending()[0]))
+
+    def _pending(self) -> Any:
+        if self._tape is None:
+            raise RuntimeError(f"{self.name}: expected a call with training=True before backward, got none")
+        return self._tape
+
+    def _gradient(self, name: str, value: Any, shape: tuple[int, ...]) -> Array:
+        found = checks.array(f"{self.name}: {name}", value)
+        if found.shape != shape:
+            raise ValueError(f"{self.name}: {name}: expected shape {shape}, got {found.shape}")
+        return checks.native(found, self.dtype)
+
+    def _backward(self, dy: Array) -> Array:
+        dx = self._back(dy)
+        self._tape = None
+        for weight in self.weights_:
+            if weight.regularizer is not None:
+                weight.regularizer.add_gradient(self.params[weight.name], self.grads[weight.name])
+        if self._mixes_time:
+            self._dx = dx
+        return dx
+
+    def discard(self) -> None:
+        """Give up what a call in training has kept."""
+        self._tape = None
+
+    # shapes
+
+    def _check_axes(self, shape: Shape) -> None:
+        low, high = self._ndim
+        if not low <= len(shape) <= (high or len(shape)):
+            wanted = f"{low} axes" if low == high else f"at least {low} axes"
+            raise ValueError(f"{self.name}: expected x of {wanted}, got shape {_shown(shape)}")
+
+    def _check_shape(self, shape: Shape) -> None:
+        expected = self.input_shape
+        fits = len(shape) == len(expected) and all(
+            b is None or a is None or a == b for a, b in zip(shape[1:], expected[1:], strict=True)
+        )
+        if not fits:
+            raise ValueError(f"{self.name}: expected x of shape {_shown(expected)}, got {_shown(shape)}")
+
+    # what a file keeps besides the weights
+
+    def _generators(self) -> dict[str, np.random.Generator]:
+        """Generators of its own, by a key without a slash."""
+        return {} if self._own_rng is None else {"rng": self._own_rng}
+
+    def _set_generator(self, key: str, rng: np.random.Generator) -> None:
+        if key != "rng":
+            raise ValueError(f"{self.name}: expected no generator {key!r}")
+        self._own_rng = rng
+
+    def _carried(self) -> dict[str, Array]:
+        """What is carried from batch to batch, by a key without a slash."""
+        return {}
+
+    def _carry(self, arrays: Mapping[str, Array]) -> None:
+        raise ValueError(f"{self.name}: expected no state, got {sorted(arrays)}")
+
+    # description
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes, to make the same layer again, as JSON can hold it."""
+        config: dict[str, Any] = {"name": self.name, "dtype": self.dtype.name}
+        for field in self._fields:
+            value = getattr(self, field)
+            config[field] = names.serialize(value) if hasattr(value, "get_config") else value
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Layer:
+        """The layer that `get_config` described; weights not included."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+
+def _float_type(dtype: Any) -> np.dtype[Any]:
+    with contextlib.suppress(TypeError):
+        for kind in (np.float32, np.float64):
+            if np.dtype(dtype) == kind:
+                return np.dtype(kind)
+    raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}")
+
+
+def sizes_of(name: str, shape: Any) -> Shape:
+    """shape as a tuple of int or None."""
+    try:
+        found = tuple(shape)
+    except TypeError:
+        raise TypeError(f"{name}: expected a tuple of integers or None, got {type(shape).__name__}") from None
+    for size in found:
+        if size is not None and (isinstance(size, bool) or not isinstance(size, (int, np.integer))):
+            raise TypeError(f"{name}: expected integers or None, got {found}")
+        if size is not None and size < 1:
+            raise ValueError(f"{name}: expected sizes of at least 1, got {found}")
+    return tuple(None if size is None else int(size) for size in found)
+
+
+def _shown(shape: Sequence[int | None]) -> str:
+    """A batch's shape, in the letters of the documentation."""
+    letters = ["N", "T"] if len(shape) > 2 else ["N"]
+    free = dict(enumerate(letters))
+    return "(" + ", ".join(free.get(i, "any") if size is None else str(size) for i, size in enumerate(shape)) + ")"
+
+
+def units_of(value: Any) -> int:
+    """A number of units, checked."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"units: expected an integer, got {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"units: expected at least 1, got {value}")
+    return int(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """A bool, checked."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def dropout_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, dtype: np.dtype[Any]) -> Array:
+    """0 with probability rate, else 1 / (1 - rate)."""
+    kept = rng.random(shape, np.float32) >= np.float32(rate)
+    return np.multiply(kept, 1 / (1 - rate) if rate < 1 else 0, dtype=dtype)
+
+
+KNOWN_LAYERS: dict[str, type[Layer]] = {}
+"""Those that a file may name; each module adds its own."""

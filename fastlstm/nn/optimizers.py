@@ -1,0 +1,545 @@
+"""Optimizers with Keras's names, defaults and update rules: one compiled pass over all of a model's parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import checks
+from ..kernels import updates
+from . import names, schedules
+from .schedules import LearningRateSchedule
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get"]
+
+Array = NDArray[Any]
+
+_TINY = float(np.finfo(np.float64).tiny)
+
+
+class Optimizer:
+    """What all optimizers have in common.
+
+    `build` tells it about the parameters, `update` changes them in place. An update is, in this order: the gradient is
+    clipped, the weights decay by learning rate times `weight_decay` of themselves, the rule of the class is applied.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+    weight_decay : float, optional
+    clipnorm : float, optional
+        Bound of the norm of each variable's gradient, which is scaled down to it.
+    clipvalue : float, optional
+        Bound of each number in the gradient.
+    global_clipnorm : float, optional
+        Bound of the norm of the whole gradient. At most one of the three may be given.
+    name : str
+
+    Raises
+    ------
+    ValueError, TypeError
+        Numbers that make no sense; more than one way of clipping.
+    """
+
+    _kernel: ClassVar[Any]
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule,
+        weight_decay: float | None,
+        clipnorm: float | None,
+        clipvalue: float | None,
+        global_clipnorm: float | None,
+        name: str,
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.weight_decay = _optional("weight_decay", weight_decay, 0.0)
+        self.clipnorm = _optional("clipnorm", clipnorm, _TINY)
+        self.clipvalue = _optional("clipvalue", clipvalue, _TINY)
+        self.global_clipnorm = _optional("global_clipnorm", global_clipnorm, _TINY)
+        if sum(limit is not None for limit in (clipnorm, clipvalue, global_clipnorm)) > 1:
+            raise ValueError(f"clipnorm, clipvalue, global_clipnorm: expected at most one of them, got {clipnorm}, "
+                             f"{clipvalue}, {global_clipnorm}")  # fmt: skip
+        self.name = name
+        self.iterations = 0
+        self._excluded: tuple[str, ...] = ()
+        self._slots: dict[str, Array] = {}
+        self._layout: tuple[Any, ...] | None = None  # shape, type and variables that it was built for
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next update; assign a number or a schedule to go on with another."""
+        rate = self._rate
+        return float(rate(self.iterations)) if isinstance(rate, LearningRateSchedule) else rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float | LearningRateSchedule) -> None:
+        if not isinstance(value, LearningRateSchedule):
+            try:
+                value = names.real("learning_rate", value, 0.0)
+            except TypeError:
+                raise TypeError(
+                    f"learning_rate: expected a float or LearningRateSchedule, got {type(value).__name__}"
+                ) from None
+        self._rate: float | LearningRateSchedule = value
+
+    @property
+    def built(self) -> bool:
+        """Whether `build` was called."""
+        return self._layout is not None
+
+    def exclude_from_weight_decay(self, var_names: Sequence[str]) -> None:
+        """Variables whose weights do not decay; to be called before `build`.
+
+        Parameters
+        ----------
+        var_names : sequence of str
+            Parts of names: ["bias"] spares every variable with "bias" in its name.
+
+        Raises
+        ------
+        RuntimeError
+            The optimizer is built.
+        """
+        if self.built:
+            raise RuntimeError("exclude_from_weight_decay: expected to be called before build")
+        self._excluded = tuple(var_names)
+
+    def build(self, flat_params: Array, slices: Sequence[tuple[str, slice]] | None = None) -> None:
+        """Learn what is to be updated, and make room for what the rule keeps. A second call for
+        the same variables changes nothing; one for others begins anew.
+
+        Parameters
+        ----------
+        flat_params : ndarray of float32 or float64, shape (P,)
+            All parameters, in C order; of the type and length that `update` will get.
+        slices : sequence of (str, slice), optional
+            Name and place of each variable in the vector, in rising order; one variable of all of it if None. What
+            lies outside of them is not updated.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A vector or slices that make no sense.
+        """
+        if not isinstance(flat_params, np.ndarray) or flat_params.dtype not in (np.float32, np.float64):
+            raise TypeError(f"flat_params: expected an array of float32 or float64, got "
+                            f"{getattr(flat_params, 'dtype', type(flat_params).__name__)}")  # fmt: skip
+        if flat_params.ndim != 1:
+            raise ValueError(f"flat_params: expected shape (P,), got {flat_params.shape}")
+        P, dtype = len(flat_params), flat_params.dtype
+        variables = [("params", slice(0, P))] if slices is None else list(slices)
+        bounds = [where.indices(P) for _, where in variables]
+        begins, ends = [begin for begin, _, _ in bounds], [end for _, end, _ in bounds]
+        edges = [edge for pair in zip(begins, ends, strict=True) for edge in pair]
+        if any(step != 1 for _, _, step in bounds) or edges != sorted(edges):
+            raise ValueError(f"slices: expected rising slices that do not overlap, got {variables}")
+        layout = ((P,), dtype, [name for name, _ in variables], edges)
+        if layout == self._layout:
+            return
+        self._layout, self.iterations = layout, 0
+        self._chunks = updates.cut(begins, ends)
+        self._squares = np.empty(len(self._chunks))
+        self._factors = np.ones((len(variables), 2), dtype)
+        for v, (name, _) in enumerate(variables):
+            spared = any(part in name for part in self._excluded)
+            self._factors[v, 1] = 0.0 if spared else self.weight_decay or 0.0
+        norm = self.clipnorm or self.global_clipnorm or math.inf
+        self._clip = (
+            updates.EACH_NORM if self.clipnorm else updates.GLOBAL_NORM if self.global_clipnorm else updates.NO_NORM
+        )
+        self._numbers = np.array([0.0, norm, self.clipvalue or math.inf, *self._own_numbers()], dtype)
+        wanted = self._slot_names()
+        self._slots = {slot: np.zeros(P, dtype) for slot, used in wanted.items() if used}
+        self._own = [self._slots.get(slot, np.zeros(0, dtype)) for slot in wanted]
+
+    def update(self, flat_params: Array, flat_grads: Array) -> None:
+        """Change the parameters in place by one step against their gradient.
+
+        Parameters
+        ----------
+        flat_params, flat_grads : ndarray, shape (P,)
+            Of the type that `build` got, in C order.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Other arrays.
+        RuntimeError
+            The optimizer is not built.
+        """
+        if self._layout is None:
+            raise RuntimeError(f"{self.name}: expected build before update")
+        shape, dtype, *_ = self._layout
+        checks.own("flat_params", flat_params, shape, dtype)
+        checks.own("flat_grads", flat_grads, shape, dtype)
+        self._before_update(self.learning_rate)
+        if len(self._chunks):
+            updates.update(self._kernel, self._clip, self._chunks, self._factors, self._squares, self._numbers,
+                           flat_params, flat_grads, *self._own)  # fmt: skip
+        self.iterations += 1
+
+    def state(self) -> dict[str, Array]:
+        """All that an update depends on besides parameters and gradient, but for the constructor's arguments: copies
+        of the arrays, the number of updates, and the learning rate where it is no schedule."""
+        found = {name: array.copy() for name, array in self._slots.items()}
+        found["iterations"] = np.array(self.iterations, np.int64)
+        if not isinstance(self._rate, LearningRateSchedule):
+            found["learning_rate"] = np.array(self._rate, np.float64)
+        return found
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned, of an optimizer of the same class and arguments; after `build`.
+
+        Parameters
+        ----------
+        state : dict of arrays
+
+        Raises
+        ------
+        ValueError, TypeError
+            Other names, shapes or types; nothing has been changed then.
+        RuntimeError
+            The optimizer is not built.
+        """
+        if self._layout is None:
+            raise RuntimeError(f"{self.name}: expected build before load_state")
+        scheduled = isinstance(self._rate, LearningRateSchedule)
+        expected = {*self._slots, "iterations"} | (set() if scheduled else {"learning_rate"})
+        if set(state) - {"learning_rate"} != expected - {"learning_rate"} or not expected <= set(state):
+            raise ValueError(f"state: expected {sorted(expected)} for {self.name}, got {sorted(state)}")
+        found = {name: checks.array(f"state[{name!r}]", value) for name, value in state.items()}
+        whole, dtype, *_ = self._layout
+        for name in expected:
+            shape = whole if name in self._slots else ()
+            if found[name].shape != shape:
+                raise ValueError(f"state[{name!r}]: expected shape {shape}, got {found[name].shape}")
+            if name in self._slots and found[name].dtype != dtype:
+                raise TypeError(f"state[{name!r}]: expected {dtype}, got {found[name].dtype}")
+        if found["iterations"].dtype.kind not in "iu" or found["iterations"] < 0:
+            raise ValueError(f"state['iterations']: expected an integer, at least 0, got {found['iterations']}")
+        if not scheduled:
+            self.learning_rate = float(found["learning_rate"])
+        self.iterations = int(found["iterations"])
+        for name, array in self._slots.items():
+            array[...] = found[name]
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes, to make the same optimizer again; nothing of what it has learnt."""
+        rate = self._rate
+        return {
+            "name": self.name,
+            "learning_rate": names.serialize(rate) if isinstance(rate, LearningRateSchedule) else rate,
+            "weight_decay": self.weight_decay,
+            "clipnorm": self.clipnorm,
+            "clipvalue": self.clipvalue,
+            "global_clipnorm": self.global_clipnorm,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Optimizer:
+        """The optimizer that `get_config` described."""
+        found = dict(config)
+        if isinstance(found.get("learning_rate"), Mapping):
+            found["learning_rate"] = schedules.get(found["learning_rate"])
+        return cls(**found)
+
+    def _slot_names(self) -> dict[str, bool]:
+        """Arrays like the parameters that the rule keeps, in its kernel's order, and whether they are used."""
+        raise NotImplementedError
+
+    def _own_numbers(self) -> list[float]:
+        """The kernel's numbers behind those that all have."""
+        raise NotImplementedError
+
+    def _before_update(self, rate: float) -> None:
+        self._numbers[0] = rate
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum m [1]_: m = momentum m - learning_rate g, p = p + m, or with nesterov
+    p = p + momentum m - learning_rate g.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+    momentum : float
+        From 0 to 1.
+    nesterov : bool
+    weight_decay, clipnorm, clipvalue, global_clipnorm, name
+        As in `Optimizer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `Optimizer`.
+
+    References
+    ----------
+    .. [1] I. Sutskever, J. Martens, G. Dahl, G. Hinton, "On the importance of initialization and momentum in deep
+       learning", ICML 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.nn.optimizers import SGD
+    >>> p, sgd = np.array([1.0, 2.0]), SGD(0.1)
+    >>> sgd.build(p)
+    >>> sgd.update(p, np.array([1.0, -1.0]))
+    >>> p.tolist()
+    [0.9, 2.1]
+    """
+
+    _kernel = staticmethod(updates.sgd)
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        name: str = "SGD",
+    ) -> None:
+        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
+        self.momentum, self.nesterov = names.real("momentum", momentum, 0.0, 1.0), bool(nesterov)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}
+
+    def _slot_names(self) -> dict[str, bool]:
+        return {"momentum": self.momentum > 0}
+
+    def _own_numbers(self) -> list[float]:
+        return [self.momentum, float(self.nesterov)]
+
+
+class RMSprop(Optimizer):
+    """Steps divided by a running root mean square of the gradient [1]_: v = rho v + (1 - rho) g²,
+    p = p - learning_rate g / sqrt(v + epsilon).
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+    rho : float
+        From 0 to 1.
+    momentum : float
+        From 0 to 1; above 0, steps are summed up with that decay.
+    epsilon : float
+    centered : bool
+        Whether the gradient's running mean, squared, is taken off v: its variance then.
+    weight_decay, clipnorm, clipvalue, global_clipnorm, name
+        As in `Optimizer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `Optimizer`.
+
+    References
+    ----------
+    .. [1] T. Tieleman, G. Hinton, "Lecture 6.5: RMSProp", Neural Networks for Machine Learning, Coursera 2012.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.nn.optimizers import RMSprop
+    >>> p, rmsprop = np.array([1.0, 2.0]), RMSprop()
+    >>> rmsprop.build(p)
+    >>> rmsprop.update(p, np.array([5.0, -0.1]))
+    >>> p.round(4).tolist()
+    [0.9968, 2.0032]
+    """
+
+    _kernel = staticmethod(updates.rmsprop)
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        name: str = "rmsprop",
+    ) -> None:
+        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
+        self.rho, self.momentum = names.real("rho", rho, 0.0, 1.0), names.real("momentum", momentum, 0.0, 1.0)
+        self.epsilon, self.centered = names.real("epsilon", epsilon, 0.0), bool(centered)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon, "centered": self.centered}
+        return super().get_config() | own
+
+    def _slot_names(self) -> dict[str, bool]:
+        return {"velocity": True, "average_gradient": self.centered, "momentum": self.momentum > 0}
+
+    def _own_numbers(self) -> list[float]:
+        return [self.rho, 1 - self.rho, self.momentum, self.epsilon]
+
+
+class Adam(Optimizer):
+    """Steps by running means of the gradient and of its square [1]_, both corrected for their beginning at 0:
+    m = m + (1 - beta_1)(g - m), v = v + (1 - beta_2)(g² - v), p = p - alpha m / (sqrt(v) + epsilon) with
+    alpha = learning_rate sqrt(1 - beta_2**t) / (1 - beta_1**t).
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+    beta_1, beta_2 : float
+        From 0 to below 1.
+    epsilon : float
+    amsgrad : bool
+        Whether the largest v so far takes v's place [2]_.
+    weight_decay, clipnorm, clipvalue, global_clipnorm, name
+        As in `Optimizer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `Optimizer`.
+
+    References
+    ----------
+    .. [1] D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+    .. [2] S. Reddi, S. Kale, S. Kumar, "On the Convergence of Adam and Beyond", ICLR 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.nn.optimizers import Adam
+    >>> p, adam = np.array([1.0, 2.0]), Adam()
+    >>> adam.build(p)
+    >>> adam.update(p, np.array([5.0, -0.1]))
+    >>> p.round(4).tolist()
+    [0.999, 2.001]
+    """
+
+    _kernel = staticmethod(updates.adam)
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        name: str = "adam",
+    ) -> None:
+        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
+        below_1 = math.nextafter(1.0, 0.0)
+        self.beta_1, self.beta_2 = names.real("beta_1", beta_1, 0, below_1), names.real("beta_2", beta_2, 0, below_1)
+        self.epsilon, self.amsgrad = names.real("epsilon", epsilon, 0.0), bool(amsgrad)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon, "amsgrad": self.amsgrad}
+        return super().get_config() | own
+
+    def _slot_names(self) -> dict[str, bool]:
+        return {"momentum": True, "velocity": True, "velocity_hat": self.amsgrad}
+
+    def _own_numbers(self) -> list[float]:
+        return [1 - self.beta_1, 1 - self.beta_2, self.epsilon, 0.0]
+
+    def _before_update(self, rate: float) -> None:
+        t = self.iterations + 1
+        self._numbers[0] = rate
+        self._numbers[6] = rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+
+
+class AdamW(Adam):
+    """`Adam` with weights that decay by themselves, apart from the gradient [1]_.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+    weight_decay : float
+    beta_1, beta_2, epsilon, amsgrad, clipnorm, clipvalue, global_clipnorm, name
+        As in `Adam`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `Adam`; no weight_decay.
+
+    References
+    ----------
+    .. [1] I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+
+    Examples
+    --------
+    >>> from fastlstm.nn.optimizers import AdamW
+    >>> AdamW(1e-3).weight_decay
+    0.004
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        name: str = "adamw",
+    ) -> None:
+        if weight_decay is None:
+            raise TypeError("weight_decay: expected a number, got None; Adam goes without")
+        super().__init__(
+            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue, global_clipnorm, name
+        )
+
+
+KNOWN: dict[str, type[Optimizer]] = {"rmsprop": RMSprop, "sgd": SGD, "adam": Adam, "adamw": AdamW}
+"""Names that `get` knows."""
+
+
+def get(identifier: Any) -> Optimizer:
+    """An optimizer by its name, with its defaults.
+
+    Parameters
+    ----------
+    identifier : str, dict or Optimizer
+        A name, in any case; what `names.serialize` made; or an optimizer, which is returned.
+
+    Raises
+    ------
+    ValueError
+        An unknown name; the message says the nearest one.
+    TypeError
+        Something else.
+
+    Examples
+    --------
+    >>> from fastlstm.nn import optimizers
+    >>> optimizers.get("rmsprop").learning_rate
+    0.001
+    """
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, Mapping):
+        return names.deserialize("optimizer", identifier, KNOWN)  # type: ignore[no-any-return]
+    if not isinstance(identifier, str):
+        raise TypeError(f"optimizer: expected a name or an Optimizer, got {type(identifier).__name__}")
+    made: Optimizer = names.find("optimizer", identifier, KNOWN)()  # type: ignore[call-arg]
+    return made
+
+
+def _optional(name: str, value: float | None, low: float) -> float | None:
+    return None if value is None else names.real(name, value, low)

@@ -1,0 +1,681 @@
+"""The LSTM as a layer, in one direction or in both; Keras's names, defaults, weights and shapes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..kernels import backend, memory, threads
+from ..params import Params, State
+from . import initializers, names, regularizers
+from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, units_of
+from .layers import inner_layer
+from .randomness import checked_seed
+from .steps import Steps
+
+_ROOMS = 4  # shapes of batches whose room is kept
+
+
+class LSTM(Layer):
+    """Long short-term memory over sequences x (N, T, D).
+
+    Parameters
+    ----------
+    units : int
+        H.
+    activation : "tanh"
+    recurrent_activation : "sigmoid"
+        The kernels compute these, whose derivatives follow from the outputs, and no others.
+    use_bias : bool
+    kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
+    unit_forget_bias : bool
+        Whether the forget gate's bias begins with 1.
+    kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
+    dropout, recurrent_dropout : float
+        0 to below 1. In training, features of x, or units of h where it enters the recurrent product, are set to 0 with
+        that probability, the others divided by what is left of 1; the same ones at all steps of a sequence [1]_.
+    seed : int, optional
+        For random numbers of its own; else they are its model's.
+    return_sequences : bool
+        Whether y is h at every step, (N, T, H), and not at the last, (N, H).
+    return_state : bool
+        Whether a call returns [y, h, c], the last two (N, H). Not in a model.
+    go_backwards : bool
+        Runs from the last step to the first; y is in that order.
+    stateful : bool
+        A batch begins with the state that the one before it ended with, sample by sample, until `reset_state`.
+    zero_output_for_mask : bool
+        Whether y at masked steps is 0, and not that of the step before.
+    **common
+        As in `Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Arguments that make no sense.
+
+    Notes
+    -----
+    Weights: kernel (D, 4H), recurrent_kernel (H, 4H), bias (4H,); gates in the order i, f, g (Keras's c), o: W, U and b
+    of `fastlstm.Params`. A mask may leave out any steps: they are not computed, the state is carried over them, and x
+    is not read there. A mask goes on to the layer above where y is a sequence, in the order of x even where y runs
+    backwards, as in Keras.
+
+    Keras draws four masks of recurrent dropout, one a gate; here as in [1]_ one serves all.
+
+    References
+    ----------
+    .. [1] Y. Gal, Z. Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks",
+       NeurIPS 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.nn import LSTM
+    >>> layer = LSTM(32, return_sequences=True)
+    >>> y = layer(np.ones((4, 10, 16)), training=True)
+    >>> dx = layer.backward(2 * y)
+    >>> y.shape, dx.shape, sorted(layer.grads)
+    ((4, 10, 32), (4, 10, 16), ['bias', 'kernel', 'recurrent_kernel'])
+    """
+
+    _fields = (
+        "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
+        "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
+        "dropout", "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
+        "zero_output_for_mask",
+    )  # fmt: skip
+    _ndim = (3, 3)
+    _mixes_time = True
+
+    def __init__(
+        self,
+        units: int,
+        activation: str = "tanh",
+        recurrent_activation: str = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        zero_output_for_mask: bool = False,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.units = units_of(units)
+        for argument, value, there in (
+            ("activation", activation, "tanh"),
+            ("recurrent_activation", recurrent_activation, "sigmoid"),
+        ):
+            if value != there:
+                raise ValueError(f"{argument}: expected {there!r}, the only one in the kernels, got {value!r}")
+        self.activation, self.recurrent_activation = activation, recurrent_activation
+        self.use_bias = flag("use_bias", use_bias)
+        self.kernel_initializer = initializers.get("kernel_initializer", kernel_initializer)
+        self.recurrent_initializer = initializers.get("recurrent_initializer", recurrent_initializer)
+        self.bias_initializer = initializers.get("bias_initializer", bias_initializer)
+        self.unit_forget_bias = flag("unit_forget_bias", unit_forget_bias)
+        self.kernel_regularizer = regularizers.get("kernel_regularizer", kernel_regularizer)
+        self.recurrent_regularizer = regularizers.get("recurrent_regularizer", recurrent_regularizer)
+        self.bias_regularizer = regularizers.get("bias_regularizer", bias_regularizer)
+        self.dropout = _rate("dropout", dropout)
+        self.recurrent_dropout = _rate("recurrent_dropout", recurrent_dropout)
+        self.seed = None if seed is None else checked_seed(seed)
+        self.return_sequences = flag("return_sequences", return_sequences)
+        self.return_state = flag("return_state", return_state)
+        self.go_backwards = flag("go_backwards", go_backwards)
+        self.stateful = flag("stateful", stateful)
+        self.zero_output_for_mask = flag("zero_output_for_mask", zero_output_for_mask)
+        self.state: State | None = None
+        self.state_grads: State | None = None
+
+    # weights
+
+    def _weights(self, input_shape: Shape) -> list[Weight]:
+        D, H = input_shape[-1], self.units
+        if D is None:
+            raise ValueError(f"{self.name}: expected inputs of a known size D, got shape {input_shape}")
+        found = [
+            Weight("kernel", (D, 4 * H), self.kernel_initializer, self.kernel_regularizer),
+            Weight("recurrent_kernel", (H, 4 * H), self.recurrent_initializer, self.recurrent_regularizer),
+        ]
+        if self.use_bias:
+            found.append(Weight("bias", (4 * H,), self.bias_initializer, self.bias_regularizer))
+        return found
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+        N, T, _ = input_shape
+        y = (N, T, self.units) if self.return_sequences else (N, self.units)
+        return (y, (N, self.units), (N, self.units)) if self.return_state else y
+
+    def _draw(self, rng: np.random.Generator) -> None:
+        super()._draw(rng)
+        if self.use_bias and self.unit_forget_bias:
+            self.params["bias"][self.units : 2 * self.units] = 1
+
+    def _bound(self) -> None:
+        kernel, recurrent = self.params["kernel"], self.params["recurrent_kernel"]
+        bias = self.params["bias"] if self.use_bias else np.zeros(4 * self.units, self.dtype)
+        self._record = Params(kernel, recurrent, bias)
+        self._packed = backend.pack(self._record)
+        self._sums = Params(*(np.zeros(a.shape, self.dtype) for a in self._record))  # gradients; the kernel writes them
+            *(np.zeros(a.shape, self.dtype) for a in self._record)
+        )  # gradients, as the kernel writes them
+        self._rooms: dict[tuple[int, int], backend.Room] = {}
+
+    # states
+
+    def reset_state(self) -> None:
+        """Let the next batch begin with zeros, where the layer is stateful."""
+        self.state = None
+
+    def _first_state(self, N: int, given: State | None) -> State:
+        """h and c to begin with, arrays that the pass may write to."""
+        found = self.state if given is None and self.stateful else given
+        if found is None:
+            return State(np.zeros((N, self.units), self.dtype), np.zeros((N, self.units), self.dtype))
+        if len(found.h) != N:
+            raise ValueError(f"{self.name}: expected batches of {len(found.h)} samples, as its state is of, got {N}; "
+                             "reset_state() begins anew")  # fmt: skip
+        return State(found.h.copy(), found.c.copy())
+
+    def _given_state(self, name: str, given: Any, N: int) -> State | None:
+        """[h, c] or State, checked."""
+        if given is None:
+            return None
+        if not isinstance(given, (list, tuple)) or len(given) != 2:
+            raise TypeError(f"{self.name}: {name}: expected [h, c], got {type(given).__name__}")
+        return State(*(self._gradient(f"{name}.{field}", value, (N, self.units))
+                       for field, value in zip(State._fields, given, strict=True)))  # fmt: skip
+
+    def _carried(self) -> dict[str, Array]:
+        return {} if self.state is None else self.state._asdict()
+
+    def _carry(self, arrays: Mapping[str, Array]) -> None:
+        if set(arrays) != set(State._fields) or not self.stateful:
+            raise ValueError(f"{self.name}: expected h and c of a stateful layer, got {sorted(arrays)}")
+        self.state = self._given_state("state", [arrays["h"], arrays["c"]], len(arrays["h"]))
+
+    # one pass, also for Bidirectional
+
+    def _pass(self, x: Array, lengths: Any, state: State, y: Array, column: int, training: bool) -> Any:
+        """y[:, :, column : column + H] in the order of x, and the last state in place of the first; returns what
+        `_pass_back` needs."""
+        N, T, D = x.shape
+        h, c = state
+        factors = h_mask = None
+        if training and self.dropout:
+            factors = dropout_mask(self.rng, (N, 1, D), self.dropout, self.dtype)
+            x = x * factors
+        if training and self.recurrent_dropout:
+            h_mask = dropout_mask(self.rng, (N, self.units), self.recurrent_dropout, self.dtype)
+        backend.pack_into(self._record, self._packed)
+        kept = backend.keep(self._packed, N, T) if training else None
+        first = h.copy() if training else h
+        more = {} if h_mask is None else {"h_mask": h_mask}
+        backend.forward(x, self._packed, h, c, y, column, None, lengths, self.go_backwards, None, kept, **more)
+        return (x, lengths, first, kept, factors, more) if training else None
+
+    def _pass_back(self, kept_pass: Any, dy: Array | None, column: int, dstate: State, dx: Array, zeros: bool) -> None:
+        """dx is added to (zeros: it is all 0), dstate turns from the last state's gradient into the first's."""
+        x, lengths, first, kept, factors, more = kept_pass
+        N, T, D = x.shape
+        room = self._rooms.get((N, T))
+        if room is None:
+            while len(self._rooms) >= _ROOMS:
+                del self._rooms[next(iter(self._rooms))]
+            rows = N * backend.backward_block(N, T)
+            room = self._rooms[N, T] = backend.backward_room(self.dtype, D, self.units, N, rows, threads.most())
+        own = dx if factors is None or zeros else memory.zeros(x.shape, self.dtype)
+        backend.backward(
+            x, self._packed, first, kept, lengths, self.go_backwards, None, dy, column, *dstate, own, self._sums, room,
+            **more,
+        )  # fmt: skip
+        if factors is not None:
+            own *= factors
+        if own is not dx:
+            dx += own
+        self.grads["kernel"][...] = self._sums.W
+        self.grads["recurrent_kernel"][...] = self._sums.U
+        if self.use_bias:
+            self.grads["bias"][...] = self._sums.b
+
+    # the layer
+
+    def __call__(
+        self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None, initial_state: Any = None
+    ) -> Any:
+        """y, or [y, h, c], from x.
+
+        Parameters
+        ----------
+        x : array_like, shape (N, T, D)
+        training : bool
+        mask : array_like of bool, shape (N, T), optional
+            True at real steps.
+        lengths : array_like of int, shape (N,), optional
+            The same as a mask that is true at the first steps.
+        initial_state : [h, c], each (N, H), optional
+            Zeros if None, or what a stateful layer carries.
+
+        Returns
+        -------
+        ndarray, or list of three
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or types that do not fit.
+        RuntimeError
+            A second call in training before `backward`.
+        """
+        found = self._input(x, training)
+        state = self._given_state("initial_state", initial_state, len(found))
+        y, last = self._run(found, self._mask(mask, lengths, found), training, state)
+        return [y, last.h.copy(), last.c] if self.return_state else y
+
+    def backward(self, dy: Any = None, dstate: Any = None) -> Array:
+        """Gradients, through the last call in training.
+
+        Parameters
+        ----------
+        dy : array_like, shape of y, optional
+            Zeros if None.
+        dstate : [dh, dc], each (N, H), optional
+            Gradient at the last state.
+
+        Returns
+        -------
+        dx : ndarray, shape of x
+            Those of the weights stand in `grads`, those of the initial state in `state_grads`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or types that do not fit.
+        RuntimeError
+            No call in training before.
+        """
+        shape = self._pending()[0]
+        last = self._given_state("dstate", dstate, shape[0])
+        if dy is None:
+            dy = np.zeros(shape, self.dtype)
+        self._dlast = last
+        return self._backward(self._gradient("dy", dy, shape))
+
+    def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
+        return self._run(x, mask, training, None)[0], (mask if self.return_sequences else None)
+
+    def _run(self, x: Array, mask: Mask, training: bool, given: State | None) -> tuple[Array, State]:
+        N, T, _ = x.shape
+        state = self._first_state(N, given)
+        steps, lengths, where, held = Steps.of(mask), None, None, None
+        if steps is not None:
+            x, lengths = steps.compact(x), steps.lengths
+            if self.return_sequences:
+                where, held = steps.shown(self.go_backwards, self.zero_output_for_mask), state.h.copy()
+        y = memory.empty((N, T, self.units), self.dtype)
+        kept = self._pass(x, lengths, state, y, 0, training)
+        if self.stateful:
+            self.state = State(state.h.copy(), state.c.copy())
+        if self.return_sequences:
+            if where is not None:
+                assert held is not None
+                y = Steps.expand(y, held, where)
+            if self.go_backwards:
+                y = np.ascontiguousarray(y[:, ::-1])
+        else:
+            y = state.h
+        if training:
+            self._tape = y.shape, kept, steps, where
+            self._dlast = None
+        return y, state
+
+    def _back(self, dy: Array) -> Array:
+        _, kept, steps, where = self._tape
+        x = kept[0]
+        N, H = len(x), self.units
+        dlast, above, dheld = self._dlast, None, None
+        if dlast is None:
+            dlast = State(np.zeros((N, H), self.dtype), np.zeros((N, H), self.dtype))
+        else:
+            dlast = State(dlast.h.copy(), dlast.c.copy())
+        if self.return_sequences:
+            above = np.ascontiguousarray(dy[:, ::-1]) if self.go_backwards else dy
+            if where is not None:
+                above, dheld = Steps.collect(above, where)
+        else:
+            np.add(dlast.h, dy, out=dlast.h)
+        dx = memory.zeros(x.shape, self.dtype)
+        self._pass_back(kept, above, 0, dlast, dx, zeros=True)
+        if dheld is not None:
+            np.add(dlast.h, dheld, out=dlast.h)
+        self.state_grads = dlast
+        return dx if steps is None else steps.spread(dx)
+
+
+_HALVES = ("forward_", "backward_")
+_MERGE_MODES = ("concat", "sum", "ave", "mul", None)
+
+
+class Bidirectional(Layer):
+    """An LSTM forwards in time and one backwards, their outputs merged.
+
+    Parameters
+    ----------
+    layer : LSTM
+        What the one is like; it is copied, the other runs backwards.
+    merge_mode : {"concat", "sum", "ave", "mul", None}
+        None: a list of both. Not in a model.
+    backward_layer : LSTM, optional
+        What the other is like: go_backwards is true there.
+    **common
+        As in `Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Arguments that make no sense.
+
+    Notes
+    -----
+    y at a masked step is 0 where y is a sequence, as in Keras. Weights: those of the forward layer, then those of the
+    other; their names begin with forward_ and backward_.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.nn import LSTM, Bidirectional
+    >>> layer = Bidirectional(LSTM(32, return_sequences=True))
+    >>> y = layer(np.ones((4, 10, 16)), training=True)
+    >>> y.shape, layer.backward(y).shape
+    ((4, 10, 64), (4, 10, 16))
+    """
+
+    _fields = ("layer", "merge_mode", "backward_layer")
+    _ndim = (3, 3)
+    _mixes_time = True
+
+    def __init__(
+        self, layer: Any, merge_mode: str | None = "concat", backward_layer: Any = None, **common: Any
+    ) -> None:
+        layer = _lstm("layer", inner_layer(layer))
+        super().__init__(**{"dtype": layer.dtype, **common})
+        if merge_mode not in _MERGE_MODES:
+            raise ValueError(f"merge_mode: expected one of {_MERGE_MODES}, got {merge_mode!r}")
+        if layer.go_backwards:
+            raise ValueError("layer: expected one with go_backwards=False for Bidirectional")
+        self.layer, self.merge_mode = layer, merge_mode
+        self.backward_layer = None if backward_layer is None else _lstm("backward_layer", inner_layer(backward_layer))
+        other = self.backward_layer or LSTM.from_config({**layer.get_config(), "go_backwards": True})
+        halves = []
+        for half, given in zip(_HALVES, (layer, other), strict=True):
+            config = {**given.get_config(), "name": half + given.name, "zero_output_for_mask": given.return_sequences}
+            halves.append(_lstm("layer", LSTM.from_config(config)))
+        self._halves = halves
+        self._dlast: list[State | None] = [None, None]
+        one, two = halves
+        if not two.go_backwards:
+            raise ValueError("backward_layer: expected one with go_backwards=True, got False")
+        for field in ("return_sequences", "return_state", "stateful", "dtype"):
+            if getattr(one, field) != getattr(two, field) or (field == "dtype" and one.dtype != self.dtype):
+                raise ValueError(f"backward_layer: expected {field} as in layer, {getattr(one, field)}")
+        if one.units != two.units and merge_mode not in ("concat", None):
+            raise ValueError(f"backward_layer: expected {one.units} units, as in layer, to {merge_mode} both, got "
+                             f"{two.units}")  # fmt: skip
+        if one.seed is not None and one.seed == two.seed:
+            two.seed = one.seed + 1  # else both would drop the same
+        self.return_sequences, self.return_state, self.stateful = one.return_sequences, one.return_state, one.stateful
+
+    # weights
+
+    @property
+    def state_grads(self) -> list[State | None]:
+        """Gradients of the initial states."""
+        return [half.state_grads for half in self._halves]
+
+    def _weights(self, input_shape: Shape) -> list[Weight]:
+        return [
+            weight._replace(name=prefix + weight.name)
+            for prefix, half in self._both()
+            for weight in half._plan(input_shape)
+        ]
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+        N, T, _ = input_shape
+        sizes = [half.units for half in self._halves]
+        before = (N, T) if self.return_sequences else (N,)
+        if self.merge_mode is None:
+            y: Any = tuple((*before, H) for H in sizes)
+        else:
+            y = (*before, sum(sizes) if self.merge_mode == "concat" else sizes[0])
+        if not self.return_state:
+            return y
+        states = tuple((N, H) for H in sizes for _ in range(2))
+        return (*y, *states) if self.merge_mode is None else (y, *states)
+
+    def _make(self, input_shape: Shape, *, draw: bool) -> None:
+        for half in self._halves:
+            half._shared_rng = self._shared_rng
+            if not self.built:
+                half._make(input_shape, draw=False)
+        super()._make(input_shape, draw=draw)
+
+    def _bind(self, params: Array, grads: Array) -> None:
+        at = 0
+        for prefix, half in self._both():
+            part = slice(at, at + half.count_params())
+            half._bind(params[part], grads[part])
+            at = part.stop
+            for name in half.params:
+                self.params[prefix + name], self.grads[prefix + name] = half.params[name], half.grads[name]
+
+    def _draw(self, rng: np.random.Generator) -> None:
+        for half in self._halves:
+            half._draw(half.rng if half.seed is not None else rng)
+
+    def reset_state(self) -> None:
+        for half in self._halves:
+            half.reset_state()
+
+    def _generators(self) -> dict[str, np.random.Generator]:
+        return {f"{prefix}{key}": rng for prefix, half in self._both() for key, rng in half._generators().items()}
+
+    def _set_generator(self, key: str, rng: np.random.Generator) -> None:
+        half, rest = self._half(key)
+        half._set_generator(rest, rng)
+
+    def _carried(self) -> dict[str, Array]:
+        return {f"{prefix}{key}": array for prefix, half in self._both() for key, array in half._carried().items()}
+
+    def _carry(self, arrays: Mapping[str, Array]) -> None:
+        for prefix, half in self._both():
+            half._carry({key.removeprefix(prefix): arrays[key] for key in arrays if key.startswith(prefix)})
+
+    def _both(self) -> Iterable[tuple[str, LSTM]]:
+        return zip(_HALVES, self._halves, strict=True)
+
+    def _half(self, key: str) -> tuple[LSTM, str]:
+        for prefix, half in self._both():
+            if key.startswith(prefix):
+                return half, key.removeprefix(prefix)
+        raise ValueError(f"{self.name}: expected {' or '.join(_HALVES)} at the beginning, got {key!r}")
+
+    # calls
+
+    def __call__(
+        self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None, initial_state: Any = None
+    ) -> Any:
+        """y, or [y, forward h, c, backward h, c], from x; where merge_mode is None, both in y's place.
+
+        Parameters
+        ----------
+        x, training, mask, lengths
+            As for an `LSTM`.
+        initial_state : [forward h, c, backward h, c], optional
+
+        Returns
+        -------
+        ndarray, or list
+
+        Raises
+        ------
+        ValueError, TypeError, RuntimeError
+            As an `LSTM`.
+        """
+        found = self._input(x, training)
+        given: list[State | None] = [None, None]
+        if initial_state is not None:
+            given = self._four("initial_state", initial_state, len(found))
+        y, states = self._run(found, self._mask(mask, lengths, found), training, given)
+        ys = list(y) if self.merge_mode is None else [y.copy() if training else y]
+        if self.return_state:
+            return [*ys, *(array.copy() for state in states for array in state)]
+        return ys if self.merge_mode is None else ys[0]
+
+    def _four(self, name: str, value: Any, N: int) -> list[State | None]:
+        if not isinstance(value, (list, tuple)) or len(value) != 4:
+            raise TypeError(f"{self.name}: {name}: expected [h, c, h, c], both directions', got {type(value).__name__}")
+        return [half._given_state(name, value[2 * i : 2 * i + 2], N) for i, half in enumerate(self._halves)]
+
+    def backward(self, dy: Any = None, dstate: Any = None) -> Array:
+        """Gradients, through the last call in training.
+
+        Parameters
+        ----------
+        dy : array_like, shape of y, optional
+            A list of both where merge_mode is None. Zeros if None.
+        dstate : [forward dh, dc, backward dh, dc], optional
+
+        Returns
+        -------
+        dx : ndarray, shape of x
+
+        Raises
+        ------
+        ValueError, TypeError, RuntimeError
+            As an `LSTM`.
+        """
+        shape = self._pending()[0]
+        if dstate is not None:
+            N = shape[0][0] if self.merge_mode is None else shape[0]
+            self._dlast = self._four("dstate", dstate, N)
+        if self.merge_mode is None:
+            parts = [None, None] if dy is None else dy
+            if not isinstance(parts, (list, tuple)) or len(parts) != 2:
+                raise TypeError(f"{self.name}: dy: expected a list of both directions', got {type(dy).__name__}")
+            found = [
+                np.zeros(one, self.dtype) if part is None else self._gradient("dy", part, one)
+                for part, one in zip(parts, shape, strict=True)
+            ]
+            return self._backward(np.concatenate(found, axis=-1))
+        return self._backward(np.zeros(shape, self.dtype) if dy is None else self._gradient("dy", dy, shape))
+
+    def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
+        return self._run(x, mask, training, [None, None])[0], (mask if self.return_sequences else None)
+
+    def _run(self, x: Array, mask: Mask, training: bool, given: list[State | None]) -> tuple[Any, list[State]]:
+        N, T, _ = x.shape
+        states = [half._first_state(N, one) for half, one in zip(self._halves, given, strict=True)]
+        steps, lengths, where = Steps.of(mask), None, None
+        if steps is not None:
+            x, lengths = steps.compact(x), steps.lengths
+            if self.return_sequences and steps.order is not None:  # else the padding is 0 already
+                where = steps.shown(False, zero=True)
+        first = self._halves[0].units
+        joined = memory.empty((N, T, first + self._halves[1].units), self.dtype)
+        kept = [
+            half._pass(x, lengths, state, joined, column, training)
+            for half, state, column in zip(self._halves, states, (0, first), strict=True)
+        ]
+        if self.stateful:
+            for half, state in zip(self._halves, states, strict=True):
+                half.state = State(state.h.copy(), state.c.copy())
+        if not self.return_sequences:
+            joined = np.concatenate([state.h for state in states], axis=1)
+        elif where is not None:
+            joined = Steps.expand(joined, joined, where)
+        y = self._merged(joined)
+        if training:
+            shape = tuple(one.shape for one in y) if self.merge_mode is None else y.shape
+            self._tape = shape, kept, steps, where, joined if self.merge_mode == "mul" else None
+            self._dlast = [None, None]
+        return y, states
+
+    def _merged(self, joined: Array) -> Any:
+        if self.merge_mode == "concat":
+            return joined
+        H = self._halves[0].units
+        one, two = joined[..., :H], joined[..., H:]
+        if self.merge_mode is None:
+            return [np.ascontiguousarray(one), np.ascontiguousarray(two)]
+        if self.merge_mode == "mul":
+            return one * two
+        total = one + two
+        return total / self.dtype.type(2) if self.merge_mode == "ave" else total
+
+    def _split(self, dy: Array, joined: Array | None) -> Array:
+        """Gradients at both directions' outputs, side by side."""
+        if self.merge_mode in ("concat", None):
+            return dy
+        if joined is not None:
+            H = self._halves[0].units
+            return np.concatenate([dy * joined[..., H:], dy * joined[..., :H]], axis=-1)
+        part = dy / self.dtype.type(2) if self.merge_mode == "ave" else dy
+        return np.concatenate([part, part], axis=-1)
+
+    def _back(self, dy: Array) -> Array:
+        _, kept, steps, where, joined = self._tape
+        both = self._split(dy, joined)
+        first = self._halves[0].units
+        if where is not None:
+            both, _ = Steps.collect(both, where)
+        x_shape = kept[0][0].shape
+        dx = memory.zeros(x_shape, self.dtype)
+        for half, one, column, given in zip(self._halves, kept, (0, first), self._dlast, strict=True):
+            size = (x_shape[0], half.units)
+            last = State(*(np.zeros(size, self.dtype) if given is None else given[i].copy() for i in range(2)))
+            if not self.return_sequences:
+                np.add(last.h, both[:, column : column + half.units], out=last.h)
+            half._pass_back(one, both if self.return_sequences else None, column, last, dx, zeros=column == 0)
+            half.state_grads = last
+        return dx if steps is None else steps.spread(dx)
+
+    def get_config(self) -> dict[str, Any]:
+        other = self.backward_layer
+        return {
+            **super().get_config(),
+            "layer": names.serialize(self.layer),
+            "backward_layer": None if other is None else names.serialize(other),
+        }
+
+
+def _lstm(argument: str, layer: Layer) -> LSTM:
+    if not isinstance(layer, LSTM):
+        raise TypeError(f"{argument}: expected an LSTM, got {type(layer).__name__}")
+    return layer
+
+
+def _rate(argument: str, value: Any) -> float:
+    rate = names.real(argument, value, 0.0, 1.0)
+    if rate == 1:
+        raise ValueError(f"{argument}: expected less than 1, got {value}")
+    if rate and argument == "recurrent_dropout" and "h_mask" not in inspect.signature(backend.forward).parameters:
+        raise NotImplementedError("recurrent_dropout: these kernels do not take h_mask")
+    return rate
+
+
+KNOWN_LAYERS.update({one.__name__: one for one in (LSTM, Bidirectional)})

@@ -1,0 +1,394 @@
+"""A stack of layers whose weights stand in one vector, and its passes forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import checks
+from . import names, randomness
+from .base import Layer, Mask, Shape, sizes_of
+from .layers import Input
+
+Array = NDArray[Any]
+
+
+class GradientNorms(NamedTuple):
+    """Euclidean norms of gradients.
+
+    Attributes
+    ----------
+    layers : dict of str to float
+        By layer, of the gradient of all its weights.
+    steps : dict of str to ndarray, shape (T,)
+        By recurrent layer, of the gradient at its input at each time step, over all samples and features: how much the
+        loss depends on what came in then.
+    """
+
+    layers: dict[str, float]
+    steps: dict[str, Array]
+
+
+class Stack:
+    """All of a `Sequential` but the learning."""
+
+    def __init__(self, layers: Sequence[Any] | None, name: str, seed: int | None) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"name: expected a str, got {type(name).__name__}")
+        self.name = name
+        self.rng = randomness.generator(seed)
+        self.layers: list[Layer] = []
+        self.flat_params: Array = np.zeros(0, np.float32)
+        self.flat_grads: Array = np.zeros(0, np.float32)
+        self.built = False
+        self._input: Shape | None = None
+        self._regular: list[Layer] = []  # those with penalties
+        self._shape: tuple[int, ...] | None = None  # of the last output in training
+        if not isinstance(layers, (list, tuple, type(None))):
+            raise TypeError(f"layers: expected a list of layers, got {type(layers).__name__}")
+        for layer in layers or ():
+            self.add(layer)
+
+    # layers
+
+    def add(self, layer: Any) -> None:
+        """Put a layer on top.
+
+        Parameters
+        ----------
+        layer : Layer, or Input where there is none yet
+
+        Raises
+        ------
+        ValueError, TypeError
+            No layer; one that is in a model already; shapes that do not fit; a name that is taken.
+        """
+        self._add(layer, draw=True)
+
+    def _add(self, layer: Any, *, draw: bool) -> None:
+        if isinstance(layer, Input):
+            if self.layers or self._input is not None:
+                raise ValueError("layer: expected Input at the bottom only, got it above a layer")
+            self._input = layer.batch_shape
+            return
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layer: expected a layer, got {type(layer).__name__}")
+        if getattr(layer, "return_state", False) or getattr(layer, "merge_mode", "") is None:
+            raise ValueError(f"{layer.name}: expected one output in a model, got return_state=True or merge_mode=None")
+        if layer._in_model:
+            raise ValueError(f"{layer.name}: expected a layer that is in no model yet")
+        if self.layers and layer.dtype != self.layers[0].dtype:
+            raise TypeError(f"{layer.name}: expected {self.layers[0].dtype} as in the layers below, got {layer.dtype}")
+        if self._input is None and not self.layers:
+            self._input = layer._sample_shape
+        before = (layer.name, layer._shared_rng)
+        layer.name = self._free_name(layer)
+        layer._shared_rng = self.rng
+        try:
+            if self._input is not None:
+                layer._make(self.layers[-1].output_shape if self.layers else self._input, draw=draw)
+        except BaseException:
+            layer.name, layer._shared_rng = before
+            raise
+        layer._in_model = True
+        self.layers.append(layer)
+        if self._input is not None:
+            self._join()
+
+    def pop(self) -> Layer:
+        """Take the top layer off, and return it.
+
+        Raises
+        ------
+        ValueError
+            There is none.
+        """
+        if not self.layers:
+            raise ValueError("pop: expected a layer, the model has none")
+        layer = self.layers.pop()
+        layer._in_model = False
+        if self.built:
+            if layer.params:
+                size = layer.count_params()
+                layer._bind(self.flat_params[len(self.flat_params) - size :].copy(), np.zeros(size, layer.dtype))
+            self._join()
+        return layer
+
+    def _free_name(self, layer: Layer) -> str:
+        taken = {other.name for other in self.layers}
+        if layer._named and layer.name in taken:
+            raise ValueError(f"name: expected one that no layer has yet, got {layer.name!r}")
+        name, number = layer.name, 0
+        while name in taken:
+            number += 1
+            name = f"{layer.name}_{number}"
+        return name
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; the first call or `fit` does it too.
+
+        Parameters
+        ----------
+        input_shape : tuple of int or None, optional
+            Of a batch.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes that do not fit together; no layers.
+        """
+        self._make(None if input_shape is None else sizes_of("input_shape", input_shape), draw=True)
+
+    def _make(self, input_shape: Shape | None, *, draw: bool) -> None:
+        if not self.layers:
+            raise ValueError(f"{self.name}: expected at least one layer, the model has none")
+        if self.built:
+            return
+        if self._input is None:
+            self._input = input_shape
+        if self._input is None:
+            raise ValueError(f"{self.name}: expected an Input, input_shape in the first layer, or build(input_shape)")
+        shape: Shape = self._input
+        for layer in self.layers:
+            layer._make(shape, draw=draw)
+            shape = layer.output_shape
+        self._join()
+
+    def _join(self) -> None:
+        """Let all weights and gradients stand in one vector each, in the order of the layers."""
+        dtype = self.layers[0].dtype if self.layers else np.dtype(np.float32)
+        sizes = [layer.count_params() for layer in self.layers]
+        params, grads = np.zeros(sum(sizes), dtype), np.zeros(sum(sizes), dtype)
+        at = 0
+        for layer, size in zip(self.layers, sizes, strict=True):
+            old = layer.get_weights()
+            layer._bind(params[at : at + size], grads[at : at + size])
+            layer._take(old)
+            at += size
+        self.flat_params, self.flat_grads = params, grads
+        self.built = bool(self.layers)
+        self._regular = [layer for layer in self.layers if any(weight.regularizer for weight in layer.weights_)]
+        self._joined()
+
+    def _joined(self) -> None:
+        """After the weights have come to stand elsewhere."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of weights and data."""
+        return self.layers[0].dtype if self.layers else np.dtype(np.float32)
+
+    @property
+    def input_shape(self) -> Shape:
+        """Of a batch."""
+        self._built()
+        assert self._input is not None
+        return self._input
+
+    @property
+    def output_shape(self) -> Shape:
+        """Of a batch."""
+        self._built()
+        found: Shape = self.layers[-1].output_shape
+        return found
+
+    def _built(self) -> None:
+        if not self.built:
+            raise ValueError(f"{self.name}: expected a model that has been built, this one knows no shapes yet")
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by its name, or its number from the bottom.
+
+        Raises
+        ------
+        ValueError
+            There is none.
+        """
+        if (name is None) == (index is None):
+            raise ValueError(f"get_layer: expected name or index, got {name} and {index}")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"index: expected less than {len(self.layers)}, got {index}")
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(f"name: expected one of {', '.join(layer.name for layer in self.layers)}, got {name!r}")
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all weights, in Keras's order."""
+        return [array for layer in self.layers for array in layer.get_weights()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Take other weights.
+
+        Parameters
+        ----------
+        weights : list of array_like
+            As from `get_weights`, of this model or of Keras's.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Another number of them, other shapes; nothing has been changed then.
+        """
+        self._built()
+        count = sum(len(layer.params) for layer in self.layers)
+        if len(weights) != count:
+            raise ValueError(f"weights: expected {count} arrays, got {len(weights)}")
+        parts, at = [], 0
+        for layer in self.layers:
+            parts.append(layer._fitting(weights[at : at + len(layer.params)]))
+            at += len(layer.params)
+        for layer, part in zip(self.layers, parts, strict=True):
+            layer._take(part)
+
+    def count_params(self) -> int:
+        """How many numbers all weights hold."""
+        self._built()
+        return len(self.flat_params)
+
+    def reset_state(self) -> None:
+        """Let stateful layers begin anew."""
+        for layer in self.layers:
+            layer.reset_state()
+
+    def summary(self, line_length: int = 78, print_fn: Callable[[str], Any] = print) -> None:
+        """Print a table of the layers, their outputs and numbers of weights.
+
+        Parameters
+        ----------
+        line_length : int
+        print_fn : callable
+            Gets the text, all at once.
+        """
+        left, middle = line_length * 45 // 100, line_length * 30 // 100
+        rows = [("Layer (type)", "Output shape", "Parameters")]
+        for layer in self.layers:
+            shape = str(layer.output_shape) if layer.built else "not built yet"
+            count = f"{layer.count_params():,}" if layer.built else ""
+            rows.append((f"{layer.name} ({type(layer).__name__})", shape, count))
+        lines = [f"{a:<{left}} {b:<{middle}} {c:>{line_length - left - middle - 2}}" for a, b, c in rows]
+        rule = "-" * line_length
+        total = f"Parameters: {self.count_params():,} ({self.flat_params.nbytes / 1024:,.1f} KB)" if self.built else ""
+        print_fn("\n".join([f"Model: {self.name}", rule, lines[0], rule, *lines[1:], rule, total]).rstrip())
+
+    def get_config(self) -> dict[str, Any]:
+        """Architecture, as JSON can hold it."""
+        return {
+            "name": self.name,
+            "input_shape": None if self._input is None else list(self._input),
+            "layers": [names.serialize(layer) for layer in self.layers],
+        }
+
+    # one batch
+
+    def __call__(self, x: Any, training: bool = False, mask: Any = None) -> Array:
+        """What comes out of the top layer.
+
+        Parameters
+        ----------
+        x : array_like, shape (N, ...)
+        training : bool
+            Whether dropout drops, and `backward` will follow.
+        mask : array_like of bool, shape (N, T), optional
+            True at real steps.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or types that do not fit.
+        RuntimeError
+            A second call in training before `backward`.
+        """
+        found = checks.array("x", x)
+        self._make_for(found)
+        first = self.layers[0]
+        found = first._input(found, training)
+        y, _ = self._forward(found, first._mask(mask, None, found), training)
+        if training:
+            self._shape = y.shape
+        return y.copy()
+
+    def backward(self, dy: Any) -> Array:
+        """Gradients, through the last call in training: those of the weights into flat_grads.
+
+        Parameters
+        ----------
+        dy : array_like, shape of what came out
+
+        Returns
+        -------
+        dx : ndarray, shape of x
+
+        Raises
+        ------
+        ValueError, TypeError, RuntimeError
+            As a layer.
+        """
+        self._built()
+        if self._shape is None:
+            raise RuntimeError(f"{self.name}: expected a call with training=True before backward, got none")
+        shape, self._shape = self._shape, None
+        return self._backward(self.layers[-1]._gradient("dy", dy, shape))
+
+    def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
+        for layer in self.layers:
+            x, mask = layer._forward(x, mask, training)
+        return x, mask
+
+    def _backward(self, dy: Array) -> Array:
+        for layer in reversed(self.layers):
+            dy = layer._backward(dy)
+        return dy
+
+    def _discard(self) -> None:
+        self._shape = None
+        for layer in self.layers:
+            layer.discard()
+
+    def _make_for(self, x: Array) -> None:
+        """Build for such data where that has not happened, with any number of steps."""
+        if not self.built:
+            self._make((None, *x.shape[1:]) if x.ndim < 3 else (None, None, *x.shape[2:]), draw=True)
+
+    def gradient_norms(self) -> GradientNorms:
+        """How large the gradients of the last batch are: where they vanish or explode.
+
+        Returns
+        -------
+        GradientNorms
+            Of the gradients as the loss gave them, before any clipping.
+
+        Raises
+        ------
+        RuntimeError
+            No batch was trained on yet.
+        """
+        steps = {
+            layer.name: np.sqrt(np.square(layer._dx, dtype=np.float64).sum(axis=(0, 2)))
+            for layer in self.layers
+            if layer._dx is not None
+        }
+        if not steps and not self.flat_grads.any():
+            raise RuntimeError(f"{self.name}: expected a batch to have been trained on, got none")
+        norms = {}
+        for layer in self.layers:
+            if layer.grads:
+                total = sum(float(np.square(array, dtype=np.float64).sum()) for array in layer.grads.values())
+                norms[layer.name] = float(np.sqrt(total))
+        return GradientNorms(norms, steps)
+
+    def _slices(self) -> Iterator[tuple[str, slice]]:
+        """Name and place of each weight in the flat vectors."""
+        at = 0
+        for layer in self.layers:
+            for name, array in layer.params.items():
+                yield f"{layer.name}/{name}", slice(at, at + array.size)
+                at += array.size
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} of {len(self.layers)} layer(s)>"
