@@ -171,9 +171,8 @@ class LSTM(Layer):
         bias = self.params["bias"] if self.use_bias else np.zeros(4 * self.units, self.dtype)
         self._record = Params(kernel, recurrent, bias)
         self._packed = backend.pack(self._record)
-        self._sums = Params(*(np.zeros(a.shape, self.dtype) for a in self._record))  # gradients; the kernel writes them
-            *(np.zeros(a.shape, self.dtype) for a in self._record)
-        )  # gradients, as the kernel writes them
+        # gradients, as the kernel writes them
+        self._sums = Params(*(np.zeros(a.shape, self.dtype) for a in self._record))
         self._rooms: dict[tuple[int, int], backend.Room] = {}
 
     # states
