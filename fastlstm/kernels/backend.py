@@ -17,7 +17,7 @@ from . import backward as backward_pass
 from . import forward as forward_pass
 from . import memory, threads
 from .backward import GROUP
-from .cells import Cell, cell_with
+from .cells import CELLS, Cell, cell_with
 from .duo import SPLIT, SYNC_WORDS, duo_room
 from .forward import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS, SPLIT_ROWS, forward_room
 from .options import run
@@ -205,7 +205,7 @@ def backward_block(N: int, steps: int) -> int:
     return max(1, min(steps, _BLOCK_ROWS // max(N, 1)))
 
 
-def backward_room(cell: Cell, dtype: np.dtype[Any], D: int, H: int, N: int, M: int, workers: int) -> Room:
+def backward_room(dtype: np.dtype[Any], D: int, H: int, N: int, M: int, workers: int, cell: Cell = CELLS[0]) -> Room:
     """All in one piece of memory, each array beginning on a cache line. A second phase's part of dz, of the operands,
     of the panels of sums and of the transposed weights is behind the first one's."""
     L = lanes(dtype.itemsize)
@@ -232,14 +232,16 @@ def backward_room(cell: Cell, dtype: np.dtype[Any], D: int, H: int, N: int, M: i
     room = Room(*(whole[at : at + size].reshape(shape) for shape, size, at in parts), np.empty(M, np.int64))
     room.zeros.fill(0)
     room.a[:, operands:] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
-    room.dz[:, nb * width + nb * L :] = 0  # units that fill up the last panel of a second phase
+    if len(cell.phases) == 2:
+        room.dz[:, nb * width + nb * L :] = 0  # units that fill up the last panel
     return room
 
 
 def room_for(packed: Packed, N: int, T: int) -> Room:
     """Room for any backward pass over N sequences of T steps, for many calls."""
     D, H = sizes(packed)
-    return backward_room(cell_in(packed), packed.panels.dtype, D, H, N, N * backward_block(N, T), threads.most())
+    M = N * backward_block(N, T)
+    return backward_room(packed.panels.dtype, D, H, N, M, threads.most(), cell_in(packed))
 
 
 def _clear_padding(array: _Array, column: int, H: int, lengths: _Array | None) -> None:
@@ -331,7 +333,7 @@ def _gradients(record: type[AnyParams], D: int, H: int, dtype: np.dtype[Any]) ->
 
 
 @lru_cache(1024)
-def _fields(record: type[AnyParams], D: int, H: int) -> tuple[int, list[tuple[tuple[int, ...], int, int]]]:
+def _fields(record: Any, D: int, H: int) -> tuple[int, list[tuple[tuple[int, ...], int, int]]]:
     """Numbers in all, and the shape, begin and end of each field."""
     forms = list(shapes(record, D, H).values())
     ends = list(accumulate(map(math.prod, forms)))
@@ -383,7 +385,7 @@ def backward(
     workers = threads_for(max(N, nb), work)
     workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, kind))
     if room is None:
-        room = backward_room(cell, dtype, D, H, N, M, workers)
+        room = backward_room(dtype, D, H, N, M, workers, cell)
     for array in (room.dh, room.dc):
         array.fill(0)
     room.dh[:, :H], room.dc[:, :H] = (dh, dc) if lengths is None else (dh[order], dc[order])
