@@ -91,7 +91,7 @@ def a_mask(kind: str | None, N: int, T: int, rng: np.random.Generator) -> np.nda
         {"dropout": 0.4, "seed": 3, "return_sequences": True},
         {"kernel_regularizer": "l2", "recurrent_regularizer": nn.regularizers.L1L2(0.1, 0.2)},
     ],
-    ids=str,
+    ids=lambda options: "+".join(options) or "default",
 )
 def test_lstm_gradients(options: dict[str, Any], mask: str, rng: np.random.Generator) -> None:
     shape = (4, 5, 3)
