@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from .activations import tanh_row
 from .cells import kept_of
 from .options import compiled, kernel
 from .packing import out_of_panels, transpose_panels
-from .phases import backward_cell, backward_cell_pair, finish_back, finish_back_pair, tanh_row
+from .phases import backward_cell, backward_cell_pair, finish_back, finish_back_pair
 from .products import product_of
 from .simd import BLOCK, TILE_ROWS, accumulate, copy, flat, lanes_of, outer, scale
 from .step import begins, clear

@@ -10,39 +10,20 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from . import backend, memory
-from .activations import sigmoid
+from .activations import sigmoid_row, tanh_row
 from .backward import PIECE
 from .options import compiled, kernel, run
-from .phases import tanh_row
 from .products import product_of
-from .simd import BLOCK, TILE_ROWS, copy, data, emitter, lanes, lanes_of, outer
+from .simd import BLOCK, TILE_ROWS, copy, lanes, lanes_of, outer
 
 LINEAR, RELU, SIGMOID, TANH, SOFTMAX, SOFTPLUS, ELU, EXPONENTIAL = range(8)
 
 ROWS = 4 * TILE_ROWS  # rows that a worker takes at once
 BLOCK_ROWS = 12 * PIECE  # rows of a block of the backward pass: its room does not grow with M
 _Array = NDArray[Any]
-
-
-@intrinsic  # type: ignore[misc]
-def sigmoid_row(typing: Any, out: Any, oo: Any, x: Any, xo: Any, count: Any) -> Any:
-    """out = sigmoid(x), count numbers, a multiple of the lanes."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e = emitter(context, builder, out)
-        out_, x_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2))
-        zero, step = e.index(0), e.index(e.lanes)
-        with cgutils.for_range_slice(builder, zero, args[4], step, intp=zero.type) as (j, _):
-            e.store(sigmoid(e.load(x_, j)), out_, j)
-        return context.get_dummy_value()
-
-    return types.void(out, types.intp, x, types.intp, types.intp), generate
 
 
 @compiled

@@ -8,10 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .activations import tanh
 from .cells import Cell, marked
 from .simd import BLOCK, CACHE_LINE, TILE_ROWS, Emitter, Vector, data, emitter, multiply, passes
 
@@ -264,21 +262,6 @@ def _finish_back(vectors: int) -> Any:
         return types.void(cell, *(kind for array in arrays for kind in (array, types.intp, types.intp))), generate
 
     return backward
-
-
-@intrinsic  # type: ignore[misc]
-def tanh_row(typing: Any, out: Any, oo: Any, x: Any, xo: Any, count: Any) -> Any:
-    """out = tanh(x), count numbers, a multiple of the lanes."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e = emitter(context, builder, out)
-        out_, x_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2))
-        zero, step = e.index(0), e.index(e.lanes)
-        with cgutils.for_range_slice(builder, zero, args[4], step, intp=zero.type) as (j, _):
-            e.store(tanh(e.load(x_, j)), out_, j)
-        return context.get_dummy_value()
-
-    return types.void(out, types.intp, x, types.intp, types.intp), generate
 
 
 forward_tiles = [_forward_tile(rows) for rows in range(1, TILE_ROWS + 1)]

@@ -284,9 +284,5 @@ def get(argument: str, identifier: Any) -> Initializer:
     """
     if isinstance(identifier, Initializer):
         return identifier
-    if isinstance(identifier, str):
-        return names.find(argument, identifier, KNOWN)()
-    if isinstance(identifier, Mapping):
-        found: Initializer = names.deserialize(argument, identifier, KNOWN)
-        return found
-    raise TypeError(f"{argument}: expected a name or an Initializer, got {type(identifier).__name__}")
+    found: Initializer = names.made(argument, identifier, KNOWN, "a name or an Initializer")
+    return found

@@ -501,12 +501,9 @@ def get(identifier: Any) -> Loss:
     """
     if isinstance(identifier, Loss):
         return identifier
-    if isinstance(identifier, Mapping):
-        return names.deserialize("loss", identifier, KNOWN)  # type: ignore[no-any-return]
-    if not isinstance(identifier, str):
-        raise TypeError(f"loss: expected a name or a Loss (derive from it for one of your own: the gradient is needed "
-                        f"too), got {type(identifier).__name__}")  # fmt: skip
-    return names.find("loss", identifier, KNOWN)()
+    wanted = "a name or a Loss (derive from it for one of your own: the gradient is needed too)"
+    found: Loss = names.made("loss", identifier, KNOWN, wanted)
+    return found
 
 
 KNOWN: dict[str, Callable[[], Loss]] = {

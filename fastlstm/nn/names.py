@@ -58,6 +58,23 @@ def deserialize(argument: str, record: Mapping[str, Any], known: Mapping[str, An
         raise ValueError(f"{argument}: {record['class_name']} does not take {dict(config)!r} ({error})") from None
 
 
+def made(argument: str, identifier: Any, known: Mapping[str, Any], wanted: str) -> Any:
+    """The thing of that name with its defaults, or the one again that `serialize` was given.
+
+    Raises
+    ------
+    ValueError
+        As `find` and `deserialize`.
+    TypeError
+        Neither a name nor a dict, but something `wanted` says should have come.
+    """
+    if isinstance(identifier, str):
+        return find(argument, identifier, known)()
+    if isinstance(identifier, Mapping):
+        return deserialize(argument, identifier, known)
+    raise TypeError(f"{argument}: expected {wanted}, got {type(identifier).__name__}")
+
+
 def real(argument: str, value: Any, low: float = -float("inf"), high: float = float("inf")) -> float:
     """value as a float in [low, high].
 

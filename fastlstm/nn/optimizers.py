@@ -533,12 +533,8 @@ def get(identifier: Any) -> Optimizer:
     """
     if isinstance(identifier, Optimizer):
         return identifier
-    if isinstance(identifier, Mapping):
-        return names.deserialize("optimizer", identifier, KNOWN)  # type: ignore[no-any-return]
-    if not isinstance(identifier, str):
-        raise TypeError(f"optimizer: expected a name or an Optimizer, got {type(identifier).__name__}")
-    made: Optimizer = names.find("optimizer", identifier, KNOWN)()  # type: ignore[call-arg]
-    return made
+    found: Optimizer = names.made("optimizer", identifier, KNOWN, "a name or an Optimizer")
+    return found
 
 
 def _optional(name: str, value: float | None, low: float) -> float | None:

@@ -106,9 +106,5 @@ def get(argument: str, identifier: Any) -> Regularizer | None:
     """
     if identifier is None or isinstance(identifier, Regularizer):
         return identifier
-    if isinstance(identifier, str):
-        return names.find(argument, identifier, KNOWN)()
-    if isinstance(identifier, Mapping):
-        found: Regularizer = names.deserialize(argument, identifier, KNOWN)
-        return found
-    raise TypeError(f"{argument}: expected a name, a Regularizer or None, got {type(identifier).__name__}")
+    found: Regularizer = names.made(argument, identifier, KNOWN, "a name, a Regularizer or None")
+    return found
