@@ -288,7 +288,8 @@ def _infer(
         for way, (layer, (h, c), mask) in enumerate(zip(level, states, masks, strict=True)):
             c_steps = memory.empty((N, T, H), found.dtype) if cells else None
             turned = backwards or way == 1
-            backend.forward(below, _packed(layer), h, c, y, way * H, c_steps, counts, turned, starts, None, mask)
+            plan = backend.plan_forward(_packed(layer), N, T, counts)
+            backend.forward(plan, below, h, c, y, way * H, c_steps, turned, starts, None, mask)
             kept.append(c_steps)
         cell_levels.append(kept)
         below = y
@@ -360,7 +361,8 @@ def forward_train(
             packed = layer.copy() if isinstance(layer, Packed) else backend.pack(layer)
             initial, kept = h.copy(), backend.keep(packed, N, T)
             turned = backwards or way == 1
-            backend.forward(below, packed, h, c, y, way * H, None, counts, turned, starts, kept, mask)
+            plan = backend.plan_forward(packed, N, T, counts)
+            backend.forward(plan, below, h, c, y, way * H, None, turned, starts, kept, mask)
             passes.append(_Pass(packed, initial, kept, turned, mask))
         levels.append(_Level(below, tuple(passes)))
         below = y
@@ -423,12 +425,12 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
         grads = []
         for way, (one, (dh, dc)) in enumerate(zip(level.passes, states, strict=True)):
             column = way * one.packed.hidden_size
+            plan = backend.plan_backward(one.packed, N, T, tape._lengths)
             grads.append(
                 backend.backward(
-                    level.x, one.packed, one.h, one.kept,
-                    tape._lengths, one.reverse, tape._reset, above, column, dh, dc, dx, mask=one.mask,
+                    plan, level.x, one.h, one.kept, one.reverse, tape._reset, above, column, dh, dc, dx, one.mask
                 )
-            )  # fmt: skip
+            )
         param_levels.insert(0, grads)
         above = dx
     return Grads(

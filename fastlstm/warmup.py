@@ -48,8 +48,9 @@ def _run(cell: str, dtype: np.dtype[Any], threads: bool) -> Iterator[tuple[str, 
     packed = backend.pack(params)
     kept = backend.keep(packed, N, T)
     y, h, c = np.empty((N, T, H), dtype), np.zeros((N, H), dtype), np.zeros((N, H), dtype)
-    yield "forward", _seconds(backend.forward, x, packed, h, c, y, 0, None, None, False, None, kept)
-    yield "backward", _seconds(backend.backward, x, packed, h, kept, None, False, None, y, 0, h, c, np.zeros_like(x))
+    there, back = backend.plan_forward(packed, N, T, None), backend.plan_backward(packed, N, T, None)
+    yield "forward", _seconds(backend.forward, there, x, h, c, y, 0, None, False, None, kept)
+    yield "backward", _seconds(backend.backward, back, x, h, kept, False, None, y, 0, h, c, np.zeros_like(x))
     if not threads:
         for ndim in (1, 2):
             yield (

@@ -82,7 +82,7 @@ def test_a_reset_is_a_cut(
 ) -> None:
     monkeypatch.setattr(backend, "_WIDE_BYTES", size)
     monkeypatch.setattr(backend, "_WIDE_UNITS", size)
-    backend._plan.cache_clear()
+    backend._shares.cache_clear()
     stack, N, T = random_stack(rng, 5, plan, dtype, cell), 7, 70
     state, dlast = (map_leaves(lambda a: a.astype(dtype), random_state(rng, stack, N)) for _ in range(2))
     x, reset, lengths = rng.standard_normal((N, T, 5)), rng.random((N, T)) < 0.1, np.array([T, T, T, T - 1, 40, 1, 0])
@@ -93,7 +93,7 @@ def test_a_reset_is_a_cut(
         check_cut(stack, *some, reverse=False)
         if not plan[0][1]:
             check_cut(stack, *some, reverse=True)
-    backend._plan.cache_clear()
+    backend._shares.cache_clear()
 
 
 def check_cut(stack: Any, x: Any, state: Any, reset: Any, lengths: Any, dlast: Any, *, reverse: bool) -> None:
@@ -191,11 +191,11 @@ def test_threads_that_share_units_give_the_same_bits(
     for size in (1 << 60, 0):  # of weights, from which on units are shared
         monkeypatch.setattr(backend, "_WIDE_BYTES", size)
         monkeypatch.setattr(backend, "_WIDE_UNITS", size)
-        backend._plan.cache_clear()
+        backend._shares.cache_clear()
         y, last, tape = fastlstm.forward_train(x, stack, state, **options)
         grads = fastlstm.backward(tape, np.cos(y), last)
         found.append((y, last, tape.c, fastlstm.forward_cells(x, stack, state, **options), tuple(grads)))
-    backend._plan.cache_clear()
+    backend._shares.cache_clear()
     assert_same(found[1], found[0])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -83,11 +84,17 @@ def pack(params: AnyParams) -> Packed:
 
 def pack_into(params: AnyParams, packed: Packed) -> None:
     """The record of weights -> panels that are there."""
+    packing(params, packed)()
+
+
+def packing(params: AnyParams, packed: Packed) -> Callable[[], None]:
+    """`pack_into`, for many times: of arrays in C order it reads what stands in them then."""
     D, H = sizes(packed)
     panels = _flat(packed.panels)
     W, U, *own, b = (_flat(np.ascontiguousarray(a)) for a in params)
     arguments = packed.layout, W, U, own[0] if own else b, b, D, H, panels, _second(packed, panels)
-    run(into_panels, kind_of(packed), 1, threads_for(len(packed.panels), _COPY_WORK * 4 * H * (D + H)), arguments)
+    kind, tasks, work = kind_of(packed), len(packed.panels), _COPY_WORK * 4 * H * (D + H)
+    return lambda: run(into_panels, kind, 1, threads_for(tasks, work), arguments)
 
 
 def _second(packed: Packed, panels: _Array) -> _Array:
@@ -164,11 +171,14 @@ def _schedule(N: int, T: int, lengths: _Array | None) -> tuple[_Array, _Array]:
     return order, lengths[order].astype(np.int64)
 
 
+def _enough(tasks: int, work: int) -> bool:
+    """Whether that many independent tasks and multiply-adds are enough for more threads than one."""
+    return tasks >= 2 and work >= _PARALLEL_WORK * vector_bytes()
+
+
 def threads_for(tasks: int, work: int) -> int:
-    """Threads to use for that many independent tasks and multiply-adds."""
-    if tasks < 2 or work < _PARALLEL_WORK * vector_bytes():
-        return 1
-    return min(tasks, threads.available())
+    """Threads to use for them now."""
+    return min(tasks, threads.available()) if _enough(tasks, work) else 1
 
 
 def _paying(workers: int, N: int, amount: float, key: Any) -> tuple[int, threads.Payoff | None]:
@@ -237,6 +247,15 @@ def backward_room(dtype: np.dtype[Any], D: int, H: int, N: int, M: int, workers:
     return room
 
 
+def flat_room(room: Room) -> tuple[Any, ...]:
+    """As the kernel takes it: flat arrays, and the lengths of the rows of some."""
+    dh, dc, t, dz, a, dp, tmp, zeros, wt, ut, where = room
+    return (
+        dh.reshape(-1), dh.shape[1], dc.reshape(-1), dc.shape[1], t.reshape(-1), dz.reshape(-1), dz.shape[1],
+        a.reshape(-1), a.shape[1], dp, tmp, zeros, wt, ut, where,
+    )  # fmt: skip
+
+
 def room_for(packed: Packed, N: int, T: int) -> Room:
     """Room for any backward pass over N sequences of T steps, for many calls."""
     D, H = sizes(packed)
@@ -250,7 +269,7 @@ def _clear_padding(array: _Array, column: int, H: int, lengths: _Array | None) -
             array[n, length:, column : column + H] = 0
 
 
-class _Plan(NamedTuple):
+class _Shares(NamedTuple):
     """How a forward pass is shared out: the first arguments of its kernel, and the numbers it needs to work in."""
 
     share: int
@@ -260,29 +279,70 @@ class _Plan(NamedTuple):
 
 
 @lru_cache(1024)
-def _plan(phases: int, kept: int, workers: int, N: int, steps: int, D: int, H: int, itemsize: int) -> _Plan:
+def _shares(phases: int, kept: int, workers: int, N: int, steps: int, D: int, H: int, itemsize: int) -> _Shares:
     """steps: of the longest sequence."""
     L = lanes(itemsize)
     size = L, D, H, H if phases == 1 else wide_blocks(H, itemsize) * BLOCK * L, kept
     rows = -(-N // workers)
     if workers > 1 and N == 1:
-        return _Plan(SHARE_SEQUENCE, 1, 0, duo_room.py_func(*size))
+        return _Shares(SHARE_SEQUENCE, 1, 0, duo_room.py_func(*size))
     weights = blocks(H, itemsize) * (1 + D + H) * BLOCK * L * itemsize
     if workers > 1 and rows <= _WIDE_ROWS and weights >= _WIDE_BYTES:
-        return _Plan(SHARE_UNITS, phases * steps + 2, 0, workers * forward_room.py_func(*size, N, 0))
+        return _Shares(SHARE_UNITS, phases * steps + 2, 0, workers * forward_room.py_func(*size, N, 0))
     chunk = min(steps, _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
-    return _Plan(SHARE_ROWS, 1, chunk, workers * forward_room.py_func(*size, rows, chunk))
+    return _Shares(SHARE_ROWS, 1, chunk, workers * forward_room.py_func(*size, rows, chunk))
+
+
+class ForwardPlan(NamedTuple):
+    """What a forward pass needs besides the numbers of a batch; for many calls, as long as the weights stay there.
+
+    Attributes
+    ----------
+    N, D, H, longest, total : int
+        Steps of the longest sequence, and of all.
+    amount : float
+        Of work, in multiply-adds for each byte of a vector.
+    cell : Cell
+    key : tuple
+        For `_payoffs`.
+    lengths : ndarray, shape (N,), or None
+    arrays : tuple
+        Last arguments of the kernel.
+    """
+
+    N: int
+    D: int
+    H: int
+    longest: int
+    total: int
+    amount: float
+    cell: Cell
+    key: tuple[Any, ...]
+    lengths: _Array | None
+    arrays: tuple[Any, ...]
+
+
+def plan_forward(packed: Packed, N: int, T: int, lengths: _Array | None) -> ForwardPlan:
+    """For N sequences of T steps, or of lengths."""
+    D, H = sizes(packed)
+    order, lens = _schedule(N, T, lengths)
+    total = N * T if lengths is None else int(lens.sum())
+    longest = 0 if N == 0 else T if lengths is None else int(lens[0])
+    amount = H * (4 * (D + H) + _CELL_WORK) * total / vector_bytes()
+    panels = _flat(packed.panels)
+    arrays = packed.layout, D, panels, _second(packed, panels), H, order, lens, T
+    key = forward_pass.forward, N, D, H, kind_of(packed)
+    return ForwardPlan(N, D, H, longest, total, amount, cell_in(packed), key, lengths, arrays)
 
 
 def forward(
+    plan: ForwardPlan,
     x: _Array,
-    packed: Packed,
     h: _Array,
     c: _Array,
     y: _Array,
     column: int,
     cells: _Array | None,
-    lengths: _Array | None,
     reverse: bool,
     reset: _Array | None,
     kept: Kept | None,
@@ -291,38 +351,34 @@ def forward(
     """y[:, :, column : column + H], and the last h and c in place of the first; cells and kept where given.
 
     reset: booleans (N, T), whichever way the steps run; mask: factors of h where it enters the product (N, H)."""
-    D, H = sizes(packed)
-    N, T, _ = x.shape
-    dtype, kind, cell = packed.panels.dtype, kind_of(packed), cell_in(packed)
-    _clear_padding(y, column, H, lengths)
-    if cells is not None:
-        _clear_padding(cells, 0, H, lengths)
-    if N == 0 or T == 0:
+    N, D, H, longest, total, amount, cell, key, lengths, arrays = plan
+    dtype = x.dtype
+    if lengths is not None:
+        _clear_padding(y, column, H, lengths)
+        if cells is not None:
+            _clear_padding(cells, 0, H, lengths)
+    if total == 0:
         return
-    order, lens = _schedule(N, T, lengths)
-    steps = N * T if lengths is None else int(lens.sum())
-    amount = H * (4 * (D + H) + _CELL_WORK) * steps / vector_bytes()
-    shared = H >= _DUO_UNITS and lens[0] >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
+    shared = H >= _DUO_UNITS and longest >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
     workers = min(max(N, 2), threads.available()) if shared else 1
-    workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, kind))
-    plan = _plan(len(cell.phases), cell.kept, workers, N, T if lengths is None else int(lens[0]), D, H, dtype.itemsize)
+    workers, payoff = _paying(workers, N, amount, key)
+    share, turns, chunk, room = _shares(len(cell.phases), cell.kept, workers, N, longest, D, H, dtype.itemsize)
     sync = _NO_SYNC
-    if plan.share == SHARE_SEQUENCE:
+    if share == SHARE_SEQUENCE:
         sync = np.zeros(SYNC_WORDS, np.int64)
         sync[SPLIT] = -1
-    work, panels = memory.scratch(plan.room, dtype), _flat(packed.panels)
+    work = memory.scratch(room, dtype)
     arguments = (
-        plan.share, plan.turns, plan.chunk, sync, _PATIENCE,
-        packed.layout, _flat(x), D, panels, _second(packed, panels), H,
-        h.reshape(-1), c.reshape(-1), y.reshape(-1), y.shape[2], column,
+        share, turns, chunk, sync, _PATIENCE,
+        _flat(x), h.reshape(-1), c.reshape(-1), y.reshape(-1), y.shape[2], column,
         work if cells is None else cells.reshape(-1), cells is not None,
         work if kept is None else kept.gates.reshape(-1), work if kept is None else kept.cells.reshape(-1),
-        kept is not None, order, lens, _flags(reset), _factors(mask, dtype), reverse, T, work,
+        kept is not None, _flags(reset), _factors(mask, dtype), reverse, work, *arrays,
     )  # fmt: skip
     began = time.perf_counter()
-    run(forward_pass.forward, kind, plan.turns, workers, arguments)
+    run(forward_pass.forward, key[-1], turns, workers, arguments)
     if payoff is not None:
-        payoff.took(workers > 1, time.perf_counter() - began, steps)
+        payoff.took(workers > 1, time.perf_counter() - began, total)
 
 
 def _gradients(record: type[AnyParams], D: int, H: int, dtype: np.dtype[Any]) -> AnyParams:
@@ -340,37 +396,53 @@ def _fields(record: Any, D: int, H: int) -> tuple[int, list[tuple[tuple[int, ...
     return ends[-1], list(zip(forms, [0, *ends], ends, strict=False))
 
 
-def backward(
-    x: _Array,
+class BackwardPlan(NamedTuple):
+    """What a backward pass needs besides the numbers of a batch; for many calls, as long as the weights stay there.
+
+    Attributes
+    ----------
+    found : record of arrays
+        Where the weights' gradients go.
+    N, H, tasks, work, steps, total, block, phases : int
+        Independent tasks, multiply-adds, steps of the longest sequence, of all, and of a block of time.
+    key : tuple
+        For `_payoffs`.
+    arrays : tuple
+        Last arguments of the kernel.
+    """
+
+    found: AnyParams
+    N: int
+    H: int
+    tasks: int
+    work: int
+    steps: int
+    total: int
+    block: int
+    phases: int
+    key: tuple[Any, ...]
+    arrays: tuple[Any, ...]
+
+
+def plan_backward(
     packed: Packed,
-    h0: _Array,
-    kept: Kept,
+    N: int,
+    T: int,
     lengths: _Array | None,
-    reverse: bool,
-    reset: _Array | None,
-    dy: _Array | None,
-    column: int,
-    dh: _Array,
-    dc: _Array,
-    dx: _Array,
     found: AnyParams | None = None,
     room: Room | None = None,
-    mask: _Array | None = None,
-) -> AnyParams:
-    """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's.
+) -> BackwardPlan:
+    """For N sequences of T steps, or of lengths.
 
     found, where the gradients go, in C order, and room for as many threads as there are: from the caller, who uses them
     again."""
     D, H = sizes(packed)
-    N, T, _ = x.shape
-    dtype, kind, cell = packed.panels.dtype, kind_of(packed), cell_in(packed)
+    dtype, cell = packed.panels.dtype, cell_in(packed)
     if found is None:
         found = _gradients(record_of(packed), D, H, dtype)
+    tasks, key = max(N, blocks(H, dtype.itemsize)), (backward_pass.backward, N, D, H, kind_of(packed))
     if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
-        for array in found:
-            array.fill(0)
-        return found
-    nb = blocks(H, dtype.itemsize)
+        return BackwardPlan(found, N, H, tasks, 0, 0, 0, 1, len(cell.phases), key, ())
     order, lens = _schedule(N, T, lengths)
     steps = int(lens[0])
     if lengths is None:
@@ -379,37 +451,52 @@ def backward(
         active = N - np.searchsorted(lens[::-1], np.arange(steps), side="right")
         bases = np.concatenate([[0], np.cumsum(active)]).astype(np.int64)
         total = int(bases[-1])
-    block = backward_block(N, steps)
-    M = int(bases[block])
     work = H * (8 * (D + H) + _CELL_WORK) * total
-    workers = threads_for(max(N, nb), work)
-    workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, kind))
+    block = backward_block(N, steps)
     if room is None:
-        room = backward_room(dtype, D, H, N, M, workers, cell)
-    for array in (room.dh, room.dc):
-        array.fill(0)
-    room.dh[:, :H], room.dc[:, :H] = (dh, dc) if lengths is None else (dh[order], dc[order])
+        workers = min(tasks, threads.most()) if _enough(tasks, work) else 1
+        room = backward_room(dtype, D, H, N, int(bases[block]), workers, cell)
     panels = _flat(packed.panels)
-    second = _second(packed, panels)
-    wt, ut, dp, dz, a, zeros = (_flat(array) for array in (room.wt, room.ut, room.dp, room.dz, room.a, room.zeros))
-    ldh, ldz, lda = room.dh.shape[1], room.dz.shape[1], room.a.shape[1]
     W, U, *own, b = (array.reshape(-1) for array in found)
-    weights = panels, wt, dp, W, U, own[0] if own else b, b
-    rows = (
-        bases, packed.layout, second, _flat(x), D, ut, H, _flat(h0), _flat(kept.cells), _flat(kept.gates),
-        order, lens, _flags(reset), _factors(mask, dtype), reverse, T,
-        zeros if dy is None else _flat(dy), 0 if dy is None else dy.shape[2], column,
-        _flat(room.dh), ldh, _flat(room.dc), room.dc.shape[1], _flat(room.t), dz, ldz, a, lda, room.where, zeros,
+    arrays = (
+        block, steps, panels, W, U, own[0] if own else b, b, bases, packed.layout, _second(packed, panels), D, H,
+        order, lens, T, *flat_room(room),
     )  # fmt: skip
-    sums = second, D, wt, H, dz, ldz, a, lda, room.where, _flat(dx), dp, _flat(room.tmp), zeros
+    return BackwardPlan(found, N, H, tasks, work, steps, total, block, len(cell.phases), key, arrays)
+
+
+def backward(
+    plan: BackwardPlan,
+    x: _Array,
+    h0: _Array,
+    kept: Kept,
+    reverse: bool,
+    reset: _Array | None,
+    dy: _Array | None,
+    column: int,
+    dh: _Array,
+    dc: _Array,
+    dx: _Array,
+    mask: _Array | None = None,
+) -> AnyParams:
+    """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's."""
+    found, N, H, tasks, work, steps, total, block, phases, key, arrays = plan
+    if total == 0:
+        for array in found:
+            array.fill(0)
+        return found
+    dtype = x.dtype
+    workers, payoff = _paying(threads_for(tasks, work), N, work / vector_bytes(), key)
     wide = workers > N and H >= _WIDE_UNITS
-    inner = block * len(cell.phases) + 1 if wide else 1  # turns of a block's steps; one more for its sums
+    inner = block * phases + 1 if wide else 1  # turns of a block's steps; one more for its sums
     turns = 2 + -(-steps // block) * (inner + 1)
-    arguments = turns, inner, wide, block, steps, *weights, *rows, *sums
+    arguments = (
+        turns, inner, wide, _flat(x), _flat(h0), kept.cells.reshape(-1), kept.gates.reshape(-1), _flags(reset),
+        _factors(mask, dtype), reverse, _NO_MASK[dtype] if dy is None else _flat(dy), 0 if dy is None else dy.shape[2],
+        column, dh.reshape(-1), dc.reshape(-1), dx.reshape(-1), *arrays,
+    )  # fmt: skip
     began = time.perf_counter()
-    run(backward_pass.backward, kind, turns, workers, arguments)
+    run(backward_pass.backward, key[-1], turns, workers, arguments)
     if payoff is not None:
         payoff.took(workers > 1, time.perf_counter() - began, total)
-    ranked: Any = slice(None) if lengths is None else order  # where they stand as they come
-    dh[ranked], dc[ranked] = room.dh[:, :H], room.dc[:, :H]
     return found

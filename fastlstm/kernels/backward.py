@@ -129,19 +129,28 @@ def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, base
 
 
 @compiled
-def initial_back(bases: Any, cell: Any, second: Any, x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any,
-                 order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any,
-                 dh: Any,
-                 ldh: Any, dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
-                 zeros: Any) -> None:  # fmt: skip
+def last_state(w: Any, workers: Any, order: Any, H: Any, last: Any, d: Any, ld: Any) -> None:
+    """Rows of a gradient of the last state, by rank; 0 behind column H."""
+    for rank in range(w, order.size, workers):
+        copy(d, rank * ld, last, order[rank] * H, H)
+        clear(d, rank * ld + H, ld - H)
+
+
+@compiled
+def first_state(w: Any, workers: Any, order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, H: Any,
+                dh: Any, ldh: Any, dc: Any, ldc: Any, out_h: Any, out_c: Any) -> None:  # fmt: skip
     """From the gradient past the first step's product to that of the initial state: none where a reset at that step
     leaves it unused."""
-    for rank in range(order.size):
+    for rank in range(w, order.size, workers):
+        place = order[rank] * H
         if begins(reset, order[rank] * T, lens[rank], reverse, np.int64(0)):
-            clear(dh, rank * ldh, H)
-            clear(dc, rank * ldc, H)
+            clear(out_h, place, H)
+            clear(out_c, place, H)
+            continue
         if mask.size > 0 and lens[rank] > 0:
-            scale(dh, rank * ldh, mask, order[rank] * H, H)
+            scale(dh, rank * ldh, mask, place, H)
+        copy(out_h, place, dh, rank * ldh, H)
+        copy(out_c, place, dc, rank * ldc, H)
 
 
 @compiled
@@ -261,13 +270,16 @@ def backward_sums(w: Any, workers: Any, rows: Any, second: Any, D: Any, wt: Any,
 def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
     """A worker's share of some turns of the backward pass.
 
-    arguments: turns of the whole pass, and those of a block's steps (inner); wide, block, steps; panels, wt, dp; the
-    gradients of W, U, V and b, V's being any array where there is no second phase; bases; those of step_back from cell
-    on; those of backward_sums from second on.
+    arguments: turns of the whole pass, those of a block's steps (inner), wide; then what the other functions here take,
+    in an order of its own: what changes from call to call, and what may stay (backend.BackwardPlan). h, c: gradients of
+    the last state, in whose place come those of the first; dV: any array where there is no second phase.
     """
-    turns, inner, wide, block, steps = arguments[:5]
-    panels, wt, dp, dW, dU, dV, db, bases, cell, second = arguments[5:15]
-    D, ut, H = arguments[16:19]
+    turns, inner, wide = arguments[:3]
+    x, h0, cells, gates, reset, mask, reverse, dy, ldy, column, h, c, dx = arguments[3:16]
+    block, steps, panels, dW, dU, dV, db, bases, cell, second, D, H, order, lens, T = arguments[16:31]
+    dh, ldh, dc, ldc, t, dz, ldz, a, lda, dp, tmp, zeros, wt, ut, where = arguments[31:]
+    rows = (bases, cell, second, x, D, ut, H, h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy, column,
+            dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     depth = 1 + D + H
@@ -280,6 +292,8 @@ def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> Non
             share = dp.size // workers
             for i in range(w * share, dp.size if w == workers - 1 else (w + 1) * share):
                 dp[i] = 0
+            last_state(w, workers, order, H, h, dh, ldh)
+            last_state(w, workers, order, H, c, dc, ldc)
             transpose_panels(w, workers, panels, depth, np.int64(1), D, nb, wt, np.int64(0))
             transpose_panels(w, workers, panels, depth, 1 + D, H, nb, ut, np.int64(0))
             if second.ndim == 3:  # V transposed, behind U
@@ -287,9 +301,9 @@ def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> Non
                                  second.shape[0] * BLOCK * L * nb * BLOCK * L)  # fmt: skip
         elif turn == turns - 1:
             out_of_panels(w, workers, cell, dp, stride, second, D, H, dW, dU, dV, db)
-            if w == 0:
-                initial_back(*arguments[12:42])
+            first_state(w, workers, order, lens, reset, mask, reverse, T, H, dh, ldh, dc, ldc, h, c)
         elif within < inner:
-            backward_share(w, workers, wide, within, s0, s1, *arguments[12:42])
+            backward_share(w, workers, wide, within, s0, s1, *rows)
         else:
-            backward_sums(w, workers, bases[s1] - bases[s0], *arguments[42:])
+            backward_sums(w, workers, bases[s1] - bases[s0], second, D, wt, H, dz, ldz, a, lda, where, dx, dp, tmp,
+                          zeros)  # fmt: skip

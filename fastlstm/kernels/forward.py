@@ -240,26 +240,31 @@ def shared_end(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: A
 def forward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
     """A worker's share of some turns of the forward pass.
 
-    arguments: share, turns, chunk, sync and patience, then those of forward_rows from cell on. share: SHARE_ROWS, rows,
-    in one turn; SHARE_UNITS, units, in a turn a phase and one before and after: where the weights outgrow a core's
-    cache, each core then reads only its part of them; SHARE_SEQUENCE, the halves of one sequence's units, in one
-    turn (duo.py; sync and patience are its own).
+    arguments: share, turns, chunk, sync and patience; then what the other functions here take, in an order of its own:
+    what changes from call to call, and what may stay (backend.ForwardPlan). share: SHARE_ROWS, rows, in one turn;
+    SHARE_UNITS, units, in a turn a phase and one before and after: where the weights outgrow a core's cache, each core
+    then reads only its part of them; SHARE_SEQUENCE, the halves of one sequence's units, in one turn (duo.py; sync and
+    patience are its own).
     """
     share, turns, chunk, sync, patience = arguments[:5]
+    x, h, c, y, ldy, column, cells, keep_cells, gates, cs, tape, reset, mask, reverse, work = arguments[5:20]
+    cell, D, panels, second, H, order, lens, T = arguments[20:]
+    rows = (cell, x, D, panels, second, H, h, c, y, ldy, column, cells, keep_cells, gates, cs, tape, order, lens, reset,
+            mask, reverse, T, work)  # fmt: skip
     for turn in range(first, last):
         if share == SHARE_ROWS:
-            forward_rows(w, workers, chunk, *arguments[5:])
+            forward_rows(w, workers, chunk, *rows)
         elif share == SHARE_SEQUENCE:
             ticket = take_ticket(sync)
             if ticket == 0:
-                shared_begin(*arguments[5:])
-                lead(sync, patience, *arguments[5:])
-                shared_end(*arguments[5:])
+                shared_begin(*rows)
+                lead(sync, patience, *rows)
+                shared_end(*rows)
             elif ticket == 1:
-                follow(sync, patience, *arguments[5:])
+                follow(sync, patience, *rows)
         elif 0 < turn < turns - 1:
-            shared_step(w, workers, turn - 1, *arguments[5:])
+            shared_step(w, workers, turn - 1, *rows)
         elif w == 0 and turn == 0:
-            shared_begin(*arguments[5:])
+            shared_begin(*rows)
         elif w == 0:
-            shared_end(*arguments[5:])
+            shared_end(*rows)

@@ -339,31 +339,24 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
         for array in (dW, dU, dV, db):
             _zero(array)
     else:
-        dh, dc = flat(tape.dh), flat(tape.dc)
-        ldh, ldc, M = tape.dh.shape[1], tape.dc.shape[1], tape.where.size
-        _zero(dh)
-        _zero(dc)
-        for n in range(N):
-            copy(dh, n * ldh, flat(state.h), n * H, H)
-            copy(dc, n * ldc, flat(state.c), n * H, H)
-        wt, ut, dp, dz, a, zeros = (
-            flat(tape.wt), flat(tape.ut), flat(tape.dp), flat(tape.dz), flat(tape.a), flat(tape.zeros)
-        )  # fmt: skip
+        M = tape.where.size
+        dz, a, zeros = flat(tape.dz), flat(tape.a), flat(tape.zeros)
         block, no = M // N, N < 0
         turns = 2 + (T + block - 1) // block * 2
         zero, one = N - N, N - N + 1  # numbers, not constants: those would be types of their own
-        where, order, lens, ldz, lda = flat(tape.where), flat(tape.order), flat(tape.lens), dz.size // M, a.size // M
-        weights = turns, one, no, block, T, flat(packed.panels), wt, dp, dW, dU, dV, db
-        rows = (
-            flat(tape.bases), cell, second, flat(tape.x), D, ut, H, flat(tape.h), flat(tape.cells), flat(tape.gates),
-            order, lens, tape.reset, zeros[:0], no, T, dy if ldy > 0 else zeros, ldy, zero, dh, ldh, dc, ldc,
-            flat(tape.t), dz, ldz, a, lda, where, zeros,
+        call = (
+            turns, one, no, flat(tape.x), flat(tape.h), flat(tape.cells), flat(tape.gates), tape.reset, zeros[:0], no,
+            dy if ldy > 0 else zeros, ldy, zero, flat(state.h), flat(state.c), dx,
         )  # fmt: skip
-        sums = second, D, wt, H, dz, ldz, a, lda, where, dx, dp, flat(tape.tmp), zeros
-        backward(zero, turns, zero, one, weights + rows + sums)
-        for n in range(N):
-            copy(flat(state.h), n * H, dh, n * ldh, H)
-            copy(flat(state.c), n * H, dc, n * ldc, H)
+        weights = (
+            block, T, flat(packed.panels), dW, dU, dV, db, flat(tape.bases), cell, second, D, H, flat(tape.order),
+            flat(tape.lens), T,
+        )  # fmt: skip
+        room = (
+            flat(tape.dh), tape.dh.shape[1], flat(tape.dc), tape.dc.shape[1], flat(tape.t), dz, dz.size // M, a,
+            a.size // M, flat(tape.dp), flat(tape.tmp), zeros, flat(tape.wt), flat(tape.ut), flat(tape.where),
+        )  # fmt: skip
+        backward(zero, turns, zero, one, call + weights + room)
 
 
 @inlined

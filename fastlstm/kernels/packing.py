@@ -187,7 +187,7 @@ def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, 
                      o0: Any) -> None:  # fmt: skip
     """A worker's share of the panels that take gradients of z back to what z was made of: rows `first` to first + R
     of the weights become columns, (ceil(R / (4 lanes)), 4 lanes blocks, 4 lanes), z's columns rows in the panels'
-    order; 0 behind column R. They begin at out[o0]."""
+    order; 0 behind column R, as far as products.product_of reads. They begin at out[o0]."""
     L = lanes_of(panels)
     width = BLOCK * L
     tiles = (R + width - 1) // width * BLOCK
@@ -198,11 +198,15 @@ def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, 
         if (tile + 1) * L <= R:
             for gate in range(BLOCK):
                 transpose(out, to + gate * L * width, width, panels, source + gate * L, width)
-        else:
+        elif tile * L < R:
             for row in range(L):
                 for column in range(width):
                     real = row < R - tile * L
                     out[to + column * width + row] = panels[source + row * width + column] if real else 0
+        elif tile % BLOCK < BLOCK // 2 or R - tile // BLOCK * width > width // 2:
+            for column in range(width):
+                for row in range(L):
+                    out[to + column * width + row] = 0
 
 
 def unpack(packed: Packed) -> AnyParams:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,16 @@ from .steps import Steps
 _NAMES = {"W": "kernel", "U": "recurrent_kernel", "V": "memory_kernel", "b": "bias"}
 _ROOMS = 4  # shapes of batches whose room is kept
 _KEPT = 1 << 22  # bytes of a tape that is written to again; with larger ones its making does not matter
+
+
+class _Room(NamedTuple):
+    """What passes over batches of one shape need again and again: the plans for whole sequences, a tape, as there is
+    one at a time, unless it is large, and room for the backward pass."""
+
+    forward: backend.ForwardPlan
+    kept: backend.Kept | None
+    backward: backend.BackwardPlan
+    room: backend.Room
 
 
 class LSTM(Layer):
@@ -184,7 +194,8 @@ class LSTM(Layer):
     def _bound(self) -> None:
         self._record, self._gradients = self._as_record(self.params), self._as_record(self.grads)
         self._packed = backend.pack(self._record)
-        self._rooms: dict[tuple[int, int], tuple[backend.Kept | None, backend.Room]] = {}
+        self._pack = backend.packing(self._record, self._packed)
+        self._rooms: dict[tuple[int, int], _Room] = {}
 
     def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
         """The layer's arrays; zeros where it has no bias."""
@@ -242,32 +253,38 @@ class LSTM(Layer):
             x = x * factors
         if training and self.recurrent_dropout:
             mask = dropout_mask(self.rng, (N, self.units), self.recurrent_dropout, self.dtype)
-        backend.pack_into(self._record, self._packed)
-        kept = (self._room(N, T)[0] or backend.keep(self._packed, N, T)) if training else None
+        self._pack()
+        room = self._room(N, T) if training else None
+        kept = None if room is None else room.kept or backend.keep(self._packed, N, T)
         first = h.copy() if training else h
-        backend.forward(x, self._packed, h, c, y, column, None, lengths, self.go_backwards, None, kept, mask)
+        plan = room.forward if room and lengths is None else backend.plan_forward(self._packed, N, T, lengths)
+        backend.forward(plan, x, h, c, y, column, None, self.go_backwards, None, kept, mask)
         return (x, lengths, first, kept, factors, mask) if training else None
 
-    def _room(self, N: int, T: int) -> tuple[backend.Kept | None, backend.Room]:
-        """For passes over batches of that shape, again and again; one tape will do, as there is one at a time."""
+    def _room(self, N: int, T: int) -> _Room:
+        """For passes over batches of that shape, again and again."""
         found = self._rooms.get((N, T))
         if found is None:
             while len(self._rooms) >= _ROOMS:
                 del self._rooms[next(iter(self._rooms))]
-            kept = backend.keep(self._packed, N, T)
-            small = kept.gates.nbytes + kept.cells.nbytes <= _KEPT
-            found = self._rooms[N, T] = (kept if small else None), backend.room_for(self._packed, N, T)
+            kept, room = backend.keep(self._packed, N, T), backend.room_for(self._packed, N, T)
+            found = self._rooms[N, T] = _Room(
+                backend.plan_forward(self._packed, N, T, None),
+                kept if kept.gates.nbytes + kept.cells.nbytes <= _KEPT else None,
+                backend.plan_backward(self._packed, N, T, None, self._gradients, room),
+                room,
+            )
         return found
 
     def _pass_back(self, kept_pass: Any, dy: Array | None, column: int, dstate: State, dx: Array, zeros: bool) -> None:
         """dx is added to (zeros: it is all 0), dstate turns from the last state's gradient into the first's."""
         x, lengths, first, kept, factors, mask = kept_pass
-        room = self._room(*x.shape[:2])[1]
+        N, T, _ = x.shape
+        _, _, plan, room = self._room(N, T)
+        if lengths is not None:
+            plan = backend.plan_backward(self._packed, N, T, lengths, self._gradients, room)
         own = dx if factors is None or zeros else memory.zeros(x.shape, self.dtype)
-        backend.backward(
-            x, self._packed, first, kept, lengths, self.go_backwards, None, dy, column, *dstate, own, self._gradients,
-            room, mask,
-        )  # fmt: skip
+        backend.backward(plan, x, first, kept, self.go_backwards, None, dy, column, *dstate, own, mask)
         if factors is not None:
             own *= factors
         if own is not dx:
