@@ -489,7 +489,7 @@ def backward(
     workers, payoff = _paying(threads_for(tasks, work), N, work / vector_bytes(), key)
     wide = workers > N and H >= _WIDE_UNITS
     inner = block * phases + 1 if wide else 1  # turns of a block's steps; one more for its sums
-    turns = 2 + -(-steps // block) * (inner + 1)
+    turns = 1 + -(-steps // block) * (inner + 1)
     arguments = (
         turns, inner, wide, _flat(x), _flat(h0), kept.cells.reshape(-1), kept.gates.reshape(-1), _flags(reset),
         _factors(mask, dtype), reverse, _NO_MASK[dtype] if dy is None else _flat(dy), 0 if dy is None else dy.shape[2],

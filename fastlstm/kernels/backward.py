@@ -2,7 +2,7 @@
 
 First the workers share the transposition of the weights. Then, in each block, they go back through the block's steps
 (gate gradients, then dh = dz @ U.T) and share the products over the block's M rows: dx = dz @ W.T by rows, and
-d[b; W; U] = [1, x, h].T @ dz by panels of columns. Last they bring those panels into the order of the weights. A sum
+d[b; W; U] = [1, x, h].T @ dz by panels of columns. Last each brings its panels into the order of the weights. A sum
 over rows runs in pieces of 128 in a fixed order: the error stays small, and no bit depends on the number of threads.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from .activations import tanh_row
 from .cells import kept_of
-from .options import compiled, kernel
+from .options import compiled, kernel, loaded
 from .packing import out_of_panels, transpose_panels
 from .phases import backward_cell, backward_cell_pair, finish_back, finish_back_pair
 from .products import product_of
@@ -267,13 +267,14 @@ def backward_sums(w: Any, workers: Any, rows: Any, second: Any, D: Any, wt: Any,
 
 
 @kernel
-def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+def backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """A worker's share of some turns of the backward pass.
 
     arguments: turns of the whole pass, those of a block's steps (inner), wide; then what the other functions here take,
     in an order of its own: what changes from call to call, and what may stay (backend.BackwardPlan). h, c: gradients of
     the last state, in whose place come those of the first; dV: any array where there is no second phase.
     """
+    arguments = loaded(pointer)
     turns, inner, wide = arguments[:3]
     x, h0, cells, gates, reset, mask, reverse, dy, ldy, column, h, c, dx = arguments[3:16]
     block, steps, panels, dW, dU, dV, db, bases, cell, second, D, H, order, lens, T = arguments[16:31]
@@ -299,11 +300,11 @@ def backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> Non
             if second.ndim == 3:  # V transposed, behind U
                 transpose_panels(w, workers, flat(second), H, np.int64(0), H, second.shape[0], ut,
                                  second.shape[0] * BLOCK * L * nb * BLOCK * L)  # fmt: skip
-        elif turn == turns - 1:
-            out_of_panels(w, workers, cell, dp, stride, second, D, H, dW, dU, dV, db)
-            first_state(w, workers, order, lens, reset, mask, reverse, T, H, dh, ldh, dc, ldc, h, c)
         elif within < inner:
             backward_share(w, workers, wide, within, s0, s1, *rows)
         else:
             backward_sums(w, workers, bases[s1] - bases[s0], second, D, wt, H, dz, ldz, a, lda, where, dx, dp, tmp,
                           zeros)  # fmt: skip
+            if turn == turns - 1:  # a worker has the sums of its own panels
+                out_of_panels(w, workers, cell, dp, stride, second, D, H, dW, dU, dV, db)
+                first_state(w, workers, order, lens, reset, mask, reverse, T, H, dh, ldh, dc, ldc, h, c)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from . import backend, memory
 from .activations import sigmoid_row, tanh_row
 from .backward import PIECE
-from .options import compiled, kernel, run
+from .options import compiled, kernel, loaded, run
 from .products import product_of
 from .simd import BLOCK, TILE_ROWS, copy, lanes, lanes_of, outer
 
@@ -91,12 +91,12 @@ def before_activation(kind: Any, y: Any, dy: Any, at: Any, U: Any, dz: Any, to: 
 
 
 @kernel
-def dense(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+def dense(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """y (M, U) = f(x @ W + b). Two turns: weights into panels of [b, W], then rows. b may be empty: zeros.
 
     Arrays are flat; panels: (panels of 4 lanes' columns, 1 + D, 4 lanes); rows: room for a worker's rows of a panel.
     """
-    x, M, D, W, U, b, kind, y, panels, rows = arguments
+    x, M, D, W, U, b, kind, y, panels, rows = loaded(pointer)
     L = lanes_of(panels)
     width = BLOCK * L
     count = (U + width - 1) // width
@@ -137,13 +137,13 @@ def dense(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
 
 
 @kernel
-def dense_backward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+def dense_backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """dW, db and, where it is not empty, dx, from dy and y. One turn, then two for each block of rows.
 
     wt: panels of W.T; dz (block, ldz): gradients before f; tail (block, TILE_ROWS): what x has behind its last whole
     tile of columns, and a 1, under which db appears; dp: sums in tiles of rows of [W, b].
     """
-    x, M, D, W, U, y, dy, kind, wt, dz, ldz, tail, dp, rows, zeros, dW, db, dx = arguments
+    x, M, D, W, U, y, dy, kind, wt, dz, ldz, tail, dp, rows, zeros, dW, db, dx = loaded(pointer)
     L = lanes_of(wt)
     width = BLOCK * L
     whole, rest = D // TILE_ROWS, D % TILE_ROWS

@@ -14,7 +14,7 @@ import numpy as np
 
 from .cells import kept_of
 from .duo import follow, lead, take_ticket
-from .options import compiled, kernel
+from .options import compiled, kernel, loaded
 from .products import product
 from .simd import BLOCK, copy, lanes_of, scale
 from .step import begin_h, begins, bias_alone, clear, finish, forget, operand_stride, phases_of, units, units_of
@@ -237,7 +237,7 @@ def shared_end(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: A
 
 
 @kernel
-def forward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+def forward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """A worker's share of some turns of the forward pass.
 
     arguments: share, turns, chunk, sync and patience; then what the other functions here take, in an order of its own:
@@ -246,6 +246,7 @@ def forward(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None
     then reads only its part of them; SHARE_SEQUENCE, the halves of one sequence's units, in one turn (duo.py; sync and
     patience are its own).
     """
+    arguments = loaded(pointer)
     share, turns, chunk, sync, patience = arguments[:5]
     x, h, c, y, ldy, column, cells, keep_cells, gates, cs, tape, reset, mask, reverse, work = arguments[5:20]
     cell, D, panels, second, H, order, lens, T = arguments[20:]

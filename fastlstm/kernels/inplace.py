@@ -15,7 +15,7 @@ from numba import from_dtype, types
 
 from .backward import backward
 from .cells import CELLS, kept_of
-from .options import compiled, compiled_from_python, inlined
+from .options import compiled, compiled_from_python, inlined, stored
 from .packing import LAYOUT, Packed, into_panels, mark, row_length
 from .phases import STEP_ROWS, finish_one, step_one, step_rows, step_twin
 from .simd import BLOCK, array_or_flat, copy, flat, lanes_of, lowest_bit, on_stack, tile_1, tile_4
@@ -342,7 +342,7 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
         M = tape.where.size
         dz, a, zeros = flat(tape.dz), flat(tape.a), flat(tape.zeros)
         block, no = M // N, N < 0
-        turns = 2 + (T + block - 1) // block * 2
+        turns = 1 + (T + block - 1) // block * 2
         zero, one = N - N, N - N + 1  # numbers, not constants: those would be types of their own
         call = (
             turns, one, no, flat(tape.x), flat(tape.h), flat(tape.cells), flat(tape.gates), tape.reset, zeros[:0], no,
@@ -356,7 +356,7 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
             flat(tape.dh), tape.dh.shape[1], flat(tape.dc), tape.dc.shape[1], flat(tape.t), dz, dz.size // M, a,
             a.size // M, flat(tape.dp), flat(tape.tmp), zeros, flat(tape.wt), flat(tape.ut), flat(tape.where),
         )  # fmt: skip
-        backward(zero, turns, zero, one, call + weights + room)
+        backward(zero, turns, zero, one, stored(call + weights + room))
 
 
 @inlined
@@ -373,9 +373,9 @@ def pack_layer(params: Any, packed: Any) -> None:
     H = packed.hidden_size
     D = packed.panels.shape[1] - 1 - H
     zero = H - H
-    into_panels(zero, zero + 1, zero, zero + 1,
-                (packed.layout, flat(params.W), flat(params.U), flat(params[2]), flat(params.b), D, H,
-                 flat(packed.panels), array_or_flat(packed.second, packed.panels)))  # fmt: skip
+    arguments = (packed.layout, flat(params.W), flat(params.U), flat(params[2]), flat(params.b), D, H,
+                 flat(packed.panels), array_or_flat(packed.second, packed.panels))  # fmt: skip
+    into_panels(zero, zero + 1, zero, zero + 1, stored(arguments))
 
 
 @compiled_from_python

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import threads
-from .options import compiled, inlined, kernel, run
+from .options import compiled, inlined, kernel, loaded, run
 
 BINARY, BINARY_LOGITS, SQUARED, ABSOLUTE, HUBER, CATEGORICAL, CATEGORICAL_LOGITS = range(7)
 
@@ -32,12 +32,12 @@ def ordered_sum(values: Any, rows: Any) -> Any:
 
 
 @kernel
-def pointwise(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+def pointwise(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """Losses that are a mean over K numbers that do not depend on each other. Two turns: rows, sum.
 
     numbers: the bounds that probabilities are clipped to, label smoothing, Huber's delta. Gradients are of the sum of
     weighted values times share."""
-    kind, t, p, weights, K, numbers, share, values, dy = arguments
+    kind, t, p, weights, K, numbers, share, values, dy = loaded(pointer)
     rows = len(values) - 1
     low, high, smoothing, delta = numbers[0], numbers[1], np.float64(numbers[2]), np.float64(numbers[3])
     for turn in range(first, last):
@@ -105,12 +105,12 @@ def target(sparse: Any, labels: Any, t: Any, r: Any, k: Any, K: Any) -> Any:
 
 
 @kernel
-def categorical(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+def categorical(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """Cross-entropy of K classes. Two turns: rows, sum.
 
     labels: a class a row; where that is empty, t holds a weight a class. A label equal to `ignored` makes its row one
     of weight 0."""
-    kind, t, labels, ignored, p, weights, K, numbers, share, values, dy = arguments
+    kind, t, labels, ignored, p, weights, K, numbers, share, values, dy = loaded(pointer)
     rows = len(values) - 1
     low, high, smoothing = np.float64(numbers[0]), np.float64(numbers[1]), np.float64(numbers[2])
     sparse = len(labels) > 0

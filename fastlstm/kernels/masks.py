@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .options import kernel, run
+from .options import kernel, loaded, run
 from .simd import accumulate, copy
 
 HELD, NONE = -1, -2
@@ -19,9 +19,9 @@ _Array = NDArray[Any]
 
 
 @kernel
-def expand(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+def expand(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """y (N, T, H): a copy of the step of z (N, T, H), of h (N, H), or 0. One turn, one worker."""
-    z, h, where, T, H, y = arguments
+    z, h, where, T, H, y = loaded(pointer)
     for i in range(len(where)):
         if where[i] >= 0:
             copy(y, i * H, z, (i // T * T + where[i]) * H, H)
@@ -33,9 +33,9 @@ def expand(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
 
 
 @kernel
-def collect(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+def collect(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """The way back: dz and dh, zeros before, gather what arrived at the outputs that showed them."""
-    dy, where, T, H, dz, dh = arguments
+    dy, where, T, H, dz, dh = loaded(pointer)
     for i in range(len(where)):
         if where[i] >= 0:
             accumulate(dz, (i // T * T + where[i]) * H, dy, i * H, H)

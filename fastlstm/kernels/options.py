@@ -1,10 +1,10 @@
-"""How kernels are compiled, kept on disk and run: the only jit options of the package, the cache, the two shells.
+"""How kernels are compiled, kept on disk and run: the only jit options of the package, the cache, the threads.
 
 Every option is explicit: a callee without one takes over its caller's. No fastmath flag is ever set,
 so that a result's bits depend on the equations and on nothing else.
 
-A kernel's body is compiled once, as a function that runs by itself in the calling thread; the shell that runs it on
-Numba's threads calls it by its address. Compiling it into a second shell would take as long again.
+A kernel's body is compiled once for each kind of arguments, which it gets a pointer to: so all bodies look alike from
+outside, and one parallel region, compiled once for all, runs any of them on Numba's threads by its address.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import llvmlite
 import numba
 import numpy as np
 from numba import njit, prange, types
+from numba.core import cgutils
 from numba.core.caching import FunctionCache, _CacheLocator
 from numba.extending import intrinsic
 
@@ -136,9 +137,10 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """A kernel's body, function(first, last, worker, workers, arguments): a worker's share of turns `first` to `last`,
-    after each of which all workers meet. `arguments`: arrays and numbers, no tuple inside."""
-    return compiled_from_python(function)
+    """A kernel's body, function(first, last, worker, workers, pointer): a worker's share of turns `first` to `last`,
+    after each of which all workers meet. pointer: to its arguments, as `stored` makes it for `loaded`. Raises nothing,
+    and is not called from Python but by `run`."""
+    return cached(njit(_nrt=False, no_cpython_wrapper=True, **OPTIONS)(function))
 
 
 def compiled_from_python(function: Callable[..., Any]) -> Any:
@@ -155,64 +157,129 @@ def cached(dispatcher: Any) -> Any:
 
 
 @intrinsic  # type: ignore[misc]
-def _body_at(typing: Any, address: Any, first: Any, last: Any, worker: Any, workers: Any, arguments: Any) -> Any:
-    """The kernel's body that was compiled to that address."""
+def stored(typing: Any, arguments: Any) -> Any:
+    """A pointer to a tuple of a kernel's arguments, on the stack of the function that calls it."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds = signature.args[1:]
-        function = context.call_conv.get_function_type(types.none, kinds)
-        body = builder.inttoptr(args[0], function.as_pointer())
-        context.call_conv.call_function(builder, body, types.none, kinds, args[1:])  # a body raises nothing
-        return context.get_dummy_value()
+        place = cgutils.alloca_once(builder, context.get_data_type(arguments))
+        builder.store(context.data_model_manager[arguments].as_data(builder, args[0]), place)
+        return place
 
-    n = types.intp
-    return types.void(n, n, n, n, n, arguments), generate
+    return types.CPointer(arguments)(arguments), generate
 
 
-def _on_threads(address: Any, turns: Any, workers: Any, arguments: Any) -> None:
+@intrinsic  # type: ignore[misc]
+def loaded(typing: Any, pointer: Any) -> Any:
+    """The arguments that stand there."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.data_model_manager[pointer.dtype].load_from_data_pointer(builder, args[0])
+
+    return pointer.dtype(pointer), generate
+
+
+_N = types.intp
+_KINDS = (_N, _N, _N, _N)
+
+
+def _call(context: Any, builder: Any, kinds: tuple[Any, ...], address: Any, arguments: list[Any]) -> Any:
+    """Of the compiled function that begins at an address; it returns and raises nothing."""
+    function = context.call_conv.get_function_type(types.none, kinds)
+    context.call_conv.call_function(
+        builder, builder.inttoptr(address, function.as_pointer()), types.none, kinds, arguments
+    )
+    return context.get_dummy_value()
+
+
+@intrinsic  # type: ignore[misc]
+def _run_body(typing: Any, body: Any, first: Any, last: Any, worker: Any, workers: Any, place: Any) -> Any:
+    """A body by its address, and that of its arguments."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[5], cgutils.voidptr_t)
+        return _call(context, builder, (*_KINDS, types.voidptr), args[0], [*args[1:5], pointer])
+
+    return types.void(_N, *_KINDS, _N), generate
+
+
+@intrinsic  # type: ignore[misc]
+def _run_region(typing: Any, region: Any, body: Any, turns: Any, workers: Any, place: Any) -> Any:
+    """The compiled `_region` by its address."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _call(context, builder, _KINDS, args[0], list(args[1:]))
+
+    return types.void(_N, *_KINDS), generate
+
+
+@intrinsic  # type: ignore[misc]
+def _place(typing: Any, pointer: Any) -> Any:
+    """A pointer as a number, which all kernels have in common."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(args[0], context.get_value_type(_N))
+
+    return _N(pointer), generate
+
+
+def _region(body: Any, turns: Any, workers: Any, place: Any) -> None:
     """All turns of a kernel on Numba's threads."""
     for turn in range(turns):
         for worker in prange(workers):
-            _body_at(address, turn, turn + 1, np.int64(worker), workers, arguments)
+            _run_body(body, turn, turn + 1, np.int64(worker), workers, place)
 
 
-_on_threads = cached(njit(parallel=True, **OPTIONS)(_on_threads))
+_region = cached(njit(parallel=True, **OPTIONS)(_region))
 
 
-_addresses: dict[tuple[Any, Any], int] = {}  # of compiled bodies, by body and kind of arguments
+def _enter(region: Any, body: Any, turns: Any, workers: Any, arguments: Any) -> None:
+    """All turns of a kernel: in the calling thread for one worker, else in the region."""
+    place = _place(stored(arguments))
+    if workers == 1:
+        _run_body(body, 0, turns, 0, 1, place)
+    else:
+        _run_region(region, body, turns, workers, place)
 
 
-def _address(body: Any, kind: Any, arguments: tuple[Any, ...]) -> int:
-    """Where the body for those arguments begins in memory; compiles it the first time."""
-    kinds = (types.int64, types.int64, types.int64, types.int64, numba.typeof(arguments))
-    body.compile(kinds)
-    found = body.overloads[kinds]
-    _addresses[body, kind] = int(found.library.get_pointer_to_function(found.fndesc.llvm_func_name))
-    return _addresses[body, kind]
+_enter = compiled_from_python(_enter)
+
+
+def _address(dispatcher: Any, kinds: tuple[Any, ...]) -> int:
+    """Where the function begins in memory; compiles it, or loads it from the cache."""
+    dispatcher.compile(kinds)
+    found = dispatcher.overloads[kinds]
+    return int(found.library.get_pointer_to_function(found.fndesc.llvm_func_name))
+
+
+_bodies: dict[tuple[Any, Any], int] = {}  # addresses, by body and kind of arguments
+_regions: list[int] = []  # the address of the region, once there is one
 
 
 def run(body: Any, kind: Any, turns: int, workers: int, arguments: tuple[Any, ...]) -> None:
     """Run a kernel: in the calling thread for one worker, else on Numba's threads.
 
-    kind: the float type and the cell; all else in the arguments is of the same types at every call. Says once on the
-    logger when something had to be compiled for more than a second.
+    kind: the float type and the cell; all else in the arguments is of the same types at every call. arguments: arrays
+    and numbers. Says once on the logger when something had to be compiled for more than a second.
     """
-    first = (body, kind, workers > 1) not in _ran
-    if first:
-        start, misses = time.perf_counter(), _misses(body)
-    if workers == 1:
-        body(0, turns, 0, 1, arguments)
-    else:
-        _on_threads(_addresses.get((body, kind)) or _address(body, kind, arguments), turns, workers, arguments)
-    if first:
-        _ran.add((body, kind, workers > 1))
-        seconds = time.perf_counter() - start
-        if seconds > 1.0 and _misses(body) > misses:
-            logger.info("compiled %s in %.1f s; later calls and processes reuse it", body.__name__, seconds)
+    address = _bodies.get((body, kind))
+    if address is None or (workers > 1 and not _regions):
+        address = _prepare(body, kind, workers, arguments)
+    _enter(_regions[0] if workers > 1 else 0, address, turns, workers, arguments)
 
 
-_ran: set[tuple[Any, Any, bool]] = set()  # bodies with kind, and whether on threads
+def _prepare(body: Any, kind: Any, workers: int, arguments: tuple[Any, ...]) -> int:
+    parts = (body, _region, _enter)
+    began, misses = time.perf_counter(), _misses(parts)
+    types_ = numba.typeof(arguments)
+    if workers > 1 and not _regions:
+        _regions.append(_address(_region, _KINDS))
+    _enter.compile((*_KINDS, types_))
+    address = _bodies[body, kind] = _address(body, (*_KINDS, types.CPointer(types_)))
+    seconds = time.perf_counter() - began
+    if seconds > 1.0 and _misses(parts) > misses:
+        logger.info("compiled %s in %.1f s; later calls and processes reuse it", body.__name__, seconds)
+    return address
 
 
-def _misses(body: Any) -> int:
-    return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in (body, _on_threads))
+def _misses(dispatchers: tuple[Any, ...]) -> int:
+    return sum(sum(one.stats.cache_misses.values()) for one in dispatchers)

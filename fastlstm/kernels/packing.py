@@ -20,7 +20,7 @@ from ..params import CELLS as RECORDS
 from ..params import AnyParams
 from . import memory
 from .cells import Cell, cell_of, column_of
-from .options import compiled, inlined, kernel
+from .options import compiled, inlined, kernel, loaded
 from .simd import BLOCK, TILE_ROWS, copy, flat, lanes, lanes_of, transpose
 
 LAYOUT = 1
@@ -135,10 +135,10 @@ def _out_of(cell: Any, part: Any, panels: Any, source: Any, out: Any, rows: Any,
 
 
 @kernel
-def into_panels(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+def into_panels(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """A worker's share of the blocks of panels, from W, U, V and b; V, where there is no second phase, is any array.
     One turn."""
-    cell, W, U, V, b, D, H, panels, second = arguments
+    cell, W, U, V, b, D, H, panels, second = loaded(pointer)
     L = lanes_of(panels)
     width = BLOCK * L
     for block in range(w, (H + L - 1) // L, workers):

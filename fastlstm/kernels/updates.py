@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import threads
-from .options import compiled, kernel, run
+from .options import compiled, kernel, loaded, run
 
 NO_NORM, EACH_NORM, GLOBAL_NORM = range(3)
 CHUNK = 4096
@@ -91,9 +91,9 @@ def bounded(g: Any, scale: Any, bound: Any) -> Any:
 
 
 @kernel
-def sgd(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+def sgd(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """numbers: ..., momentum, whether Nesterov's. No momentum: an empty array."""
-    skip, clip, chunks, factors, squares, numbers, params, grads, velocity = arguments
+    skip, clip, chunks, factors, squares, numbers, params, grads, velocity = loaded(pointer)
     rate, bound, momentum, nesterov = numbers[0], numbers[2], numbers[3], numbers[4] != 0
     for stage in range(first + skip, last + skip):
         if stage < 2:
@@ -114,9 +114,9 @@ def sgd(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
 
 
 @kernel
-def rmsprop(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+def rmsprop(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """numbers: ..., rho, 1 - rho, momentum, epsilon. Not centered, no momentum: empty arrays."""
-    skip, clip, chunks, factors, squares, numbers, params, grads, velocity, average, momentums = arguments
+    skip, clip, chunks, factors, squares, numbers, params, grads, velocity, average, momentums = loaded(pointer)
     rate, bound, rho, rest, momentum, epsilon = numbers[0], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]
     for stage in range(first + skip, last + skip):
         if stage < 2:
@@ -146,10 +146,10 @@ def rmsprop(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None
 
 
 @kernel
-def adam(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> None:
+def adam(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """numbers: ..., 1 - beta_1, 1 - beta_2, epsilon, the rate corrected for the means' beginning at 0. Without
     amsgrad: an empty array."""
-    skip, clip, chunks, factors, squares, numbers, params, grads, momentums, velocity, largest = arguments
+    skip, clip, chunks, factors, squares, numbers, params, grads, momentums, velocity, largest = loaded(pointer)
     rate, bound, rest_1, rest_2, epsilon, alpha = numbers[0], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]
     for stage in range(first + skip, last + skip):
         if stage < 2:
