@@ -27,7 +27,9 @@ import numba
 import numpy as np
 from numba import njit, prange, types
 from numba.core.caching import FunctionCache, _CacheLocator
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
+
+from .parts import PartCompiler
 
 logger = logging.getLogger("fastlstm")
 
@@ -127,12 +129,12 @@ def compiled(function: Callable[..., Any]) -> Any:
 
     It counts no references: its caller holds the arrays, and each count would be an atomic operation that all threads
     contend for."""
-    return njit(_nrt=False, **OPTIONS)(function)
+    return register_jitable(_nrt=False, pipeline_class=PartCompiler, **OPTIONS)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """A helper that becomes part of each function that calls it, with what is constant there."""
-    return njit(_nrt=False, forceinline=True, **OPTIONS)(function)
+    return register_jitable(_nrt=False, forceinline=True, pipeline_class=PartCompiler, **OPTIONS)(function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
