@@ -26,6 +26,7 @@ import llvmlite
 import numba
 import numpy as np
 from numba import njit, prange, types
+from numba.core import cgutils
 from numba.core.caching import FunctionCache, _CacheLocator
 from numba.extending import intrinsic, register_jitable
 
@@ -36,6 +37,8 @@ logger = logging.getLogger("fastlstm")
 OPTIONS: dict[str, Any] = {
     "fastmath": False, "error_model": "numpy", "boundscheck": False, "nogil": True, "no_cfunc_wrapper": True,
 }  # fmt: skip
+HELPER = OPTIONS | {"_nrt": False, "pipeline_class": PartCompiler}
+INLINED = HELPER | {"forceinline": True}
 
 
 @functools.cache
@@ -125,16 +128,16 @@ def _warn_once(message: str) -> None:
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """A helper that kernels call; compiled into them, never called from Python.
+    """A helper that kernels call; called from Python, it is the function as it stands.
 
     It counts no references: its caller holds the arrays, and each count would be an atomic operation that all threads
     contend for."""
-    return register_jitable(_nrt=False, pipeline_class=PartCompiler, **OPTIONS)(function)
+    return register_jitable(**HELPER)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """A helper that becomes part of each function that calls it, with what is constant there."""
-    return register_jitable(_nrt=False, forceinline=True, pipeline_class=PartCompiler, **OPTIONS)(function)
+    return register_jitable(**INLINED)(function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -157,25 +160,40 @@ def cached(dispatcher: Any) -> Any:
 
 
 @intrinsic  # type: ignore[misc]
-def _body_at(typing: Any, address: Any, first: Any, last: Any, worker: Any, workers: Any, arguments: Any) -> Any:
+def _pointer_to(typing: Any, arguments: Any) -> Any:
+    """Where they stand until the function returns: one word for the threads, which would be handed each by itself."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = cgutils.alloca_once(builder, context.get_value_type(arguments))
+        builder.store(args[0], place)
+        return builder.bitcast(place, context.get_value_type(signature.return_type))
+
+    return types.CPointer(arguments)(arguments), generate
+
+
+@intrinsic  # type: ignore[misc]
+def _body_at(typing: Any, address: Any, first: Any, last: Any, worker: Any, workers: Any, pointer: Any) -> Any:
     """The kernel's body that was compiled to that address."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds = signature.args[1:]
+        arguments = pointer.dtype
+        kinds = (*signature.args[1:-1], arguments)
         function = context.call_conv.get_function_type(types.none, kinds)
         body = builder.inttoptr(args[0], function.as_pointer())
-        context.call_conv.call_function(builder, body, types.none, kinds, args[1:])  # a body raises nothing
-        return context.get_dummy_value()
+        place = builder.bitcast(args[-1], context.get_value_type(arguments).as_pointer())
+        context.call_conv.call_function(builder, body, types.none, kinds, [*args[1:-1], builder.load(place)])
+        return context.get_dummy_value()  # a body raises nothing
 
     n = types.intp
-    return types.void(n, n, n, n, n, arguments), generate
+    return types.void(n, n, n, n, n, pointer), generate
 
 
 def _on_threads(address: Any, turns: Any, workers: Any, arguments: Any) -> None:
     """All turns of a kernel on Numba's threads."""
+    pointer = _pointer_to(arguments)
     for turn in range(turns):
         for worker in prange(workers):
-            _body_at(address, turn, turn + 1, np.int64(worker), workers, arguments)
+            _body_at(address, turn, turn + 1, np.int64(worker), workers, pointer)
 
 
 _on_threads = cached(njit(parallel=True, **OPTIONS)(_on_threads))
