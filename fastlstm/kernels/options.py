@@ -37,8 +37,8 @@ logger = logging.getLogger("fastlstm")
 OPTIONS: dict[str, Any] = {
     "fastmath": False, "error_model": "numpy", "boundscheck": False, "nogil": True, "no_cfunc_wrapper": True,
 }  # fmt: skip
-HELPER = OPTIONS | {"_nrt": False, "pipeline_class": PartCompiler}
-INLINED = HELPER | {"forceinline": True}
+HELPER: Any = OPTIONS | {"_nrt": False, "pipeline_class": PartCompiler}
+INLINED: Any = HELPER | {"forceinline": True}
 
 
 @functools.cache
