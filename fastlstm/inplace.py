@@ -18,7 +18,7 @@ from .kernels.cells import CELLS as KERNEL_CELLS
 from .kernels.inplace import Buffers
 from .kernels.inplace import step as compiled_step
 from .kernels.inplace import step_of_any as compiled_step_of_any
-from .kernels.options import OPTIONS
+from .kernels.options import INLINED
 from .kernels.packing import LAYOUT, Packed, record_of
 from .layer import forward, pack, zero_state
 from .params import CELLS, AnyParams, Grads, State, cell_name, shapes
@@ -478,9 +478,8 @@ def _weight_arrays(name: str, entry: Any, packed: Packed, dtype: np.dtype[Any]) 
         checks.own(f"{name}.{field}", getattr(entry, field), shape, dtype)
 
 
-_OPTIONS: Any = OPTIONS | {"_nrt": False, "forceinline": True}
-overload(step, jit_options=_OPTIONS)(overloads.step_of)
-overload(forward_into, jit_options=_OPTIONS)(overloads.forward_into_of)
-overload(forward_train_into, jit_options=_OPTIONS)(overloads.forward_train_into_of)
-overload(backward_into, jit_options=_OPTIONS)(overloads.backward_into_of)
-overload(pack_into, jit_options=_OPTIONS)(overloads.pack_into_of)
+overload(step, jit_options=INLINED)(overloads.step_of)
+overload(forward_into, jit_options=INLINED)(overloads.forward_into_of)
+overload(forward_train_into, jit_options=INLINED)(overloads.forward_train_into_of)
+overload(backward_into, jit_options=INLINED)(overloads.backward_into_of)
+overload(pack_into, jit_options=INLINED)(overloads.pack_into_of)

@@ -26,10 +26,10 @@ def digest(*calls):
     small, large = fastlstm.forward(x[:2, :3], params)[0], fastlstm.forward(x, params)[0]
     return hashlib.sha256(small.tobytes() + large.tobytes()).hexdigest()
 """
-# what was compiled here, and what came from the disk: the kernel's body, and the shell that runs it on threads
+# what was compiled here, and what came from the disk: the kernel's body, and the region that runs it on threads
 COUNTS = """
 from fastlstm.kernels import forward as f, options as o
-for dispatcher in (f.forward, o._on_threads):
+for dispatcher in (f.forward, o._region):
     hits, misses = (sum(one.values()) for one in (dispatcher.stats.cache_hits, dispatcher.stats.cache_misses))
     print("stats", hits, misses, len(dispatcher.signatures))
 """
@@ -225,7 +225,7 @@ for dtype in ("float32", "float64"):
             z = x.copy()
             z[0, 2] = 0
             model.train_on_batch(z, np.eye(3)[np.zeros(x.shape[:2], int)])
-kernels = [b.backward, f.forward, i.step, p.into_panels, o._on_threads, d.dense, d.dense_backward, l.pointwise,
+kernels = [b.backward, f.forward, i.step, p.into_panels, o._region, o._enter, d.dense, d.dense_backward, l.pointwise,
            l.categorical, m.expand, m.collect, u.sgd, u.rmsprop, u.adam]
 print(sum(sum(k.stats.cache_misses.values()) for k in kernels))
 """

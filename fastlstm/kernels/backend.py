@@ -285,12 +285,12 @@ def _shares(phases: int, kept: int, workers: int, N: int, steps: int, D: int, H:
     size = L, D, H, H if phases == 1 else wide_blocks(H, itemsize) * BLOCK * L, kept
     rows = -(-N // workers)
     if workers > 1 and N == 1:
-        return _Shares(SHARE_SEQUENCE, 1, 0, duo_room.py_func(*size))
+        return _Shares(SHARE_SEQUENCE, 1, 0, duo_room(*size))
     weights = blocks(H, itemsize) * (1 + D + H) * BLOCK * L * itemsize
     if workers > 1 and rows <= _WIDE_ROWS and weights >= _WIDE_BYTES:
-        return _Shares(SHARE_UNITS, phases * steps + 2, 0, workers * forward_room.py_func(*size, N, 0))
+        return _Shares(SHARE_UNITS, phases * steps + 2, 0, workers * forward_room(*size, N, 0))
     chunk = min(steps, _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
-    return _Shares(SHARE_ROWS, 1, chunk, workers * forward_room.py_func(*size, rows, chunk))
+    return _Shares(SHARE_ROWS, 1, chunk, workers * forward_room(*size, rows, chunk))
 
 
 class ForwardPlan(NamedTuple):

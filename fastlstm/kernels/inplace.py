@@ -18,7 +18,7 @@ from .cells import CELLS, kept_of
 from .options import compiled, compiled_from_python, inlined, stored
 from .packing import LAYOUT, Packed, into_panels, mark, row_length
 from .phases import STEP_ROWS, finish_one, step_one, step_rows, step_twin
-from .simd import BLOCK, array_or_flat, copy, flat, lanes_of, lowest_bit, on_stack, tile_1, tile_4
+from .simd import BLOCK, array_or_flat, copy, flat, lanes_of, lowest_bit, numbers, on_stack, tile_1, tile_4
 
 if STEP_ROWS != 4:
     raise AssertionError("tile_4 is the one of STEP_ROWS rows")
@@ -187,10 +187,10 @@ def _step_layer(steps: Any) -> Any:
         zero, one = np.int64(0), np.int64(1)
         N, row = one, zero
         if x.ndim == 2:
-            N, row = x.shape[0], x.strides[0] // x.itemsize
+            N, row = x.shape[0], numbers(x, x.strides[0])
         h_ = flat(h)
         second = array_or_flat(packed.second, packed.panels)
-        steps(packed.layout, flat(x), row, zero, x.strides[-1] // x.itemsize, N, one, x.shape[-1], flat(packed.panels),
+        steps(packed.layout, flat(x), row, zero, numbers(x, x.strides[-1]), N, one, x.shape[-1], flat(packed.panels),
               second, packed.hidden_size, h_, flat(c), h_, zero, zero, h_, h_, False, turn)  # fmt: skip
 
     return layer
@@ -218,11 +218,11 @@ def chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, gates: Any, cells: 
     N, H = np.int64(1), packed.hidden_size
     if x.ndim == 3:
         N = x.shape[0]
-    x_row, y_row = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize  # of no effect for a single sequence
-    x_step, y_step = x.strides[-2] // x.itemsize, y.strides[-2] // y.itemsize
+    x_row, y_row = numbers(x, x.strides[0]), numbers(y, y.strides[0])  # of no effect for a single sequence
+    x_step, y_step = numbers(x, x.strides[-2]), numbers(y, y.strides[-2])
     if y_step == 0:  # an axis of one step may have any stride; 0 would say that there is no y
         y_step = H
-    chunk(packed.layout, flat(x), x_row, x_step, x.strides[-1] // x.itemsize, N, x.shape[-2], x.shape[-1],
+    chunk(packed.layout, flat(x), x_row, x_step, numbers(x, x.strides[-1]), N, x.shape[-2], x.shape[-1],
           flat(packed.panels), array_or_flat(packed.second, packed.panels), H, flat(h), flat(c), flat(y), y_row, y_step,
           flat(gates), flat(cells), tape, np.int64(0))  # fmt: skip
 
@@ -232,9 +232,9 @@ def put_step(y: Any, t: Any, h: Any) -> None:
     """y (N, T, H) or (T, H) at step t = h (N, H) or (H,)."""
     H, row = h.shape[-1], np.int64(0)
     if y.ndim == 3:
-        row = y.strides[0] // y.itemsize
+        row = numbers(y, y.strides[0])
     for n in range(h.size // H):
-        copy(flat(y), n * row + t * (y.strides[-2] // y.itemsize), flat(h), n * H, H)
+        copy(flat(y), n * row + t * numbers(y, y.strides[-2]), flat(h), n * H, H)
 
 
 @inlined

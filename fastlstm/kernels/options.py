@@ -17,6 +17,7 @@ import os
 import pathlib
 import pickle
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -28,13 +29,17 @@ import numpy as np
 from numba import njit, prange, types
 from numba.core import cgutils
 from numba.core.caching import FunctionCache, _CacheLocator
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
+
+from .parts import PartCompiler
 
 logger = logging.getLogger("fastlstm")
 
 OPTIONS: dict[str, Any] = {
     "fastmath": False, "error_model": "numpy", "boundscheck": False, "nogil": True, "no_cfunc_wrapper": True,
 }  # fmt: skip
+HELPER: Any = OPTIONS | {"_nrt": False, "pipeline_class": PartCompiler}
+INLINED: Any = HELPER | {"forceinline": True}
 
 
 @functools.cache
@@ -124,16 +129,16 @@ def _warn_once(message: str) -> None:
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """A helper that kernels call; compiled into them, never called from Python.
+    """A helper that kernels call; called from Python, it is the function as it stands.
 
     It counts no references: its caller holds the arrays, and each count would be an atomic operation that all threads
     contend for."""
-    return njit(_nrt=False, **OPTIONS)(function)
+    return register_jitable(**HELPER)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """A helper that becomes part of each function that calls it, with what is constant there."""
-    return njit(_nrt=False, forceinline=True, **OPTIONS)(function)
+    return register_jitable(**INLINED)(function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -242,6 +247,7 @@ def _enter(region: Any, body: Any, turns: Any, workers: Any, arguments: Any) -> 
 
 
 _enter = compiled_from_python(_enter)
+_enter.disable_compile()  # for kinds of arguments that have a body only: see `_prepare`
 
 
 def _address(dispatcher: Any, kinds: tuple[Any, ...]) -> int:
@@ -253,6 +259,7 @@ def _address(dispatcher: Any, kinds: tuple[Any, ...]) -> int:
 
 _bodies: dict[tuple[Any, Any], int] = {}  # addresses, by body and kind of arguments
 _regions: list[int] = []  # the address of the region, once there is one
+_preparing = threading.RLock()
 
 
 def run(body: Any, kind: Any, turns: int, workers: int, arguments: tuple[Any, ...]) -> None:
@@ -268,15 +275,18 @@ def run(body: Any, kind: Any, turns: int, workers: int, arguments: tuple[Any, ..
 
 
 def _prepare(body: Any, kind: Any, workers: int, arguments: tuple[Any, ...]) -> int:
-    parts = (body, _region, _enter)
-    began, misses = time.perf_counter(), _misses(parts)
-    types_ = numba.typeof(arguments)
-    if workers > 1 and not _regions:
-        _regions.append(_address(_region, _KINDS))
-    _enter.compile((*_KINDS, types_))
-    address = _bodies[body, kind] = _address(body, (*_KINDS, types.CPointer(types_)))
+    """The body's address, once all that runs it for these arguments is there."""
+    dispatchers, found = (body, _region, _enter), numba.typeof(arguments)
+    with _preparing:
+        began, misses = time.perf_counter(), _misses(dispatchers)
+        if workers > 1 and not _regions:
+            _regions.append(_address(_region, _KINDS))
+        address = _bodies[body, kind] = _address(body, (*_KINDS, types.CPointer(found)))
+        _enter.disable_compile(False)
+        _enter.compile((*_KINDS, found))
+        _enter.disable_compile()
     seconds = time.perf_counter() - began
-    if seconds > 1.0 and _misses(parts) > misses:
+    if seconds > 1.0 and _misses(dispatchers) > misses:
         logger.info("compiled %s in %.1f s; later calls and processes reuse it", body.__name__, seconds)
     return address
 

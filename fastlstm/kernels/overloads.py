@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit, types
+from numba import types
 from numba.core.errors import TypingError
 from numba.extending import overload
 from numba.np.numpy_support import as_dtype
@@ -47,12 +47,12 @@ from .inplace import (
     tape_fault,
     train_layer,
 )
-from .options import OPTIONS
+from .options import INLINED, compiled
 from .packing import LAYOUT, Packed
 from .simd import flat
 
 
-@njit(**OPTIONS)
+@compiled
 def refuse(code: Any) -> None:
     """Raise what is wrong; a message here is a constant, as compiled code wants it."""
     if code == X:
@@ -178,7 +178,7 @@ def _states(kind: Any, cells: list[Cell], stacked: bool, dtype: Any, name: str =
 def _each(stub: Any) -> Any:
     """Let stub(arguments) choose the compiled form of a function of the layers of a stack of several cells: of the one
     layer that is left, or of the first (or the last) and the rest."""
-    overload(stub, jit_options=OPTIONS | {"_nrt": False, "forceinline": True})(stub)
+    overload(stub, jit_options=INLINED)(stub)
     return stub
 
 

@@ -102,36 +102,26 @@ def row_length(cell: Any, part: Any, H: Any) -> Any:
 
 
 @inlined
-def _places(cell: Any, part: Any) -> Any:
-    zero = np.int64(0)
-    return (column_of(cell, part, zero), column_of(cell, part, zero + 1), column_of(cell, part, zero + 2),
-            column_of(cell, part, zero + 3))  # fmt: skip
+def _row_of(cell: Any, row: Any, b: Any, W: Any, U: Any, D: Any, H: Any) -> Any:
+    """What a panel's row comes from: number and array of the part, and where there the row begins."""
+    if row == 0:
+        return np.int64(0), b, np.int64(0)
+    if row <= D:
+        return np.int64(1), W, (row - 1) * row_length(cell, np.int64(1), H)
+    return np.int64(2), U, (row - 1 - D) * row_length(cell, np.int64(2), H)
 
 
 @inlined
-def _into(cell: Any, part: Any, panels: Any, to: Any, source: Any, rows: Any, H: Any, first: Any) -> None:
-    """Rows of b, W or U, the columns of units `first` to first + lanes, into a block's panel at panels[to]."""
+def _gates_into(cell: Any, part: Any, panels: Any, to: Any, source: Any, place: Any, H: Any, count: Any) -> None:
+    """That many columns of each gate into a panel's row, and zeros."""
     L = lanes_of(panels)
-    places, length, count = _places(cell, part), row_length(cell, part, H), min(L, H - first)
-    for row in range(rows):
-        for gate in range(BLOCK):
-            at, found = to + (row * BLOCK + gate) * L, np.int64(0)
-            if places[gate] >= 0:
-                found = count
-                copy(panels, at, source, row * length + places[gate] * H + first, count)
-            for unit in range(found, L):
-                panels[at + unit] = 0
-
-
-@inlined
-def _out_of(cell: Any, part: Any, panels: Any, source: Any, out: Any, rows: Any, H: Any, first: Any) -> None:
-    """The way back."""
-    L = lanes_of(panels)
-    places, length, count = _places(cell, part), row_length(cell, part, H), min(L, H - first)
-    for row in range(rows):
-        for gate in range(BLOCK):
-            if places[gate] >= 0:
-                copy(out, row * length + places[gate] * H + first, panels, source + (row * BLOCK + gate) * L, count)
+    for gate in range(BLOCK):
+        column, at, found = column_of(cell, part, gate), to + gate * L, np.int64(0)
+        if column >= 0:
+            found = count
+            copy(panels, at, source, place + column * H, count)
+        for unit in range(found, L):
+            panels[at + unit] = 0
 
 
 @kernel
@@ -142,10 +132,14 @@ def into_panels(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> No
     L = lanes_of(panels)
     width = BLOCK * L
     for block in range(w, (H + L - 1) // L, workers):
-        to, unit = block * (1 + D + H) * width, block * L
-        _into(cell, np.int64(0), panels, to, b, np.int64(1), H, unit)
-        _into(cell, np.int64(1), panels, to + width, W, D, H, unit)
-        _into(cell, np.int64(2), panels, to + (1 + D) * width, U, H, H, unit)
+        count = min(L, H - block * L)
+        for row in range(1 + D + H):  # of all parts: a loop for each would be compiled for each
+            part, source, place = _row_of(cell, row, b, W, U, D, H)
+            to, place = (block * (1 + D + H) + row) * width, place + block * L
+            if count == L:  # said once more as a constant, that compiled code can count on
+                _gates_into(cell, part, panels, to, source, place, H, L)
+            else:
+                _gates_into(cell, part, panels, to, source, place, H, count)
     into_second(w, workers, V, H, second)
 
 
@@ -170,10 +164,13 @@ def out_of_panels(w: Any, workers: Any, cell: Any, panels: Any, stride: Any, sec
     worker's share."""
     L = lanes_of(panels)
     for block in range(w, (H + L - 1) // L, workers):
-        source, unit = block * stride * BLOCK * L, block * L
-        _out_of(cell, np.int64(0), panels, source, b, np.int64(1), H, unit)
-        _out_of(cell, np.int64(1), panels, source + BLOCK * L, W, D, H, unit)
-        _out_of(cell, np.int64(2), panels, source + (1 + D) * BLOCK * L, U, H, H, unit)
+        for row in range(1 + D + H):
+            part, out, place = _row_of(cell, row, b, W, U, D, H)
+            for gate in range(BLOCK):
+                column = column_of(cell, part, gate)
+                if column >= 0:
+                    copy(out, place + column * H + block * L, panels, ((block * stride + row) * BLOCK + gate) * L,
+                         min(L, H - block * L))  # fmt: skip
     if second.ndim == 3:
         width, taller = BLOCK * L, (H + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
         begin = (H + L - 1) // L * stride * width

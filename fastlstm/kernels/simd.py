@@ -380,6 +380,16 @@ def line_of(typing: Any, array: Any) -> Any:
     return types.intp(array), generate
 
 
+@intrinsic  # type: ignore[misc]
+def numbers(typing: Any, array: Any, size: Any) -> Any:
+    """That many bytes, as numbers of that array's type: a stride's, without the division that `itemsize` would need."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ashr(args[1], ir.Constant(_i64, (array.dtype.bitwidth // 8).bit_length() - 1))
+
+    return types.intp(array, types.intp), generate
+
+
 def _row(combine: str | None) -> Any:
     """row(out, oo, source, so, count): out[oo + j] = source[so + j], or with both what that instruction makes of them,
     for j < count; two different arrays. Rows are short: a call of memcpy would cost more than the loop."""
