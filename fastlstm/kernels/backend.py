@@ -1,4 +1,4 @@
-"""The kernels' door: allocates what they need, chooses the shell, hands them one kind of array only."""
+"""The kernels' door: allocates what they need, chooses how many threads, hands them one kind of array only."""
 
 from __future__ import annotations
 

@@ -247,7 +247,6 @@ def _enter(region: Any, body: Any, turns: Any, workers: Any, arguments: Any) -> 
 
 
 _enter = compiled_from_python(_enter)
-_enter.disable_compile()  # for kinds of arguments that have a body only: see `_prepare`
 
 
 def _address(dispatcher: Any, kinds: tuple[Any, ...]) -> int:
@@ -260,13 +259,14 @@ def _address(dispatcher: Any, kinds: tuple[Any, ...]) -> int:
 _bodies: dict[tuple[Any, Any], int] = {}  # addresses, by body and kind of arguments
 _regions: list[int] = []  # the address of the region, once there is one
 _preparing = threading.RLock()
+NOTICED = 1.0  # seconds of compiling that the logger is told of
 
 
 def run(body: Any, kind: Any, turns: int, workers: int, arguments: tuple[Any, ...]) -> None:
     """Run a kernel: in the calling thread for one worker, else on Numba's threads.
 
     kind: the float type and the cell; all else in the arguments is of the same types at every call. arguments: arrays
-    and numbers. Says once on the logger when something had to be compiled for more than a second.
+    and numbers. Says once on the logger when something had to be compiled for longer than `NOTICED`.
     """
     address = _bodies.get((body, kind))
     if address is None or (workers > 1 and not _regions):
@@ -274,19 +274,26 @@ def run(body: Any, kind: Any, turns: int, workers: int, arguments: tuple[Any, ..
     _enter(_regions[0] if workers > 1 else 0, address, turns, workers, arguments)
 
 
+def compile_region() -> None:
+    """What runs kernels on threads."""
+    with _preparing:
+        if not _regions:
+            _regions.append(_address(_region, _KINDS))
+
+
 def _prepare(body: Any, kind: Any, workers: int, arguments: tuple[Any, ...]) -> int:
     """The body's address, once all that runs it for these arguments is there."""
     dispatchers, found = (body, _region, _enter), numba.typeof(arguments)
     with _preparing:
         began, misses = time.perf_counter(), _misses(dispatchers)
-        if workers > 1 and not _regions:
-            _regions.append(_address(_region, _KINDS))
+        if workers > 1:
+            compile_region()
         address = _bodies[body, kind] = _address(body, (*_KINDS, types.CPointer(found)))
         _enter.disable_compile(False)
         _enter.compile((*_KINDS, found))
-        _enter.disable_compile()
+        _enter.disable_compile()  # other arguments are refused: there is no body for them
     seconds = time.perf_counter() - began
-    if seconds > 1.0 and _misses(dispatchers) > misses:
+    if seconds > NOTICED and _misses(dispatchers) > misses:
         logger.info("compiled %s in %.1f s; later calls and processes reuse it", body.__name__, seconds)
     return address
 
