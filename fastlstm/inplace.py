@@ -210,7 +210,10 @@ def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) ->
         entry, ((dh, dc),) = tape_entries[i], last[i]
         dx = entry.dx if i else grads.x.reshape(N, T, D)
         dx.fill(0)
-        kept, room = backend.Kept(entry.gates, entry.cells), backend.Room(*map(backend.writable, entry[-len(backend.Room._fields) :]))
+        kept, room = (
+            backend.Kept(entry.gates, entry.cells),
+            backend.Room(*map(backend.writable, entry[-len(backend.Room._fields) :])),
+        )
         plan = backend.plan_backward(layers[i], N, T, None, entries[i], room)
         backend.backward(plan, entry.x, entry.h, kept, False, None, above, 0, dh, dc, dx)
         for mine, new in zip(states[i], (dh, dc), strict=True):
@@ -431,7 +434,8 @@ def _pass(x: Array, layer: Packed, h: Array, c: Array, y: Array | None, kept: ba
         if y is not None and y.flags.c_contiguous
         else memory.empty((*x.shape[:2], H), h.dtype)
     )
-    backend.forward(backend.plan_forward(layer, *x.shape[:2], None), x, h, c, out, 0, None, False, None, kept)
+    plan = backend.plan_forward(layer, x.shape[0], x.shape[1], None)
+    backend.forward(plan, x, h, c, out, 0, None, False, None, kept)
     if y is not None and not y.flags.c_contiguous:
         y[...] = out.reshape(y.shape)
     return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -548,3 +550,26 @@ def test_recompile_and_another_optimizer() -> None:
 def test_importing_the_core_does_not_import_nn() -> None:
     code = "import sys, fastlstm; print([m for m in sys.modules if m.startswith('fastlstm.nn')])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_learns_as_its_original_does(copied: Any) -> None:
+    layers = [nn.Masking(), nn.Bidirectional(nn.LSTM(4, return_sequences=True)), nn.LSTM(3, dropout=0.2), nn.Dense(1)]
+    model = nn.Sequential(layers, seed=0)
+    model.compile("adam", "mse")
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((8, T, D)), rng.standard_normal(8)
+    model.train_on_batch(x, y)
+    other = copied(model)
+    assert (other.flat_params == model.flat_params).all()
+    assert (other.flat_grads == model.flat_grads).all()
+    assert not np.shares_memory(other.flat_params, model.flat_params)
+    before = model.flat_params.copy()
+    other.train_on_batch(x, y)
+    assert (model.flat_params == before).all()
+    model.train_on_batch(x, y)
+    assert (model.flat_params != before).all()
+    assert (other.flat_params == model.flat_params).all()
+    assert (other.predict(x, verbose=0) == model.predict(x, verbose=0)).all()
+    assert nn.LSTM(2).__getstate__()  # one without weights as well
+    assert copied(nn.LSTM(2)).units == 2

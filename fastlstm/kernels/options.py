@@ -268,9 +268,9 @@ def run(body: Any, kind: Any, turns: int, workers: int, arguments: tuple[Any, ..
     kind: the float type and the cell; all else in the arguments is of the same types at every call. arguments: arrays
     and numbers. Says once on the logger when something had to be compiled for longer than `NOTICED`.
     """
-    address = _bodies.get((body, kind))
-    if address is None or (workers > 1 and not _regions):
-        address = _prepare(body, kind, workers, arguments)
+    address = _bodies.get((body, kind)) or _prepare(body, kind, arguments)
+    if workers > 1 and not _regions:
+        compile_region()
     _enter(_regions[0] if workers > 1 else 0, address, turns, workers, arguments)
 
 
@@ -281,22 +281,21 @@ def compile_region() -> None:
             _regions.append(_address(_region, _KINDS))
 
 
-def _prepare(body: Any, kind: Any, workers: int, arguments: tuple[Any, ...]) -> int:
+def _prepare(body: Any, kind: Any, arguments: tuple[Any, ...]) -> int:
     """The body's address, once all that runs it for these arguments is there."""
-    dispatchers, found = (body, _region, _enter), numba.typeof(arguments)
+    found = numba.typeof(arguments)
     with _preparing:
-        began, misses = time.perf_counter(), _misses(dispatchers)
-        if workers > 1:
-            compile_region()
-        address = _bodies[body, kind] = _address(body, (*_KINDS, types.CPointer(found)))
+        began, misses = time.perf_counter(), _misses(body)
+        address = _address(body, (*_KINDS, types.CPointer(found)))
         _enter.disable_compile(False)
         _enter.compile((*_KINDS, found))
         _enter.disable_compile()  # other arguments are refused: there is no body for them
+        _bodies[body, kind] = address
     seconds = time.perf_counter() - began
-    if seconds > NOTICED and _misses(dispatchers) > misses:
+    if seconds > NOTICED and _misses(body) > misses:
         logger.info("compiled %s in %.1f s; later calls and processes reuse it", body.__name__, seconds)
     return address
 
 
-def _misses(dispatchers: tuple[Any, ...]) -> int:
-    return sum(sum(one.stats.cache_misses.values()) for one in dispatchers)
+def _misses(dispatcher: Any) -> int:
+    return sum(dispatcher.stats.cache_misses.values())

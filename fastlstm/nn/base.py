@@ -71,6 +71,7 @@ class Layer:
 
     _fields: tuple[str, ...] = ()  # arguments of the constructor, for get_config
     _ndim: tuple[int, int | None] = (2, None)  # axes of the input, at least and at most
+    _made_when_bound: tuple[str, ...] = ()
     _mixes_time = False  # whether gradients at the inputs are kept, to see them fade over time
 
     def __init__(self, *, name: str | None = None, dtype: Any = "float32", input_shape: Any = None, **unknown: Any):
@@ -181,6 +182,17 @@ class Layer:
             self.grads[weight.name] = grads[part].reshape(weight.shape)
             at += weight.size
         self._bound()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without what `_bound` makes."""
+        return {name: value for name, value in vars(self).items() if name not in self._made_when_bound}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self.built:  # copied arrays no longer stand in one vector
+            flat = (np.concatenate([np.zeros(0, self.dtype), *(array.reshape(-1) for array in arrays.values())])
+                    for arrays in (self.params, self.grads))  # fmt: skip
+            self._bind(*flat)
 
     def get_weights(self) -> list[Array]:
         """Copies of the weights, in Keras's order."""

@@ -88,6 +88,7 @@ class Dense(Layer):
 
     _fields = ("units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer",
                "bias_regularizer")  # fmt: skip
+    _made_when_bound = ("_W", "_dW", "_b", "_db")
 
     def __init__(
         self,

@@ -103,6 +103,7 @@ class LSTM(Layer):
         "zero_output_for_mask", "cell",
     )  # fmt: skip
     _ndim = (3, 3)
+    _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_rooms")
     _mixes_time = True
 
     def __init__(

@@ -173,6 +173,13 @@ class Stack:
         self._regular = [layer for layer in self.layers if any(weight.regularizer for weight in layer.weights_)]
         self._joined()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self.built:  # a copy: its layers' weights no longer stand in one vector
+            grads = self.flat_grads
+            self._join()
+            self.flat_grads[...] = grads
+
     def _joined(self) -> None:
         """After the weights have come to stand elsewhere."""
 
