@@ -210,10 +210,8 @@ def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) ->
         entry, ((dh, dc),) = tape_entries[i], last[i]
         dx = entry.dx if i else grads.x.reshape(N, T, D)
         dx.fill(0)
-        kept, room = (
-            backend.Kept(entry.gates, entry.cells),
-            backend.Room(*map(backend.writable, entry[-len(backend.Room._fields) :])),
-        )
+        kept = backend.Kept(entry.gates, entry.cells)
+        room = backend.Room(*map(backend.writable, entry[-len(backend.Room._fields) :]))
         plan = backend.plan_backward(layers[i], N, T, None, entries[i], room)
         backend.backward(plan, entry.x, entry.h, kept, False, None, above, 0, dh, dc, dx)
         for mine, new in zip(states[i], (dh, dc), strict=True):

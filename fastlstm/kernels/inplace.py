@@ -109,9 +109,9 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
             j = np.int64(0)
             while j < nb:
                 two = rows == 1 and j + 1 < nb
-                b = j
-                if (t + turn) % 2 == 1:  # backwards: what was read last is still in cache
-                    b = nb - 2 - j if two else nb - 1 - j
+                count = 2 if two else 1
+                # backwards every other time: what was read last is still in cache; no branch, for none could foresee it
+                b = j + ((t + turn) & 1) * (nb - 2 * j - count)
                 left = 2 * L if tape else H - b * L
                 where = (cell, x, xo, x_row, x_number, D, h, ho, H, H, panels, b * panel, panel, held, c_old + b * L,
                          c_new + b * L, c_row, left, out, o0 + b * L, o_row, kept, g0 + b * g_place, g_row,
@@ -122,7 +122,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
                     step_one(*where)
                 else:
                     step_rows(*where)
-                j += 2 if two else 1
+                j += count
             if second.ndim == 3:
                 for q in range(second.shape[0]):
                     block = (held, c_new, c_row, H, second, q * H * width, (q + 1) * H * width, work,

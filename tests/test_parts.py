@@ -1,0 +1,80 @@
+"""Helpers: compiled with their callers, once, and with them alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import njit
+from numba.core.codegen import CPUCodeLibrary
+
+from fastlstm.kernels.options import OPTIONS, compiled, inlined
+
+
+@compiled
+def product_of(values: Any) -> Any:
+    product = 1
+    for value in values:
+        product *= value
+    return product
+
+
+@compiled
+def positive_product(values: Any) -> Any:
+    if product_of(values) <= 0:
+        raise ValueError("values: expected a positive product")
+    return product_of(values)
+
+
+@inlined
+def twice(values: Any) -> Any:
+    return 2 * positive_product(values)
+
+
+@pytest.fixture
+def libraries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of those that Numba optimises and makes machine code of."""
+    names: list[str] = []
+    for step in ("_optimize_final_module", "_finalize_final_module"):
+        original = getattr(CPUCodeLibrary, step)
+
+        def noted(self: Any, original: Any = original) -> None:
+            if self.name != "nrt":  # Numba's own
+                names.append(self.name.rsplit(".")[-1])
+            original(self)
+
+        monkeypatch.setattr(CPUCodeLibrary, step, noted)
+    return names
+
+
+def test_helpers_are_optimised_with_their_caller_alone(libraries: list[str]) -> None:
+    @njit(**OPTIONS)
+    def caller(values: Any) -> Any:
+        return twice(values) + product_of(values)
+
+    assert caller(np.array([3, 5, 7])) == 3 * 105
+    assert libraries == ["caller"] * 2
+
+
+def test_two_callers_share_a_helper_and_see_its_errors() -> None:
+    @njit
+    def plain(values: Any) -> Any:
+        return positive_product(values)
+
+    @njit(fastmath=True, boundscheck=True)
+    def other(values: Any) -> Any:
+        return -positive_product(values)
+
+    for caller, sign in ((plain, 1), (other, -1)):
+        assert caller(np.array([2.0, 5.5])) == sign * 11.0
+        with pytest.raises(ValueError, match="expected a positive product"):
+            caller(np.array([2.0, -1.0]))
+
+
+def test_a_helper_called_from_python_is_plain_python(libraries: list[str]) -> None:
+    assert twice([2, 3]) == 12
+    assert twice([2**40, 2**40]) == 2**81  # no 64 bits
+    with pytest.raises(ValueError, match="expected a positive product"):
+        twice([0])
+    assert libraries == []
