@@ -9,10 +9,13 @@ python vanishing_gradients.py            # figures
 python vanishing_gradients.py docs/img   # and pictures in that folder (needs matplotlib)
 """
 
+import os
 import sys
 import time
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # so small a network gains little from a second thread, and where
+import numba  # others use the processor, its threads would mostly wait for each other
 import numpy as np
 
 import fastlstm
@@ -21,6 +24,7 @@ from fastlstm.nn import LSTM, Dense, Sequential, losses, optimizers
 D, H, BATCH, BATCHES, LAGS, SEEDS = 8, 32, 50, 600, (10, 20, 40, 80), 2
 FORGET = (0, 1, 3)
 LOSS = losses.BinaryCrossentropy(from_logits=True)
+numba.set_num_threads(1)
 
 
 class PlainNetwork:
