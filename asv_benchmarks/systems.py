@@ -3,7 +3,8 @@
 Run as a file, so that the fastlstm it imports is the first on PYTHONPATH: `compare` runs it on other commits. All
 systems get the same weights and inputs, laid out as each likes best before the clock starts. float32. "infer" is the
 whole sequence; "train" forward, then backward of the sum of y, for the gradients of x and of all weights; "step" one
-time step from Python, T left aside, the state kept for the next call. A second argument names another cell.
+time step from Python, T left aside, the state kept for the next call. A second argument names another cell, for the
+systems that have one: fastlstm, reference, jax.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import numpy as np
 Work = Callable[[], tuple[Any, ...]]  # does the work once: returns y (infer), h (step), or y, dx and weights' gradients
 STEPS_CHECKED = 5  # by then h depends on all weights
 INFER_ONLY = {"onnxruntime", "openvino"}
-OF_ANY_CELL = ["fastlstm", "reference", "jax"]
 
 
 def weights(D: int, H: int, cell: str = "standard") -> list[Any]:

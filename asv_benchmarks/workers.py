@@ -24,7 +24,7 @@ class Worker:
     Parameters
     ----------
     system : str
-        A name of systems.SYSTEMS; behind a space that of another cell than the standard one, for systems.OF_ANY_CELL.
+        A name of systems.SYSTEMS; behind a space that of another cell than the standard one, where the system has it.
     source : path
         Where its fastlstm comes from.
     script : str

@@ -164,7 +164,12 @@ def test_what_is_no_number_is_not_hidden(name: str, limit: str, bad: float) -> N
 def test_gaps_and_exclusions() -> None:
     p = np.ones(6)
     adamw = optimizers.AdamW(0.1, weight_decay=0.5)
+    for wrong in ("bias", [1]):
+        with pytest.raises(TypeError, match="var_names: expected a sequence of str"):
+            adamw.exclude_from_weight_decay(wrong)
+    assert adamw.excluded_from_weight_decay == ()
     adamw.exclude_from_weight_decay(["bias"])
+    assert adamw.excluded_from_weight_decay == ("bias",)
     adamw.build(p, [("kernel", slice(0, 2)), ("the_bias", slice(3, 5))])
     adamw.update(p, np.zeros(6))
     assert p.tolist() == [0.95, 0.95, 1, 1, 1, 1]

@@ -40,8 +40,10 @@ def rich(seed: int = 0) -> nn.Sequential:
         name="rich",
     )
     rate = nn.schedules.ExponentialDecay(0.01, 3, 0.9)
+    optimizer = nn.optimizers.Adam(rate, clipnorm=1.0, weight_decay=0.01)
+    optimizer.exclude_from_weight_decay(["bias"])
     model.compile(
-        nn.optimizers.Adam(rate, clipnorm=1.0, weight_decay=0.01),
+        optimizer,
         "sparse_categorical_crossentropy",
         ["accuracy", nn.metrics.SparseTopKCategoricalAccuracy(2)],
         weighted_metrics=["sparse_categorical_crossentropy"],
@@ -62,6 +64,7 @@ def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     part.save(tmp_path / "m.safetensors")
     again = nn.load_model(tmp_path / "m.safetensors")
     assert again.epoch == 2
+    assert again.optimizer.excluded_from_weight_decay == ("bias",)
     assert fit(again, 4).history == {name: values[-2:] for name, values in expected.items()}
     np.testing.assert_array_equal(again.flat_params, whole.flat_params)
     assert again.get_config() == whole.get_config()

@@ -1,8 +1,17 @@
 """Will it rain tomorrow? A Keras listing with one changed import, on random numbers and on Seattle's weather.
 
 First the listing as it stands in many a tutorial, on random data: there is nothing to learn, so its test accuracy
-is that of a coin. Then the same two layers on the weather of eight days (NOAA's records): 2012 and 2013 to learn
-from, 2014 and 2015 to be judged by, against the rule that tomorrow will be as today.
+is that of a coin. Then the weather of eight days (NOAA's records), against the rule that tomorrow will be as today.
+2014 is forecast from what 2012 and 2013 taught, 2015 from that of 2012 to 2014.
+
+How the settings were chosen: by 2012 and 2013 alone, each half year forecast from the other three. Some 100 settings
+were compared by the cross-entropy of four networks' mean probabilities. One layer of 16 units with dropout was best of
+one or two layers of 4 to 32 units; the day of the year did harm, as it lets a network learn single half years by heart.
+
+What came out: 74 % right in those half years, where the rule is right on 72 %, but in 2014 and 2015, with ten networks,
+72.7 % against 72.2 %, which is 0.4 standard errors and may be chance: other tens of networks reached 71.9 to 72.7 %.
+A second search, which found changes of temperature to do better in the half years, did no better there. As
+probabilities the forecasts are worth more than the rule: their cross-entropy is lower by about two standard errors.
 """
 
 import numpy as np
@@ -29,8 +38,6 @@ assert abs(acc - 0.5) < 0.05  # four times a coin's own spread
 
 weather = load_seattle_weather()
 rain = weather.precipitation > 0
-year = weather.date.astype("datetime64[Y]")
-angle = 2 * np.pi * (weather.date - year.astype("datetime64[D]")).astype(float) / 365.25
 features = np.stack(
     [
         np.log1p(weather.precipitation),
@@ -39,36 +46,57 @@ features = np.stack(
         weather.temp_min,
         weather.temp_max - weather.temp_min,  # clear nights are cold ones
         weather.wind,
-        np.sin(angle),
-        np.cos(angle),
     ],
     axis=1,
 )
-learnt = year < np.datetime64("2014")
-features = (features - features[learnt].mean(axis=0)) / features[learnt].std(axis=0)
+year = weather.date.astype("datetime64[Y]")
+chosen_by = year < np.datetime64("2014")
+features = (features - features[chosen_by].mean(axis=0)) / features[chosen_by].std(axis=0)
 
 # days t - 7 ... t, and whether it rains on day t + 1
 x = np.lib.stride_tricks.sliding_window_view(features, timesteps, axis=0)[:-1].swapaxes(1, 2)
-tomorrow, today, train = rain[timesteps:], rain[timesteps - 1 : -1], learnt[timesteps:]
+tomorrow, today, year = rain[timesteps:], rain[timesteps - 1 : -1], year[timesteps:]
 
-# So few days are soon learnt by heart: half of all inputs are left out at random, and five networks vote.
-votes = []
-for seed in range(5):
-    set_random_seed(seed)
-    model = Sequential()
-    model.add(LSTM(32, return_sequences=True, dropout=0.5, input_shape=x.shape[1:]))
-    model.add(LSTM(32, dropout=0.5))
-    model.add(Dropout(0.5))
+
+def forecast(train, days, seed):
+    """Probabilities of rain by a network that has seen the training days."""
+    model = Sequential(seed=seed)
+    model.add(LSTM(16, dropout=0.3, input_shape=x.shape[1:]))
+    model.add(Dropout(0.3))
     model.add(Dense(1, activation="sigmoid"))
     model.compile(loss="binary_crossentropy", optimizer=optimizers.RMSprop(0.003), metrics=["accuracy"])
-    model.fit(x[train], tomorrow[train], batch_size=batch_size, epochs=70, verbose=0)
-    votes.append(model.predict(x[~train], verbose=0)[:, 0])
-    right = np.mean((votes[-1] > 0.5) == tomorrow[~train])
-    print(f"network {seed + 1}: right on {right:.1%} of the {sum(~train)} days of 2014 and 2015", flush=True)
+    model.fit(x[train], tomorrow[train], batch_size=batch_size, epochs=65, verbose=0)
+    return model.predict(x[days], verbose=0)[:, 0]
 
-right = np.mean((np.mean(votes, axis=0) > 0.5) == tomorrow[~train])
-persistence = np.mean(today[~train] == tomorrow[~train])
-dry = np.mean(~tomorrow[~train])
-print(f"the five together: {right:.1%}; tomorrow as today: {persistence:.1%}; never any rain: {dry:.1%}")
+
+NETWORKS, YEARS = 10, np.array(["2014", "2015"], "datetime64[Y]")
+test = year >= YEARS[0]
+votes = np.array([[forecast(year < one, year == one, seed) for one in YEARS] for seed in range(NETWORKS)])
+votes = votes.reshape(NETWORKS, -1)  # both years have 365 days
+wet, was_wet = tomorrow[test], today[test]
+alone = np.mean((votes > 0.5) == wet, axis=1)
+together = votes.mean(axis=0)
+after = [[np.mean(tomorrow[(year < one) & (today == before)]) for before in (False, True)] for one in YEARS]
+rates = np.array([after[int(one > YEARS[0])][int(before)] for one, before in zip(year[test], was_wet, strict=True)])
+
+
+def margin(gains):
+    """The mean of each day's gain, and how many standard errors that is (of days that know nothing of each other)."""
+    return f"{gains.mean():.3f} a day, {gains.mean() / (gains.std() / np.sqrt(len(gains))):.1f} standard errors"
+
+
+def surprise(probability):
+    return -np.log(np.where(wet, probability, 1 - probability))
+
+
+right, as_today = (together > 0.5) == wet, was_wet == wet
+print(f"{len(wet)} days, right: tomorrow as today {as_today.mean():.1%}, never any rain {np.mean(~wet):.1%}")
+print(f"{NETWORKS} networks, each alone: {alone.mean():.1%} on average, {alone.min():.1%} to {alone.max():.1%}, "
+      f"standard deviation {alone.std(ddof=1):.1%}; all together {right.mean():.1%}")  # fmt: skip
+print(f"gained on tomorrow as today: {margin(right.astype(float) - as_today)}: not more than chance does")
+print("But a forecast is a probability. Cross-entropy, beside that of how often it rained after such a day so far:")
+gained = surprise(rates) - surprise(together)
+print(f"{surprise(together).mean():.3f} and {surprise(rates).mean():.3f}; gained {margin(gained)}")
 print("A station by itself does not see the weather that is on its way: little more can be had from these numbers.")
-assert right > persistence
+assert right.mean() > as_today.mean() - 0.015  # about one standard error
+assert gained.mean() > 0.015

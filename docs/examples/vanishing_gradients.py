@@ -9,10 +9,13 @@ python vanishing_gradients.py            # figures
 python vanishing_gradients.py docs/img   # and pictures in that folder (needs matplotlib)
 """
 
+import os
 import sys
 import time
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # so small a network gains little from a second thread, and where
+import numba  # others use the processor, its threads would mostly wait for each other
 import numpy as np
 
 import fastlstm
@@ -21,6 +24,7 @@ from fastlstm.nn import LSTM, Dense, Sequential, losses, optimizers
 D, H, BATCH, BATCHES, LAGS, SEEDS = 8, 32, 50, 600, (10, 20, 40, 80), 2
 FORGET = (0, 1, 3)
 LOSS = losses.BinaryCrossentropy(from_logits=True)
+numba.set_num_threads(1)
 
 
 class PlainNetwork:
@@ -43,23 +47,25 @@ class PlainNetwork:
         self.x, self.h = x, np.zeros((T + 1, N, H))
         xW = (x @ p["W"] + p["b"]).swapaxes(0, 1)
         for t in range(T):
-            self.h[t + 1] = np.tanh(xW[t] + self.h[t] @ p["U"])
+            a = np.matmul(self.h[t], p["U"], out=self.h[t + 1])
+            a += xW[t]
+            np.tanh(a, out=a)
         return self.h[T] @ p["v"] + p["a"]
 
     def backward(self, dz, dh=None):
-        """Gradients of the weights from that of z, or of h after the last step; returns that of x."""
+        """Gradients of the weights from that of z, or of h after the last step; returns those of x W + h U + b."""
         p, g = self.p, self.g
         if dh is None:
             g["v"][...], g["a"][...] = self.h[-1].T @ dz, dz.sum()
             dh = dz[:, None] * p["v"]
-        da = np.empty_like(self.h[1:])
+        da = 1 - self.h[1:] ** 2
         for t in reversed(range(len(da))):
-            da[t] = dh * (1 - self.h[t + 1] ** 2)
+            da[t] *= dh
             dh = da[t] @ p["U"].T
         g["W"][...] = np.tensordot(self.x.swapaxes(0, 1), da, ((0, 1), (0, 1)))
         g["U"][...] = np.tensordot(self.h[:-1], da, ((0, 1), (0, 1)))
         g["b"][...] = da.sum(axis=(0, 1))
-        return (da @ p["W"].T).swapaxes(0, 1)
+        return da
 
 
 def remember(rng, N, T):
@@ -115,7 +121,7 @@ x, _ = remember(rng, 200, 101)
 dh = rng.standard_normal((200, H))
 plain = PlainNetwork(rng)
 plain.forward(x)
-curves = {"plain tanh": fading(plain.backward(None, dh))}
+curves = {"plain tanh": fading((plain.backward(None, dh) @ plain.p["W"].T).swapaxes(0, 1))}
 for bias in FORGET:
     params = fastlstm.init_params(D, H, rng=rng, dtype=np.float64, forget_bias=bias)
     curves[f"LSTM, forget bias {bias}"] = lstm_fading(params, x, dh)

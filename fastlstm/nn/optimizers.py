@@ -92,6 +92,11 @@ class Optimizer:
         """Whether `build` was called."""
         return self._layout is not None
 
+    @property
+    def excluded_from_weight_decay(self) -> tuple[str, ...]:
+        """What `exclude_from_weight_decay` was given last: parts of names; empty if nothing."""
+        return self._excluded
+
     def exclude_from_weight_decay(self, var_names: Sequence[str]) -> None:
         """Variables whose weights do not decay; to be called before `build`.
 
@@ -104,10 +109,15 @@ class Optimizer:
         ------
         RuntimeError
             The optimizer is built.
+        TypeError
+            Something else than names.
         """
+        found = tuple(var_names)
+        if isinstance(var_names, str) or not all(isinstance(part, str) for part in found):
+            raise TypeError(f"var_names: expected a sequence of str, got {var_names!r}")
         if self.built:
             raise RuntimeError("exclude_from_weight_decay: expected to be called before build")
-        self._excluded = tuple(var_names)
+        self._excluded = found
 
     def build(self, flat_params: Array, slices: Sequence[tuple[str, slice]] | None = None) -> None:
         """Learn what is to be updated, and make room for what the rule keeps. A second call for

@@ -223,7 +223,7 @@ def _compiled(model: Any) -> dict[str, Any]:
     plain, weighted = model._given_metrics
     return {
         "optimizer": described("optimizer", model.optimizer, optimizers.get),
-        "spared": list(model.optimizer._excluded),
+        "spared": list(model.optimizer.excluded_from_weight_decay),
         "loss": described("loss", model.loss, losses.get),
         "metrics": [described("metrics", one, metrics.get) for one in plain],
         "weighted_metrics": [described("weighted_metrics", one, metrics.get) for one in weighted],
