@@ -64,6 +64,7 @@ def _run_nn(dtype: np.dtype[Any]) -> Iterator[tuple[str, float]]:
         yield name, _seconds(optimizer.update, weights, weights.copy())
     where, z = np.zeros((1, 2), np.int64), np.zeros((1, 2, 3), dtype)
     yield "masks", _seconds(masks.run_expand, z, z, where, z.copy())
+    yield "dropout", _seconds(masks.run_dropped, z, np.ones((1, 3), np.float32), 0.5, z.copy())
     yield "masks back", _seconds(masks.run_collect, z, where, z.copy(), z[:, 0].copy())
 
 

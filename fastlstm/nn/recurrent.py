@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..kernels import backend, memory
+from ..kernels import backend, masks, memory
 from ..params import CELLS, FORGET_BIAS, AnyParams, State, shapes
 from . import initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, units_of
@@ -248,10 +248,11 @@ class LSTM(Layer):
         `_pass_back` needs."""
         N, T, D = x.shape
         h, c = state
-        factors = mask = None
+        draws = mask = None
         if training and self.dropout:
-            factors = dropout_mask(self.rng, (N, 1, D), self.dropout, self.dtype)
-            x = x * factors
+            draws, dropped = self.rng.random((N, D), np.float32), memory.empty(x.shape, self.dtype)
+            masks.run_dropped(x, draws, self.dropout, dropped)
+            x = dropped
         if training and self.recurrent_dropout:
             mask = dropout_mask(self.rng, (N, self.units), self.recurrent_dropout, self.dtype)
         self._pack()
@@ -260,7 +261,7 @@ class LSTM(Layer):
         first = h.copy() if training else h
         plan = room.forward if room and lengths is None else backend.plan_forward(self._packed, N, T, lengths)
         backend.forward(plan, x, h, c, y, column, None, self.go_backwards, None, kept, mask)
-        return (x, lengths, first, kept, factors, mask) if training else None
+        return (x, lengths, first, kept, draws, mask) if training else None
 
     def _room(self, N: int, T: int) -> _Room:
         """For passes over batches of that shape, again and again."""
@@ -279,15 +280,15 @@ class LSTM(Layer):
 
     def _pass_back(self, kept_pass: Any, dy: Array | None, column: int, dstate: State, dx: Array, zeros: bool) -> None:
         """dx is added to (zeros: it is all 0), dstate turns from the last state's gradient into the first's."""
-        x, lengths, first, kept, factors, mask = kept_pass
+        x, lengths, first, kept, draws, mask = kept_pass
         N, T, _ = x.shape
         _, _, plan, room = self._room(N, T)
         if lengths is not None:
             plan = backend.plan_backward(self._packed, N, T, lengths, self._gradients, room)
-        own = dx if factors is None or zeros else memory.zeros(x.shape, self.dtype)
+        own = dx if draws is None or zeros else memory.zeros(x.shape, self.dtype)
         backend.backward(plan, x, first, kept, self.go_backwards, None, dy, column, *dstate, own, mask)
-        if factors is not None:
-            own *= factors
+        if draws is not None:
+            masks.run_dropped(own, draws, self.dropout, own)
         if own is not dx:
             dx += own
 
