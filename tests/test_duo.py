@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -102,9 +101,17 @@ def test_the_faster_way_is_taken() -> None:
         seconds_taken(payoff, 50.0, alone, 1)  # a call that is held up
 
 
+def test_what_surely_pays_is_doubted_where_calls_take_long() -> None:
+    payoff = threads.Payoff(sure=True)
+    payoff.took(payoff.choose(), 1000.0, 10)  # compiling
+    assert seconds_taken(payoff, 1.0, 2.0, 3000) == 3000
+    assert seconds_taken(payoff, 10.0, 2.0, 3000) < 1.1 * 3000 * 2.0
+    assert seconds_taken(payoff, 1.0, 2.0, 3000) < 1.2 * 3000
+
+
 @two
 def test_both_ways_are_tried(monkeypatch: pytest.MonkeyPatch, rng: Any) -> None:
-    monkeypatch.setattr(backend, "_payoffs", defaultdict(threads.Payoff))
+    monkeypatch.setattr(backend, "_payoffs", {})
     params = random_params(rng, 3, 64, np.float32)
     x = rng.standard_normal((1, 40, 3))
     numba.set_num_threads(2)

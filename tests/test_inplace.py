@@ -169,6 +169,16 @@ def test_training(rng: Any, cell: str, plan: Any, dtype: Any) -> None:
     assert_same(tuple(grads), tuple(fastlstm.backward(tape, None, last)))
     fastlstm.backward_into(room, packed, dy, None, grads)
     assert_same(tuple(grads), tuple(fastlstm.backward(tape, dy)))
+    if train in ways:  # compiled code finds shapes that do not fit
+        short = fresh(last)
+        short = (short[0], State(short[1].h[1:], short[1].c[1:]))
+        for wrong, says in (
+            ((np.empty_like(dy[:, 1:]), last, grads), "dy: "),
+            ((dy, short, grads), "dstate: "),
+            ((dy, last, grads._replace(x=np.empty_like(grads.x[1:]))), "grads: "),
+        ):
+            with pytest.raises(ValueError, match=says):
+                train(x, packed, mine, out, room, wrong[0], fresh(wrong[1]), wrong[2])
 
 
 def _train_from_python(x: Any, packed: Any, state: Any, y: Any, tape: Any, dy: Any, last: Any, grads: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import accumulate
@@ -32,7 +31,7 @@ _Array = NDArray[Any]
 # other processes about, waking it and waiting for it can cost ten times that
 _PARALLEL_WORK = 48_000
 _SHORT_WORK = 8_000  # the same, forward
-_SURE_WORK = 480_000  # below that, and for one sequence, threads or not by what the last calls took
+_SURE_WORK = 480_000  # below that, and for one sequence, a second thread may not pay even on a quiet machine
 _CELL_WORK = 150  # the cell of a unit, in multiply-adds
 _COPY_WORK = 10  # a number moved from here to there, in multiply-adds
 _SPLIT_STEPS = 4 * TILE_ROWS  # rows of x @ W done at once, where few sequences leave the tile empty
@@ -45,7 +44,7 @@ _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 _NO_SYNC = np.zeros(0, np.int64)
 _NO_RESET = np.zeros(0, np.bool_)
 _NO_MASK = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float32, np.float64)}
-_payoffs: defaultdict[Any, threads.Payoff] = defaultdict(threads.Payoff)
+_payoffs: dict[Any, threads.Payoff] = {}
 
 
 def sizes(packed: Packed) -> tuple[int, int]:
@@ -182,10 +181,12 @@ def threads_for(tasks: int, work: int) -> int:
 
 
 def _paying(workers: int, N: int, amount: float, key: Any) -> tuple[int, threads.Payoff | None]:
-    """Those threads, or one; where what the last calls of that key took decides, it wants to know what this takes."""
-    if workers == 1 or (N > 1 and amount >= _SURE_WORK):
-        return workers, None
-    payoff = _payoffs[key]
+    """Those threads, or one, by what the last calls of that key took; it wants to know what this takes."""
+    if workers == 1:
+        return 1, None
+    payoff = _payoffs.get(key)
+    if payoff is None:
+        payoff = _payoffs[key] = threads.Payoff(sure=N > 1 and amount >= _SURE_WORK)
     return (workers if payoff.choose() else 1), payoff
 
 

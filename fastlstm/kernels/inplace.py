@@ -309,15 +309,55 @@ def backward_fault(tape: Any, packed: Any, params: Any, state: Any) -> Any:
 
 
 @inlined
-def begin_state(state: Any, last: Any) -> None:
-    copy(flat(state.h), np.int64(0), flat(last.h), np.int64(0), last.h.size)
-    copy(flat(state.c), np.int64(0), flat(last.c), np.int64(0), last.c.size)
+def ends_fault(N: Any, T: Any, D: Any, H: Any, dx: Any, dy: Any) -> Any:
+    """Whether there is room for the gradient of x (D numbers a step), and that of y (H numbers), or None, has its
+    shape."""
+    if dx.size != N * T * D or dx.shape[-2:] != (T, D):
+        return GRADS
+    if dy is not None:  # noqa: SIM102 - decided while Numba types the function, if it stands alone
+        if dy.size != N * T * H or dy.shape[-2:] != (T, H):
+            return DY
+    return 0
 
 
 @inlined
-def no_state(state: Any) -> None:
-    _zero(flat(state.h))
-    _zero(flat(state.c))
+def last_fault(state: Any, last: Any) -> Any:
+    """Whether the gradient of a layer's last state, or None, has the shapes of its state."""
+    if last is not None:  # noqa: SIM102
+        if last.h.shape != state.h.shape or last.c.shape != state.c.shape:
+            return DSTATE
+    return 0
+
+
+@inlined
+def lasts_fault(state: Any, last: Any) -> Any:
+    """The same of a stack."""
+    if last is not None:
+        for i in range(len(state)):
+            if last_fault(state[i], last[i]) != 0:
+                return DSTATE
+    return 0
+
+
+@inlined
+def begin_state(state: Any, last: Any) -> None:
+    """The gradient of a layer's last state, zeros for None, to where backward_layer takes it from."""
+    if last is not None:
+        copy(flat(state.h), np.int64(0), flat(last.h), np.int64(0), last.h.size)
+        copy(flat(state.c), np.int64(0), flat(last.c), np.int64(0), last.c.size)
+    else:
+        _zero(flat(state.h))
+        _zero(flat(state.c))
+
+
+@inlined
+def begin_states(state: Any, last: Any) -> None:
+    """The same of a stack."""
+    for i in range(len(state)):
+        if last is not None:
+            begin_state(state[i], last[i])
+        else:
+            begin_state(state[i], None)
 
 
 @inlined

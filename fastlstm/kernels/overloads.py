@@ -34,10 +34,13 @@ from .inplace import (
     backward_fault,
     backward_layer,
     begin_state,
+    begin_states,
     chunk_layer,
+    ends_fault,
     input_fault,
     keep_input,
-    no_state,
+    last_fault,
+    lasts_fault,
     output_fault,
     pack_fault,
     pack_layer,
@@ -452,20 +455,13 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
         H = packed.hidden_size
         N, T, D = tape.x.shape
         code = backward_fault(tape, packed, grads.params, grads.state)
-        if code == 0 and (grads.x.size != N * T * D or grads.x.shape[-2:] != (T, D)):
-            code = GRADS
-        if has_dy:  # noqa: SIM102
-            if code == 0 and (dy.size != N * T * H or dy.shape[-2:] != (T, H)):
-                code = DY
-        if has_dstate:  # noqa: SIM102
-            if code == 0 and (dstate.h.shape != grads.state.h.shape or dstate.c.shape != grads.state.c.shape):
-                code = DSTATE
+        if code == 0:
+            code = ends_fault(N, T, D, H, grads.x, dy)
+        if code == 0:
+            code = last_fault(grads.state, dstate)
         if code != 0:
             refuse(code)
-        if has_dstate:
-            begin_state(grads.state, dstate)
-        else:
-            no_state(grads.state)
+        begin_state(grads.state, dstate)
         above, ldy = flat(tape.zeros), H - H
         if has_dy:
             above, ldy = flat(dy), H
@@ -485,24 +481,13 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
                 and (tape[i].x.shape != (N, T, packed[i - 1].hidden_size) or tape[i].dx.size != tape[i].x.size)
             ):
                 code = TAPE
-        if has_dstate:
-            for i in range(top + 1):
-                if code == 0 and (
-                    dstate[i].h.shape != grads.state[i].h.shape or dstate[i].c.shape != grads.state[i].c.shape
-                ):
-                    code = DSTATE
-        if code == 0 and (grads.x.size != N * T * D or grads.x.shape[-2:] != (T, D)):
-            code = GRADS
-        if has_dy:  # noqa: SIM102
-            if code == 0 and (dy.size != N * T * H or dy.shape[-2:] != (T, H)):
-                code = DY
+        if code == 0:
+            code = lasts_fault(grads.state, dstate)
+        if code == 0:
+            code = ends_fault(N, T, D, H, grads.x, dy)
         if code != 0:
             refuse(code)
-        for i in range(top + 1):
-            if has_dstate:
-                begin_state(grads.state[i], dstate[i])
-            else:
-                no_state(grads.state[i])
+        begin_states(grads.state, dstate)
         above, ldy = flat(tape[top].zeros), H - H
         if has_dy:
             above, ldy = flat(dy), H
@@ -516,24 +501,13 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
         N, T, D = tape[0].x.shape
         H = packed[-1].hidden_size
         code = grads_fault(N, T, D, tape, packed, grads.params, grads.state)
-        if has_dstate:
-            for i in range(len(grads.state)):
-                if code == 0 and (
-                    dstate[i].h.shape != grads.state[i].h.shape or dstate[i].c.shape != grads.state[i].c.shape
-                ):
-                    code = DSTATE
-        if code == 0 and (grads.x.size != N * T * D or grads.x.shape[-2:] != (T, D)):
-            code = GRADS
-        if has_dy:  # noqa: SIM102
-            if code == 0 and (dy.size != N * T * H or dy.shape[-2:] != (T, H)):
-                code = DY
+        if code == 0:
+            code = lasts_fault(grads.state, dstate)
+        if code == 0:
+            code = ends_fault(N, T, D, H, grads.x, dy)
         if code != 0:
             refuse(code)
-        for i in range(len(grads.state)):
-            if has_dstate:
-                begin_state(grads.state[i], dstate[i])
-            else:
-                no_state(grads.state[i])
+        begin_states(grads.state, dstate)
         above, ldy = flat(tape[-1].zeros), H - H
         if has_dy:
             above, ldy = flat(dy), H

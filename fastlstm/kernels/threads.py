@@ -66,14 +66,19 @@ class Payoff:
 
     That hangs on how far apart their cores are, and on what else runs there: a waiting thread loses whole time slices.
     Both change from one second to the next on a shared machine, so the way not taken is tried again now and then.
+
+    sure: of so much work that threads pay on a quiet machine: the other way is first tried when calls take much longer
+    than the fastest one did.
     """
 
     SOON = 4  # calls until threads are tried again that have just ceased to pay
     RARE = 30  # else the other way is tried when that many times what its last trial lost has passed
     TRIES = 2  # the better of these calls counts: threads may have to wake up
+    LONGER = 1.5  # times the fastest call
 
-    def __init__(self) -> None:
-        self.together = True
+    def __init__(self, sure: bool = False) -> None:
+        self.sure, self.together, self.calls = sure, True, 0
+        self.fastest = math.inf  # seconds a step, together
         self.cost: dict[bool, float] = {}  # seconds a step, a running mean, together and alone
         self.left = math.inf  # seconds until the next trial
         self.tries, self.best, self.lost = 0, math.inf, 0.0
@@ -86,17 +91,23 @@ class Payoff:
         """What the call took, to be told after each."""
         cost = seconds / steps
         now = self.cost.get(self.together, cost)
-        if not self.cost:  # the first call, which may have compiled
-            self.cost[together], self.left = cost, 0.0
+        self.calls += 1
+        if self.calls == 1:  # it may have compiled
+            if not self.sure:
+                self.cost[together], self.left = cost, 0.0
         elif together == self.together:
             self.cost[together] = now + (cost - now) / 4
             self.left -= seconds
+            if together:
+                self.fastest = min(self.fastest, cost)
+                if self.left == math.inf and self.cost[together] > self.LONGER * self.fastest:
+                    self.left = 0.0
         else:
             self.tries, self.best, self.lost = self.tries + 1, min(self.best, cost), self.lost + seconds - now * steps
             if self.tries < self.TRIES and cost <= 2 * now:
                 return
             self.cost[together], self.left = self.best, self.RARE * max(self.lost, seconds / self.RARE)
             self.tries, self.best, self.lost = 0, math.inf, 0.0
-        if self.cost.get(not self.together, math.inf) < self.cost[self.together]:
+        if self.cost.get(not self.together, math.inf) < self.cost.get(self.together, 0.0):
             self.together = not self.together
             self.left = seconds * (self.RARE if self.together else self.SOON)

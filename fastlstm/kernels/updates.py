@@ -72,14 +72,16 @@ def set_factors(clip: Any, limit: Any, chunks: Any, squares: Any, factors: Any) 
 
 
 @compiled
-def norms(stage: Any, w: Any, workers: Any, clip: Any, grads: Any, chunks: Any, squares: Any, factors: Any,
-          limit: Any) -> None:  # fmt: skip
-    """The first two turns."""
-    if stage == 0:
-        for c in range(w, len(chunks), workers):
-            squares[c] = sum_of_squares(grads[chunks[c, 0] : chunks[c, 1]])
-    elif w == 0:
-        set_factors(clip, limit, chunks, squares, factors)
+def norms(first: Any, last: Any, w: Any, workers: Any, skip: Any, clip: Any, chunks: Any, factors: Any, squares: Any,
+          numbers: Any, grads: Any) -> Any:  # fmt: skip
+    """The first two turns, where they are among these; whether the update is too. skip: turns that are left out."""
+    for turn in range(first + skip, last + skip):
+        if turn == 0:
+            for c in range(w, len(chunks), workers):
+                squares[c] = sum_of_squares(grads[chunks[c, 0] : chunks[c, 1]])
+        elif turn == 1 and w == 0:
+            set_factors(clip, np.float64(numbers[1]), chunks, squares, factors)
+    return last + skip == 3
 
 
 @compiled
@@ -93,84 +95,81 @@ def bounded(g: Any, scale: Any, bound: Any) -> Any:
 @kernel
 def sgd(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """numbers: ..., momentum, whether Nesterov's. No momentum: an empty array."""
-    skip, clip, chunks, factors, squares, numbers, params, grads, velocity = loaded(pointer)
+    arguments = loaded(pointer)
+    chunks, factors, _, numbers, grads, params, velocity = arguments[2:]
     rate, bound, momentum, nesterov = numbers[0], numbers[2], numbers[3], numbers[4] != 0
-    for stage in range(first + skip, last + skip):
-        if stage < 2:
-            norms(stage, w, workers, clip, grads, chunks, squares, factors, np.float64(numbers[1]))
-            continue
-        for c in range(w, len(chunks), workers):
-            a, b, scale, decay = chunks[c, 0], chunks[c, 1], factors[chunks[c, 2], 0], factors[chunks[c, 2], 1]
-            p, g = params[a:b], grads[a:b]
-            if len(velocity) == 0:
-                for i in range(len(p)):
-                    p[i] = p[i] - p[i] * decay * rate - bounded(g[i], scale, bound) * rate
-            else:
-                v = velocity[a:b]
-                for i in range(len(p)):
-                    step = bounded(g[i], scale, bound) * rate
-                    v[i] = v[i] * momentum - step
-                    p[i] = p[i] - p[i] * decay * rate + (v[i] * momentum - step if nesterov else v[i])
+    if not norms(first, last, w, workers, *arguments[:7]):
+        return
+    for c in range(w, len(chunks), workers):
+        a, b, scale, decay = chunks[c, 0], chunks[c, 1], factors[chunks[c, 2], 0], factors[chunks[c, 2], 1]
+        p, g = params[a:b], grads[a:b]
+        if len(velocity) == 0:
+            for i in range(len(p)):
+                p[i] = p[i] - p[i] * decay * rate - bounded(g[i], scale, bound) * rate
+        else:
+            v = velocity[a:b]
+            for i in range(len(p)):
+                step = bounded(g[i], scale, bound) * rate
+                v[i] = v[i] * momentum - step
+                p[i] = p[i] - p[i] * decay * rate + (v[i] * momentum - step if nesterov else v[i])
 
 
 @kernel
 def rmsprop(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """numbers: ..., rho, 1 - rho, momentum, epsilon. Not centered, no momentum: empty arrays."""
-    skip, clip, chunks, factors, squares, numbers, params, grads, velocity, average, momentums = loaded(pointer)
+    arguments = loaded(pointer)
+    chunks, factors, _, numbers, grads, params, velocity, average, momentums = arguments[2:]
     rate, bound, rho, rest, momentum, epsilon = numbers[0], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]
-    for stage in range(first + skip, last + skip):
-        if stage < 2:
-            norms(stage, w, workers, clip, grads, chunks, squares, factors, np.float64(numbers[1]))
-            continue
-        for c in range(w, len(chunks), workers):
-            a, b, scale, decay = chunks[c, 0], chunks[c, 1], factors[chunks[c, 2], 0], factors[chunks[c, 2], 1]
-            p, g, v, mean, m = params[a:b], grads[a:b], velocity[a:b], average[a:b], momentums[a:b]
-            if len(average) == 0 and len(momentums) == 0:
-                for i in range(len(p)):
-                    x = bounded(g[i], scale, bound)
-                    v[i] = rho * v[i] + rest * (x * x)
-                    p[i] = p[i] - p[i] * decay * rate - rate * x / np.sqrt(v[i] + epsilon)
-                continue
+    if not norms(first, last, w, workers, *arguments[:7]):
+        return
+    for c in range(w, len(chunks), workers):
+        a, b, scale, decay = chunks[c, 0], chunks[c, 1], factors[chunks[c, 2], 0], factors[chunks[c, 2], 1]
+        p, g, v, mean, m = params[a:b], grads[a:b], velocity[a:b], average[a:b], momentums[a:b]
+        if len(average) == 0 and len(momentums) == 0:
             for i in range(len(p)):
                 x = bounded(g[i], scale, bound)
                 v[i] = rho * v[i] + rest * (x * x)
-                spread = v[i]
-                if len(average) > 0:
-                    mean[i] = rho * mean[i] + rest * x
-                    spread = spread - mean[i] * mean[i]
-                step = rate * x / np.sqrt(spread + epsilon)
-                if len(momentums) > 0:
-                    m[i] = momentum * m[i] + step
-                    step = m[i]
-                p[i] = p[i] - p[i] * decay * rate - step
+                p[i] = p[i] - p[i] * decay * rate - rate * x / np.sqrt(v[i] + epsilon)
+            continue
+        for i in range(len(p)):
+            x = bounded(g[i], scale, bound)
+            v[i] = rho * v[i] + rest * (x * x)
+            spread = v[i]
+            if len(average) > 0:
+                mean[i] = rho * mean[i] + rest * x
+                spread = spread - mean[i] * mean[i]
+            step = rate * x / np.sqrt(spread + epsilon)
+            if len(momentums) > 0:
+                m[i] = momentum * m[i] + step
+                step = m[i]
+            p[i] = p[i] - p[i] * decay * rate - step
 
 
 @kernel
 def adam(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """numbers: ..., 1 - beta_1, 1 - beta_2, epsilon, the rate corrected for the means' beginning at 0. Without
     amsgrad: an empty array."""
-    skip, clip, chunks, factors, squares, numbers, params, grads, momentums, velocity, largest = loaded(pointer)
+    arguments = loaded(pointer)
+    chunks, factors, _, numbers, grads, params, momentums, velocity, largest = arguments[2:]
     rate, bound, rest_1, rest_2, epsilon, alpha = numbers[0], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]
-    for stage in range(first + skip, last + skip):
-        if stage < 2:
-            norms(stage, w, workers, clip, grads, chunks, squares, factors, np.float64(numbers[1]))
-            continue
-        for c in range(w, len(chunks), workers):
-            a, b, scale, decay = chunks[c, 0], chunks[c, 1], factors[chunks[c, 2], 0], factors[chunks[c, 2], 1]
-            p, g, m, v, top = params[a:b], grads[a:b], momentums[a:b], velocity[a:b], largest[a:b]
-            if len(largest) == 0:
-                for i in range(len(p)):
-                    x = bounded(g[i], scale, bound)
-                    m[i] = m[i] + (x - m[i]) * rest_1
-                    v[i] = v[i] + (x * x - v[i]) * rest_2
-                    p[i] = p[i] - p[i] * decay * rate - m[i] * alpha / (np.sqrt(v[i]) + epsilon)
-                continue
+    if not norms(first, last, w, workers, *arguments[:7]):
+        return
+    for c in range(w, len(chunks), workers):
+        a, b, scale, decay = chunks[c, 0], chunks[c, 1], factors[chunks[c, 2], 0], factors[chunks[c, 2], 1]
+        p, g, m, v, top = params[a:b], grads[a:b], momentums[a:b], velocity[a:b], largest[a:b]
+        if len(largest) == 0:
             for i in range(len(p)):
                 x = bounded(g[i], scale, bound)
                 m[i] = m[i] + (x - m[i]) * rest_1
                 v[i] = v[i] + (x * x - v[i]) * rest_2
-                top[i] = v[i] if not v[i] <= top[i] else top[i]
-                p[i] = p[i] - p[i] * decay * rate - m[i] * alpha / (np.sqrt(top[i]) + epsilon)
+                p[i] = p[i] - p[i] * decay * rate - m[i] * alpha / (np.sqrt(v[i]) + epsilon)
+            continue
+        for i in range(len(p)):
+            x = bounded(g[i], scale, bound)
+            m[i] = m[i] + (x - m[i]) * rest_1
+            v[i] = v[i] + (x * x - v[i]) * rest_2
+            top[i] = v[i] if not v[i] <= top[i] else top[i]
+            p[i] = p[i] - p[i] * decay * rate - m[i] * alpha / (np.sqrt(top[i]) + epsilon)
 
 
 def cut(begins: list[int], ends: list[int]) -> _Array:
@@ -188,5 +187,5 @@ def update(body: Any, clip: int, chunks: _Array, factors: _Array, squares: _Arra
     """Run one of the kernels; own: what the optimizer keeps, in its kernel's order."""
     skip = 2 if clip == NO_NORM else 0
     workers = min(len(chunks), threads.available()) if len(params) >= _PARALLEL else 1
-    arguments = skip, clip, chunks, factors, squares, numbers, params, grads, *own
+    arguments = skip, clip, chunks, factors, squares, numbers, grads, params, *own
     run(body, params.dtype, 3 - skip, workers, arguments)
