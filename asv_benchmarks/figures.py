@@ -150,7 +150,7 @@ def start() -> dict[str, float]:
         command = [sys.executable, "-m", "fastlstm", "warmup"]
         run = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
         lines = (line.split() for line in run.stdout.splitlines())
-        found = {"compile": sum(float(line[-2]) for line in lines if line[0] in ("threads", "float32"))}
+        found = {"compile": sum(float(line[-2]) for line in lines if line[0] in ("threads", "recordings", "float32"))}
         codes = {"import": IMPORT, "trivial": TRIVIAL, **{name: CALL.format(call=call) for name, call in CALLS.items()}}
         for name, code in codes.items():
             script = Path(folder, f"{name}.py")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import backend, dense, inplace, masks
-from .kernels.options import compile_region
+from .kernels import arrays, backend, dense, inplace, masks
+from .kernels.options import Recording, compile_region
 from .nn import losses, optimizers
 from .params import CELLS, shapes
 
@@ -22,7 +22,8 @@ def main(argv: Sequence[str] = ()) -> None:
     if unknown := [cell for cell in cells if cell not in CELLS]:
         raise SystemExit(f"warmup: expected names of cells ({', '.join(CELLS)}), got {' '.join(unknown)}")
     began = time.perf_counter()
-    print(f"{'threads':<20} {_seconds(compile_region):6.2f} s", flush=True)
+    for name, compiling in (("threads", compile_region), ("recordings", Recording().run)):
+        print(f"{name:<20} {_seconds(compiling):6.2f} s", flush=True)
     for cell in cells:
         for dtype in (np.float32, np.float64):
             found = _run(cell, np.dtype(dtype))
@@ -62,6 +63,7 @@ def _run_nn(dtype: np.dtype[Any]) -> Iterator[tuple[str, float]]:
         weights, optimizer = np.ones(8, dtype), optimizers.get(name)
         optimizer.build(weights)
         yield name, _seconds(optimizer.update, weights, weights.copy())
+    yield "fill", _seconds(arrays.run_fill, y, y.copy())
     where, z = np.zeros((1, 2), np.int64), np.zeros((1, 2, 3), dtype)
     yield "masks", _seconds(masks.run_expand, z, z, where, z.copy())
     yield "dropout", _seconds(masks.run_dropped, z, np.ones((1, 3), np.float32), 0.5, z.copy())

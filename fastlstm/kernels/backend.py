@@ -20,7 +20,7 @@ from .backward import GROUP
 from .cells import CELLS, Cell, cell_with
 from .duo import SPLIT, SYNC_WORDS, duo_room
 from .forward import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS, SPLIT_ROWS, forward_room
-from .options import run
+from .options import recording, run
 from .packing import Packed, blocks, cell_in, into_panels, mark, record_of, unpack, wide_blocks
 from .simd import BLOCK, CACHE_LINE, TILE_ROWS, lanes, vector_bytes
 
@@ -181,9 +181,10 @@ def threads_for(tasks: int, work: int) -> int:
 
 
 def _paying(workers: int, N: int, amount: float, key: Any) -> tuple[int, threads.Payoff | None]:
-    """Those threads, or one, by what the last calls of that key took; it wants to know what this takes."""
-    if workers == 1:
-        return 1, None
+    """Those threads, or one, by what the last calls of that key took; it wants to know what this takes. Where runs are
+    recorded, both ways are, and what they take counts."""
+    if workers == 1 or recording() is not None:
+        return workers, None
     payoff = _payoffs.get(key)
     if payoff is None:
         payoff = _payoffs[key] = threads.Payoff(sure=N > 1 and amount >= _SURE_WORK)

@@ -6,6 +6,7 @@ no bit depends on the number of threads, and none of a row of y or dx on the oth
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -202,6 +203,11 @@ def dense_backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) ->
                     copy(db, q * width, dp, to + rest * width, columns)
 
 
+@functools.cache
+def _zeros(width: int, dtype: np.dtype[Any]) -> _Array:
+    return np.zeros(width, dtype)
+
+
 def _width(dtype: np.dtype[Any]) -> int:
     return BLOCK * lanes(dtype.itemsize)
 
@@ -235,16 +241,15 @@ def backward(x: _Array, W: _Array, y: _Array, dy: _Array, kind: int, dW: _Array,
     workers = backend.threads_for(max(tiles * ldz // width, -(-block // ROWS)), 2 * M * D * U)
     sizes = (
         0 if dx is None else -(-D // width) * U * width, block * ldz, ldz * tiles * TILE_ROWS,
-        workers * ROWS * width, width, -(-block * TILE_ROWS // width) * width,
+        workers * ROWS * width, -(-block * TILE_ROWS // width) * width,
     )  # fmt: skip
     work = memory.scratch(sum(sizes), dtype)
     parts, at = [], 0
     for size in sizes:
         parts.append(work[at : at + size])
         at += size
-    wt, dz, dp, rows, zeros, tail = parts
-    zeros.fill(0)
-    none = work[:0]
+    wt, dz, dp, rows, tail = parts
+    none, zeros = work[:0], _zeros(width, dtype)
     arguments = (
         x.reshape(-1), M, D, W.reshape(-1), U, y.reshape(-1), dy.reshape(-1), kind, wt, dz, ldz, tail, dp, rows, zeros,
         dW.reshape(-1), none if db is None else db, none if dx is None else dx.reshape(-1),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .options import recording
 from .simd import CACHE_LINE
 
 
@@ -88,8 +89,8 @@ _own = _Own()
 
 def scratch(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """At least that many numbers for one kernel to work in; a small one is this thread's, and the next call gets it
-    again."""
-    if size * 8 >= LARGE:
+    again, unless the kernel is recorded."""
+    if size * 8 >= LARGE or recording() is not None:
         return aligned((size,), dtype)
     array = _own.arrays.get(dtype)
     if array is None or array.size < size:

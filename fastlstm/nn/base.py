@@ -120,6 +120,12 @@ class Layer:
         """dx from dy, which is not written to; gradients of the weights into grads."""
         raise NotImplementedError
 
+    def _repeats(self, input_shape: tuple[int, ...]) -> bool:
+        """Whether a recording of `_forward` and `_back`, in training without a mask, over batches of that shape, does
+        what they do: what changes arrays there are kernels, or is said to the recording. And whether it pays: with
+        much work for each batch Python's part does not matter, and a recording keeps all arrays."""
+        return False
+
     def _bound(self) -> None:
         """After params and grads have become other arrays."""
 

@@ -51,6 +51,9 @@ class Input:
         self.name = name or "input"
 
 
+_SMALL = 1 << 18  # numbers of a layer's input and weights with which its passes are recorded
+
+
 class Dense(Layer):
     """y = f(x @ kernel + bias) on the last axis, of every sample and every step.
 
@@ -126,6 +129,9 @@ class Dense(Layer):
     def _bound(self) -> None:
         self._W, self._dW = self.params["kernel"], self.grads["kernel"]
         self._b, self._db = self.params.get("bias"), self.grads.get("bias")
+
+    def _repeats(self, input_shape: tuple[int, ...]) -> bool:
+        return 0 not in input_shape and self._W.size + int(np.prod(input_shape)) <= _SMALL
 
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])

@@ -14,6 +14,7 @@ from .base import Mask
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Stream
 from .metrics import get as known_metric
+from .repeat import Repeated, Repeats
 from .stack import Stack
 
 Array = NDArray[Any]
@@ -305,11 +306,12 @@ class Sequential(Stack):
         self.stop_training = False
         logs: dict[str, Any] = {}
         rng = self.rng if shuffle else None
+        repeats = Repeats(self.layers)
         try:
             hooks.on_train_begin()
             for epoch in range(initial_epoch, epochs):
                 hooks.on_epoch_begin(epoch)
-                self._train_epoch(train.epoch(rng), hooks)
+                self._train_epoch(train.epoch(rng), hooks, repeats)
                 logs = self._logs()
                 if judge is not None and (epoch + 1) % every == 0:
                     logs |= {f"val_{name}": value for name, value in self._judge(judge, hooks).items()}
@@ -322,23 +324,30 @@ class Sequential(Stack):
             hooks.on_train_end(logs)
         return self.history
 
-    def _train_epoch(self, batches: Iterator[Batch], hooks: CallbackList) -> None:
+    def _train_epoch(self, batches: Iterator[Batch], hooks: CallbackList, repeats: Repeats) -> None:
         self._reset_metrics()
         for step, (x, y, weights) in enumerate(batches):
             hooks.on_train_batch_begin(step)
-            self._train(x, y, weights)
+            self._train(x, y, weights, repeats.of(x))
             hooks.on_train_batch_end(step, self._logs)
             if self.stop_training:
                 break
 
-    def _train(self, x: Array, y: Any, weights: Any) -> None:
+    def _train(self, x: Array, y: Any, weights: Any, repeated: Repeated | None = None) -> None:
         """One update, and what the metrics see of it."""
-        y_pred, mask = self._forward(x, None, True)
+        mask: Mask = None
+        if repeated is not None:
+            y_pred = repeated.forward(x)
+        else:
+            y_pred, mask = self._forward(x, None, True)
         counted = weights if mask is None else losses.masked_weights(mask, weights)
         value, dy = self._loss.value_and_gradient(y, y_pred, counted)
         for layer in self._regular:
             value += layer.penalty()
-        self._backward(dy)
+        if repeated is not None:
+            repeated.backward(dy)
+        else:
+            self._backward(dy)
         optimizer = self.optimizer
         if not optimizer.built or self._built_for is not self.flat_params:
             self._build_optimizer()

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..kernels import backend, masks, memory
+from ..kernels import arrays, backend, masks, memory
+from ..kernels.options import recording
 from ..params import CELLS, FORGET_BIAS, AnyParams, State, shapes
 from . import initializers, names, regularizers
-from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, units_of
+from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, flag, units_of
 from .layers import inner_layer
 from .randomness import checked_seed
 from .steps import Steps
@@ -218,7 +219,7 @@ class LSTM(Layer):
         """h and c to begin with, arrays that the pass may write to."""
         found = self.state if given is None and self.stateful else given
         if found is None:
-            return State(np.zeros((N, self.units), self.dtype), np.zeros((N, self.units), self.dtype))
+            return State(arrays.zeros((N, self.units), self.dtype), arrays.zeros((N, self.units), self.dtype))
         if len(found.h) != N:
             raise ValueError(f"{self.name}: expected batches of {len(found.h)} samples, as its state is of, got {N}; "
                              "reset_state() begins anew")  # fmt: skip
@@ -250,18 +251,36 @@ class LSTM(Layer):
         h, c = state
         draws = mask = None
         if training and self.dropout:
-            draws, dropped = self.rng.random((N, D), np.float32), memory.empty(x.shape, self.dtype)
+            draws, dropped = self._drawn(N, D), memory.empty(x.shape, self.dtype)
             masks.run_dropped(x, draws, self.dropout, dropped)
             x = dropped
         if training and self.recurrent_dropout:
-            mask = dropout_mask(self.rng, (N, self.units), self.recurrent_dropout, self.dtype)
+            mask = np.ones((N, 1, self.units), self.dtype)
+            masks.run_dropped(mask.copy(), self._drawn(N, self.units), self.recurrent_dropout, mask)
         self._pack()
         room = self._room(N, T) if training else None
         kept = None if room is None else room.kept or backend.keep(self._packed, N, T)
-        first = h.copy() if training else h
+        first = arrays.copied(h) if training else h
         plan = room.forward if room and lengths is None else backend.plan_forward(self._packed, N, T, lengths)
         backend.forward(plan, x, h, c, y, column, None, self.go_backwards, None, kept, mask)
         return (x, lengths, first, kept, draws, mask) if training else None
+
+    def _drawn(self, N: int, count: int) -> Array:
+        """Random numbers from 0 to 1, new ones each time that a recording runs."""
+        draws = np.empty((N, count), np.float32)
+
+        def draw() -> None:
+            self.rng.random(dtype=np.float32, out=draws)
+
+        draw()
+        if (record := recording()) is not None:
+            record.before(draw)
+        return draws
+
+    def _repeats(self, input_shape: tuple[int, ...]) -> bool:
+        N, T, _ = input_shape
+        ordered = not (self.go_backwards and self.return_sequences)
+        return N > 1 and T > 0 and ordered and not self.stateful and self._room(N, T).kept is not None
 
     def _room(self, N: int, T: int) -> _Room:
         """For passes over batches of that shape, again and again."""
@@ -389,16 +408,15 @@ class LSTM(Layer):
         N, H = len(x), self.units
         dlast, above, dheld = self._dlast, None, None
         if dlast is None:
-            dlast = State(np.zeros((N, H), self.dtype), np.zeros((N, H), self.dtype))
+            first = arrays.zeros((N, H), self.dtype) if self.return_sequences else arrays.copied(dy)
+            dlast = State(first, arrays.zeros((N, H), self.dtype))
         else:
-            dlast = State(dlast.h.copy(), dlast.c.copy())
+            dlast = State(dlast.h.copy() if self.return_sequences else dlast.h + dy, dlast.c.copy())
         if self.return_sequences:
             above = np.ascontiguousarray(dy[:, ::-1]) if self.go_backwards else dy
             if where is not None:
                 above, dheld = Steps.collect(above, where)
-        else:
-            np.add(dlast.h, dy, out=dlast.h)
-        dx = memory.zeros(x.shape, self.dtype)
+        dx = arrays.zeros(x.shape, self.dtype)
         self._pass_back(kept, above, 0, dlast, dx, zeros=True)
         if dheld is not None:
             np.add(dlast.h, dheld, out=dlast.h)

@@ -1,0 +1,102 @@
+"""Passes of a model over batches of one shape, recorded, so that kernel follows kernel without Python in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numba
+import numpy as np
+
+from ..kernels import threads
+from ..kernels.options import Recording
+from .base import Array, Layer
+
+
+class _Way:
+    """A recording of both passes, on some number of threads."""
+
+    def __init__(self, layers: Sequence[Layer], x: Array, count: int) -> None:
+        before = numba.get_num_threads()
+        numba.set_num_threads(count)
+        try:
+            self.x, self.there, self.back = x.copy(), Recording(), Recording()
+            y = self.x
+            with self.there:
+                for layer in layers:
+                    y, _ = layer._forward(y, None, True)
+            self.y, self.dy = y, np.zeros_like(y)
+            dy = self.dy
+            with self.back:
+                for layer in reversed(layers):
+                    dy = layer._backward(dy)
+        finally:
+            numba.set_num_threads(before)
+        self.inner = [(layer, layer._dx) for layer in layers if layer._mixes_time]
+
+
+class Repeated:
+    """A forward and a backward pass in training, again and again, over batches shaped like x: the bits are those of the
+    layers' own passes.
+
+    Both on all threads and on one are recorded, and the faster way is taken.
+    """
+
+    def __init__(self, layers: Sequence[Layer], x: Array) -> None:
+        states = [(rng, rng.bit_generator.state) for layer in layers if (rng := layer.rng) is not None]
+        self._threads = threads.available()
+        self._ways = {count: _Way(layers, x, count) for count in {1, self._threads}}
+        for rng, state in states:  # as if nothing had been drawn
+            rng.bit_generator.state = state
+        self._payoff, self._way, self._took = threads.Payoff(), self._ways[1], 0.0
+
+    def forward(self, x: Array) -> Array:
+        """y, which the next call writes to again."""
+        began = time.perf_counter()
+        there = threads.available() == self._threads > 1
+        self._together = there and self._payoff.choose()
+        self._counts = there
+        self._way = self._ways[self._threads if self._together else 1]
+        np.copyto(self._way.x, x)
+        self._way.there.run()
+        self._took = time.perf_counter() - began
+        return self._way.y
+
+    def backward(self, dy: Array) -> None:
+        """Gradients of the weights, into the layers' grads."""
+        began = time.perf_counter()
+        np.copyto(self._way.dy, dy)
+        self._way.back.run()
+        for layer, dx in self._way.inner:
+            layer._dx = dx
+        if self._counts:
+            self._payoff.took(self._together, self._took + time.perf_counter() - began, 1)
+
+
+class Repeats:
+    """Recorded passes of a model for each shape of batches that comes often enough; as long as its layers stay as they
+    are: for one call of `fit`."""
+
+    AFTER = 3  # batches
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self._layers = layers
+        self._seen: dict[tuple[int, ...], int] = {}
+        self._found: dict[tuple[int, ...], Repeated | None] = {}
+
+    def of(self, x: Array) -> Repeated | None:
+        """None where the layers' own passes are to be run."""
+        shape = x.shape
+        if shape not in self._found:
+            self._seen[shape] = seen = self._seen.get(shape, 0) + 1
+            if seen <= self.AFTER:
+                return None
+            self._found[shape] = Repeated(self._layers, x) if self._possible(shape) else None
+        return self._found[shape]
+
+    def _possible(self, shape: tuple[int, ...]) -> bool:
+        for layer in self._layers:
+            if any(weight.regularizer is not None for weight in layer.weights_) or not layer._repeats(shape):
+                return False
+            shape = (shape[0], *layer.compute_output_shape(shape)[1:])
+        return True

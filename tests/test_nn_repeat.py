@@ -1,0 +1,158 @@
+"""Recorded passes: the same bits as the layers' own, whatever the model, and no pass is recorded that could differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from fastlstm import nn
+from fastlstm.kernels import arrays, memory, threads
+from fastlstm.kernels.options import Recording
+from fastlstm.nn import repeat
+
+D, T = 5, 7
+F64 = {"dtype": "float64"}
+MODELS: dict[str, Any] = {
+    "the post's": lambda: [nn.LSTM(9, return_sequences=True), nn.LSTM(6), nn.Dense(1, "sigmoid")],
+    "float64": lambda: [nn.LSTM(9, return_sequences=True, **F64), nn.LSTM(6, **F64), nn.Dense(1, "sigmoid", **F64)],
+    "dropout": lambda: [
+        nn.LSTM(9, return_sequences=True, dropout=0.3, recurrent_dropout=0.2), nn.LSTM(6, dropout=0.2, seed=3),
+        nn.Dense(4, "relu"), nn.Dense(1, "sigmoid"),
+    ],
+    "interpolated": lambda: [nn.LSTM(20, return_sequences=True, cell="interpolated"), nn.LSTM(17), nn.Dense(1)],
+    "backwards": lambda: [nn.LSTM(6, go_backwards=True, use_bias=False), nn.Dense(1, use_bias=False)],
+    "a step's outputs": lambda: [nn.LSTM(70, return_sequences=True), nn.Dense(3, "softmax")],
+    "dense alone": lambda: [nn.Dense(3, "tanh"), nn.LSTM(4), nn.Dense(1)],
+}  # fmt: skip
+OTHERS: dict[str, Any] = {
+    "regularizer": lambda: [nn.LSTM(6, kernel_regularizer="l2"), nn.Dense(1)],
+    "stateful": lambda: [nn.LSTM(6, stateful=True), nn.Dense(1)],
+    "sequences backwards": lambda: [nn.LSTM(6, return_sequences=True, go_backwards=True), nn.LSTM(3), nn.Dense(1)],
+    "masked": lambda: [nn.Masking(), nn.LSTM(6), nn.Dense(1)],
+    "both ways": lambda: [nn.Bidirectional(nn.LSTM(6)), nn.Dense(1)],
+    "dropped": lambda: [nn.LSTM(6), nn.Dropout(0.2), nn.Dense(1)],
+}
+
+
+def fitted(layers: Any, monkeypatch: pytest.MonkeyPatch, after: int, N: int = 50) -> tuple[Any, int]:
+    """A model that has learned, recorded after so many batches, and how many passes were."""
+    monkeypatch.setattr(repeat.Repeats, "AFTER", after)
+    made = []
+    original = repeat.Repeated.__init__
+
+    def noted(self: Any, *arguments: Any) -> None:
+        made.append(self)
+        original(self, *arguments)
+
+    monkeypatch.setattr(repeat.Repeated, "__init__", noted)
+    model = nn.Sequential(layers(), seed=0)
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((N, T, D))
+    outputs = 3 if layers is MODELS["a step's outputs"] else 1
+    y = rng.integers(0, 2, (N, T, 3) if outputs == 3 else (N, 1))
+    y = y / np.maximum(1, y.sum(axis=-1, keepdims=True)) if outputs == 3 else y
+    model.compile("adam", "categorical_crossentropy" if outputs == 3 else "mse", metrics=["mae"])
+    model.fit(x, y, batch_size=8, epochs=3, verbose=0, sample_weight=rng.uniform(size=N))
+    monkeypatch.setattr(repeat.Repeated, "__init__", original)
+    return model, len(made)
+
+
+def assert_same(one: Any, two: Any) -> None:
+    assert (one.flat_params == two.flat_params).all()
+    assert (one.flat_grads == two.flat_grads).all()
+    assert one.history.history == two.history.history
+    norms, others = one.gradient_norms(), two.gradient_norms()
+    assert norms.layers == others.layers
+    assert all((norms.steps[name] == others.steps[name]).all() for name in norms.steps)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("together", [False, True])
+def test_same_bits(name: str, together: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS) if together else 1)
+    own, none = fitted(MODELS[name], monkeypatch, 10**9)
+    recorded, some = fitted(MODELS[name], monkeypatch, 1)
+    assert (none, some) == (0, 2)  # batches of 8, and the last of 2
+    assert_same(recorded, own)
+    x = np.ones((3, T, D))
+    assert (recorded.predict(x, verbose=0) == own.predict(x, verbose=0)).all()
+
+
+@pytest.mark.usefixtures("always_threads")
+def test_same_bits_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, _ = fitted(MODELS["dropout"], monkeypatch, 10**9)
+    recorded, _ = fitted(MODELS["dropout"], monkeypatch, 1)
+    assert_same(recorded, own)
+
+
+def test_threads_may_change_within_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
+    layers = nn.Sequential(MODELS["the post's"](), seed=0)
+    x = np.random.default_rng(0).standard_normal((8, T, D)).astype(np.float32)
+    layers(x)
+    repeated = repeat.Repeated(layers.layers, x)
+    grads = []
+    for count in (numba.get_num_threads(), 1):
+        numba.set_num_threads(count)
+        y = repeated.forward(x)
+        repeated.backward(np.ones_like(y))
+        grads.append(layers.flat_grads.copy())
+        assert numba.get_num_threads() == count
+    assert (grads[0] == grads[1]).all()
+    layers(x, training=True)
+    layers.backward(np.ones_like(y))
+    assert (layers.flat_grads == grads[0]).all()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_not_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, made = fitted(OTHERS[name], monkeypatch, 1, N=48)
+    assert made == 0
+
+
+def test_one_sequence_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, made = fitted(MODELS["the post's"], monkeypatch, 1, N=49)  # the last batch is of one
+    assert made == 1
+
+
+def test_a_recording_owns_its_arrays_and_its_generators_stay() -> None:
+    layer = nn.LSTM(4, dropout=0.5, seed=1)
+    layer(np.zeros((3, T, D)))
+    before = layer.rng.bit_generator.state
+    x = np.random.default_rng(0).standard_normal((3, T, D)).astype(np.float32)
+    repeated = repeat.Repeated([layer], x)
+    assert layer.rng.bit_generator.state == before
+    first = repeated.forward(x).copy()
+    expected = nn.LSTM(4, dropout=0.5, seed=1)
+    expected(x)
+    expected.set_weights(layer.get_weights())
+    assert (first == expected(x, training=True)).all()
+    expected.discard()
+    assert (repeated.forward(x) == expected(x, training=True)).all()  # other features are dropped
+
+
+def test_fill() -> None:
+    record = Recording()
+    source = np.arange(6.0).reshape(2, 3)
+    with record:
+        zeros, copy = arrays.zeros((2, 3), source.dtype), arrays.copied(source)
+    assert (zeros == 0).all()
+    assert (copy == source).all()
+    zeros[...], copy[...], source[...] = 1, 1, 7
+    record.run()
+    assert (zeros == 0).all()
+    assert (copy == 7).all()
+    assert (arrays.zeros((2, 3), source.dtype) == 0).all()
+    assert (arrays.copied(source) == 7).all()
+    assert threads.available() >= 1
+
+
+def test_a_recording_has_room_of_its_own() -> None:
+    kind = np.dtype(np.float32)
+    with Recording():
+        own = memory.scratch(100, kind)
+    assert not np.shares_memory(own, memory.scratch(100, kind))
+    assert np.shares_memory(memory.scratch(100, kind), memory.scratch(100, kind))
