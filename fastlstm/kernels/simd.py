@@ -110,18 +110,26 @@ class Emitter:
         return Vector(self, value)
 
     def store_some(self, count: Any, vector: Vector, pointer: Any, *offsets: Any) -> None:
-        """The first `count` numbers; behind them nothing is written."""
+        """The first `count` numbers, at least one; behind them nothing is written."""
         b = self.builder
         place = self.at(pointer, *offsets)
         with b.if_else(b.icmp_signed(">=", count, self.index(self.lanes))) as (whole, part):
             with whole:
                 self.store(vector, place)
-            with part:
-                address, align, mask = self._masked(place, count)
-                kind = ir.FunctionType(ir.VoidType(), [self.type, address.type, _i32, mask.type])
-                name = f"llvm.masked.store.v{self.lanes}f{self.bits}.p0"
-                function = cgutils.get_or_insert_function(b.module, kind, name)
-                b.call(function, [*vector.values, address, align, mask])
+            with part:  # by halves: a load has to wait for what a masked store has written
+                (value,), size = vector.values, self.lanes
+                while size > 1:
+                    size //= 2
+                    half = ir.VectorType(_i32, size)
+                    low, high = (
+                        b.shuffle_vector(value, value, ir.Constant(half, list(range(at, at + size))))
+                        for at in (0, size)
+                    )
+                    some = b.icmp_signed("!=", b.and_(count, self.index(size)), self.index(0))
+                    with b.if_then(some):
+                        b.store(low, b.bitcast(place, low.type.as_pointer())).align = self.bits // 8
+                    value = b.select(some, high, low)
+                    place = self.at(place, b.and_(count, self.index(size)))
 
     def splat(self, number: float) -> Vector:
         return Vector(self, ir.Constant(self.type, [number] * self.lanes))
