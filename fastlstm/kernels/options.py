@@ -304,8 +304,8 @@ def run(body: Any, kind: Any, turns: int, workers: int, arguments: tuple[Any, ..
     address, size = _bodies.get((body, kind)) or _prepare(body, kind, arguments)
     if workers > 1 and not _regions:
         compile_region()
-    recording = _own.recording
-    place = 0 if recording is None else recording.add(address, size, turns, workers, arguments)
+    record = _own.recording
+    place = 0 if record is None else record.add(address, size, turns, workers, arguments)
     _enter(_regions[0] if workers > 1 else 0, address, turns, workers, place, arguments)
 
 

@@ -43,19 +43,20 @@ class Repeated:
     """
 
     def __init__(self, layers: Sequence[Layer], x: Array) -> None:
-        states = [(rng, rng.bit_generator.state) for layer in layers if (rng := layer.rng) is not None]
+        states = [(layer.rng, layer.rng.bit_generator.state) for layer in layers]
         self._threads = threads.available()
         self._ways = {count: _Way(layers, x, count) for count in {1, self._threads}}
         for rng, state in states:  # as if nothing had been drawn
             rng.bit_generator.state = state
-        self._payoff, self._way, self._took = threads.Payoff(), self._ways[1], 0.0
+        self._payoff, self._way = threads.Payoff(), self._ways[1]
+        self._choice = self._together = False
+        self._took = 0.0  # seconds, the forward pass
 
     def forward(self, x: Array) -> Array:
         """y, which the next call writes to again."""
         began = time.perf_counter()
-        there = threads.available() == self._threads > 1
-        self._together = there and self._payoff.choose()
-        self._counts = there
+        self._choice = threads.available() == self._threads > 1  # that may change meanwhile
+        self._together = self._choice and self._payoff.choose()
         self._way = self._ways[self._threads if self._together else 1]
         np.copyto(self._way.x, x)
         self._way.there.run()
@@ -69,7 +70,7 @@ class Repeated:
         self._way.back.run()
         for layer, dx in self._way.inner:
             layer._dx = dx
-        if self._counts:
+        if self._choice:
             self._payoff.took(self._together, self._took + time.perf_counter() - began, 1)
 
 
