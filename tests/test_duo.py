@@ -105,6 +105,8 @@ def test_what_surely_pays_is_doubted_where_calls_take_long() -> None:
     payoff = threads.Payoff(sure=True)
     payoff.took(payoff.choose(), 1000.0, 10)  # compiling
     assert seconds_taken(payoff, 1.0, 2.0, 3000) == 3000
+    assert seconds_taken(payoff, 50.0, 2.0, 1) == 50  # one call that is held up
+    assert seconds_taken(payoff, 1.0, 2.0, 3000) == 3000
     assert seconds_taken(payoff, 10.0, 2.0, 3000) < 1.1 * 3000 * 2.0
     assert seconds_taken(payoff, 1.0, 2.0, 3000) < 1.2 * 3000
 

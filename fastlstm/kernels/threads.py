@@ -67,14 +67,15 @@ class Payoff:
     That hangs on how far apart their cores are, and on what else runs there: a waiting thread loses whole time slices.
     Both change from one second to the next on a shared machine, so the way not taken is tried again now and then.
 
-    sure: of so much work that threads pay on a quiet machine: the other way is first tried when calls take much longer
-    than the fastest one did.
+    sure: of so much work that threads pay on a quiet machine: the other way is first tried when calls take longer than
+    one thread would, by the fastest one so far.
     """
 
     SOON = 4  # calls until threads are tried again that have just ceased to pay
     RARE = 30  # else the other way is tried when that many times what its last trial lost has passed
     TRIES = 2  # the better of these calls counts: threads may have to wake up
-    LONGER = 1.5  # times the fastest call
+    LONGER = 2.0  # times the fastest call of two threads: about what one thread takes
+    OUTLIER = 3.0  # times the mean: no call counts for more, as one alone may be held up by chance
 
     def __init__(self, sure: bool = False) -> None:
         self.sure, self.together, self.calls = sure, True, 0
@@ -96,7 +97,7 @@ class Payoff:
             if not self.sure:
                 self.cost[together], self.left = cost, 0.0
         elif together == self.together:
-            self.cost[together] = now + (cost - now) / 4
+            self.cost[together] = now + (min(cost, self.OUTLIER * now) - now) / 4
             self.left -= seconds
             if together:
                 self.fastest = min(self.fastest, cost)
