@@ -169,6 +169,8 @@ def test_one_thread(cache: Path, expected: str) -> None:
 @pytest.mark.parametrize("layer", LAYERS)
 def test_interrupt(cache: Path, expected: str, layer: str) -> None:
     code = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
 digest()
 print("ready", flush=True)
 try:
@@ -182,11 +184,14 @@ except KeyboardInterrupt:
     }  # fmt: skip
     with subprocess.Popen([sys.executable, "-c", PROBLEM + code], env=environment, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as process:  # fmt: skip
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == "ready"
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == "ready"
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out.strip()) == (0, expected), err
 
 

@@ -137,7 +137,7 @@ def writable(array: _Array) -> _Array:
 
 
 def _flat(array: _Array) -> _Array:
-    return writable(array).reshape(-1)
+    return writable(array).ravel()
 
 
 def _flags(reset: _Array | None) -> _Array:
@@ -253,8 +253,8 @@ def flat_room(room: Room) -> tuple[Any, ...]:
     """As the kernel takes it: flat arrays, and the lengths of the rows of some."""
     dh, dc, t, dz, a, dp, tmp, zeros, wt, ut, where = room
     return (
-        dh.reshape(-1), dh.shape[1], dc.reshape(-1), dc.shape[1], t.reshape(-1), dz.reshape(-1), dz.shape[1],
-        a.reshape(-1), a.shape[1], dp, tmp, zeros, wt, ut, where,
+        dh.ravel(), dh.shape[1], dc.ravel(), dc.shape[1], t.ravel(), dz.ravel(), dz.shape[1],
+        a.ravel(), a.shape[1], dp, tmp, zeros, wt, ut, where,
     )  # fmt: skip
 
 
@@ -372,9 +372,9 @@ def forward(
     work = memory.scratch(room, dtype)
     arguments = (
         share, turns, chunk, sync, _PATIENCE,
-        _flat(x), h.reshape(-1), c.reshape(-1), y.reshape(-1), y.shape[2], column,
-        work if cells is None else cells.reshape(-1), cells is not None,
-        work if kept is None else kept.gates.reshape(-1), work if kept is None else kept.cells.reshape(-1),
+        _flat(x), h.ravel(), c.ravel(), y.ravel(), y.shape[2], column,
+        work if cells is None else cells.ravel(), cells is not None,
+        work if kept is None else kept.gates.ravel(), work if kept is None else kept.cells.ravel(),
         kept is not None, _flags(reset), _factors(mask, dtype), reverse, work, *arrays,
     )  # fmt: skip
     began = time.perf_counter()
@@ -459,7 +459,7 @@ def plan_backward(
         workers = min(tasks, threads.most()) if _enough(tasks, work) else 1
         room = backward_room(dtype, D, H, N, int(bases[block]), workers, cell)
     panels = _flat(packed.panels)
-    W, U, *own, b = (array.reshape(-1) for array in found)
+    W, U, *own, b = (array.ravel() for array in found)
     arrays = (
         block, steps, panels, W, U, own[0] if own else b, b, bases, packed.layout, _second(packed, panels), D, H,
         order, lens, T, *flat_room(room),
@@ -493,9 +493,9 @@ def backward(
     inner = block * phases + 1 if wide else 1  # turns of a block's steps; one more for its sums
     turns = 1 + -(-steps // block) * (inner + 1)
     arguments = (
-        turns, inner, wide, _flat(x), _flat(h0), kept.cells.reshape(-1), kept.gates.reshape(-1), _flags(reset),
+        turns, inner, wide, _flat(x), _flat(h0), kept.cells.ravel(), kept.gates.ravel(), _flags(reset),
         _factors(mask, dtype), reverse, _NO_MASK[dtype] if dy is None else _flat(dy), 0 if dy is None else dy.shape[2],
-        column, dh.reshape(-1), dc.reshape(-1), dx.reshape(-1), *arrays,
+        column, dh.ravel(), dc.ravel(), dx.ravel(), *arrays,
     )  # fmt: skip
     began = time.perf_counter()
     run(backward_pass.backward, key[-1], turns, workers, arguments)
