@@ -283,16 +283,14 @@ def resets(reset: Any, N: int, T: int, *, single: bool, copy: bool) -> NDArray[n
     """reset -> (N, T) in C order; a copy, or where that is not asked for perhaps itself. None stays None."""
     if reset is None:
         return None
-    found = reset if type(reset) is np.ndarray else array("reset", reset)
+    found = array("reset", reset)
     if found.dtype.kind != "b":
         raise TypeError(f"reset: expected booleans, got dtype {found.dtype}")
     expected = (T,) if single else (N, T)
     if found.shape != expected:
         raise ValueError(f"reset: expected shape {expected}, got {found.shape}")
     rows = found[None] if single else found
-    if copy:
-        return rows.copy()
-    return rows if rows.flags.c_contiguous else np.ascontiguousarray(rows)
+    return rows.copy() if copy else np.ascontiguousarray(rows)
 
 
 def direction(reverse: Any, weights: Weights) -> bool:

@@ -93,7 +93,7 @@ def test_threads_may_change_within_a_run(monkeypatch: pytest.MonkeyPatch) -> Non
     layers = nn.Sequential(MODELS["the post's"](), seed=0)
     x = np.random.default_rng(0).standard_normal((8, T, D)).astype(np.float32)
     layers(x)
-    repeated = repeat.Repeated(layers.layers, x)
+    repeated = repeat.Repeated(layers, x)
     grads = []
     for count in (numba.get_num_threads(), 1):
         numba.set_num_threads(count)
@@ -123,7 +123,7 @@ def test_a_recording_owns_its_arrays_and_its_generators_stay() -> None:
     layer(np.zeros((3, T, D)))
     before = layer.rng.bit_generator.state
     x = np.random.default_rng(0).standard_normal((3, T, D)).astype(np.float32)
-    repeated = repeat.Repeated([layer], x)
+    repeated = repeat.Repeated(nn.Sequential([layer]), x)
     assert layer.rng.bit_generator.state == before
     first = repeated.forward(x).copy()
     expected = nn.LSTM(4, dropout=0.5, seed=1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from . import memory
 from .options import kernel, loaded, recording, run
 from .simd import copy
+from .step import clear
 
 _Array = NDArray[Any]
 
@@ -21,8 +22,7 @@ def fill(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     if len(source) > 0:
         copy(out, 0, source, 0, len(source))
     else:
-        for i in range(len(out)):
-            out[i] = 0
+        clear(out, 0, len(out))
 
 
 def zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:

@@ -249,7 +249,7 @@ def backward_room(dtype: np.dtype[Any], D: int, H: int, N: int, M: int, workers:
     return room
 
 
-def flat_room(room: Room) -> tuple[Any, ...]:
+def _flat_room(room: Room) -> tuple[Any, ...]:
     """As the kernel takes it: flat arrays, and the lengths of the rows of some."""
     dh, dc, t, dz, a, dp, tmp, zeros, wt, ut, where = room
     return (
@@ -265,10 +265,9 @@ def room_for(packed: Packed, N: int, T: int) -> Room:
     return backward_room(packed.panels.dtype, D, H, N, M, threads.most(), cell_in(packed))
 
 
-def _clear_padding(array: _Array, column: int, H: int, lengths: _Array | None) -> None:
-    if lengths is not None:
-        for n, length in enumerate(lengths):
-            array[n, length:, column : column + H] = 0
+def _clear_padding(array: _Array, column: int, H: int, lengths: _Array) -> None:
+    for n, length in enumerate(lengths):
+        array[n, length:, column : column + H] = 0
 
 
 class _Shares(NamedTuple):
@@ -305,8 +304,8 @@ class ForwardPlan(NamedTuple):
     amount : float
         Of work, in multiply-adds for each byte of a vector.
     cell : Cell
-    key : tuple
-        For `_payoffs`.
+    kind : int
+        kind_of the weights.
     lengths : ndarray, shape (N,), or None
     arrays : tuple
         Last arguments of the kernel.
@@ -319,7 +318,7 @@ class ForwardPlan(NamedTuple):
     total: int
     amount: float
     cell: Cell
-    key: tuple[Any, ...]
+    kind: int
     lengths: _Array | None
     arrays: tuple[Any, ...]
 
@@ -333,8 +332,7 @@ def plan_forward(packed: Packed, N: int, T: int, lengths: _Array | None) -> Forw
     amount = H * (4 * (D + H) + _CELL_WORK) * total / vector_bytes()
     panels = _flat(packed.panels)
     arrays = packed.layout, D, panels, _second(packed, panels), H, order, lens, T
-    key = forward_pass.forward, N, D, H, kind_of(packed)
-    return ForwardPlan(N, D, H, longest, total, amount, cell_in(packed), key, lengths, arrays)
+    return ForwardPlan(N, D, H, longest, total, amount, cell_in(packed), kind_of(packed), lengths, arrays)
 
 
 def forward(
@@ -353,7 +351,7 @@ def forward(
     """y[:, :, column : column + H], and the last h and c in place of the first; cells and kept where given.
 
     reset: booleans (N, T), whichever way the steps run; mask: factors of h where it enters the product (N, H)."""
-    N, D, H, longest, total, amount, cell, key, lengths, arrays = plan
+    N, D, H, longest, total, amount, cell, kind, lengths, arrays = plan
     dtype = x.dtype
     if lengths is not None:
         _clear_padding(y, column, H, lengths)
@@ -363,7 +361,7 @@ def forward(
         return
     shared = H >= _DUO_UNITS and longest >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
     workers = min(max(N, 2), threads.available()) if shared else 1
-    workers, payoff = _paying(workers, N, amount, key)
+    workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, kind))
     share, turns, chunk, room = _shares(len(cell.phases), cell.kept, workers, N, longest, D, H, dtype.itemsize)
     sync = _NO_SYNC
     if share == SHARE_SEQUENCE:
@@ -378,7 +376,7 @@ def forward(
         kept is not None, _flags(reset), _factors(mask, dtype), reverse, work, *arrays,
     )  # fmt: skip
     began = time.perf_counter()
-    run(forward_pass.forward, key[-1], turns, workers, arguments)
+    run(forward_pass.forward, kind, turns, workers, arguments)
     if payoff is not None:
         payoff.took(workers > 1, time.perf_counter() - began, total)
 
@@ -405,16 +403,16 @@ class BackwardPlan(NamedTuple):
     ----------
     found : record of arrays
         Where the weights' gradients go.
-    N, H, tasks, work, steps, total, block, phases : int
-        Independent tasks, multiply-adds, steps of the longest sequence, of all, and of a block of time.
-    key : tuple
-        For `_payoffs`.
+    N, D, H, tasks, work, steps, total, block, phases, kind : int
+        Independent tasks, multiply-adds, steps of the longest sequence, of all, and of a block of time; the cell's
+        phases, and kind_of the weights.
     arrays : tuple
         Last arguments of the kernel.
     """
 
     found: AnyParams
     N: int
+    D: int
     H: int
     tasks: int
     work: int
@@ -422,7 +420,7 @@ class BackwardPlan(NamedTuple):
     total: int
     block: int
     phases: int
-    key: tuple[Any, ...]
+    kind: int
     arrays: tuple[Any, ...]
 
 
@@ -442,9 +440,9 @@ def plan_backward(
     dtype, cell = packed.panels.dtype, cell_in(packed)
     if found is None:
         found = _gradients(record_of(packed), D, H, dtype)
-    tasks, key = max(N, blocks(H, dtype.itemsize)), (backward_pass.backward, N, D, H, kind_of(packed))
+    tasks, kind, phases = max(N, blocks(H, dtype.itemsize)), kind_of(packed), len(cell.phases)
     if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
-        return BackwardPlan(found, N, H, tasks, 0, 0, 0, 1, len(cell.phases), key, ())
+        return BackwardPlan(found, N, D, H, tasks, 0, 0, 0, 1, phases, kind, ())
     order, lens = _schedule(N, T, lengths)
     steps = int(lens[0])
     if lengths is None:
@@ -462,9 +460,9 @@ def plan_backward(
     W, U, *own, b = (array.ravel() for array in found)
     arrays = (
         block, steps, panels, W, U, own[0] if own else b, b, bases, packed.layout, _second(packed, panels), D, H,
-        order, lens, T, *flat_room(room),
+        order, lens, T, *_flat_room(room),
     )  # fmt: skip
-    return BackwardPlan(found, N, H, tasks, work, steps, total, block, len(cell.phases), key, arrays)
+    return BackwardPlan(found, N, D, H, tasks, work, steps, total, block, phases, kind, arrays)
 
 
 def backward(
@@ -482,12 +480,13 @@ def backward(
     mask: _Array | None = None,
 ) -> AnyParams:
     """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's."""
-    found, N, H, tasks, work, steps, total, block, phases, key, arrays = plan
+    found, N, D, H, tasks, work, steps, total, block, phases, kind, arrays = plan
     if total == 0:
         for array in found:
             array.fill(0)
         return found
     dtype = x.dtype
+    key = backward_pass.backward, N, D, H, kind
     workers, payoff = _paying(threads_for(tasks, work), N, work / vector_bytes(), key)
     wide = workers > N and H >= _WIDE_UNITS
     inner = block * phases + 1 if wide else 1  # turns of a block's steps; one more for its sums
@@ -498,7 +497,7 @@ def backward(
         column, dh.ravel(), dc.ravel(), dx.ravel(), *arrays,
     )  # fmt: skip
     began = time.perf_counter()
-    run(backward_pass.backward, key[-1], turns, workers, arguments)
+    run(backward_pass.backward, kind, turns, workers, arguments)
     if payoff is not None:
         payoff.took(workers > 1, time.perf_counter() - began, total)
     return found

@@ -76,19 +76,6 @@ class Emitter:
         address = self.builder.bitcast(self.at(pointer, *offsets), self.type.as_pointer())
         self.builder.store(value, address).align = self.bits // 8
 
-    def _masked(self, pointer: Any, count: Any) -> tuple[Any, Any, Any]:
-        """Address, alignment and mask of a vector's first numbers."""
-        places = ir.VectorType(_i32, self.lanes)
-        one = self.builder.insert_element(
-            ir.Constant(places, ir.Undefined), self.builder.trunc(count, _i32), ir.Constant(_i32, 0)
-        )
-        every = self.builder.shuffle_vector(
-            one, ir.Constant(places, ir.Undefined), ir.Constant(places, [0] * self.lanes)
-        )
-        mask = self.builder.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
-        address = self.builder.bitcast(pointer, self.type.as_pointer())
-        return address, ir.Constant(_i32, self.bits // 8), mask
-
     def load_some(self, count: Any, pointer: Any, *offsets: Any) -> Vector:
         """The first `count` numbers, then zeros; behind them nothing is read."""
         b = self.builder
@@ -98,7 +85,12 @@ class Emitter:
                 (all_,) = self.load(place).values
                 from_whole = b.block
             with part:
-                address, align, mask = self._masked(place, count)
+                places = ir.VectorType(_i32, self.lanes)
+                nothing = ir.Constant(places, ir.Undefined)
+                one = b.insert_element(nothing, b.trunc(count, _i32), ir.Constant(_i32, 0))
+                every = b.shuffle_vector(one, nothing, ir.Constant(places, [0] * self.lanes))
+                mask = b.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
+                address, align = b.bitcast(place, self.type.as_pointer()), ir.Constant(_i32, self.bits // 8)
                 kind = ir.FunctionType(self.type, [address.type, _i32, mask.type, self.type])
                 name = f"llvm.masked.load.v{self.lanes}f{self.bits}.p0"
                 function = cgutils.get_or_insert_function(b.module, kind, name)

@@ -306,7 +306,7 @@ class Sequential(Stack):
         self.stop_training = False
         logs: dict[str, Any] = {}
         rng = self.rng if shuffle else None
-        repeats = Repeats(self.layers)
+        repeats = Repeats(self)
         try:
             hooks.on_train_begin()
             for epoch in range(initial_epoch, epochs):

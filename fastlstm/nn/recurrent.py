@@ -408,8 +408,8 @@ class LSTM(Layer):
         N, H = len(x), self.units
         dlast, above, dheld = self._dlast, None, None
         if dlast is None:
-            first = arrays.zeros((N, H), self.dtype) if self.return_sequences else arrays.copied(dy)
-            dlast = State(first, arrays.zeros((N, H), self.dtype))
+            dh = arrays.zeros((N, H), self.dtype) if self.return_sequences else arrays.copied(dy)
+            dlast = State(dh, arrays.zeros((N, H), self.dtype))
         else:
             dlast = State(dlast.h.copy() if self.return_sequences else dlast.h + dy, dlast.c.copy())
         if self.return_sequences:

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import numba
 import numpy as np
 
 from ..kernels import threads
 from ..kernels.options import Recording
-from .base import Array, Layer
+from .base import Array
+from .stack import Stack
 
 
 class _Way:
     """A recording of both passes, on some number of threads."""
 
-    def __init__(self, layers: Sequence[Layer], x: Array, count: int) -> None:
+    def __init__(self, model: Stack, x: Array, count: int) -> None:
         before = numba.get_num_threads()
         numba.set_num_threads(count)
         try:
             self.x, self.there, self.back = x.copy(), Recording(), Recording()
-            y = self.x
             with self.there:
-                for layer in layers:
-                    y, _ = layer._forward(y, None, True)
-            self.y, self.dy = y, np.zeros_like(y)
-            dy = self.dy
+                self.y, _ = model._forward(self.x, None, True)
+            self.dy = np.zeros_like(self.y)
             with self.back:
-                for layer in reversed(layers):
-                    dy = layer._backward(dy)
+                model._backward(self.dy)
         finally:
             numba.set_num_threads(before)
-        self.inner = [(layer, layer._dx) for layer in layers if layer._mixes_time]
+        self.inner = [(layer, layer._dx) for layer in model.layers if layer._mixes_time]
 
 
 class Repeated:
@@ -42,10 +38,10 @@ class Repeated:
     Both on all threads and on one are recorded, and the faster way is taken.
     """
 
-    def __init__(self, layers: Sequence[Layer], x: Array) -> None:
-        states = [(layer.rng, layer.rng.bit_generator.state) for layer in layers]
+    def __init__(self, model: Stack, x: Array) -> None:
+        states = [(layer.rng, layer.rng.bit_generator.state) for layer in model.layers]
         self._threads = threads.available()
-        self._ways = {count: _Way(layers, x, count) for count in {1, self._threads}}
+        self._ways = {count: _Way(model, x, count) for count in {1, self._threads}}
         for rng, state in states:  # as if nothing had been drawn
             rng.bit_generator.state = state
         self._payoff, self._way = threads.Payoff(), self._ways[1]
@@ -80,8 +76,8 @@ class Repeats:
 
     AFTER = 3  # batches
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        self._layers = layers
+    def __init__(self, model: Stack) -> None:
+        self._model = model
         self._seen: dict[tuple[int, ...], int] = {}
         self._found: dict[tuple[int, ...], Repeated | None] = {}
 
@@ -92,12 +88,12 @@ class Repeats:
             self._seen[shape] = seen = self._seen.get(shape, 0) + 1
             if seen <= self.AFTER:
                 return None
-            self._found[shape] = Repeated(self._layers, x) if self._possible(shape) else None
+            self._found[shape] = Repeated(self._model, x) if self._possible(shape) else None
         return self._found[shape]
 
     def _possible(self, shape: tuple[int, ...]) -> bool:
-        for layer in self._layers:
-            if any(weight.regularizer is not None for weight in layer.weights_) or not layer._repeats(shape):
+        for layer in self._model.layers:
+            if not layer._repeats(shape):
                 return False
             shape = (shape[0], *layer.compute_output_shape(shape)[1:])
-        return True
+        return not self._model._regular
