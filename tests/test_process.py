@@ -109,6 +109,23 @@ def test_a_damaged_cache_is_compiled_again(cache: Path, expected: str, tmp_path:
     assert run(PROBLEM + "print(digest())" + COUNTS, tmp_path / "cache").split("\n")[1] == "stats 1 0 1"
 
 
+def test_what_two_processes_compile_at_once_is_one_cache(tmp_path: Path) -> None:
+    code = (
+        PROBLEM
+        + """
+from fastlstm.kernels import packing as p, options as o
+for dtype in DTYPES:
+    fastlstm.pack(fastlstm.Params(*(a.astype(dtype) for a in params)))
+print(sum(p.into_panels.stats.cache_misses.values()), sum(o._enter.stats.cache_misses.values()))
+"""
+    )
+    for dtype in "fd":  # neither sees what the other writes
+        assert run(code.replace("DTYPES", repr(dtype)), tmp_path / dtype).split() == ["1", "1"]
+        shutil.copytree(tmp_path / dtype, tmp_path / "both", dirs_exist_ok=True)
+    for both in ("fd", "df"):
+        assert run(code.replace("DTYPES", repr(both)), tmp_path / "both").split() == ["0", "0"]
+
+
 def test_nowhere_to_write(expected: str, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")

@@ -9,13 +9,11 @@ outside, and one parallel region, compiled once for all, runs any of them on Num
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import logging
 import os
 import pathlib
-import pickle
 import tempfile
 import threading
 import time
@@ -28,7 +26,7 @@ import numba
 import numpy as np
 from numba import njit, prange, types
 from numba.core import cgutils
-from numba.core.caching import FunctionCache, _CacheLocator
+from numba.core.caching import FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_jitable
 
@@ -102,10 +100,33 @@ class _Impl(FunctionCache._impl_class):  # type: ignore[misc, name-defined]
     _locator_classes = (_Locator,)
 
 
+class _Files(IndexDataCacheFile):  # type: ignore[misc]
+    """A file for each specialisation, named by what it is for.
+
+    Numba numbers them, and keeps an index of the numbers: two processes that compile at once give one number to two
+    specialisations, and then load the one for the other."""
+
+    def _data_name(self, key: Any) -> str:
+        return f"{self._index_name.removesuffix('.nbi')}.{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.nbc"
+
+    def save(self, key: Any, data: Any) -> None:
+        self._save_data(self._data_name(key), data)
+
+    def load(self, key: Any) -> Any:
+        try:
+            return self._load_data(self._data_name(key))
+        except FileNotFoundError:
+            return None
+
+
 class _KernelCache(FunctionCache):  # type: ignore[misc]
     """Numba's disk cache, keyed by all our sources, that recompiles where a file cannot be read."""
 
     _impl_class = _Impl
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = _Files(self.cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -113,14 +134,12 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
         except Exception:  # a damaged pickle raises whatever its bytes happen to mean
             logger.debug("a file of the cache cannot be read", exc_info=True)
             _warn_once(f"the cache in {cache_folder()} is damaged; compiling again")
-            with contextlib.suppress(OSError):
-                self.flush()
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
+        except OSError as error:
             _warn_once(f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error})")
 
 
