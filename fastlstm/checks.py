@@ -15,9 +15,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from .kernels import memory
 from .kernels.cells import CELLS as KERNEL_CELLS
+from .kernels.cells import cell_with
 from .kernels.packing import LAYOUT, Packed, blocks, cell_in, record_of, wide_blocks
 from .kernels.simd import BLOCK, lanes
 from .params import CELLS, AnyParams, Bidirectional, State, cell_name, shapes
+from .params import sizes as record_sizes
 
 Array: TypeAlias = NDArray[Any]
 Layer: TypeAlias = AnyParams | Packed | Bidirectional
@@ -47,11 +49,11 @@ class Weights(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def sizes(layer: AnyParams | Packed) -> tuple[int, int]:
-    """D and H of one direction of a layer."""
+def sizes(layer: AnyParams | Packed) -> tuple[int, int, int]:
+    """D, H and P, the width of h, of one direction of a layer."""
     if isinstance(layer, Packed):
-        return layer.panels.shape[1] - 1 - layer.hidden_size, layer.hidden_size
-    return layer.W.shape[0], layer.U.shape[0]
+        return layer.panels.shape[1] - 1 - layer.output_size, layer.hidden_size, layer.output_size
+    return record_sizes(layer)
 
 
 def cell(layer: AnyParams | Packed) -> str:
@@ -122,10 +124,10 @@ def weights(params: Any, name: str = "params") -> Weights:
     for (where, _), level, kind in zip(given, levels, kinds, strict=True):
         if kind != kinds[0]:
             raise TypeError(f"{where}: expected {kinds[0]} as in {given[0][0]}, got {kind}")
-        D, H = sizes(level[0])
+        D, _, P = sizes(level[0])
         if width and width != D:
             raise ValueError(f"{where}: expected input size {width}, the output size below it, got D = {D}")
-        width = H * len(level)
+        width = P * len(level)
     return Weights(levels, stacked, kinds[0])
 
 
@@ -154,7 +156,7 @@ def own(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, 
 
 
 def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[State]:
-    """A State for each level, arrays that are changed in place: h and c (N, H), or (H,) where N is None."""
+    """A State for each level, arrays that are changed in place: h (N, P) and c (N, H), without N where it is None."""
     if weights.stacked and (not _is_plain(state) or len(state) != len(weights.levels)):
         raise TypeError(f"{name}: expected a tuple of {len(weights.levels)} entries, one a layer, got {_kind(state)}")
     entries = list(state) if weights.stacked else [state]
@@ -162,9 +164,8 @@ def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[S
         where = f"{name}[{i}]" if weights.stacked else name
         if not isinstance(entry, State):
             raise TypeError(f"{where}: expected State, got {_kind(entry)}")
-        H = sizes(layer)[1]
-        for field, value in zip(entry._fields, entry, strict=True):
-            own(f"{where}.{field}", value, (H,) if N is None else (N, H), weights.dtype)
+        for field, value, width in _fields(entry, layer):
+            own(f"{where}.{field}", value, (width,) if N is None else (N, width), weights.dtype)
     return entries
 
 
@@ -183,7 +184,7 @@ def _level(name: str, layer: Any) -> tuple[AnyParams | Packed, ...]:
         raise TypeError(f"{name}.backward: expected weights of the {cell(one)} cell as in {name}.forward, got those of "
                         f"the {cell(two)} cell")  # fmt: skip
     if sizes(one) != sizes(two):
-        raise ValueError(f"{name}.backward: expected D, H = {sizes(one)} as in {name}.forward, got {sizes(two)}")
+        raise ValueError(f"{name}.backward: expected D, H, P = {sizes(one)} as in {name}.forward, got {sizes(two)}")
     return one, two
 
 
@@ -200,62 +201,71 @@ def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
     for field, value in found.items():
         if value.dtype != kind and value.dtype.newbyteorder("=") != kind:
             raise TypeError(f"{name}.{field}: expected {kind} as in {name}.W, got {value.dtype}")
-    if U.ndim != 2 or U.shape[0] < 1 or U.shape[1] != 4 * U.shape[0]:
-        raise ValueError(f"{name}.U: expected shape (H, 4H) with H at least 1, got {U.shape}")
+    narrow = cell_with(type(layer)).projects
+    rows = "(P, 4H) with P from 1 to H" if narrow else "(H, 4H) with H at least 1"
+    H = U.shape[-1] // 4 if U.ndim == 2 else 0
+    if U.ndim != 2 or U.shape[1] != 4 * H or not 1 <= U.shape[0] <= H or (U.shape[0] < H and not narrow):
+        raise ValueError(f"{name}.U: expected shape {rows}, got {U.shape}")
     if W.ndim != 2 or W.shape[0] < 1:
         raise ValueError(f"{name}.W: expected two axes and D at least 1, got {W.shape}")
-    for field, shape in shapes(type(layer), W.shape[0], U.shape[0]).items():
+    D, P = len(W), len(U)
+    given = f"D, H, P = {D}, {H}, {P}" if narrow else f"D, H = {D}, {H}"
+    for field, shape in shapes(type(layer), D, H, P).items():
         if found[field].shape != shape:
-            raise ValueError(f"{name}.{field}: expected shape {shape} for the {cell(layer)} cell with "
-                             f"D, H = {W.shape[0]}, {U.shape[0]}, got {found[field].shape}")  # fmt: skip
+            raise ValueError(f"{name}.{field}: expected shape {shape} for the {cell(layer)} cell with {given}, "
+                             f"got {found[field].shape}")  # fmt: skip
     same: AnyParams = type(layer)(*(np.asarray(value, dtype=kind) for value in found.values()))
     return same
 
 
 def _packed(name: str, layer: Packed) -> Packed:
-    panels, H, layout, second = layer
+    panels, H, P, layout, second = layer
     arrays = (panels,) if second is None else (panels, second)
     whole = all(type(one) is np.ndarray and one.flags.c_contiguous for one in arrays)
-    if whole and type(H) is int and _fits(panels, H, layout, second):
+    if whole and type(H) is int and type(P) is int and _fits(panels, H, P, layout, second):
         return layer
-    if not isinstance(panels, np.ndarray) or isinstance(H, bool) or not isinstance(H, (int, np.integer)):
-        raise TypeError(f"{name}: expected Packed(array, int) as pack makes it, got "
-                        f"Packed({_kind(panels)}, {_kind(H)})")  # fmt: skip
+    if not isinstance(panels, np.ndarray) or not all(_is_integer(size) for size in (H, P)):
+        raise TypeError(f"{name}: expected Packed(array, int, int) as pack makes it, got "
+                        f"Packed({_kind(panels)}, {_kind(H)}, {_kind(P)})")  # fmt: skip
     if panels.dtype not in _FLOATS or not panels.dtype.isnative:
         raise TypeError(f"{name}.panels: expected float32 or float64, got {panels.dtype}")
-    if not _fits(panels, int(H), layout, second):
+    if not _fits(panels, int(H), int(P), layout, second):
         raise ValueError(f"{name}: expected weights that pack laid out for this processor in this version, got panels "
-                         f"of shape {panels.shape} for {H} units, layout {np.ndim(layout)}, second phase "
-                         f"{np.shape(second) if second is not None else None}")  # fmt: skip
+                         f"of shape {panels.shape} for {H} units and {P} outputs, layout {np.ndim(layout)}, second "
+                         f"phase {np.shape(second) if second is not None else None}")  # fmt: skip
     own = None if second is None else native(second, second.dtype)
-    return Packed(native(panels, panels.dtype), int(H), layout, own)
+    return Packed(native(panels, panels.dtype), int(H), int(P), layout, own)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 _MARKS = {np.dtype(one.mark): one for one in KERNEL_CELLS}
 
 
-def _fits(panels: Array, H: int, layout: Any, second: Any) -> bool:
+def _fits(panels: Array, H: int, P: int, layout: Any, second: Any) -> bool:
     """Whether these are panels of this processor's layout: of another vector width, they would be read past their
     end."""
-    if panels.dtype not in _FLOATS or panels.ndim != 3 or H < 1 or np.ndim(layout) != LAYOUT:
+    if panels.dtype not in _FLOATS or panels.ndim != 3 or not 1 <= P <= H or np.ndim(layout) != LAYOUT:
         return False
     one = _MARKS.get(layout.dtype)
-    if one is None or (second is None) != (len(one.phases) == 1):
+    if one is None or (second is None) != (len(one.phases) == 1) or (P < H and not one.projects):
         return False
     L = lanes(panels.dtype.itemsize)
     count, depth, width = panels.shape
     if second is not None and not (
         type(second) is np.ndarray
         and second.dtype == panels.dtype
-        and second.shape == (wide_blocks(H, panels.dtype.itemsize), H, BLOCK * L)
+        and second.shape == (wide_blocks(P, panels.dtype.itemsize), H, BLOCK * L)
     ):
         return False
-    return bool(width == BLOCK * L and count == -(-H // L) and depth >= H + 2)
+    return bool(width == BLOCK * L and count == -(-H // L) and depth >= P + 2)
 
 
 def sequences(x: Any, weights: Weights, *, copy: bool) -> tuple[Array, bool]:
     """x -> (N, T, D) of the weights' type, and whether it is a single sequence, which gets N = 1."""
-    D, _ = sizes(weights.levels[0][0])
+    D, _, _ = sizes(weights.levels[0][0])
     found = array("x", x)
     if found.ndim not in (2, 3) or found.shape[-1] != D:
         raise ValueError(f"x: expected shape (N, T, {D}) or (T, {D}), got {found.shape}")
@@ -316,16 +326,16 @@ def count(name: str, value: Any) -> int:
 
 
 def states(name: str, state: Any, weights: Weights, N: int, *, single: bool) -> list[list[State]]:
-    """state -> fresh arrays (N, H), a State for each direction of each level; zeros where it is None."""
+    """state -> fresh arrays (N, P) and (N, H), a State for each direction of each level; zeros where it is None."""
     if state is None:
         kind = weights.dtype
         fresh = []
         for level in weights.levels:
-            shape = N, sizes(level[0])[1]
-            fresh.append([State(np.zeros(shape, kind), np.zeros(shape, kind)) for _ in level])
+            _, H, P = sizes(level[0])
+            fresh.append([State(np.zeros((N, P), kind), np.zeros((N, H), kind)) for _ in level])
         return fresh
     return [
-        [_state(where, entry, N, sizes(layer)[1], weights.dtype, single) for where, entry, layer in level]
+        [_state(where, entry, N, layer, weights.dtype, single) for where, entry, layer in level]
         for level in _entries(name, state, weights, "State")
     ]
 
@@ -352,7 +362,7 @@ def _entries(name: str, given: Any, weights: Weights, kind: str) -> list[list[tu
 
 
 def masks(name: str, given: Any, weights: Weights, N: int, *, single: bool, copy: bool) -> list[list[Array | None]]:
-    """given -> (N, H) of the weights' type for each direction of each level; copies, or where that is not asked for
+    """given -> (N, P) of the weights' type for each direction of each level; copies, or where that is not asked for
     perhaps itself. None stays None, for all or for one."""
     if given is None:
         return [[None] * len(level) for level in weights.levels]
@@ -369,24 +379,29 @@ def _mask(
         return None
     if cell(layer) != "standard":
         raise ValueError(f"{name}: expected None for the {cell(layer)} cell, got {_kind(given)}")
-    H = sizes(layer)[1]
-    found, expected = array(name, given), (H,) if single else (N, H)
+    P = sizes(layer)[2]
+    found, expected = array(name, given), (P,) if single else (N, P)
     if found.shape != expected:
         raise ValueError(f"{name}: expected shape {expected}, got {found.shape}")
-    return native(found.reshape(N, H), dtype, copy=copy)
+    return native(found.reshape(N, P), dtype, copy=copy)
 
 
-def _state(name: str, state: Any, N: int, H: int, dtype: np.dtype[Any], single: bool) -> State:
+def _state(name: str, state: Any, N: int, layer: AnyParams | Packed, dtype: np.dtype[Any], single: bool) -> State:
     if not isinstance(state, State):
         raise TypeError(f"{name}: expected State, got {_kind(state)}")
-    expected = (H,) if single else (N, H)
     arrays = []
-    for field, value in zip(state._fields, state, strict=True):
-        found = array(f"{name}.{field}", value)
+    for field, value, width in _fields(state, layer):
+        found, expected = array(f"{name}.{field}", value), (width,) if single else (N, width)
         if found.shape != expected:
             raise ValueError(f"{name}.{field}: expected shape {expected}, got {found.shape}")
-        arrays.append(native(found.reshape(N, H), dtype, copy=True))
+        arrays.append(native(found.reshape(N, width), dtype, copy=True))
     return State(*arrays)
+
+
+def _fields(state: State, layer: AnyParams | Packed) -> list[tuple[str, Any, int]]:
+    """Name, value and width of h and c."""
+    _, H, P = sizes(layer)
+    return [("h", state.h, P), ("c", state.c, H)]
 
 
 def output_gradient(dy: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], *, single: bool) -> Array | None:

@@ -38,7 +38,7 @@ def step(x: Any, packed: Any, state: Any) -> None:
     packed : Packed, or a stack of them
         From `pack`. A Bidirectional cannot step.
     state : State
-        h and c (N, H), writable; a tuple, one entry a layer, for a stack.
+        h (N, P) and c (N, H), writable; a tuple, one entry a layer, for a stack.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def step(x: Any, packed: Any, state: Any) -> None:
     (1, 32)
     """
     if type(packed) is Packed and type(state) is State:  # the shortest way there is
-        panels, H, layout, second = packed
+        panels, H, P, layout, second = packed
         h, c = state
         try:  # it ends here for other types, and where a shape does not fit
             if layout.ndim != LAYOUT:
@@ -66,7 +66,7 @@ def step(x: Any, packed: Any, state: Any) -> None:
             elif layout.dtype is _STANDARD:
                 if compiled_step(x, panels, H, h, c):
                     return
-            elif compiled_step_of_any(x, panels, H, layout, second, h, c):
+            elif compiled_step_of_any(x, panels, H, P, layout, second, h, c):
                 return
         except TypeError:
             pass
@@ -74,7 +74,7 @@ def step(x: Any, packed: Any, state: Any) -> None:
     single = np.ndim(x) == 1
     expected = "(D,)" if single else "(N, D)"
     below = checks.array("x", x)
-    D, _ = backend.sizes(layers[0])
+    D, _, _ = backend.sizes(layers[0])
     if below.ndim not in (1, 2) or below.shape[-1] != D:
         raise ValueError(f"x: expected shape {expected} with D = {D}, got {below.shape}")
     states = checks.own_states("state", state, found, None if single else len(below))
@@ -92,10 +92,10 @@ def step(x: Any, packed: Any, state: Any) -> None:
 
 def _step(x: Any, packed: Packed, h: Array, c: Array) -> Any:
     """The compiled step of its cell; a short cut for the standard one."""
-    panels, H, layout, second = packed
+    panels, H, P, layout, second = packed
     if layout.dtype is _STANDARD:
         return compiled_step(x, panels, H, h, c)
-    return compiled_step_of_any(x, panels, H, layout, second, h, c)
+    return compiled_step_of_any(x, panels, H, P, layout, second, h, c)
 
 
 def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:
@@ -107,7 +107,7 @@ def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:
     packed : Packed, or a stack of them
     state : State
         Changes in place; a tuple, one entry a layer, for a stack.
-    y : ndarray, shape (N, T, H), or (T, H)
+    y : ndarray, shape (N, T, P), or (T, P)
         Written to; the numbers of a step are neighbours in memory.
 
     Raises
@@ -194,7 +194,7 @@ def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) ->
     N, T, _ = tape_entries[0].x.shape
     if not isinstance(grads, Grads):
         raise TypeError(f"grads: expected Grads from make_grads, got {type(grads).__name__}")
-    D, _ = backend.sizes(layers[0])
+    D, _, _ = backend.sizes(layers[0])
     single = np.ndim(grads.x) == 2
     checks.own("grads.x", grads.x, (T, D) if single else (N, T, D), found.dtype)
     checks.own_states("grads.state", grads.state, found, None if single else N)
@@ -202,8 +202,7 @@ def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) ->
     for i, (layer, entry) in enumerate(zip(layers, entries, strict=True)):
         where = f"grads.params[{i}]" if found.stacked else "grads.params"
         _weight_arrays(where, entry, layer, found.dtype)
-    H = layers[-1].hidden_size
-    above = checks.output_gradient(dy, (N, T, H), found.dtype, single=single)
+    above = checks.output_gradient(dy, (N, T, layers[-1].output_size), found.dtype, single=single)
     last = checks.states("dstate", dstate, found, N, single=single)
     states = grads.state if found.stacked else (grads.state,)
     for i in reversed(range(len(layers))):
@@ -251,7 +250,7 @@ def pack_into(params: Any, packed: Any) -> None:
         if given.dtype != found.dtype:
             raise TypeError(f"{where}: expected {found.dtype} as in packed, got {given.dtype}")
         if checks.sizes(level[0]) != backend.sizes(layer):
-            raise ValueError(f"{where}: expected D, H = {backend.sizes(layer)}, got {checks.sizes(level[0])}")
+            raise ValueError(f"{where}: expected D, H, P = {backend.sizes(layer)}, got {checks.sizes(level[0])}")
         if not layer.panels.flags.writeable:
             raise ValueError("packed: expected writable weights")
         pairs.append((level[0], layer))
@@ -287,13 +286,13 @@ def make_tape(packed: Any, N: int, T: int) -> Any:
 
 
 def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
-    D, H = backend.sizes(packed)
+    D, _, P = backend.sizes(packed)
     dtype = packed.panels.dtype
     kept = backend.keep(packed, N, T)
     room = backend.room_for(packed, N, T)
     dx = np.zeros((0, 0, 0) if first else (N, T, D), dtype)
     return Buffers(
-        np.zeros((N, T, D), dtype), np.zeros((N, H), dtype), *kept, dx,
+        np.zeros((N, T, D), dtype), np.zeros((N, P), dtype), *kept, dx,
         np.arange(0, (T + 1) * N, max(N, 1), dtype=np.int64), np.arange(N, dtype=np.int64), np.full(N, T, np.int64),
         np.zeros(0, np.bool_), *room,
     )  # fmt: skip
@@ -373,7 +372,7 @@ class Stream:
         self._top = (self._state if isinstance(self._state, State) else self._state[-1]).h
 
     def __call__(self, x: Any) -> Array:
-        """One step: x (N, D) -> h of the top layer (N, H), a new array; (D,) -> (H,) where N is 1."""
+        """One step: x (N, D) -> h of the top layer (N, P), a new array; (D,) -> (P,) where N is 1."""
         if len(self._top) == 1 and np.ndim(x) == 1:
             x = np.asarray(x)[None]
             return self(x).reshape(-1)
@@ -381,7 +380,7 @@ class Stream:
         return self._top.copy()
 
     def run(self, x: Any) -> Array:
-        """A chunk: x (N, T, D) -> y (N, T, H)."""
+        """A chunk: x (N, T, D) -> y (N, T, P)."""
         found = checks.array("x", x)
         if found.ndim != 3 or len(found) != len(self._top):
             raise ValueError(f"x: expected shape ({len(self._top)}, T, D), got {found.shape}")
@@ -425,12 +424,12 @@ class Stream:
 
 def _pass(x: Array, layer: Packed, h: Array, c: Array, y: Array | None, kept: backend.Kept | None) -> Array:
     """All steps of a layer, by the kernels of whole passes; y, new where none is given."""
-    H = layer.hidden_size
+    P = layer.output_size
     x, h, c = (a if a.ndim == d else a[None] for a, d in ((x, 3), (h, 2), (c, 2)))
     out = (
-        y.reshape(*x.shape[:2], H)
+        y.reshape(*x.shape[:2], P)
         if y is not None and y.flags.c_contiguous
-        else memory.empty((*x.shape[:2], H), h.dtype)
+        else memory.empty((*x.shape[:2], P), h.dtype)
     )
     plan = backend.plan_forward(layer, x.shape[0], x.shape[1], None)
     backend.forward(plan, x, h, c, out, 0, None, False, None, kept)
@@ -442,11 +441,11 @@ def _pass(x: Array, layer: Packed, h: Array, c: Array, y: Array | None, kept: ba
 def _chunk(x: Any, packed: Any, state: Any, y: Any) -> tuple[list[Packed], Weights, Array, list[State]]:
     layers, found = checks.steppable(packed)
     below = checks.array("x", x)
-    D, _ = backend.sizes(layers[0])
+    D, _, _ = backend.sizes(layers[0])
     if below.ndim not in (2, 3) or below.shape[-1] != D:
         raise ValueError(f"x: expected shape (N, T, {D}) or (T, {D}), got {below.shape}")
     states = checks.own_states("state", state, found, None if below.ndim == 2 else len(below))
-    checks.own("y", y, (*below.shape[:-1], layers[-1].hidden_size), found.dtype, whole=False)
+    checks.own("y", y, (*below.shape[:-1], layers[-1].output_size), found.dtype, whole=False)
     return layers, found, checks.native(below, found.dtype), states
 
 
@@ -457,9 +456,9 @@ def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int
         raise TypeError(f"tape: expected what make_tape makes of packed, got {type(tape).__name__}")
     N, T = sizes or entries[0].x.shape[:2]
     for i, (layer, entry) in enumerate(zip(layers, entries, strict=True)):
-        D, H = backend.sizes(layer)
+        D, _, P = backend.sizes(layer)
         checks.gates("tape", entry.gates, layer)
-        if entry.x.shape != (N, T, D) or entry.h.shape != (N, H) or entry.dx.size != (entry.x.size if i else 0):
+        if entry.x.shape != (N, T, D) or entry.h.shape != (N, P) or entry.dx.size != (entry.x.size if i else 0):
             raise ValueError(f"tape: expected make_tape(packed, {N}, {T}), got one of x {entry.x.shape}")
     return entries
 

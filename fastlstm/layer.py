@@ -16,7 +16,7 @@ class _Pass(NamedTuple):
     """What backward needs of one direction of one layer."""
 
     packed: Packed
-    h: Array  # (N, H), the initial one
+    h: Array  # (N, P), the initial one
     kept: Kept
     reverse: bool
     mask: Array | None
@@ -118,7 +118,7 @@ def zero_state(params: Stack, batch_size: int = 1) -> Any:
     Returns
     -------
     State
-        h and c (N, H) of the weights' type; in the structure of params.
+        h (N, P) and c (N, H) of the weights' type; in the structure of params. P is H but for the projected cell.
 
     Raises
     ------
@@ -187,8 +187,9 @@ def forward(
     params : Params, InterpolatedParams, Bidirectional, what `pack` makes of them, or a stack of these
         A list or tuple is a stack of layers, bottom first.
     state : State, optional
-        The initial state, h and c (N, H), or (H,) for a single sequence; Bidirectional(State, State) for a
-        Bidirectional; a tuple, one entry a layer, for a stack. Zeros if None.
+        The initial state, h (N, P) and c (N, H), or (P,) and (H,) for a single sequence; P, the width of h, is H but
+        for the projected cell. Bidirectional(State, State) for a Bidirectional; a tuple, one entry a layer, for a
+        stack. Zeros if None.
     lengths : array_like of int, shape (N,), optional
         Real steps of each sequence, 0 to T; what lies behind them is not read.
     reverse : bool
@@ -204,7 +205,7 @@ def forward(
 
     Returns
     -------
-    y : ndarray, shape (N, T, H), or (T, H); 2H for a Bidirectional, forward first
+    y : ndarray, shape (N, T, P), or (T, P); 2P for a Bidirectional, forward first
         h after every step of the top layer; 0 in padding.
     state : State
         The state after the last real step, in the structure of the initial one.
@@ -282,14 +283,14 @@ def _infer(
     mask_levels = checks.masks("h_mask", h_mask, found, N, single=single, copy=False)
     cell_levels: list[list[Any]] = []
     for level, states, masks in zip(found.levels, state_levels, mask_levels, strict=True):
-        H = checks.sizes(level[0])[1]
-        y = memory.empty((N, T, H * len(level)), found.dtype)
+        _, H, P = checks.sizes(level[0])
+        y = memory.empty((N, T, P * len(level)), found.dtype)
         kept: list[Any] = []
         for way, (layer, (h, c), mask) in enumerate(zip(level, states, masks, strict=True)):
             c_steps = memory.empty((N, T, H), found.dtype) if cells else None
             turned = backwards or way == 1
             plan = backend.plan_forward(_packed(layer), N, T, counts)
-            backend.forward(plan, below, h, c, y, way * H, c_steps, turned, starts, None, mask)
+            backend.forward(plan, below, h, c, y, way * P, c_steps, turned, starts, None, mask)
             kept.append(c_steps)
         cell_levels.append(kept)
         below = y
@@ -354,15 +355,15 @@ def forward_train(
     mask_levels = checks.masks("h_mask", h_mask, found, N, single=single, copy=True)
     levels = []
     for level, states, masks in zip(found.levels, state_levels, mask_levels, strict=True):
-        H = checks.sizes(level[0])[1]
-        y = memory.empty((N, T, H * len(level)), found.dtype)
+        P = checks.sizes(level[0])[2]
+        y = memory.empty((N, T, P * len(level)), found.dtype)
         passes = []
         for way, (layer, (h, c), mask) in enumerate(zip(level, states, masks, strict=True)):
             packed = layer.copy() if isinstance(layer, Packed) else backend.pack(layer)
             initial, kept = h.copy(), backend.keep(packed, N, T)
             turned = backwards or way == 1
             plan = backend.plan_forward(packed, N, T, counts)
-            backend.forward(plan, below, h, c, y, way * H, None, turned, starts, kept, mask)
+            backend.forward(plan, below, h, c, y, way * P, None, turned, starts, kept, mask)
             passes.append(_Pass(packed, initial, kept, turned, mask))
         levels.append(_Level(below, tuple(passes)))
         below = y
@@ -413,7 +414,7 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
         tape._levels[0].x.dtype,
     )
     N, T, _ = tape._levels[0].x.shape
-    width = checks.sizes(found.levels[-1][0])[1] * len(found.levels[-1])
+    width = checks.sizes(found.levels[-1][0])[2] * len(found.levels[-1])
     above = checks.output_gradient(dy, (N, T, width), found.dtype, single=single)
     state_levels = checks.states("dstate", dstate, found, N, single=single)
     for level in tape._levels:
@@ -424,7 +425,7 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
         dx = memory.zeros(level.x.shape, found.dtype)
         grads = []
         for way, (one, (dh, dc)) in enumerate(zip(level.passes, states, strict=True)):
-            column = way * one.packed.hidden_size
+            column = way * one.packed.output_size
             plan = backend.plan_backward(one.packed, N, T, tape._lengths)
             grads.append(
                 backend.backward(

@@ -56,6 +56,13 @@ class InterpolatedParams(NamedTuple):
     b: Array
 
 
+class ProjectedParams(NamedTuple):
+    W: Array
+    U: Array
+    V: Array
+    b: Array
+
+
 class State(NamedTuple):
     """Hidden and cell state of one layer: h and c, each (N, H), or (H,) for a single sequence."""
 
@@ -78,24 +85,33 @@ class Grads(NamedTuple):
     state: Any
 
 
-AnyParams: TypeAlias = Params | InterpolatedParams
+AnyParams: TypeAlias = Params | InterpolatedParams | ProjectedParams
 Layer: TypeAlias = "AnyParams | Bidirectional"
 Stack: TypeAlias = "Layer | Sequence[Layer]"
 
-CELLS: dict[str, type[AnyParams]] = {"standard": Params, "interpolated": InterpolatedParams}
+CELLS: dict[str, type[AnyParams]] = {
+    "standard": Params,
+    "interpolated": InterpolatedParams,
+    "projected": ProjectedParams,
+}
 """The cells, by name, and the record of each one's weights."""
 
-_SHAPES: dict[type[AnyParams], Callable[[int, int], tuple[tuple[int, ...], ...]]] = {
-    Params: lambda D, H: ((D, 4 * H), (H, 4 * H), (4 * H,)),
-    InterpolatedParams: lambda D, H: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
+_SHAPES: dict[type[AnyParams], Callable[[int, int, int], tuple[tuple[int, ...], ...]]] = {
+    Params: lambda D, H, P: ((D, 4 * H), (H, 4 * H), (4 * H,)),
+    InterpolatedParams: lambda D, H, P: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
+    ProjectedParams: lambda D, H, P: ((D, 4 * H), (P, 4 * H), (H, P), (4 * H,)),
 }
 
-FORGET_BIAS: dict[type[AnyParams], float] = {Params: 1.0, InterpolatedParams: -0.25}
+FORGET_BIAS: dict[type[AnyParams], float] = {Params: 1.0, InterpolatedParams: -0.25, ProjectedParams: 1.0}
 
 
-def shapes(record: type[AnyParams], D: int, H: int) -> dict[str, tuple[int, ...]]:
+def shapes(record: type[AnyParams], D: int, H: int, P: int) -> dict[str, tuple[int, ...]]:
     """The shape of each of a record's fields."""
-    return dict(zip(record._fields, _SHAPES[record](D, H), strict=True))
+    return dict(zip(record._fields, _SHAPES[record](D, H, P), strict=True))
+
+
+def sizes(params: AnyParams) -> tuple[int, int, int]:
+    return len(params.W), params.U.shape[1] // 4, len(params.U)
 
 
 def cell_name(record: type[AnyParams]) -> str:
@@ -194,7 +210,7 @@ def init_params(
     D, H = int(input_size), int(hidden_size)
     record = CELLS[cell]
     arrays = {}
-    for field, shape in shapes(record, D, H).items():
+    for field, shape in shapes(record, D, H, H).items():
         if field == "W":
             limit = np.sqrt(6.0 / (D + H))
             arrays[field] = generator.uniform(-limit, limit, shape)

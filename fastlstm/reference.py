@@ -499,7 +499,7 @@ def _layers(params: Any, D: int, reverse: bool) -> tuple[Any, ...]:
             kind = kind or one.W.dtype
             if any(a.dtype != kind for a in one) or kind.kind != "f":
                 raise TypeError(f"params: expected one float type, got {', '.join(str(a.dtype) for a in one)}")
-            expected = shapes(type(one), D, one.U.shape[0])
+            expected = shapes(type(one), D, one.U.shape[0], one.U.shape[0])
             if tuple(a.shape for a in one) != tuple(expected.values()):
                 found = ", ".join(f"{field} {a.shape}" for field, a in zip(one._fields, one, strict=True))
                 wanted = ", ".join(f"{field} {shape}" for field, shape in expected.items())

@@ -38,7 +38,7 @@ def _run(cell: str, dtype: np.dtype[Any]) -> Iterator[tuple[str, float]]:
     """One call of each kernel on a small problem; names and seconds."""
     N, T, D, H = 2, 2, 3, 4
     record, x = CELLS[cell], np.ones((N, T, D), dtype)
-    params = record(*(np.zeros(shape, dtype) for shape in shapes(record, D, H).values()))
+    params = record(*(np.zeros(shape, dtype) for shape in shapes(record, D, H, H).values()))
     yield "pack", _seconds(backend.pack, params)
     packed = backend.pack(params)
     kept = backend.keep(packed, N, T)

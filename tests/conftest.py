@@ -21,7 +21,7 @@ KINDS = [*CELLS, MIXED]  # of stacks: the table of cells for every test of what 
 def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.float64, cell: str = "standard") -> Any:
     k = 1 / np.sqrt(H)
     record = CELLS[cell]
-    return record(*(rng.uniform(-k, k, shape).astype(dtype) for shape in shapes(record, D, H).values()))
+    return record(*(rng.uniform(-k, k, shape).astype(dtype) for shape in shapes(record, D, H, H).values()))
 
 
 def random_stack(rng: np.random.Generator, D: int, plan: list[tuple[int, bool]], dtype: Any = np.float64,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import AnyParams, shapes
+from ..params import sizes as params_sizes
 from . import backward as backward_pass
 from . import forward as forward_pass
 from . import memory, threads
@@ -47,10 +48,10 @@ _NO_MASK = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float32, np.float6
 _payoffs: dict[Any, threads.Payoff] = {}
 
 
-def sizes(packed: Packed) -> tuple[int, int]:
-    """D and H."""
-    H = packed.hidden_size
-    return packed.panels.shape[1] - 1 - H, H
+def sizes(packed: Packed) -> tuple[int, int, int]:
+    """D, H and P, the width of h."""
+    P = packed.output_size
+    return packed.panels.shape[1] - 1 - P, packed.hidden_size, P
 
 
 class Kept(NamedTuple):
@@ -71,12 +72,12 @@ class Kept(NamedTuple):
 
 def pack(params: AnyParams) -> Packed:
     """The record of weights -> panels, a copy."""
-    D, H = len(params.W), len(params.U)
+    D, H, P = params_sizes(params)
     dtype, cell = params.W.dtype, cell_with(type(params))
     width = BLOCK * lanes(dtype.itemsize)
-    panels = memory.aligned((blocks(H, dtype.itemsize), 1 + D + H, width), dtype)
-    second = memory.aligned((wide_blocks(H, dtype.itemsize), H, width), dtype) if len(cell.phases) == 2 else None
-    packed = Packed(panels, H, mark(cell), second)
+    panels = memory.aligned((blocks(H, dtype.itemsize), 1 + D + P, width), dtype)
+    second = memory.aligned((wide_blocks(P, dtype.itemsize), H, width), dtype) if len(cell.phases) == 2 else None
+    packed = Packed(panels, H, P, mark(cell), second)
     pack_into(params, packed)
     return packed
 
@@ -88,11 +89,11 @@ def pack_into(params: AnyParams, packed: Packed) -> None:
 
 def packing(params: AnyParams, packed: Packed) -> Callable[[], None]:
     """`pack_into`, for many times: of arrays in C order it reads what stands in them then."""
-    D, H = sizes(packed)
+    D, H, P = sizes(packed)
     panels = _flat(packed.panels)
     W, U, *own, b = (_flat(np.ascontiguousarray(a)) for a in params)
-    arguments = packed.layout, W, U, own[0] if own else b, b, D, H, panels, _second(packed, panels)
-    kind, tasks, work = kind_of(packed), len(packed.panels), _COPY_WORK * 4 * H * (D + H)
+    arguments = packed.layout, W, U, own[0] if own else b, b, D, H, P, panels, _second(packed, panels)
+    kind, tasks, work = kind_of(packed), len(packed.panels), _COPY_WORK * 4 * H * (D + P)
     return lambda: run(into_panels, kind, 1, threads_for(tasks, work), arguments)
 
 
@@ -217,20 +218,23 @@ def backward_block(N: int, steps: int) -> int:
     return max(1, min(steps, _BLOCK_ROWS // max(N, 1)))
 
 
-def backward_room(dtype: np.dtype[Any], D: int, H: int, N: int, M: int, workers: int, cell: Cell = CELLS[0]) -> Room:
+def backward_room(
+    dtype: np.dtype[Any], D: int, H: int, P: int, N: int, M: int, workers: int, cell: Cell = CELLS[0]
+) -> Room:
     """All in one piece of memory, each array beginning on a cache line. A second phase's part of dz, of the operands,
     of the panels of sums and of the transposed weights is behind the first one's."""
     L = lanes(dtype.itemsize)
     nb, width = blocks(H, dtype.itemsize), BLOCK * L
     ldx, ldh = -(-D // width) * width, -(-H // width) * width
-    tiles, taller = -(-(1 + D + H) // TILE_ROWS), -(-H // TILE_ROWS)
+    ldp = wide_blocks(P, dtype.itemsize) * width
+    tiles, taller = -(-(1 + D + P) // TILE_ROWS), -(-H // TILE_ROWS)
     operands, columns = 1 + D + nb * L, nb * width
-    sums, weights, ldc = nb * tiles * TILE_ROWS * width, ldh * nb * width, nb * L
+    sums, weights, ldc = nb * tiles * TILE_ROWS * width, ldp * nb * width, nb * L
     filled = tiles * TILE_ROWS
     if len(cell.phases) == 2:
         filled = operands + taller * TILE_ROWS
-        sums, weights, ldc = sums + ldh * taller * TILE_ROWS, weights + ldh * ldh, ldh
-        operands, columns = operands + nb * L, columns + ldh
+        sums, weights, ldc = sums + ldp * taller * TILE_ROWS, weights + ldh * ldp, ldh
+        operands, columns = operands + nb * L, columns + ldp
     lda, ldz = _odd_lines(max(operands, filled), L), _odd_lines(columns, L)
     shapes: list[tuple[int, ...]] = [
         (N, ldh), (N, ldc), (N, nb * L), (M, ldz), (M, lda), (sums,),
@@ -245,7 +249,7 @@ def backward_room(dtype: np.dtype[Any], D: int, H: int, N: int, M: int, workers:
     room.zeros.fill(0)
     room.a[:, operands:] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
     if len(cell.phases) == 2:
-        room.dz[:, nb * width + nb * L :] = 0  # units that fill up the last panel
+        room.dz[:, nb * width + P :] = 0  # units that fill up the last panel
     return room
 
 
@@ -260,14 +264,13 @@ def _flat_room(room: Room) -> tuple[Any, ...]:
 
 def room_for(packed: Packed, N: int, T: int) -> Room:
     """Room for any backward pass over N sequences of T steps, for many calls."""
-    D, H = sizes(packed)
     M = N * backward_block(N, T)
-    return backward_room(packed.panels.dtype, D, H, N, M, threads.most(), cell_in(packed))
+    return backward_room(packed.panels.dtype, *sizes(packed), N, M, threads.most(), cell_in(packed))
 
 
-def _clear_padding(array: _Array, column: int, H: int, lengths: _Array) -> None:
+def _clear_padding(array: _Array, column: int, width: int, lengths: _Array) -> None:
     for n, length in enumerate(lengths):
-        array[n, length:, column : column + H] = 0
+        array[n, length:, column : column + width] = 0
 
 
 class _Shares(NamedTuple):
@@ -280,14 +283,15 @@ class _Shares(NamedTuple):
 
 
 @lru_cache(1024)
-def _shares(phases: int, kept: int, workers: int, N: int, steps: int, D: int, H: int, itemsize: int) -> _Shares:
+def _shares(cell: Cell, workers: int, N: int, steps: int, D: int, H: int, P: int, itemsize: int) -> _Shares:
     """steps: of the longest sequence."""
-    L = lanes(itemsize)
-    size = L, D, H, H if phases == 1 else wide_blocks(H, itemsize) * BLOCK * L, kept
+    L, phases = lanes(itemsize), len(cell.phases)
+    units = P if phases == 1 else wide_blocks(P, itemsize) * BLOCK * L
+    size = L, D, H, max(units, H) if cell.projects else units, 3 if cell.projects else 2, cell.kept
     rows = -(-N // workers)
     if workers > 1 and N == 1:
         return _Shares(SHARE_SEQUENCE, 1, 0, duo_room(*size))
-    weights = blocks(H, itemsize) * (1 + D + H) * BLOCK * L * itemsize
+    weights = blocks(H, itemsize) * (1 + D + P) * BLOCK * L * itemsize
     if workers > 1 and rows <= _WIDE_ROWS and weights >= _WIDE_BYTES:
         return _Shares(SHARE_UNITS, phases * steps + 2, 0, workers * forward_room(*size, N, 0))
     chunk = min(steps, _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
@@ -299,7 +303,7 @@ class ForwardPlan(NamedTuple):
 
     Attributes
     ----------
-    N, D, H, longest, total : int
+    N, D, H, P, longest, total : int
         Steps of the longest sequence, and of all.
     amount : float
         Of work, in multiply-adds for each byte of a vector.
@@ -314,6 +318,7 @@ class ForwardPlan(NamedTuple):
     N: int
     D: int
     H: int
+    P: int
     longest: int
     total: int
     amount: float
@@ -325,14 +330,14 @@ class ForwardPlan(NamedTuple):
 
 def plan_forward(packed: Packed, N: int, T: int, lengths: _Array | None) -> ForwardPlan:
     """For N sequences of T steps, or of lengths."""
-    D, H = sizes(packed)
+    D, H, P = sizes(packed)
     order, lens = _schedule(N, T, lengths)
     total = N * T if lengths is None else int(lens.sum())
     longest = 0 if N == 0 else T if lengths is None else int(lens[0])
-    amount = H * (4 * (D + H) + _CELL_WORK) * total / vector_bytes()
+    amount = H * (4 * (D + P) + _CELL_WORK) * total / vector_bytes()
     panels = _flat(packed.panels)
-    arrays = packed.layout, D, panels, _second(packed, panels), H, order, lens, T
-    return ForwardPlan(N, D, H, longest, total, amount, cell_in(packed), kind_of(packed), lengths, arrays)
+    arrays = packed.layout, D, panels, _second(packed, panels), H, P, order, lens, T
+    return ForwardPlan(N, D, H, P, longest, total, amount, cell_in(packed), kind_of(packed), lengths, arrays)
 
 
 def forward(
@@ -348,21 +353,21 @@ def forward(
     kept: Kept | None,
     mask: _Array | None = None,
 ) -> None:
-    """y[:, :, column : column + H], and the last h and c in place of the first; cells and kept where given.
+    """y[:, :, column : column + P], and the last h and c in place of the first; cells and kept where given.
 
-    reset: booleans (N, T), whichever way the steps run; mask: factors of h where it enters the product (N, H)."""
-    N, D, H, longest, total, amount, cell, kind, lengths, arrays = plan
+    reset: booleans (N, T), whichever way the steps run; mask: factors of h where it enters the product (N, P)."""
+    N, D, H, P, longest, total, amount, cell, kind, lengths, arrays = plan
     dtype = x.dtype
     if lengths is not None:
-        _clear_padding(y, column, H, lengths)
+        _clear_padding(y, column, P, lengths)
         if cells is not None:
             _clear_padding(cells, 0, H, lengths)
     if total == 0:
         return
     shared = H >= _DUO_UNITS and longest >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
     workers = min(max(N, 2), threads.available()) if shared else 1
-    workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, kind))
-    share, turns, chunk, room = _shares(len(cell.phases), cell.kept, workers, N, longest, D, H, dtype.itemsize)
+    workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, P, kind))
+    share, turns, chunk, room = _shares(cell, workers, N, longest, D, H, P, dtype.itemsize)
     sync = _NO_SYNC
     if share == SHARE_SEQUENCE:
         sync = np.zeros(SYNC_WORDS, np.int64)
@@ -381,17 +386,17 @@ def forward(
         payoff.took(workers > 1, time.perf_counter() - began, total)
 
 
-def _gradients(record: type[AnyParams], D: int, H: int, dtype: np.dtype[Any]) -> AnyParams:
+def _gradients(record: type[AnyParams], D: int, H: int, P: int, dtype: np.dtype[Any]) -> AnyParams:
     """Room for them, in one piece."""
-    size, parts = _fields(record, D, H)
+    size, parts = _fields(record, D, H, P)
     whole = memory.empty((size,), dtype)
     return record(*[whole[begin:end].reshape(form) for form, begin, end in parts])
 
 
 @lru_cache(1024)
-def _fields(record: Any, D: int, H: int) -> tuple[int, list[tuple[tuple[int, ...], int, int]]]:
+def _fields(record: Any, D: int, H: int, P: int) -> tuple[int, list[tuple[tuple[int, ...], int, int]]]:
     """Numbers in all, and the shape, begin and end of each field."""
-    forms = list(shapes(record, D, H).values())
+    forms = list(shapes(record, D, H, P).values())
     ends = list(accumulate(map(math.prod, forms)))
     return ends[-1], list(zip(forms, [0, *ends], ends, strict=False))
 
@@ -403,7 +408,7 @@ class BackwardPlan(NamedTuple):
     ----------
     found : record of arrays
         Where the weights' gradients go.
-    N, D, H, tasks, work, steps, total, block, phases, kind : int
+    N, D, H, P, tasks, work, steps, total, block, phases, kind : int
         Independent tasks, multiply-adds, steps of the longest sequence, of all, and of a block of time; the cell's
         phases, and kind_of the weights.
     arrays : tuple
@@ -414,6 +419,7 @@ class BackwardPlan(NamedTuple):
     N: int
     D: int
     H: int
+    P: int
     tasks: int
     work: int
     steps: int
@@ -436,13 +442,13 @@ def plan_backward(
 
     found, where the gradients go, in C order, and room for as many threads as there are: from the caller, who uses them
     again."""
-    D, H = sizes(packed)
+    D, H, P = sizes(packed)
     dtype, cell = packed.panels.dtype, cell_in(packed)
     if found is None:
-        found = _gradients(record_of(packed), D, H, dtype)
+        found = _gradients(record_of(packed), D, H, P, dtype)
     tasks, kind, phases = max(N, blocks(H, dtype.itemsize)), kind_of(packed), len(cell.phases)
     if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
-        return BackwardPlan(found, N, D, H, tasks, 0, 0, 0, 1, phases, kind, ())
+        return BackwardPlan(found, N, D, H, P, tasks, 0, 0, 0, 1, phases, kind, ())
     order, lens = _schedule(N, T, lengths)
     steps = int(lens[0])
     if lengths is None:
@@ -451,18 +457,18 @@ def plan_backward(
         active = N - np.searchsorted(lens[::-1], np.arange(steps), side="right")
         bases = np.concatenate([[0], np.cumsum(active)]).astype(np.int64)
         total = int(bases[-1])
-    work = H * (8 * (D + H) + _CELL_WORK) * total
+    work = H * (8 * (D + P) + _CELL_WORK) * total
     block = backward_block(N, steps)
     if room is None:
         workers = min(tasks, threads.most()) if _enough(tasks, work) else 1
-        room = backward_room(dtype, D, H, N, int(bases[block]), workers, cell)
+        room = backward_room(dtype, D, H, P, N, int(bases[block]), workers, cell)
     panels = _flat(packed.panels)
     W, U, *own, b = (array.ravel() for array in found)
     arrays = (
         block, steps, panels, W, U, own[0] if own else b, b, bases, packed.layout, _second(packed, panels), D, H,
-        order, lens, T, *_flat_room(room),
+        P, order, lens, T, *_flat_room(room),
     )  # fmt: skip
-    return BackwardPlan(found, N, D, H, tasks, work, steps, total, block, phases, kind, arrays)
+    return BackwardPlan(found, N, D, H, P, tasks, work, steps, total, block, phases, kind, arrays)
 
 
 def backward(
@@ -480,13 +486,13 @@ def backward(
     mask: _Array | None = None,
 ) -> AnyParams:
     """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's."""
-    found, N, D, H, tasks, work, steps, total, block, phases, kind, arrays = plan
+    found, N, D, H, P, tasks, work, steps, total, block, phases, kind, arrays = plan
     if total == 0:
         for array in found:
             array.fill(0)
         return found
     dtype = x.dtype
-    key = backward_pass.backward, N, D, H, kind
+    key = backward_pass.backward, N, D, H, P, kind
     workers, payoff = _paying(threads_for(tasks, work), N, work / vector_bytes(), key)
     wide = workers > N and H >= _WIDE_UNITS
     inner = block * phases + 1 if wide else 1  # turns of a block's steps; one more for its sums

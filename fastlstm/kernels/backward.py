@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from .activations import tanh_row
-from .cells import kept_of
+from .cells import kept_of, projects
 from .options import compiled, kernel, loaded
 from .packing import out_of_panels, transpose_panels
-from .phases import backward_cell, backward_cell_pair, finish_back, finish_back_pair
+from .phases import backward_cell, backward_cell_pair, finish_back, finish_back_pair, projected
 from .products import product_of
 from .simd import BLOCK, TILE_ROWS, accumulate, copy, flat, lanes_of, outer, scale
 from .step import begins, clear
@@ -27,18 +27,18 @@ GROUP = 4 * TILE_ROWS  # rows of dx that a worker takes at once
 
 @compiled
 def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any,
-              second: Any, x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any,
-              reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any,
-              ldc: Any,
-              t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
+              second: Any, x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any,
+              lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any,
+              dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
+              zeros: Any) -> None:  # fmt: skip
     """A phase of step s for ranks first, first + stride, ... and blocks lo to hi of units: gradients of the inputs of
     its gates.
 
     Of the block of time that begins with s0, step s has the rows from bases[s] - bases[s0] on.
     cells, gates: the tape, (step, rank); dh, dc, t: gradients of h and c, and tanh(c), a row for each rank; dz, a:
     gradients of the gates' inputs and the operands [1, x, h] for each row of the block; where: its place in x. Where
-    there is a second phase, dz has once more those of the last gate, the units of all blocks side by side, and a the
-    new c.
+    there is a second phase, dz has once more those of the last gate, or of a projection's h, the units of all blocks
+    side by side, and a the new c, or the projection's m.
     """
     L = lanes_of(ut)
     nb = (H + L - 1) // L
@@ -46,7 +46,7 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
     Hp = nb * L
     N = order.size
     base = bases[s] - bases[s0]
-    own = min(hi * L, H) - lo * L
+    own = max(0, min(hi * L, P) - lo * L)
     final = 0  # the last phase, the first one backwards
     if second.ndim == 3:
         final = 1
@@ -64,13 +64,19 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                 clear(dh, rank * ldh + lo * L, (hi - lo) * L)
                 clear(dc, rank * ldc + lo * L, (hi - lo) * L)
             if mask.size > 0 and s < lens[rank] - 1:  # what came through the product
-                scale(dh, rank * ldh + lo * L, mask, order[rank] * H + lo * L, own)
+                scale(dh, rank * ldh + lo * L, mask, order[rank] * P + lo * L, own)
             if ldy > 0:
                 accumulate(dh, rank * ldh + lo * L, dy, place * ldy + column + lo * L, own)
             if s == lens[rank] - 1:
                 tanh_row(t, u + lo * L, cells, c + N * Hp + lo * L, (hi - lo) * L)
-        if second.ndim == 3:  # noqa: SIM102
-            if phase == 1:
+        if second.ndim == 3:
+            if phase == 1 and projects(cell):
+                copy(dz, m * ldz + nb * width + lo * L, dh, rank * ldh + lo * L, own)
+                for b in range(lo, hi):
+                    projected(
+                        cell, gates, g + b * g_width, g_width, t, u + b * L, L, a, operand + 1 + D + Hp + b * L, L
+                    )
+            elif phase == 1:
                 copy(a, operand + 1 + D + Hp + lo * L, cells, c + N * Hp + lo * L, (hi - lo) * L)
                 b = lo
                 while b < hi:
@@ -105,77 +111,81 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                 clear(a, operand + 1 + D + lo * L, (hi - lo) * L)
                 tanh_row(t, u + lo * L, cells, c + lo * L, (hi - lo) * L)
             elif s == 0:
-                copy(a, operand + 1 + D + lo * L, h0, order[rank] * H + lo * L, own)
+                copy(a, operand + 1 + D + lo * L, h0, order[rank] * P + lo * L, own)
             if mask.size > 0:
-                scale(a, operand + 1 + D + lo * L, mask, order[rank] * H + lo * L, own)
+                scale(a, operand + 1 + D + lo * L, mask, order[rank] * P + lo * L, own)
 
 
 @compiled
 def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, second: Any, x: Any,
-                D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any, mask: Any,
-                reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any, t: Any,
-                dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
-    """dh = dz @ U.T of step s for the same ranks, panels lo to hi of U.T; added to what goes past z, where a second
-    phase has left that."""
+                D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any,
+                mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any,
+                t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
+    """dh = dz @ U.T of step s for the same ranks, panels lo to hi of U.T; added to what goes past z, where a gate of
+    the second phase has left that."""
     width = BLOCK * lanes_of(ut)
     depth = (H + lanes_of(ut) - 1) // lanes_of(ut) * width
     count = (bases[s + 1] - bases[s] - first + stride - 1) // stride
-    for q in range(lo, hi):
+    for q in range(lo, min(hi, (P + width - 1) // width)):
         init, i0, ldi = zeros, first - first, first - first
-        if second.ndim == 3:
+        if second.ndim == 3 and not projects(cell):
             init, i0, ldi = dh, first * ldh + q * width, stride * ldh
-        product_of(H - q * width, dz, (bases[s] - bases[s0] + first) * ldz, stride * ldz, count, depth, ut,
+        product_of(P - q * width, dz, (bases[s] - bases[s0] + first) * ldz, stride * ldz, count, depth, ut,
                    q * depth * width, init, i0, ldi, dh, first * ldh + q * width, stride * ldh)  # fmt: skip
 
 
 @compiled
-def last_state(w: Any, workers: Any, order: Any, H: Any, last: Any, d: Any, ld: Any) -> None:
-    """Rows of a gradient of the last state, by rank; 0 behind column H."""
+def last_state(w: Any, workers: Any, order: Any, width: Any, last: Any, d: Any, ld: Any) -> None:
+    """Rows of a gradient of the last h or c, by rank; 0 behind its own width."""
     for rank in range(w, order.size, workers):
-        copy(d, rank * ld, last, order[rank] * H, H)
-        clear(d, rank * ld + H, ld - H)
+        copy(d, rank * ld, last, order[rank] * width, width)
+        clear(d, rank * ld + width, ld - width)
 
 
 @compiled
 def first_state(w: Any, workers: Any, order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, H: Any,
-                dh: Any, ldh: Any, dc: Any, ldc: Any, out_h: Any, out_c: Any) -> None:  # fmt: skip
+                P: Any, dh: Any, ldh: Any, dc: Any, ldc: Any, out_h: Any, out_c: Any) -> None:  # fmt: skip
     """From the gradient past the first step's product to that of the initial state: none where a reset at that step
     leaves it unused."""
     for rank in range(w, order.size, workers):
-        place = order[rank] * H
+        h, c = order[rank] * P, order[rank] * H
         if begins(reset, order[rank] * T, lens[rank], reverse, np.int64(0)):
-            clear(out_h, place, H)
-            clear(out_c, place, H)
+            clear(out_h, h, P)
+            clear(out_c, c, H)
             continue
         if mask.size > 0 and lens[rank] > 0:
-            scale(dh, rank * ldh, mask, place, H)
-        copy(out_h, place, dh, rank * ldh, H)
-        copy(out_c, place, dc, rank * ldc, H)
+            scale(dh, rank * ldh, mask, h, P)
+        copy(out_h, h, dh, rank * ldh, P)
+        copy(out_c, c, dc, rank * ldc, H)
 
 
 @compiled
-def cells_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, second: Any, x: Any,
-               D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any, mask: Any,
-               reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any, t: Any,
-               dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
-    """dc += dz @ V.T of step s and the second phase's gate for the same ranks, panels lo to hi of V.T."""
+def memory_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, second: Any, x: Any,
+                D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any,
+                mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any,
+                t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
+    """dz @ V.T of step s and the second phase for the same ranks, panels lo to hi of V.T: added to dc, or dm of a
+    projection, in dh's place."""
     width = BLOCK * lanes_of(ut)
     nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
-    depth = ldh  # z's units, those that fill up the last panel too
+    depth = second.shape[0] * width  # z's units, those that fill up the last panel too
     count = (bases[s + 1] - bases[s] - first + stride - 1) // stride
     for q in range(lo, hi):
-        place = first * ldc + q * width
+        d, place, row = dc, first * ldc + q * width, stride * ldc
+        init, i0, ldi = dc, place, row
+        if projects(cell):
+            d, place, row = dh, first * ldh + q * width, stride * ldh
+            init, i0, ldi = zeros, first - first, first - first
         product_of(H - q * width, dz, (bases[s] - bases[s0] + first) * ldz + nb * width, stride * ldz, count, depth,
-                   ut, ldh * nb * width + q * depth * width, dc, place, stride * ldc, dc, place,
-                   stride * ldc)  # fmt: skip
+                   ut, depth * nb * width + q * depth * width, init, i0, ldi, d, place, row)  # fmt: skip
 
 
 @compiled
 def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any, bases: Any, cell: Any, second: Any,
-                   x: Any, D: Any, ut: Any, H: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any,
-                   reset: Any, mask: Any,
-                   reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any, t: Any,
-                   dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
+                   x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any,
+                   reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any,
+                   ldh: Any,
+                   dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
     """A worker's share of one turn's work on a block of time.
 
     Where the rows are shared there is one turn: all steps of the worker's rows. Where the units are (wide), a turn
@@ -183,6 +193,8 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
     in a block of fewer steps than the others some turns have nothing to do. A cell of two phases has two turns a step:
     the second one takes dc.
     """
+    rows = (bases, cell, second, x, D, ut, H, P, h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy,
+            column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
     nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
     panels = ldh // (BLOCK * lanes_of(ut))
     phases = np.int64(1)
@@ -196,46 +208,31 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
         phase -= turn % phases
         turn //= phases
         if 0 < turn <= s1 - s0 and phase == phases - 1:
-            hidden_back(s1 - turn, s0, first, stride, lo, hi, bases, cell, second, x, D, ut, H,
-                      h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t,
-                      dz, ldz,
-                      a, lda, where, zeros)  # fmt: skip
+            hidden_back(s1 - turn, s0, first, stride, lo, hi, *rows)
     for back in range(steps):
         s = s1 - 1 - turn - back
         if s >= s0 and lo < hi:
             if second.ndim == 3:
                 if phase == 1 and not wide:
-                    step_back(s, phase, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), bases, cell, second, x, D,
-                      ut, H, h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy, column, dh, ldh, dc,
-                      ldc, t,
-                      dz, ldz, a, lda, where, zeros)  # fmt: skip
+                    step_back(s, phase, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
                 if phase == 0 or not wide:
-                    cells_back(s, s0, first, stride, lo, hi, bases, cell, second, x, D, ut, H,
-                      h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t,
-                      dz, ldz,
-                      a, lda, where, zeros)  # fmt: skip
+                    memory_back(s, s0, first, stride, lo, hi, *rows)
             last = np.int64(0)
             if wide:
                 last = phase
-            step_back(s, last, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), bases,
-                      cell, second, x, D, ut, H, h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy,
-                      column,
-                      dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
+            step_back(s, last, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
             if not wide:
-                hidden_back(s, s0, first, stride, lo, hi, bases, cell, second, x, D, ut, H,
-                      h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy, column, dh, ldh, dc, ldc, t,
-                      dz, ldz,
-                      a, lda, where, zeros)  # fmt: skip
+                hidden_back(s, s0, first, stride, lo, hi, *rows)
 
 
 @compiled
-def backward_sums(w: Any, workers: Any, rows: Any, second: Any, D: Any, wt: Any, H: Any, dz: Any, ldz: Any, a: Any,
-                  lda: Any, where: Any, dx: Any, dp: Any, tmp: Any, zeros: Any) -> None:  # fmt: skip
+def backward_sums(w: Any, workers: Any, rows: Any, second: Any, D: Any, wt: Any, H: Any, P: Any, dz: Any, ldz: Any,
+                  a: Any, lda: Any, where: Any, dx: Any, dp: Any, tmp: Any, zeros: Any) -> None:  # fmt: skip
     """One worker's share of a block's products over its rows: dx, and the weights' gradients in panels."""
     L = lanes_of(wt)
     nb = (H + L - 1) // L
     width = BLOCK * L
-    tiles = (1 + D + H + TILE_ROWS - 1) // TILE_ROWS
+    tiles = (1 + D + P + TILE_ROWS - 1) // TILE_ROWS
     t0 = w * GROUP * width
     for q in range((D + width - 1) // width):  # a panel of W stays in cache while the rows pass by
         first = w * GROUP
@@ -258,7 +255,7 @@ def backward_sums(w: Any, workers: Any, rows: Any, second: Any, D: Any, wt: Any,
         b += workers
     if second.ndim == 3:
         taller = (H + TILE_ROWS - 1) // TILE_ROWS
-        for q in range(w, (nb + BLOCK - 1) // BLOCK, workers):
+        for q in range(w, second.shape[0], workers):
             for m in range(0, rows, PIECE):
                 for k in range(taller):
                     outer(a, m * lda + 1 + D + nb * L + k * TILE_ROWS, lda, min(PIECE, rows - m),
@@ -277,13 +274,13 @@ def backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     arguments = loaded(pointer)
     turns, inner, wide = arguments[:3]
     x, h0, cells, gates, reset, mask, reverse, dy, ldy, column, h, c, dx = arguments[3:16]
-    block, steps, panels, dW, dU, dV, db, bases, cell, second, D, H, order, lens, T = arguments[16:31]
-    dh, ldh, dc, ldc, t, dz, ldz, a, lda, dp, tmp, zeros, wt, ut, where = arguments[31:]
-    rows = (bases, cell, second, x, D, ut, H, h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy, column,
-            dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
+    block, steps, panels, dW, dU, dV, db, bases, cell, second, D, H, P, order, lens, T = arguments[16:32]
+    dh, ldh, dc, ldc, t, dz, ldz, a, lda, dp, tmp, zeros, wt, ut, where = arguments[32:]
+    rows = (bases, cell, second, x, D, ut, H, P, h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy,
+            column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
     L = lanes_of(panels)
     nb = (H + L - 1) // L
-    depth = 1 + D + H
+    depth = 1 + D + P
     stride = (depth + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
     for turn in range(first, last):
         back, within = (turn - 1) // (inner + 1), (turn - 1) % (inner + 1)
@@ -293,18 +290,18 @@ def backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
             share = dp.size // workers
             for i in range(w * share, dp.size if w == workers - 1 else (w + 1) * share):
                 dp[i] = 0
-            last_state(w, workers, order, H, h, dh, ldh)
+            last_state(w, workers, order, P, h, dh, ldh)
             last_state(w, workers, order, H, c, dc, ldc)
             transpose_panels(w, workers, panels, depth, np.int64(1), D, nb, wt, np.int64(0))
-            transpose_panels(w, workers, panels, depth, 1 + D, H, nb, ut, np.int64(0))
+            transpose_panels(w, workers, panels, depth, 1 + D, P, nb, ut, np.int64(0))
             if second.ndim == 3:  # V transposed, behind U
                 transpose_panels(w, workers, flat(second), H, np.int64(0), H, second.shape[0], ut,
                                  second.shape[0] * BLOCK * L * nb * BLOCK * L)  # fmt: skip
         elif within < inner:
             backward_share(w, workers, wide, within, s0, s1, *rows)
         else:
-            backward_sums(w, workers, bases[s1] - bases[s0], second, D, wt, H, dz, ldz, a, lda, where, dx, dp, tmp,
-                          zeros)  # fmt: skip
+            backward_sums(w, workers, bases[s1] - bases[s0], second, D, wt, H, P, dz, ldz, a, lda, where, dx, dp,
+                          tmp, zeros)  # fmt: skip
             if turn == turns - 1:  # a worker has the sums of its own panels
-                out_of_panels(w, workers, cell, dp, stride, second, D, H, dW, dU, dV, db)
-                first_state(w, workers, order, lens, reset, mask, reverse, T, H, dh, ldh, dc, ldc, h, c)
+                out_of_panels(w, workers, cell, dp, stride, second, D, H, P, dW, dU, dV, db)
+                first_state(w, workers, order, lens, reset, mask, reverse, T, H, P, dh, ldh, dc, ldc, h, c)

@@ -1,10 +1,10 @@
 """The cells: a table of phases, and each phase's mathematics forward and backward.
 
 A phase is a product of operands and weights, followed by element-wise equations over its gate blocks. The first phase
-of every cell has z = [1, x, h] @ [b; W; U], four gate blocks, and makes the new c. A cell whose output gate reads the
-new c has a second one: the sums of its last gate go on with the new c @ V, once that is there for all units. The
-equations are written over `simd.Vector`s: one vector holds neighbouring units of one sample. Letters as in
-docs/equations.md; a `d` in front marks a gradient.
+of every cell has z = [1, x, h] @ [b; W; U], four gate blocks, and makes the new c. A second one begins when all units
+are through the first. Either a gate reads the new c: the sums of the last gate go on with c @ V. Or the first phase's
+output m is projected: h = m @ V, of another width than c. The equations are written over `simd.Vector`s: one vector
+holds neighbouring units of one sample. Letters as in docs/equations.md; a `d` in front marks a gradient.
 
 What runs the equations over rows and blocks of units is in `phases`, the same for every cell. To add one, write its
 equations and its row of `CELLS` here, its record of weights in `params`, and its section of `reference`.
@@ -34,12 +34,13 @@ class Phase(NamedTuple):
     ----------
     forward : function
         Of the first phase: (z of each gate, old c) -> (what the tape keeps), new c, new h; where a second phase
-        follows, what its sums begin with in h's place. Of the second: (z, new c, old h) -> (what the tape keeps),
-        new h.
+        follows, what its sums begin with, or m, in h's place. Of the second: (sums, new c, old h) -> (what the tape
+        keeps), new h.
     backward : function
         Of the first phase: (kept, kept by the step before, old c, tanh of the new c, dh, dc) -> (dz of each gate), dc,
-        tanh of the old c, old h. Of the second: (kept, tanh of the new c, dh, dc) -> dz, what of dh goes past z to the
-        old h, dc but for z's part.
+        tanh of the old c, old h; dm in dh's place where m is projected. Of the second: (kept, tanh of the new c, dh,
+        dc) -> dz, what of dh goes past z to the old h, dc but for z's part. Of a projection, whose dz is dh: (kept,
+        tanh of the new c) -> m.
     """
 
     forward: Callable[..., Any]
@@ -62,6 +63,8 @@ class Cell(NamedTuple):
     columns : tuple
         For b, W and U: where each of the gates i, f, g, o has its block of columns, -1 for one that has none.
     phases : tuple of Phase
+    projects : bool
+        Whether the second phase is the projection of what the first puts out.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Cell(NamedTuple):
     of_x: int
     columns: tuple[tuple[int, ...], ...]
     phases: tuple[Phase, ...]
+    projects: bool = False
 
 
 def lstm_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector) -> Any:
@@ -119,12 +123,32 @@ def between_backward(kept: list[Vector], t: Vector, dh: Vector, dc: Vector) -> A
     return dzo, dh * (1.0 - o), (dh * o).fma(1.0 - t * t, dc)
 
 
+def unprojected_backward(kept: list[Vector], before: list[Vector], c_old: Vector, t: Vector, dm: Vector,
+                         dc: Vector) -> Any:  # fmt: skip
+    """The standard cell's, whose h is m here."""
+    *gates, h_old = kept
+    dz, dc, t_old, _ = lstm_backward(gates, before, c_old, t, dm, dc)
+    return dz, dc, t_old, h_old
+
+
+def projected_forward(h: Vector, c: Vector, h_old: Vector) -> Any:
+    return (h_old,), h
+
+
+def projected_backward(kept: list[Vector], t: Vector) -> Vector:
+    return kept[3] * t
+
+
 _EVERY = 0, 1, 2, 3
 CELLS = (
     Cell("standard", np.bool_, 4, 4, (_EVERY, _EVERY, _EVERY), (Phase(lstm_forward, lstm_backward),)),
     Cell(
         "interpolated", np.int8, 5, 3, ((0, 1, -1, 2), (0, 1, 2, -1), _EVERY),
         (Phase(gated_forward, gated_backward), Phase(between_forward, between_backward)),
+    ),
+    Cell(
+        "projected", np.uint8, 5, 4, (_EVERY, _EVERY, _EVERY),
+        (Phase(lstm_forward, unprojected_backward), Phase(projected_forward, projected_backward)), projects=True,
     ),
 )  # fmt: skip
 
@@ -156,6 +180,16 @@ def kept_of(typing: Any, cell: Any) -> Any:
         return ir.Constant(ir.IntType(64), marked(cell).kept)
 
     return types.intp(cell), generate
+
+
+@intrinsic  # type: ignore[misc]
+def projects(typing: Any, cell: Any) -> Any:
+    """Whether the second phase is a projection; a constant in the compiled code."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(ir.IntType(1), marked(cell).projects)
+
+    return types.boolean(cell), generate
 
 
 @intrinsic  # type: ignore[misc]

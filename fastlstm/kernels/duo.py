@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from .atomics import fetch_add, load_acquire, store_release, wait_a_little
-from .cells import kept_of
+from .cells import kept_of, projects
 from .options import compiled, inlined
 from .products import product
 from .simd import BLOCK, copy, lanes_of, scale
-from .step import begins, bias_alone, clear, finish, forget, operand_stride, phases_of, units, units_of
+from .step import begins, bias_alone, clear, finish, forget, operand_rows, operand_stride, phases_of, units, units_of
 
 # words of `sync`, each in a cache line pair of its own
 TICKETS, MAIL, SPLIT, LEADER, FOLLOWER, RETIRE = (16 * n for n in range(6))
@@ -30,10 +30,10 @@ _CHUNK = 24  # steps whose x @ W + b is computed at once
 
 
 @compiled
-def duo_room(L: Any, D: Any, H: Any, units: Any, kept: Any) -> Any:
-    """Numbers to work in. units: units_of(...); kept: vectors of a block on the tape."""
+def duo_room(L: Any, D: Any, H: Any, units: Any, operands: Any, kept: Any) -> Any:
+    """Numbers to work in. units: units_of(...); operands: operand_rows(...); kept: vectors of a block on the tape."""
     nb = (H + L - 1) // L
-    return 2 * operand_stride(L, D, units) + nb * L + 2 * (kept + _CHUNK * nb * BLOCK) * L
+    return operands * operand_stride(L, D, units) + nb * L + 2 * (kept + _CHUNK * nb * BLOCK) * L
 
 
 @compiled
@@ -43,12 +43,12 @@ def take_ticket(sync: Any) -> Any:
 
 
 @compiled
-def _inputs(cell: Any, t: Any, count: Any, lo: Any, hi: Any, x: Any, D: Any, panels: Any, H: Any, steps: Any,
+def _inputs(cell: Any, t: Any, count: Any, lo: Any, hi: Any, x: Any, D: Any, panels: Any, H: Any, P: Any, steps: Any,
             reverse: Any, work: Any, zx: Any) -> None:  # fmt: skip
     """x @ W + b of some steps from t on, for blocks lo to hi."""
     width = BLOCK * lanes_of(panels)
     nb = (H + lanes_of(panels) - 1) // lanes_of(panels)
-    panel = (1 + D + H) * width
+    panel = (1 + D + P) * width
     x0 = ((steps - 1 - t) if reverse else t) * D
     for b in range(lo, hi):
         product(x, x0, -D if reverse else D, count, D, panels, b * panel + width, panels, b * panel, np.int64(0),
@@ -58,32 +58,34 @@ def _inputs(cell: Any, t: Any, count: Any, lo: Any, hi: Any, x: Any, D: Any, pan
 
 
 @inlined
-def _parts(s: Any, H: Any, panels: Any, second: Any) -> Any:
+def _parts(s: Any, H: Any, P: Any, panels: Any, second: Any) -> Any:
     """Blocks of units in all, and those of the leader's half, in the phase that is number s of all."""
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     mid = (nb + 1) // 2
     if second.ndim == 3:  # noqa: SIM102
         if s % 2 == 1:
-            mid = min(nb, ((nb + BLOCK - 1) // BLOCK + 1) // 2 * BLOCK)  # whole panels
+            nb = (P + L - 1) // L
+            mid = min(nb, (second.shape[0] + 1) // 2 * BLOCK)  # whole panels
     return nb, mid
 
 
 @compiled
-def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels: Any, second: Any, H: Any, y: Any,
-          ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any, reset: Any,
-          mask: Any,
-          reverse: Any, work: Any) -> None:  # fmt: skip
+def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels: Any, second: Any, H: Any, P: Any,
+          y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, steps: Any,
+          reset: Any, mask: Any, reverse: Any, work: Any) -> None:  # fmt: skip
     """Phase number s of all phases of all steps, for blocks lo to hi; own: 0 or 1, whose scratch."""
+    if lo == hi:  # a narrow h may leave nothing to the follower
+        return
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     width, g_width = BLOCK * L, kept_of(cell) * L
     Hp = nb * L
-    panel = (1 + D + H) * width
-    lda = operand_stride(L, D, units_of(second, L, H))
+    panel = (1 + D + P) * width
+    lda = operand_stride(L, D, units_of(cell, second, L, H, P))
     phases = phases_of(second)
     s, phase = s // phases, s % phases
-    c, c_step = 2 * lda, 0
+    m, c, c_step = 2 * lda, operand_rows(cell) * lda, 0
     first = lo * L
     spare = c + first
     g, g_block = c + Hp + own * g_width, 0
@@ -94,19 +96,21 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels
     if phase == 0:
         if begins(reset, np.int64(0), steps, reverse, s):
             forget(cs, c + first, (hi - lo) * L, tape, work, spare)
-        units(cell, lo, hi, np.int64(1), s % 2, work, now, then, lda, H, np.int64(0), panels, (1 + D) * width, panel,
-              work, zx, np.int64(0), width, cs, c, c + c_step, Hp, gates, g, np.int64(0), g_block)  # fmt: skip
+        units(cell, lo, hi, np.int64(1), s % 2, work, now, m if projects(cell) else then, lda, P, np.int64(0), panels,
+              (1 + D) * width, panel, work, zx, np.int64(0), width, cs, c, c + c_step, Hp, gates, g, np.int64(0),
+              g_block)  # fmt: skip
+        if keep_cells:
+            t = steps - 1 - s if reverse else s
+            copy(cells, t * H + first, cs, c + c_step + first, min(hi * L, H) - first)
         if tape and begins(reset, np.int64(0), steps, reverse, s):
             copy(cs, c + first, work, spare, (hi - lo) * L)
     if phase == phases - 1:
         if second.ndim == 3:
-            finish(cell, lo, hi, np.int64(1), s % 2, work, now, then, lda, second, H, cs, c + c_step, Hp, gates, g,
-                   np.int64(0), g_block)  # fmt: skip
-        count = min(hi * L, H) - first
+            finish(cell, lo, hi, np.int64(1), s % 2, work, now, then, m, lda, second, H, P, cs, c + c_step, Hp, gates,
+                   g, np.int64(0), g_block)  # fmt: skip
+        count = min(hi * L, P) - first
         t = steps - 1 - s if reverse else s
         copy(y, t * ldy + column + first, work, then + first, count)
-        if keep_cells:
-            copy(cells, t * H + first, cs, c + c_step + first, count)
         if begins(reset, np.int64(0), steps, reverse, s + 1):
             clear(work, then + first, (hi - lo) * L)
         if mask.size > 0 and s + 1 < steps:
@@ -126,16 +130,16 @@ def _waited(sync: Any, at: Any, value: Any, patience: Any) -> Any:
 
 
 @compiled
-def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any, c: Any, y: Any,
-         ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
-         reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P: Any, h: Any, c: Any,
+         y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any,
+         lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The first thread's part: all that the other does not do. The arguments: as in forward_rows."""
     steps = lens[0]
     phases = phases_of(second)
     goal = steps * phases
     L = lanes_of(panels)
     nb = (H + L - 1) // L
-    zx = 2 * operand_stride(L, D, units_of(second, L, H)) + nb * L + 2 * kept_of(cell) * L
+    zx = operand_rows(cell) * operand_stride(L, D, units_of(cell, second, L, H, P)) + nb * L + 2 * kept_of(cell) * L
     alone, joined = True, False
     s = np.int64(0)  # phases of all steps
     begin, end = np.int64(0), np.int64(0)  # inputs of steps begin to end stand in zx
@@ -145,8 +149,8 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
             store_release(sync, LEADER, s)
             store_release(sync, FOLLOWER, s)
             store_release(sync, SPLIT, s)
-        _, mid = _parts(s, H, panels, second)
-        u, lo, hi, last = s, np.int64(0), nb if alone else mid, steps
+        every, mid = _parts(s, H, P, panels, second)
+        u, lo, hi, last = s, np.int64(0), every if alone else mid, steps
         if not alone:
             if load_acquire(sync, MAIL) == RETIRED:
                 behind = load_acquire(sync, FOLLOWER)  # final now: one step behind s, level, or one ahead
@@ -155,10 +159,10 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
                     continue
                 u = min(behind, s)  # the one of which a half is missing
                 last = u // phases + 1
-                _, mid = _parts(u, H, panels, second)
+                every, mid = _parts(u, H, P, panels, second)
                 hi = mid
                 if behind < s:
-                    lo, hi = mid, nb
+                    lo, hi = mid, every
             elif not _waited(sync, FOLLOWER, s, patience):
                 store_release(sync, RETIRE, 1)  # it will finish its step, or retire, when it runs again: let it
                 while load_acquire(sync, FOLLOWER) < s and load_acquire(sync, MAIL) == JOINED:
@@ -170,8 +174,8 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
         t = u // phases
         if t >= end and u % phases == 0:
             begin, end = t, min(last, t + _CHUNK)
-            _inputs(cell, begin, end - begin, lo, hi, x, D, panels, H, steps, reverse, work, zx)
-        _step(u, lo, hi, zx + (t - begin) * nb * BLOCK * L, np.int64(0), cell, D, panels, second, H, y, ldy, column,
+            _inputs(cell, begin, end - begin, lo, hi, x, D, panels, H, P, steps, reverse, work, zx)
+        _step(u, lo, hi, zx + (t - begin) * nb * BLOCK * L, np.int64(0), cell, D, panels, second, H, P, y, ldy, column,
               cells, keep_cells, gates, cs, tape, steps, reset, mask, reverse, work)  # fmt: skip
         s = u + 1
         if not alone:
@@ -180,15 +184,19 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
 
 
 @compiled
-def follow(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any, c: Any,
-           y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any,
-           lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+def follow(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P: Any, h: Any,
+           c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any,
+           order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The second thread's part."""
     steps = lens[0]
     phases = phases_of(second)
     L = lanes_of(panels)
-    nb, mid = _parts(np.int64(0), H, panels, second)
-    zx = 2 * operand_stride(L, D, units_of(second, L, H)) + nb * L + (2 * kept_of(cell) + _CHUNK * nb * BLOCK) * L
+    nb, mid = _parts(np.int64(0), H, P, panels, second)
+    zx = (
+        operand_rows(cell) * operand_stride(L, D, units_of(cell, second, L, H, P))
+        + nb * L
+        + (2 * kept_of(cell) + _CHUNK * nb * BLOCK) * L
+    )
     store_release(sync, MAIL, JOINED)
     turns = np.int64(0)
     while load_acquire(sync, SPLIT) < 0:
@@ -200,12 +208,12 @@ def follow(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, sec
         t = s // phases
         if t >= end and s % phases == 0:
             begin, end = t, min(steps, t + _CHUNK)
-            _inputs(cell, begin, end - begin, mid, nb, x, D, panels, H, steps, reverse, work, zx)
+            _inputs(cell, begin, end - begin, mid, nb, x, D, panels, H, P, steps, reverse, work, zx)
         if load_acquire(sync, RETIRE) == 1 or not _waited(sync, LEADER, s, patience):
             store_release(sync, MAIL, RETIRED)
             return
-        _, lo = _parts(s, H, panels, second)
-        _step(s, lo, nb, zx + (t - begin) * nb * BLOCK * L, np.int64(1), cell, D, panels, second, H, y, ldy, column,
-              cells, keep_cells, gates, cs, tape, steps, reset, mask, reverse, work)  # fmt: skip
+        every, lo = _parts(s, H, P, panels, second)
+        _step(s, lo, every, zx + (t - begin) * nb * BLOCK * L, np.int64(1), cell, D, panels, second, H, P, y, ldy,
+              column, cells, keep_cells, gates, cs, tape, steps, reset, mask, reverse, work)  # fmt: skip
         s += 1
         store_release(sync, FOLLOWER, s)

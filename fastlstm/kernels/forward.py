@@ -3,7 +3,8 @@
 Rows are samples in the order of falling length; worker w of P takes ranks w, w + P, ... so that ragged
 batches stay balanced and the rows still active are always the first ones. A sample's numbers are one chain
 of multiply-adds each (bias, then x in order, then h in order, then in a second phase the new c), whatever tile or
-path computes them: no bit depends on batch, threads or chunking.
+path computes them: no bit depends on batch, threads or chunking. H units have a c, P an h, which is H but where h is a
+projection.
 """
 
 from __future__ import annotations
@@ -12,50 +13,65 @@ from typing import Any
 
 import numpy as np
 
-from .cells import kept_of
+from .cells import kept_of, projects
 from .duo import follow, lead, take_ticket
 from .options import compiled, kernel, loaded
 from .products import product
 from .simd import BLOCK, copy, lanes_of, scale
-from .step import begin_h, begins, bias_alone, clear, finish, forget, operand_stride, phases_of, units, units_of
+from .step import (
+    begin_h,
+    begins,
+    bias_alone,
+    clear,
+    finish,
+    forget,
+    operand_rows,
+    operand_stride,
+    phases_of,
+    units,
+    units_of,
+)
 
 SPLIT_ROWS = 4  # up to that many rows, x @ W is done apart, for many steps at a time
 SHARE_ROWS, SHARE_UNITS, SHARE_SEQUENCE = 0, 1, 2  # what the threads share among them
 
 
 @compiled
-def forward_room(L: Any, D: Any, H: Any, units: Any, kept: Any, rows: Any, chunk: Any) -> Any:
-    """Numbers that each worker needs to work in. units: units_of(...); kept: vectors of a block on the tape."""
+def forward_room(L: Any, D: Any, H: Any, units: Any, operands: Any, kept: Any, rows: Any, chunk: Any) -> Any:
+    """Numbers that each worker needs to work in. units: units_of(...); operands: operand_rows(...); kept: vectors of a
+    block on the tape."""
     nb = (H + L - 1) // L
-    return rows * (2 * operand_stride(L, D, units) + nb * L) + (kept + nb * max(1, rows * chunk) * BLOCK) * L
+    return rows * (operands * operand_stride(L, D, units) + nb * L) + (kept + nb * max(1, rows * chunk) * BLOCK) * L
 
 
 @compiled
-def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any,
-                 c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any,
-                 order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P: Any,
+                 h: Any, c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any,
+                 tape: Any, order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any,
+                 work: Any) -> None:  # fmt: skip
     """All steps of one worker's rows.
 
     cell: `mark`; second: panels of the second phase, or an array of one axis where there is none.
 
     tape: whether gates (step, rank) and c (step, rank) are kept in `gates` and `cs`; otherwise these are `work`,
-    room for each worker: two operand rows [x, h] a sample, then c, gates of a vector, and b, or x @ W + b of
+    room for each worker: the operand rows of each sample, then c, gates of a vector, and b, or x @ W + b of
     `chunk` steps, where that is done apart (chunk > 0).
     """
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     width = BLOCK * L
-    Hp = nb * L
-    panel = (1 + D + H) * width
+    Hp, Pb = nb * L, (P + L - 1) // L
+    panel = (1 + D + P) * width
     rows_max = (order.size + workers - 1) // workers
     n = (order.size - w + workers - 1) // workers
-    room = units_of(second, L, H)
+    room = units_of(cell, second, L, H, P)
     g_width = kept_of(cell) * L
     lda = operand_stride(L, D, room)
     ldz = rows_max * nb * width
     a = zx = work
-    a0 = w * forward_room(L, D, H, room, kept_of(cell), rows_max, chunk)
-    c0, c_row, c_step = a0 + 2 * rows_max * lda, Hp, 0
+    a0 = w * forward_room(L, D, H, room, operand_rows(cell), kept_of(cell), rows_max, chunk)
+    m = a0 + 2 * rows_max * lda
+    c0, c_row, c_step = a0 + operand_rows(cell) * rows_max * lda, Hp, 0
     spare = c0
     g0, g_row, g_step, g_block = c0 + rows_max * Hp, 0, 0, 0
     zx0 = g0 + g_width
@@ -64,7 +80,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
         g0, g_row, g_step, g_block = w * nb * g_width, workers * nb * g_width, order.size * nb * g_width, g_width
     for r in range(n):
         rank = w + r * workers
-        begin_h(a, a0 + r * lda + D, h, order[rank] * H, H, second)
+        begin_h(a, a0 + r * lda + D, h, order[rank] * P, P, second)
         copy(cs, c0 + r * c_row, c, order[rank] * H, H)
         for j in range(c0 + r * c_row + H, c0 + r * c_row + Hp):
             cs[j] = 0  # units that fill up the last vector: they stay 0
@@ -102,26 +118,26 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
             for r in range(active):
                 rank = w + r * workers
                 if begins(reset, order[rank] * T, lens[rank], reverse, s):
-                    clear(a, now + r * lda + D, Hp)
+                    clear(a, now + r * lda + D, Pb * L)
                     forget(cs, c1 + r * c_row, Hp, tape, work, spare + r * Hp)
         if mask.size > 0:
             for r in range(active):
-                scale(a, now + r * lda + D, mask, order[w + r * workers] * H, H)
+                scale(a, now + r * lda + D, mask, order[w + r * workers] * P, P)
         if chunk > 0:
-            from_x, depth, i0, i_row = D, H, zx0 + inner * ldz, nb * width
+            from_x, depth, i0, i_row = D, P, zx0 + inner * ldz, nb * width
         else:
-            from_x, depth, i0, i_row = 0, D + H, zx0, 0
-        units(cell, np.int64(0), nb, active, s % 2, a, now + from_x, then + D, lda, depth, D - from_x, panels,
-              (1 + from_x) * width, panel, work, i0, i_row, width, cs, c1, c1 + c_step, c_row, gates, g1, g_row,
-              g_block)  # fmt: skip
+            from_x, depth, i0, i_row = 0, D + P, zx0, 0
+        units(cell, np.int64(0), nb, active, s % 2, a, now + from_x, m if projects(cell) else then + D, lda, depth,
+              D - from_x, panels, (1 + from_x) * width, panel, work, i0, i_row, width, cs, c1, c1 + c_step, c_row,
+              gates, g1, g_row, g_block)  # fmt: skip
         if second.ndim == 3:
-            finish(cell, np.int64(0), nb, active, s % 2, a, now + D, then + D, lda, second, H, cs, c1 + c_step, c_row,
-                   gates, g1, g_row, g_block)  # fmt: skip
+            finish(cell, np.int64(0), Pb, active, s % 2, a, now + D, then + D, m, lda, second, H, P, cs, c1 + c_step,
+                   c_row, gates, g1, g_row, g_block)  # fmt: skip
         for r in range(active):
             rank = w + r * workers
             t = lens[rank] - 1 - s if reverse else s
             row = order[rank] * T + t
-            copy(y, row * ldy + column, a, then + r * lda + D, H)
+            copy(y, row * ldy + column, a, then + r * lda + D, P)
             if keep_cells:
                 copy(cells, row * H, cs, c0 + s * c_step + c_step + r * c_row, H)
             if tape and begins(reset, order[rank] * T, lens[rank], reverse, s):
@@ -130,27 +146,27 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     for r in range(n):
         rank = w + r * workers
         last = a0 + (lens[rank] % 2) * rows_max * lda + r * lda + D
-        copy(h, order[rank] * H, a, last, H)
+        copy(h, order[rank] * P, a, last, P)
         copy(c, order[rank] * H, cs, c0 + lens[rank] * c_step + r * c_row, H)
 
 
 @compiled
-def shared_begin(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
+def shared_begin(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P: Any, h: Any, c: Any, y: Any, ldy: Any,
                  column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
                  reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
-    """Where threads share the units of all rows: the first operands [x, h] and c. work: two operand rows a sample,
-    then c (unless it is on the tape), then what each thread needs."""
+    """Where threads share the units of all rows: the first operands [x, h] and c. work: the operand rows of each
+    sample, then c (unless it is on the tape), then what each thread needs."""
     L = lanes_of(panels)
     Hp = (H + L - 1) // L * L
     N = order.size
-    lda = operand_stride(L, D, units_of(second, L, H))
-    c0 = 0 if tape else 2 * N * lda
+    lda = operand_stride(L, D, units_of(cell, second, L, H, P))
+    c0 = 0 if tape else operand_rows(cell) * N * lda
     for r in range(N):
-        begin_h(work, r * lda + D, h, order[r] * H, H, second)
+        begin_h(work, r * lda + D, h, order[r] * P, P, second)
         if begins(reset, order[r] * T, lens[r], reverse, np.int64(0)):
-            clear(work, r * lda + D, Hp)
+            clear(work, r * lda + D, (P + L - 1) // L * L)
         if mask.size > 0 and lens[r] > 0:
-            scale(work, r * lda + D, mask, order[r] * H, H)
+            scale(work, r * lda + D, mask, order[r] * P, P)
         copy(cs, c0 + r * Hp, c, order[r] * H, H)
         for j in range(c0 + r * Hp + H, c0 + (r + 1) * Hp):
             cs[j] = 0
@@ -159,9 +175,10 @@ def shared_begin(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h:
 
 
 @compiled
-def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any,
-                c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any,
-                order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P: Any,
+                h: Any, c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any,
+                cs: Any,
+                tape: Any, order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """Phase number `turn` of all phases of all steps, of all rows, for a worker's share of the units; and, in a step's
     last one, its share of the next step's x."""
     L = lanes_of(panels)
@@ -173,13 +190,13 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
     s, phase = turn // phases, turn % phases
     lo, hi = w * nb // workers, (w + 1) * nb // workers
     if second.ndim == 3:  # noqa: SIM102
-        if phase == 1:  # whole panels
-            wide = (nb + BLOCK - 1) // BLOCK
-            lo, hi = w * wide // workers * BLOCK, min(nb, (w + 1) * wide // workers * BLOCK)
-    lda = operand_stride(L, D, units_of(second, L, H))
-    now, then = (s % 2) * N * lda, ((s + 1) % 2) * N * lda
-    c_old, c_new = 2 * N * lda, 2 * N * lda
-    spare = c_old
+        if phase == 1:  # whole panels, of the units of h
+            wide = second.shape[0]
+            lo, hi = w * wide // workers * BLOCK, min((P + L - 1) // L, (w + 1) * wide // workers * BLOCK)
+    lda = operand_stride(L, D, units_of(cell, second, L, H, P))
+    now, then, m = (s % 2) * N * lda, ((s + 1) % 2) * N * lda, 2 * N * lda
+    c_old = operand_rows(cell) * N * lda
+    spare = c_new = c_old
     g0, g_row, g_block = c_old + N * Hp + w * g_width, 0, 0
     if tape:
         c_old, c_new = s * N * Hp, (s + 1) * N * Hp
@@ -192,27 +209,28 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
         for r in range(active):
             if begins(reset, order[r] * T, lens[r], reverse, s):
                 forget(cs, c_old + r * Hp + first, (hi - lo) * L, tape, work, spare + r * Hp + first)
-        units(cell, lo, hi, active, s % 2, work, now, then + D, lda, D + H, D, panels, width, (1 + D + H) * width,
-              panels, np.int64(0), np.int64(0), (1 + D + H) * width, cs, c_old, c_new, Hp, gates, g0, g_row,
-              g_block)  # fmt: skip
+        units(cell, lo, hi, active, s % 2, work, now, m if projects(cell) else then + D, lda, D + P, D, panels, width,
+              (1 + D + P) * width, panels, np.int64(0), np.int64(0), (1 + D + P) * width, cs, c_old, c_new, Hp, gates,
+              g0, g_row, g_block)  # fmt: skip
         for r in range(active):
+            if keep_cells:
+                row = order[r] * T + (lens[r] - 1 - s if reverse else s)
+                copy(cells, row * H + first, cs, c_new + r * Hp + first, min(hi * L, H) - first)
             if tape and begins(reset, order[r] * T, lens[r], reverse, s):
                 copy(cs, c_old + r * Hp + first, work, spare + r * Hp + first, (hi - lo) * L)
     if phase == phases - 1:
         if second.ndim == 3:
-            finish(cell, lo, hi, active, s % 2, work, now + D, then + D, lda, second, H, cs, c_new, Hp, gates, g0,
-                   g_row, g_block)  # fmt: skip
-        count = min(hi * L, H) - first
+            finish(cell, lo, hi, active, s % 2, work, now + D, then + D, m, lda, second, H, P, cs, c_new, Hp, gates,
+                   g0, g_row, g_block)  # fmt: skip
+        count = min(hi * L, P) - first
         for r in range(active):
             t = lens[r] - 1 - s if reverse else s
             row = order[r] * T + t
             copy(y, row * ldy + column + first, work, then + r * lda + D + first, count)
-            if keep_cells:
-                copy(cells, row * H + first, cs, c_new + r * Hp + first, count)
             if begins(reset, order[r] * T, lens[r], reverse, s + 1):
                 clear(work, then + r * lda + D + first, (hi - lo) * L)  # for the other threads too, when all have met
             if mask.size > 0 and s + 1 < lens[r]:
-                scale(work, then + r * lda + D + first, mask, order[r] * H + first, count)
+                scale(work, then + r * lda + D + first, mask, order[r] * P + first, count)
         for r in range(w, active, workers):
             if s + 1 < lens[r]:
                 t = lens[r] - 2 - s if reverse else s + 1
@@ -220,19 +238,19 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
 
 
 @compiled
-def shared_end(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, h: Any, c: Any, y: Any, ldy: Any,
+def shared_end(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P: Any, h: Any, c: Any, y: Any, ldy: Any,
                column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any, tape: Any, order: Any, lens: Any,
                reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The last h and c, from where shared_begin put the first."""
     L = lanes_of(panels)
     Hp = (H + L - 1) // L * L
     N = order.size
-    lda = operand_stride(L, D, units_of(second, L, H))
-    c0, c_step = 2 * N * lda, 0
+    lda = operand_stride(L, D, units_of(cell, second, L, H, P))
+    c0, c_step = operand_rows(cell) * N * lda, 0
     if tape:
         c0, c_step = 0, N * Hp
     for r in range(N):
-        copy(h, order[r] * H, work, (lens[r] % 2) * N * lda + r * lda + D, H)
+        copy(h, order[r] * P, work, (lens[r] % 2) * N * lda + r * lda + D, P)
         copy(c, order[r] * H, cs, c0 + lens[r] * c_step + r * Hp, H)
 
 
@@ -249,9 +267,9 @@ def forward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     arguments = loaded(pointer)
     share, turns, chunk, sync, patience = arguments[:5]
     x, h, c, y, ldy, column, cells, keep_cells, gates, cs, tape, reset, mask, reverse, work = arguments[5:20]
-    cell, D, panels, second, H, order, lens, T = arguments[20:]
-    rows = (cell, x, D, panels, second, H, h, c, y, ldy, column, cells, keep_cells, gates, cs, tape, order, lens, reset,
-            mask, reverse, T, work)  # fmt: skip
+    cell, D, panels, second, H, P, order, lens, T = arguments[20:]
+    rows = (cell, x, D, panels, second, H, P, h, c, y, ldy, column, cells, keep_cells, gates, cs, tape, order, lens,
+            reset, mask, reverse, T, work)  # fmt: skip
     for turn in range(first, last):
         if share == SHARE_ROWS:
             forward_rows(w, workers, chunk, *rows)

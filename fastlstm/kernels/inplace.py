@@ -14,11 +14,12 @@ import numpy as np
 from numba import from_dtype, types
 
 from .backward import backward
-from .cells import CELLS, kept_of
+from .cells import CELLS, kept_of, projects
 from .options import compiled, compiled_from_python, inlined, stored
 from .packing import LAYOUT, Packed, into_panels, mark, row_length
 from .phases import STEP_ROWS, finish_one, step_one, step_rows, step_twin
 from .simd import BLOCK, array_or_flat, copy, flat, lanes_of, lowest_bit, numbers, on_stack, tile_1, tile_4
+from .step import clear
 
 if STEP_ROWS != 4:
     raise AssertionError("tile_4 is the one of STEP_ROWS rows")
@@ -32,7 +33,7 @@ class Buffers(NamedTuple):
     ----------
     x : ndarray, shape (N, T, D)
         The input.
-    h : ndarray, shape (N, H)
+    h : ndarray, shape (N, P)
         The initial h.
     gates, cells : ndarray
         As on any tape: (T, N, blocks, kept lanes), and c before each step and after the last (T + 1, N, blocks lanes).
@@ -69,9 +70,9 @@ class Buffers(NamedTuple):
 
 
 def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: Any, panels: Any, second: Any,
-           H: Any, h: Any, c: Any, y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any, tape: Any,
+           H: Any, P: Any, h: Any, c: Any, y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any, tape: Any,
            turn: Any) -> None:  # fmt: skip
-    """T steps of N samples; h and c (N, H) change in place.
+    """T steps of N samples; h (N, P) and c (N, H) change in place.
 
     x[n x_row + t x_step + j x_number]: the inputs; h goes to y[n y_row + t y_step + j], unless y_step is 0. tape:
     whether gates (T, N, ..) and cells (T + 1, N, ..) are kept, in vectors as everywhere; otherwise these are any
@@ -80,12 +81,14 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     width, g_width, Hp = BLOCK * L, kept_of(cell) * L, nb * L
-    panel = (1 + D + H) * width
+    panel = (1 + D + P) * width
     row = Hp
     if second.ndim == 3:
-        row = (H + width - 1) // width * width
-    work = on_stack(panels, 2 * g_width + STEP_ROWS * row)
+        row = max(Hp, second.shape[0] * width)
+    rows_of = 2 if projects(cell) else 1
+    work = on_stack(panels, 2 * g_width + rows_of * STEP_ROWS * row)
     kept, held, c_row, new = work, c, H, 2 * g_width
+    last = new + (rows_of - 1) * STEP_ROWS * row  # the new h; what the first phase puts out is at `new`
     g_row, g_place = np.int64(0), np.int64(0)
     if tape:
         kept, held, c_row, g_row, g_place = gates, cells, Hp, nb * g_width, g_width
@@ -97,7 +100,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
     while n < N:
         rows = np.int64(STEP_ROWS if N - n >= STEP_ROWS else 1)
         for t in range(T):
-            xo, ho, g0 = n * x_row + t * x_step, n * H, np.int64(0)
+            xo, ho, g0 = n * x_row + t * x_step, n * P, np.int64(0)
             c_old, c_new = n * H, n * H
             if tape:
                 g0, c_old, c_new = (t * N + n) * nb * g_width, (t * N + n) * Hp, ((t + 1) * N + n) * Hp
@@ -105,7 +108,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
             # all of the old h is read before any of the new is written
             direct = rows == 1 and nb <= 2 and not tape and second.ndim != 3
             if direct:
-                out, o0, o_row = h, ho, H
+                out, o0, o_row = h, ho, P
             j = np.int64(0)
             while j < nb:
                 two = rows == 1 and j + 1 < nb
@@ -113,7 +116,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
                 # backwards every other time: what was read last is still in cache; no branch, for none could foresee it
                 b = j + ((t + turn) & 1) * (nb - 2 * j - count)
                 left = 2 * L if tape else H - b * L
-                where = (cell, x, xo, x_row, x_number, D, h, ho, H, H, panels, b * panel, panel, held, c_old + b * L,
+                where = (cell, x, xo, x_row, x_number, D, h, ho, P, P, panels, b * panel, panel, held, c_old + b * L,
                          c_new + b * L, c_row, left, out, o0 + b * L, o_row, kept, g0 + b * g_place, g_row,
                          g_width)  # fmt: skip
                 if two:
@@ -124,24 +127,28 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
                     step_rows(*where)
                 j += count
             if second.ndim == 3:
+                read, place, read_row = held, c_new, c_row
+                if projects(cell):
+                    read, place, read_row = work, np.int64(new), row
+                    clear(work, last, rows * row)
                 for q in range(second.shape[0]):
-                    block = (held, c_new, c_row, H, second, q * H * width, (q + 1) * H * width, work,
-                             new + q * width, row, work, new + q * width, row)  # fmt: skip
+                    block = (read, place, read_row, H, second, q * H * width, (q + 1) * H * width, work,
+                             last + q * width, row, work, last + q * width, row)  # fmt: skip
                     if rows == 1:
                         tile_1(*block)
                     else:
                         tile_4(*block)
                 for r in range(rows):
-                    for b in range(nb):
-                        at = ho + r * H + b * L
-                        finish_one(cell, work, new + r * row + b * L, h, at, held, c_new + r * c_row + b * L, h, at,
-                                   H - b * L, kept, g0 + r * g_row + b * g_place, np.int64(0))  # fmt: skip
+                    for b in range((P + L - 1) // L):
+                        at = ho + r * P + b * L
+                        finish_one(cell, work, last + r * row + b * L, h, at, held, c_new + r * c_row + b * L, h, at,
+                                   P - b * L, kept, g0 + r * g_row + b * g_place, np.int64(0))  # fmt: skip
             elif not direct:
                 for r in range(rows):
-                    copy(h, ho + r * H, work, new + r * row, H)
+                    copy(h, ho + r * P, work, new + r * row, P)
             if y_step != 0:
                 for r in range(rows):
-                    copy(y, (n + r) * y_row + t * y_step, h, ho + r * H, H)
+                    copy(y, (n + r) * y_row + t * y_step, h, ho + r * P, P)
         n += rows
     if tape:
         for n in range(N):
@@ -156,14 +163,33 @@ X, STATE, PACKED, Y, TAPE, DY, DSTATE, GRADS, PARAMS = range(1, 10)
 
 @inlined
 def _packed_fits(packed: Any) -> Any:
-    panels, H = packed.panels, packed.hidden_size
+    panels, H, P = packed.panels, packed.hidden_size, packed.output_size
     width, second = BLOCK * lanes_of(panels), array_or_flat(packed.second, packed.panels)
     return (
-        H > 0
-        and panels.shape[1] > H + 1
+        P > 0
+        and H >= P
+        and (H == P or projects(packed.layout))
+        and panels.shape[1] > P + 1
         and panels.shape[0] == (H + lanes_of(panels) - 1) // lanes_of(panels)
         and panels.shape[2] == width
-        and (second.ndim != 3 or second.shape == ((H + width - 1) // width, H, width))
+        and (second.ndim != 3 or second.shape == ((P + width - 1) // width, H, width))
+    )
+
+
+@inlined
+def inputs_of(packed: Any) -> Any:
+    """D."""
+    return packed.panels.shape[1] - 1 - packed.output_size
+
+
+@inlined
+def state_fits(packed: Any, h: Any, c: Any) -> Any:
+    """Whether h is (N, P) or (P,), and c (N, H) or (H,)."""
+    return (
+        h.ndim == c.ndim
+        and h.shape[-1] == packed.output_size
+        and c.shape[-1] == packed.hidden_size
+        and h.shape[:-1] == c.shape[:-1]
     )
 
 
@@ -172,10 +198,9 @@ def input_fault(x: Any, packed: Any, h: Any, c: Any) -> Any:
     """x of a step or of a chunk; with an axis N where h and c have one."""
     if not _packed_fits(packed):
         return PACKED
-    H = packed.hidden_size
-    if x.shape[-1] != packed.panels.shape[1] - 1 - H:
+    if x.shape[-1] != inputs_of(packed):
         return X
-    if h.shape[-1] != H or c.shape != h.shape or (h.ndim == 2 and x.shape[0] != h.shape[0]):
+    if not state_fits(packed, h, c) or (h.ndim == 2 and x.shape[0] != h.shape[0]):
         return STATE
     return 0
 
@@ -183,7 +208,7 @@ def input_fault(x: Any, packed: Any, h: Any, c: Any) -> Any:
 def _step_layer(steps: Any) -> Any:
     @inlined
     def layer(x: Any, packed: Any, h: Any, c: Any, turn: Any) -> None:
-        """One step; x (N, D) or (D,), h and c (N, H) or (H,), of shapes that fit."""
+        """One step; x (N, D) or (D,), h (N, P) or (P,), c (N, H) or (H,), of shapes that fit."""
         zero, one = np.int64(0), np.int64(1)
         N, row = one, zero
         if x.ndim == 2:
@@ -191,7 +216,8 @@ def _step_layer(steps: Any) -> Any:
         h_ = flat(h)
         second = array_or_flat(packed.second, packed.panels)
         steps(packed.layout, flat(x), row, zero, numbers(x, x.strides[-1]), N, one, x.shape[-1], flat(packed.panels),
-              second, packed.hidden_size, h_, flat(c), h_, zero, zero, h_, h_, False, turn)  # fmt: skip
+              second, packed.hidden_size, packed.output_size, h_, flat(c), h_, zero, zero, h_, h_, False,
+              turn)  # fmt: skip
 
     return layer
 
@@ -206,35 +232,36 @@ step_layer, stacked_layer = _step_layer(inlined(_chunk)), _step_layer(chunk)
 
 
 @inlined
-def output_fault(x: Any, y: Any, H: Any) -> Any:
-    if y.shape[-1] != H or y.shape[:-1] != x.shape[:-1] or (y.size > 0 and y.strides[-1] != y.itemsize):
+def output_fault(x: Any, y: Any, P: Any) -> Any:
+    if y.shape[-1] != P or y.shape[:-1] != x.shape[:-1] or (y.size > 0 and y.strides[-1] != y.itemsize):
         return Y
     return 0
 
 
 @inlined
 def chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, gates: Any, cells: Any, tape: Any) -> None:
-    """All steps; x (N, T, D) or (T, D), h and c (N, H) or (H,), y (N, T, H) or (T, H), of shapes that fit."""
-    N, H = np.int64(1), packed.hidden_size
+    """All steps; x (N, T, D) or (T, D), h (N, P) or (P,), c (N, H) or (H,), y (N, T, P) or (T, P), of shapes that
+    fit."""
+    N, H, P = np.int64(1), packed.hidden_size, packed.output_size
     if x.ndim == 3:
         N = x.shape[0]
     x_row, y_row = numbers(x, x.strides[0]), numbers(y, y.strides[0])  # of no effect for a single sequence
     x_step, y_step = numbers(x, x.strides[-2]), numbers(y, y.strides[-2])
     if y_step == 0:  # an axis of one step may have any stride; 0 would say that there is no y
-        y_step = H
+        y_step = P
     chunk(packed.layout, flat(x), x_row, x_step, numbers(x, x.strides[-1]), N, x.shape[-2], x.shape[-1],
-          flat(packed.panels), array_or_flat(packed.second, packed.panels), H, flat(h), flat(c), flat(y), y_row, y_step,
-          flat(gates), flat(cells), tape, np.int64(0))  # fmt: skip
+          flat(packed.panels), array_or_flat(packed.second, packed.panels), H, P, flat(h), flat(c), flat(y), y_row,
+          y_step, flat(gates), flat(cells), tape, np.int64(0))  # fmt: skip
 
 
 @inlined
 def put_step(y: Any, t: Any, h: Any) -> None:
-    """y (N, T, H) or (T, H) at step t = h (N, H) or (H,)."""
-    H, row = h.shape[-1], np.int64(0)
+    """y (N, T, P) or (T, P) at step t = h (N, P) or (P,)."""
+    P, row = h.shape[-1], np.int64(0)
     if y.ndim == 3:
         row = numbers(y, y.strides[0])
-    for n in range(h.size // H):
-        copy(flat(y), n * row + t * numbers(y, y.strides[-2]), flat(h), n * H, H)
+    for n in range(h.size // P):
+        copy(flat(y), n * row + t * numbers(y, y.strides[-2]), flat(h), n * P, P)
 
 
 @inlined
@@ -244,7 +271,7 @@ def _tape_fits(tape: Any, packed: Any) -> Any:
     H, L = packed.hidden_size, lanes_of(tape.gates)
     nb = (H + L - 1) // L
     return (
-        tape.h.shape == (N, H)
+        tape.h.shape == (N, packed.output_size)
         and tape.gates.shape == (T, N, nb, kept_of(packed.layout) * L)
         and tape.cells.shape == (T + 1, N, nb * L)
     )
@@ -255,10 +282,9 @@ def tape_fault(N: Any, T: Any, packed: Any, h: Any, c: Any, tape: Any) -> Any:
     """Whether a layer's weights, state and tape belong together."""
     if not _packed_fits(packed):
         return PACKED
-    H = packed.hidden_size
-    if h.size != N * H or h.shape[-1] != H or c.shape != h.shape:
+    if h.size != N * packed.output_size or not state_fits(packed, h, c):
         return STATE
-    if tape.x.shape != (N, T, packed.panels.shape[1] - 1 - H) or not _tape_fits(tape, packed):
+    if tape.x.shape != (N, T, inputs_of(packed)) or not _tape_fits(tape, packed):
         return TAPE
     return 0
 
@@ -283,12 +309,12 @@ def train_layer(y: Any, packed: Any, h: Any, c: Any, tape: Any) -> None:
 @inlined
 def _params_fit(params: Any, packed: Any) -> Any:
     """Whether a record has the shapes of those weights. Its third field is V where the cell has one, else b."""
-    H, cell = packed.hidden_size, packed.layout
+    H, P, cell = packed.hidden_size, packed.output_size, packed.layout
     return (
-        params.W.shape == (packed.panels.shape[1] - 1 - H, row_length(cell, np.int64(1), H))
-        and params.U.shape == (H, row_length(cell, np.int64(2), H))
+        params.W.shape == (inputs_of(packed), row_length(cell, np.int64(1), H))
+        and params.U.shape == (P, row_length(cell, np.int64(2), H))
         and params.b.shape[0] == row_length(cell, np.int64(0), H)
-        and (array_or_flat(packed.second, packed.panels).ndim != 3 or params[2].shape == (H, H))
+        and (array_or_flat(packed.second, packed.panels).ndim != 3 or params[2].shape == (H, P))
     )
 
 
@@ -298,24 +324,23 @@ def backward_fault(tape: Any, packed: Any, params: Any, state: Any) -> Any:
     if not _packed_fits(packed):
         return PACKED
     N, _, D = tape.x.shape
-    H = packed.hidden_size
-    if packed.panels.shape[1] - 1 - H != D or not _tape_fits(tape, packed):
+    if inputs_of(packed) != D or not _tape_fits(tape, packed):
         return TAPE
     if not _params_fit(params, packed):
         return GRADS
-    if state.h.size != N * H or state.h.shape[-1] != H or state.c.shape != state.h.shape:
+    if state.h.size != N * packed.output_size or not state_fits(packed, state.h, state.c):
         return GRADS
     return 0
 
 
 @inlined
-def ends_fault(N: Any, T: Any, D: Any, H: Any, dx: Any, dy: Any) -> Any:
-    """Whether there is room for the gradient of x (D numbers a step), and that of y (H numbers), or None, has its
+def ends_fault(N: Any, T: Any, D: Any, P: Any, dx: Any, dy: Any) -> Any:
+    """Whether there is room for the gradient of x (D numbers a step), and that of y (P numbers), or None, has its
     shape."""
     if dx.size != N * T * D or dx.shape[-2:] != (T, D):
         return GRADS
     if dy is not None:  # noqa: SIM102 - decided while Numba types the function, if it stands alone
-        if dy.size != N * T * H or dy.shape[-2:] != (T, H):
+        if dy.size != N * T * P or dy.shape[-2:] != (T, P):
             return DY
     return 0
 
@@ -373,6 +398,7 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
     dy: flat, (N, T, ldy); ldy 0 where there are none."""
     N, T, D = tape.x.shape
     H, cell, second = packed.hidden_size, packed.layout, array_or_flat(packed.second, packed.panels)
+    P = packed.output_size
     _zero(dx)
     dW, dU, dV, db = flat(params.W), flat(params.U), flat(params[2]), flat(params.b)
     if N == 0 or T == 0:
@@ -389,8 +415,8 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
             dy if ldy > 0 else zeros, ldy, zero, flat(state.h), flat(state.c), dx,
         )  # fmt: skip
         weights = (
-            block, T, flat(packed.panels), dW, dU, dV, db, flat(tape.bases), cell, second, D, H, flat(tape.order),
-            flat(tape.lens), T,
+            block, T, flat(packed.panels), dW, dU, dV, db, flat(tape.bases), cell, second, D, H, P,
+            flat(tape.order), flat(tape.lens), T,
         )  # fmt: skip
         room = (
             flat(tape.dh), tape.dh.shape[1], flat(tape.dc), tape.dc.shape[1], flat(tape.t), dz, dz.size // M, a,
@@ -410,11 +436,10 @@ def pack_fault(params: Any, packed: Any) -> Any:
 
 @compiled
 def pack_layer(params: Any, packed: Any) -> None:
-    H = packed.hidden_size
-    D = packed.panels.shape[1] - 1 - H
+    H, P = packed.hidden_size, packed.output_size
     zero = H - H
-    arguments = (packed.layout, flat(params.W), flat(params.U), flat(params[2]), flat(params.b), D, H,
-                 flat(packed.panels), array_or_flat(packed.second, packed.panels))  # fmt: skip
+    arguments = (packed.layout, flat(params.W), flat(params.U), flat(params[2]), flat(params.b), inputs_of(packed), H,
+                 P, flat(packed.panels), array_or_flat(packed.second, packed.panels))  # fmt: skip
     into_panels(zero, zero + 1, zero, zero + 1, stored(arguments))
 
 
@@ -422,7 +447,7 @@ def pack_layer(params: Any, packed: Any) -> None:
 def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
     """False where shapes do not fit: Python says which. Other types than those it was compiled for are a TypeError.
     This is the standard cell's, a shorter call than any cell's."""
-    packed = Packed(panels, H, flat(_STANDARD), None)  # flat: of the type that users' functions see
+    packed = Packed(panels, H, H, flat(_STANDARD), None)  # flat: of the type that users' functions see
     if input_fault(x, packed, h, c) != 0:
         return False
     step_layer(x, packed, h, c, any_turn(c))
@@ -430,9 +455,9 @@ def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
 
 
 @compiled_from_python
-def step_of_any(x: Any, panels: Any, H: Any, layout: Any, second: Any, h: Any, c: Any) -> Any:
+def step_of_any(x: Any, panels: Any, H: Any, P: Any, layout: Any, second: Any, h: Any, c: Any) -> Any:
     """`step`, for any cell."""
-    packed = Packed(panels, H, layout, second)
+    packed = Packed(panels, H, P, layout, second)
     if input_fault(x, packed, h, c) != 0:
         return False
     step_layer(x, packed, h, c, any_turn(c))
@@ -452,7 +477,7 @@ def compile_step(dtype: Any, marking: Any, second: bool, ndim: int) -> None:
         _compile(step, (x, panels, types.int64, x, x))
         return
     layout = types.Array(from_dtype(marking), LAYOUT, "C")
-    _compile(step_of_any, (x, panels, types.int64, layout, panels if second else types.none, x, x))
+    _compile(step_of_any, (x, panels, types.int64, types.int64, layout, panels if second else types.none, x, x))
 
 
 def _compile(function: Any, kinds: tuple[Any, ...]) -> None:

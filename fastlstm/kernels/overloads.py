@@ -38,6 +38,7 @@ from .inplace import (
     chunk_layer,
     ends_fault,
     input_fault,
+    inputs_of,
     keep_input,
     last_fault,
     lasts_fault,
@@ -61,15 +62,19 @@ def refuse(code: Any) -> None:
     if code == X:
         raise ValueError("x: expected as many numbers a step as packed has inputs, D")
     if code == STATE:
-        raise ValueError("state: expected h and c of shape (N, H), N that of x and H that of packed")
+        raise ValueError(
+            "state: expected h (N, P) and c (N, H), N that of x, P the output size of packed and H its units"
+        )
     if code == PACKED:
         raise ValueError("packed: expected weights that fastlstm.pack laid out for this processor")
     if code == Y:
-        raise ValueError("y: expected shape (N, T, H), N and T those of x and H that of packed, and steps in one piece")
+        raise ValueError(
+            "y: expected shape (N, T, P), N and T those of x, P the output size of packed, and steps in one piece"
+        )
     if code == TAPE:
         raise ValueError("tape: expected make_tape(packed, N, T) for the sizes of packed and x")
     if code == DY:
-        raise ValueError("dy: expected shape (N, T, H), that of y")
+        raise ValueError("dy: expected shape (N, T, P), that of y")
     if code == DSTATE:
         raise ValueError("dstate: expected the shapes of the state")
     if code == GRADS:
@@ -224,7 +229,7 @@ def tapes_fault(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> A
     def more(N: Any, T: Any, D: Any, packed: Any, state: Any, tape: Any) -> Any:
         code = tapes_fault(N, T, D, packed[:1], state[:1], tape[:1])
         if code == 0:
-            code = tapes_fault(N, T, packed[0].hidden_size, packed[1:], state[1:], tape[1:])
+            code = tapes_fault(N, T, packed[0].output_size, packed[1:], state[1:], tape[1:])
         return code
 
     return _form(packed, one, more)
@@ -257,7 +262,7 @@ def grads_fault(N: Any, T: Any, D: Any, tape: Any, packed: Any, params: Any, sta
         if code == 0 and tape[1].dx.size != tape[1].x.size:
             code = TAPE
         if code == 0:
-            code = grads_fault(N, T, packed[0].hidden_size, tape[1:], packed[1:], params[1:], state[1:])
+            code = grads_fault(N, T, packed[0].output_size, tape[1:], packed[1:], params[1:], state[1:])
         return code
 
     return _form(packed, one, more)
@@ -352,7 +357,7 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
     def layer(x: Any, packed: Any, state: Any, y: Any) -> None:
         code = input_fault(x, packed, state.h, state.c)
         if code == 0:
-            code = output_fault(x, y, packed.hidden_size)
+            code = output_fault(x, y, packed.output_size)
         if code != 0:
             refuse(code)
         chunk_layer(x, y, packed, state.h, state.c, state.h, state.h, False)
@@ -364,7 +369,7 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
             if code == 0:
                 code = input_fault(state[i - 1].h, packed[i], state[i].h, state[i].c)
         if code == 0:
-            code = output_fault(x, y, packed[top].hidden_size)
+            code = output_fault(x, y, packed[top].output_size)
         if code != 0:
             refuse(code)
         for t in range(x.shape[-2]):
@@ -376,7 +381,7 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
     def mixed(x: Any, packed: Any, state: Any, y: Any) -> None:
         code = inputs_fault(x, packed, state)
         if code == 0:
-            code = output_fault(x, y, packed[-1].hidden_size)
+            code = output_fault(x, y, packed[-1].output_size)
         if code != 0:
             refuse(code)
         for t in range(x.shape[-2]):
@@ -397,7 +402,7 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
     def layer(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
         code = input_fault(x, packed, state.h, state.c)
         if code == 0:
-            code = output_fault(x, y, packed.hidden_size)
+            code = output_fault(x, y, packed.output_size)
         if code == 0:
             code = tape_fault(tape.x.shape[0], x.shape[-2], packed, state.h, state.c, tape)
         if code != 0:
@@ -409,11 +414,11 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
         top, N, T = len(packed) - 1, tape[0].x.shape[0], x.shape[-2]
         code = input_fault(x, packed[0], state[0].h, state[0].c)
         if code == 0:
-            code = output_fault(x, y, packed[top].hidden_size)
+            code = output_fault(x, y, packed[top].output_size)
         for i in range(top + 1):
             if code == 0:
                 code = tape_fault(N, T, packed[i], state[i].h, state[i].c, tape[i])
-            if code == 0 and i > 0 and tape[i].x.shape[2] != packed[i - 1].hidden_size:
+            if code == 0 and i > 0 and tape[i].x.shape[2] != packed[i - 1].output_size:
                 code = TAPE
         if code != 0:
             refuse(code)
@@ -425,7 +430,7 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
     def mixed(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
         code = input_fault(x, packed[0], state[0].h, state[0].c)
         if code == 0:
-            code = output_fault(x, y, packed[-1].hidden_size)
+            code = output_fault(x, y, packed[-1].output_size)
         if code == 0:
             code = tapes_fault(tape[0].x.shape[0], x.shape[-2], x.shape[-1], packed, state, tape)
         if code != 0:
@@ -452,25 +457,25 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
         _expect(found == ndim, "dstate", f"h of {ndim} dimensions, as grads.state has", dstate)
 
     def layer(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
-        H = packed.hidden_size
+        P = packed.output_size
         N, T, D = tape.x.shape
         code = backward_fault(tape, packed, grads.params, grads.state)
         if code == 0:
-            code = ends_fault(N, T, D, H, grads.x, dy)
+            code = ends_fault(N, T, D, P, grads.x, dy)
         if code == 0:
             code = last_fault(grads.state, dstate)
         if code != 0:
             refuse(code)
         begin_state(grads.state, dstate)
-        above, ldy = flat(tape.zeros), H - H
+        above, ldy = flat(tape.zeros), P - P
         if has_dy:
-            above, ldy = flat(dy), H
+            above, ldy = flat(dy), P
         backward_layer(tape, packed, above, ldy, flat(grads.x), grads.params, grads.state)
 
     def stack(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
         N, T, D = tape[0].x.shape
         top = len(packed) - 1
-        H = packed[top].hidden_size
+        P = packed[top].output_size
         code = 0
         for i in range(top + 1):
             if code == 0:
@@ -478,39 +483,39 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
             if (
                 code == 0
                 and i > 0
-                and (tape[i].x.shape != (N, T, packed[i - 1].hidden_size) or tape[i].dx.size != tape[i].x.size)
+                and (tape[i].x.shape != (N, T, packed[i - 1].output_size) or tape[i].dx.size != tape[i].x.size)
             ):
                 code = TAPE
         if code == 0:
             code = lasts_fault(grads.state, dstate)
         if code == 0:
-            code = ends_fault(N, T, D, H, grads.x, dy)
+            code = ends_fault(N, T, D, P, grads.x, dy)
         if code != 0:
             refuse(code)
         begin_states(grads.state, dstate)
-        above, ldy = flat(tape[top].zeros), H - H
+        above, ldy = flat(tape[top].zeros), P - P
         if has_dy:
-            above, ldy = flat(dy), H
+            above, ldy = flat(dy), P
         for back in range(top + 1):
             i = top - back
             dx = flat(tape[i].dx) if i > 0 else flat(grads.x)
             backward_layer(tape[i], packed[i], above, ldy, dx, grads.params[i], grads.state[i])
-            above, ldy = dx, packed[i].panels.shape[1] - 1 - packed[i].hidden_size
+            above, ldy = dx, inputs_of(packed[i])
 
     def mixed(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
         N, T, D = tape[0].x.shape
-        H = packed[-1].hidden_size
+        P = packed[-1].output_size
         code = grads_fault(N, T, D, tape, packed, grads.params, grads.state)
         if code == 0:
             code = lasts_fault(grads.state, dstate)
         if code == 0:
-            code = ends_fault(N, T, D, H, grads.x, dy)
+            code = ends_fault(N, T, D, P, grads.x, dy)
         if code != 0:
             refuse(code)
         begin_states(grads.state, dstate)
-        above, ldy = flat(tape[-1].zeros), H - H
+        above, ldy = flat(tape[-1].zeros), P - P
         if has_dy:
-            above, ldy = flat(dy), H
+            above, ldy = flat(dy), P
         back_layers(tape, packed, above, ldy, flat(grads.x), grads.params, grads.state)
 
     return _of_cells(packed, layer, stack, mixed)

@@ -1,11 +1,11 @@
 """Weights laid out for the kernels.
 
-A block is as many hidden units as a vector has lanes. A block's panel holds, row by row, the bias, the D
-rows of W and the H rows of U, each row being the four gates' columns of those units side by side: zeros for a gate that
-does not read that operand. Hidden sizes that do not fill the last block are padded with zero weights, under which h and
-c stay 0.
+A block is as many hidden units as a vector has lanes. A block's panel holds, row by row, the bias, the D rows of W and
+the P rows of U (P, the width of h, is H but where h is a projection), each row being the four gates' columns of those
+units side by side: zeros for a gate that does not read that operand. Hidden sizes that do not fill the last block are
+padded with zero weights, under which h and c stay 0.
 
-A cell with a second phase has more panels: V's columns of four blocks of units side by side.
+A cell with a second phase has more panels: V's columns of four blocks of the units of h side by side.
 """
 
 from __future__ import annotations
@@ -33,17 +33,20 @@ class Packed(NamedTuple):
 
     Attributes
     ----------
-    panels : ndarray, shape (ceil(H / lanes), 1 + D + H, 4 lanes)
+    panels : ndarray, shape (ceil(H / lanes), 1 + D + P, 4 lanes)
     hidden_size : int
         H.
+    output_size : int
+        P, the width of h: H but where h is a projection.
     layout : ndarray, empty
         Of as many dimensions as the number of this layout, and of the dtype that stands for the cell.
-    second : ndarray, shape (ceil(H / (4 lanes)), H, 4 lanes), or None
+    second : ndarray, shape (ceil(P / (4 lanes)), H, 4 lanes), or None
         Panels of the second phase, where the cell has one.
     """
 
     panels: NDArray[Any]
     hidden_size: int
+    output_size: int
     layout: NDArray[Any] = np.empty((0,) * LAYOUT, np.bool_)
     second: NDArray[Any] | None = None
 
@@ -86,9 +89,9 @@ def blocks(hidden_size: int, itemsize: int) -> int:
     return -(-hidden_size // lanes(itemsize))
 
 
-def wide_blocks(hidden_size: int, itemsize: int) -> int:
+def wide_blocks(output_size: int, itemsize: int) -> int:
     """Panels of a second phase: four blocks each."""
-    return -(-blocks(hidden_size, itemsize) // BLOCK)
+    return -(-blocks(output_size, itemsize) // BLOCK)
 
 
 @compiled
@@ -128,43 +131,43 @@ def _gates_into(cell: Any, part: Any, panels: Any, to: Any, source: Any, place: 
 def into_panels(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """A worker's share of the blocks of panels, from W, U, V and b; V, where there is no second phase, is any array.
     One turn."""
-    cell, W, U, V, b, D, H, panels, second = loaded(pointer)
+    cell, W, U, V, b, D, H, P, panels, second = loaded(pointer)
     L = lanes_of(panels)
     width = BLOCK * L
     for block in range(w, (H + L - 1) // L, workers):
         count = min(L, H - block * L)
-        for row in range(1 + D + H):  # of all parts: a loop for each would be compiled for each
+        for row in range(1 + D + P):  # of all parts: a loop for each would be compiled for each
             part, source, place = _row_of(cell, row, b, W, U, D, H)
-            to, place = (block * (1 + D + H) + row) * width, place + block * L
+            to, place = (block * (1 + D + P) + row) * width, place + block * L
             if count == L:  # said once more as a constant, that compiled code can count on
                 _gates_into(cell, part, panels, to, source, place, H, L)
             else:
                 _gates_into(cell, part, panels, to, source, place, H, count)
-    into_second(w, workers, V, H, second)
+    into_second(w, workers, V, H, P, second)
 
 
 @compiled
-def into_second(w: Any, workers: Any, V: Any, H: Any, second: Any) -> None:
+def into_second(w: Any, workers: Any, V: Any, H: Any, P: Any, second: Any) -> None:
     """The same for the panels of the second phase, if there is one."""
     if second.ndim == 3:
         width, out = BLOCK * lanes_of(second), flat(second)
         for q in range(w, second.shape[0], workers):
-            count = min(width, H - q * width)
+            count = min(width, P - q * width)
             for row in range(H):
                 to = (q * H + row) * width
-                copy(out, to, V, row * H + q * width, count)
+                copy(out, to, V, row * P + q * width, count)
                 for unit in range(count, width):
                     out[to + unit] = 0
 
 
 @compiled
-def out_of_panels(w: Any, workers: Any, cell: Any, panels: Any, stride: Any, second: Any, D: Any, H: Any, W: Any,
-                  U: Any, V: Any, b: Any) -> None:  # fmt: skip
+def out_of_panels(w: Any, workers: Any, cell: Any, panels: Any, stride: Any, second: Any, D: Any, H: Any, P: Any,
+                  W: Any, U: Any, V: Any, b: Any) -> None:  # fmt: skip
     """W, U, b, and V from panels of `stride` rows and what is behind them, of as few rows as H has whole tiles; a
     worker's share."""
     L = lanes_of(panels)
     for block in range(w, (H + L - 1) // L, workers):
-        for row in range(1 + D + H):
+        for row in range(1 + D + P):
             part, out, place = _row_of(cell, row, b, W, U, D, H)
             for gate in range(BLOCK):
                 column = column_of(cell, part, gate)
@@ -176,7 +179,7 @@ def out_of_panels(w: Any, workers: Any, cell: Any, panels: Any, stride: Any, sec
         begin = (H + L - 1) // L * stride * width
         for q in range(w, second.shape[0], workers):
             for row in range(H):
-                copy(V, row * H + q * width, panels, begin + (q * taller + row) * width, min(width, H - q * width))
+                copy(V, row * P + q * width, panels, begin + (q * taller + row) * width, min(width, P - q * width))
 
 
 @compiled
@@ -208,15 +211,15 @@ def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, 
 
 def unpack(packed: Packed) -> AnyParams:
     """Panels -> the record of weights, new arrays."""
-    panels, H = packed.panels, packed.hidden_size
+    panels, H, P = packed.panels, packed.hidden_size, packed.output_size
     nb, depth, width = panels.shape
     by_gate = panels.reshape(nb, depth, BLOCK, width // BLOCK).transpose(1, 2, 0, 3).reshape(depth, BLOCK, -1)[:, :, :H]
-    D = depth - 1 - H
+    D = depth - 1 - P
     arrays = {}
     parts = by_gate[0], by_gate[1 : 1 + D], by_gate[1 + D :]
     for field, rows, places in zip("bWU", parts, cell_in(packed).columns, strict=True):
         order = np.argsort(places)[places.count(-1) :]
         arrays[field] = rows[..., order, :].reshape(*rows.shape[:-2], -1).copy()
     if packed.second is not None:
-        arrays["V"] = packed.second.transpose(1, 0, 2).reshape(H, -1)[:, :H].copy()
+        arrays["V"] = packed.second.transpose(1, 0, 2).reshape(H, -1)[:, :P].copy()
     return record_of(packed)(**arrays)

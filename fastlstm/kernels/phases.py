@@ -239,9 +239,10 @@ def _backward_cell(vectors: int) -> Any:
 
 
 def _finish_back(vectors: int) -> Any:
-    """finish_back(cell, gates, go, ldg, t, .., dh, .., dc, .., dz, .., own, ..): the second phase for some vectors of
-    units of one sample. dh, to what of it goes past z to the old h, and dc, but for z's part, change in place; the
-    gradient of the last gate's z goes to its place in dz and to `own`, where those of all units are side by side."""
+    """finish_back(cell, gates, go, ldg, t, .., dh, .., dc, .., dz, .., own, ..): the second phase's gate for some
+    vectors of units of one sample; nothing for a projection. dh, to what of it goes past z to the old h, and dc, but
+    for z's part, change in place; the gradient of the last gate's z goes to its place in dz and to `own`, where those
+    of all units are side by side."""
 
     @intrinsic  # type: ignore[misc]
     def backward(typing: Any, cell: Any, gates: Any, go: Any, ldg: Any, t: Any, to: Any, ldt: Any, dh: Any, dho: Any,
@@ -249,6 +250,8 @@ def _finish_back(vectors: int) -> Any:
                  ldw: Any) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             e, table = emitter(context, builder, dz), marked(cell)
+            if table.projects:
+                return context.get_dummy_value()
             gates_, t_, dh_, dc_, dz_, own_ = _pointers(context, e, signature, args, 6)
             kept = [_load(e, gates_, vectors, n * e.lanes) for n in range(table.kept)]
             out, past, dc_new = table.phases[1].backward(kept, *(_load(e, place, vectors) for place in (t_, dh_, dc_)))
@@ -262,6 +265,23 @@ def _finish_back(vectors: int) -> Any:
         return types.void(cell, *(kind for array in arrays for kind in (array, types.intp, types.intp))), generate
 
     return backward
+
+
+@intrinsic  # type: ignore[misc]
+def projected(typing: Any, cell: Any, gates: Any, go: Any, ldg: Any, t: Any, to: Any, ldt: Any, m: Any, mo: Any,
+              ldm: Any) -> Any:  # fmt: skip
+    """What a projection read, made again from the tape for a vector of units of one sample. Nothing for other cells."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        e, table = emitter(context, builder, m), marked(cell)
+        if table.projects:
+            gates_, t_, m_ = _pointers(context, e, signature, args, 3)
+            kept = [_load(e, gates_, 1, n * e.lanes) for n in range(table.kept)]
+            _store(e, table.phases[1].backward(kept, _load(e, t_, 1)), m_)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(cell, gates, n, n, t, n, n, m, n, n), generate
 
 
 forward_tiles = [_forward_tile(rows) for rows in range(1, TILE_ROWS + 1)]

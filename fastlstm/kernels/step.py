@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .cells import of_x
+from .cells import of_x, projects
 from .options import compiled, inlined
 from .phases import (
     finish_four,
@@ -33,11 +33,21 @@ def phases_of(second: Any) -> Any:
 
 
 @inlined
-def units_of(second: Any, L: Any, H: Any) -> Any:
-    """H, or the units that a second phase's panels have room for: all of them are written to."""
+def units_of(cell: Any, second: Any, L: Any, H: Any, P: Any) -> Any:
+    """P, or the units that a second phase's panels have room for: all of them are written to. At least H where rows of
+    m, which a projection reads, are as long as those of h."""
+    units = P
     if second.ndim == 3:
-        return (H + BLOCK * L - 1) // (BLOCK * L) * (BLOCK * L)
-    return H
+        units = second.shape[0] * BLOCK * L
+        if projects(cell):
+            units = max(units, H)
+    return units
+
+
+@inlined
+def operand_rows(cell: Any) -> Any:
+    """Rows of each sample: the operands [x, h] of a step and those of the next, and m where that is projected."""
+    return 3 if projects(cell) else 2
 
 
 @compiled
@@ -78,12 +88,12 @@ def forget(cs: Any, c: Any, count: Any, tape: Any, work: Any, spare: Any) -> Non
 
 
 @inlined
-def begin_h(a: Any, first: Any, h: Any, place: Any, H: Any, second: Any) -> None:
+def begin_h(a: Any, first: Any, h: Any, place: Any, P: Any, second: Any) -> None:
     """An operand row's h from h[place]. A second phase reads its units that fill up the last vector too: 0."""
-    copy(a, first, h, place, H)
+    copy(a, first, h, place, P)
     if second.ndim == 3:
         L = lanes_of(a)
-        clear(a, first + H, (H + L - 1) // L * L - H)
+        clear(a, first + P, (P + L - 1) // L * L - P)
 
 
 @inlined
@@ -98,7 +108,7 @@ def units(cell: Any, lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, t
           count: Any, panels: Any, p0: Any, p_block: Any, init: Any, i0: Any, i_row: Any, i_block: Any, cs: Any,
           c_old: Any, c_new: Any, c_row: Any, gates: Any, g0: Any, g_row: Any, g_block: Any) -> None:  # fmt: skip
     """The first phase of a step of some rows for blocks lo to hi of units: from the operands at a[now], the first
-    `count` of them x, to h at a[then], or to what a second phase goes on from.
+    `count` of them x, to h at a[then], or to what a second phase goes on from or projects.
 
     Where a row or a block of an array begins: its first place, and strides _row and _block. back: go through the
     blocks backwards; every other time that finds in cache what was read last. A single row's step is part of the
@@ -159,16 +169,23 @@ def tiles(cell: Any, lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, t
 
 
 @compiled
-def finish(cell: Any, lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, lda: Any, second: Any,
-           H: Any, cs: Any, c_new: Any, c_row: Any, gates: Any, g0: Any, g_row: Any, g_block: Any) -> None:  # fmt: skip
-    """The second phase of that step for blocks lo to hi, lo a multiple of 4: the old h at a[now], the new c at
-    cs[c_new]; at a[then] h takes the place of what the first phase left there."""
+def finish(cell: Any, lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, m: Any, lda: Any,
+           second: Any, H: Any, P: Any, cs: Any, c_new: Any, c_row: Any, gates: Any, g0: Any, g_row: Any,
+           g_block: Any) -> None:  # fmt: skip
+    """The second phase of that step for blocks lo to hi of the units of h, lo a multiple of 4: the old h at a[now], the
+    new c at cs[c_new]; the new h comes to a[then], in the place of what the first phase left there; or from what it
+    left at a[m]."""
     L = lanes_of(second)
     width = BLOCK * L
     first, last = lo // BLOCK, (hi + BLOCK - 1) // BLOCK
+    read, place, row = cs, c_new, c_row
+    if projects(cell):
+        read, place, row = a, m, lda
+        for r in range(rows):
+            clear(a, then + r * lda + lo * L, (last * BLOCK - lo) * L)
     for j in range(first, last):
         q = first + last - 1 - j if back else j
-        product_of(H - q * width, cs, c_new, c_row, rows, H, second, q * H * width, a, then + q * width, lda,
+        product_of(P - q * width, read, place, row, rows, H, second, q * H * width, a, then + q * width, lda,
                    a, then + q * width, lda)  # fmt: skip
     for r in range(rows):
         z, h, c, g = then + r * lda, now + r * lda, c_new + r * c_row, g0 + r * g_row

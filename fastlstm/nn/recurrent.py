@@ -178,7 +178,7 @@ class LSTM(Layer):
         }
         return [
             Weight(_NAMES[field], shape, *how[field])
-            for field, shape in shapes(CELLS[self.cell], D, H).items()
+            for field, shape in shapes(CELLS[self.cell], D, H, H).items()
             if field != "b" or self.use_bias
         ]
 
@@ -202,7 +202,7 @@ class LSTM(Layer):
     def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
         """The layer's arrays; zeros where it has no bias."""
         record = CELLS[self.cell]
-        forms = shapes(record, len(arrays["kernel"]), self.units)
+        forms = shapes(record, len(arrays["kernel"]), self.units, self.units)
         found: AnyParams = record(
             *(arrays[_NAMES[field]] if _NAMES[field] in arrays else np.zeros(form, self.dtype)
               for field, form in forms.items())
