@@ -19,7 +19,6 @@ from .kernels.cells import cell_with
 from .kernels.packing import LAYOUT, Packed, blocks, cell_in, record_of, wide_blocks
 from .kernels.simd import BLOCK, lanes
 from .params import CELLS, AnyParams, Bidirectional, State, cell_name, shapes
-from .params import sizes as record_sizes
 
 Array: TypeAlias = NDArray[Any]
 Layer: TypeAlias = AnyParams | Packed | Bidirectional
@@ -52,8 +51,11 @@ class Weights(NamedTuple):
 def sizes(layer: AnyParams | Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h, of one direction of a layer."""
     if isinstance(layer, Packed):
-        return layer.panels.shape[1] - 1 - layer.output_size, layer.hidden_size, layer.output_size
-    return record_sizes(layer)
+        panels, H, P, _, _ = layer
+        return panels.shape[1] - 1 - P, H, P
+    W, U, *_ = layer
+    P, columns = U.shape
+    return len(W), columns // 4, P
 
 
 def cell(layer: AnyParams | Packed) -> str:
@@ -202,18 +204,17 @@ def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
         if value.dtype != kind and value.dtype.newbyteorder("=") != kind:
             raise TypeError(f"{name}.{field}: expected {kind} as in {name}.W, got {value.dtype}")
     narrow = cell_with(type(layer)).projects
-    rows = "(P, 4H) with P from 1 to H" if narrow else "(H, 4H) with H at least 1"
-    H = U.shape[-1] // 4 if U.ndim == 2 else 0
-    if U.ndim != 2 or U.shape[1] != 4 * H or not 1 <= U.shape[0] <= H or (U.shape[0] < H and not narrow):
+    if U.ndim != 2 or U.shape[1] % 4 or not 1 <= U.shape[0] <= U.shape[1] // 4:
+        rows = "(P, 4H) with P from 1 to H" if narrow else "(H, 4H) with H at least 1"
         raise ValueError(f"{name}.U: expected shape {rows}, got {U.shape}")
     if W.ndim != 2 or W.shape[0] < 1:
         raise ValueError(f"{name}.W: expected two axes and D at least 1, got {W.shape}")
-    D, P = len(W), len(U)
-    given = f"D, H, P = {D}, {H}, {P}" if narrow else f"D, H = {D}, {H}"
+    D, P, H = len(W), len(U), U.shape[1] // 4 if narrow else len(U)
     for field, shape in shapes(type(layer), D, H, P).items():
         if found[field].shape != shape:
-            raise ValueError(f"{name}.{field}: expected shape {shape} for the {cell(layer)} cell with {given}, "
-                             f"got {found[field].shape}")  # fmt: skip
+            raise ValueError(f"{name}.{field}: expected shape {shape} for the {cell(layer)} cell with D, H"
+                             + (f", P = {D}, {H}, {P}" if narrow else f" = {D}, {H}")
+                             + f", got {found[field].shape}")  # fmt: skip
     same: AnyParams = type(layer)(*(np.asarray(value, dtype=kind) for value in found.values()))
     return same
 

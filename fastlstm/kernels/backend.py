@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import AnyParams, shapes
-from ..params import sizes as params_sizes
 from . import backward as backward_pass
 from . import forward as forward_pass
 from . import memory, threads
@@ -50,8 +49,8 @@ _payoffs: dict[Any, threads.Payoff] = {}
 
 def sizes(packed: Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h."""
-    P = packed.output_size
-    return packed.panels.shape[1] - 1 - P, packed.hidden_size, P
+    panels, H, P, _, _ = packed
+    return panels.shape[1] - 1 - P, H, P
 
 
 class Kept(NamedTuple):
@@ -72,7 +71,8 @@ class Kept(NamedTuple):
 
 def pack(params: AnyParams) -> Packed:
     """The record of weights -> panels, a copy."""
-    D, H, P = params_sizes(params)
+    D, (P, columns) = len(params.W), params.U.shape
+    H = columns // BLOCK
     dtype, cell = params.W.dtype, cell_with(type(params))
     width = BLOCK * lanes(dtype.itemsize)
     panels = memory.aligned((blocks(H, dtype.itemsize), 1 + D + P, width), dtype)
@@ -283,9 +283,10 @@ class _Shares(NamedTuple):
 
 
 @lru_cache(1024)
-def _shares(cell: Cell, workers: int, N: int, steps: int, D: int, H: int, P: int, itemsize: int) -> _Shares:
-    """steps: of the longest sequence."""
-    L, phases = lanes(itemsize), len(cell.phases)
+def _shares(name: str, workers: int, N: int, steps: int, D: int, H: int, P: int, itemsize: int) -> _Shares:
+    """name: the cell's; steps: of the longest sequence."""
+    L, cell = lanes(itemsize), next(one for one in CELLS if one.name == name)
+    phases = len(cell.phases)
     units = P if phases == 1 else wide_blocks(P, itemsize) * BLOCK * L
     size = L, D, H, max(units, H) if cell.projects else units, 3 if cell.projects else 2, cell.kept
     rows = -(-N // workers)
@@ -367,7 +368,7 @@ def forward(
     shared = H >= _DUO_UNITS and longest >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
     workers = min(max(N, 2), threads.available()) if shared else 1
     workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, P, kind))
-    share, turns, chunk, room = _shares(cell, workers, N, longest, D, H, P, dtype.itemsize)
+    share, turns, chunk, room = _shares(cell.name, workers, N, longest, D, H, P, dtype.itemsize)
     sync = _NO_SYNC
     if share == SHARE_SEQUENCE:
         sync = np.zeros(SYNC_WORDS, np.int64)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .activations import tanh_row
-from .cells import kept_of, projects
+from .cells import kept_of, projects, width_of
 from .options import compiled, kernel, loaded
 from .packing import out_of_panels, transpose_panels
 from .phases import backward_cell, backward_cell_pair, finish_back, finish_back_pair, projected
@@ -185,7 +185,8 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
                    x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any,
                    reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any,
                    ldh: Any,
-                   dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
+                   dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
+                   zeros: Any) -> None:  # fmt: skip
     """A worker's share of one turn's work on a block of time.
 
     Where the rows are shared there is one turn: all steps of the worker's rows. Where the units are (wide), a turn
@@ -275,6 +276,7 @@ def backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     turns, inner, wide = arguments[:3]
     x, h0, cells, gates, reset, mask, reverse, dy, ldy, column, h, c, dx = arguments[3:16]
     block, steps, panels, dW, dU, dV, db, bases, cell, second, D, H, P, order, lens, T = arguments[16:32]
+    P = width_of(cell, H, P)
     dh, ldh, dc, ldc, t, dz, ldz, a, lda, dp, tmp, zeros, wt, ut, where = arguments[32:]
     rows = (bases, cell, second, x, D, ut, H, P, h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy,
             column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip

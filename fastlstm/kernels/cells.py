@@ -193,6 +193,16 @@ def projects(typing: Any, cell: Any) -> Any:
 
 
 @intrinsic  # type: ignore[misc]
+def width_of(typing: Any, cell: Any, H: Any, P: Any) -> Any:
+    """P, the width of h; H where it can be nothing else, so that compiled code has one number less."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return args[2] if marked(cell).projects else args[1]
+
+    return types.intp(cell, types.intp, types.intp), generate
+
+
+@intrinsic  # type: ignore[misc]
 def of_x(typing: Any, cell: Any) -> Any:
     """Gates that read x; a constant in the compiled code."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .cells import kept_of, projects
+from .cells import kept_of, projects, width_of
 from .duo import follow, lead, take_ticket
 from .options import compiled, kernel, loaded
 from .products import product
@@ -58,6 +58,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     `chunk` steps, where that is done apart (chunk > 0).
     """
     L = lanes_of(panels)
+    P = width_of(cell, H, P)
     nb = (H + L - 1) // L
     width = BLOCK * L
     Hp, Pb = nb * L, (P + L - 1) // L
@@ -178,7 +179,8 @@ def shared_begin(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P:
 def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P: Any,
                 h: Any, c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any,
                 cs: Any,
-                tape: Any, order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
+                tape: Any, order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any,
+                work: Any) -> None:  # fmt: skip
     """Phase number `turn` of all phases of all steps, of all rows, for a worker's share of the units; and, in a step's
     last one, its share of the next step's x."""
     L = lanes_of(panels)
@@ -268,6 +270,7 @@ def forward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     share, turns, chunk, sync, patience = arguments[:5]
     x, h, c, y, ldy, column, cells, keep_cells, gates, cs, tape, reset, mask, reverse, work = arguments[5:20]
     cell, D, panels, second, H, P, order, lens, T = arguments[20:]
+    P = width_of(cell, H, P)
     rows = (cell, x, D, panels, second, H, P, h, c, y, ldy, column, cells, keep_cells, gates, cs, tape, order, lens,
             reset, mask, reverse, T, work)  # fmt: skip
     for turn in range(first, last):

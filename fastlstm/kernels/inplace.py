@@ -14,7 +14,7 @@ import numpy as np
 from numba import from_dtype, types
 
 from .backward import backward
-from .cells import CELLS, kept_of, projects
+from .cells import CELLS, kept_of, projects, width_of
 from .options import compiled, compiled_from_python, inlined, stored
 from .packing import LAYOUT, Packed, into_panels, mark, row_length
 from .phases import STEP_ROWS, finish_one, step_one, step_rows, step_twin
@@ -78,6 +78,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
     whether gates (T, N, ..) and cells (T + 1, N, ..) are kept, in vectors as everywhere; otherwise these are any
     arrays. turn: 1 to go through the units backwards at the first step, which changes no bit.
     """
+    P = width_of(cell, H, P)
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     width, g_width, Hp = BLOCK * L, kept_of(cell) * L, nb * L
