@@ -424,6 +424,7 @@ def gates(name: str, found: Array, packed: Packed) -> None:
         return
     others = [one.name for one in KERNEL_CELLS if found.shape[2:] == (nb, one.kept * L)]
     if others:
-        raise ValueError(f"{name}: expected one for the {cell(packed)} cell, got one for the {others[0]} cell")
+        raise ValueError(f"{name}: expected one for the {cell(packed)} cell, got one for the "
+                         f"{' or '.join(others)} cell")  # fmt: skip
     raise ValueError(f"{name}: expected gates laid out for this processor, {expected}, "
                      f"got {found.shape[2:]}")  # fmt: skip

@@ -16,7 +16,7 @@ from . import checks
 from .checks import Array, Stack, assemble
 from .kernels import backend
 from .kernels.packing import Packed
-from .params import CELLS, AnyParams, Bidirectional, Params, cell_name
+from .params import CELLS, GATES, AnyParams, Bidirectional, Params, ProjectedParams, cell_name, sizes
 
 _FORMAT = 1
 _MARK = "fastlstm"  # the entry of a file that holds the number of its format
@@ -70,7 +70,7 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
     Parameters
     ----------
     path : str or path-like
-    params : Params, InterpolatedParams, Bidirectional, what `pack` makes of them, or a stack of these
+    params : Params, InterpolatedParams, ProjectedParams, Bidirectional, what `pack` makes of them, or a stack of these
 
     Raises
     ------
@@ -112,7 +112,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    Params, InterpolatedParams, Bidirectional or a tuple of these
+    Params, InterpolatedParams, ProjectedParams, Bidirectional or a tuple of these
         As they were saved.
 
     Raises
@@ -177,7 +177,7 @@ def _record(arrays: Mapping[str, Array], name: object) -> AnyParams:
     if set(given) != set(CELLS[cell]._fields):
         expected = ", ".join(CELLS[cell]._fields)
         others = [other for other, record in CELLS.items() if set(record._fields) == set(given)]
-        found = f"{', '.join(given)}{f' of the {others[0]} cell' if others else ''}"
+        found = ", ".join(given) + (f" of the {' or '.join(others)} cell" if others else "")
         raise ValueError(f"path: expected {expected} of the {cell} cell, got {found} in {name!r}")
     return CELLS[cell](**given)
 
@@ -202,17 +202,18 @@ def from_torch(state_dict: Mapping[str, Any]) -> tuple[Any, ...]:
     ----------
     state_dict : mapping of str to tensor or array
         `weight_ih_l0` (4H, D), `weight_hh_l0` (4H, H), `bias_ih_l0` and `bias_hh_l0` (4H,), and so on for each
-        layer, with `_reverse` behind the names of the other direction. Without biases they are zeros.
+        layer, with `_reverse` behind the names of the other direction. Without biases they are zeros. Of an LSTM
+        with projections (`proj_size`) also `weight_hr_l0` (P, H), and `weight_hh_l0` is (4H, P).
 
     Returns
     -------
-    tuple of Params or Bidirectional
+    tuple of Params, ProjectedParams or Bidirectional
         A stack, also of a single layer. Copies.
 
     Raises
     ------
     ValueError
-        Missing or unknown names, projections (`proj_size`), shapes that do not fit together.
+        Missing or unknown names, projections of some layers and not of others, shapes that do not fit together.
     TypeError
         No mapping; types other than float32 and float64.
 
@@ -231,34 +232,42 @@ def from_torch(state_dict: Mapping[str, Any]) -> tuple[Any, ...]:
         match = _TORCH.fullmatch(key) if isinstance(key, str) else None
         if match is None or (match[1], match[2]) == ("bias", "hr"):
             raise ValueError(f"state_dict: expected names such as 'weight_ih_l0' or 'bias_hh_l1', got {key!r}")
-        if match[2] == "hr":
-            raise ValueError(f"state_dict: expected an LSTM without projection (proj_size=0), got {key!r}")
         array = _tensor(f"state_dict[{key!r}]", value)
         ways = tree.setdefault(int(match[3]), {})
         ways.setdefault(match[4] is not None, {})[f"{match[1]}_{match[2]}"] = array
     if sorted(tree) != list(range(len(tree))) or not tree:
         raise ValueError(f"state_dict: expected layers l0, l1 and so on, got {list(state_dict)}")
+    projected = any("weight_hr" in arrays for ways in tree.values() for arrays in ways.values())
     levels = [
-        [_from_torch_direction(number, ways, turned) for turned in (False, True)[: 1 + (True in ways)]]
+        [_from_torch_direction(number, ways, turned, projected) for turned in (False, True)[: 1 + (True in ways)]]
         for number, ways in sorted(tree.items())
     ]
     found = checks.weights(assemble(levels, True), "state_dict layers")
     return tuple(assemble(found.levels, True))
 
 
-def _from_torch_direction(number: int, ways: Mapping[bool, Mapping[str, Array]], turned: bool) -> Params:
+def _from_torch_direction(
+    number: int, ways: Mapping[bool, Mapping[str, Array]], turned: bool, projected: bool
+) -> Params | ProjectedParams:
     suffix = f"_l{number}{'_reverse' if turned else ''}"
     arrays = ways.get(turned, {})
     biases = {"bias_ih", "bias_hh"} & set(arrays)
     for needed in ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if biases else ())):
         if needed not in arrays:
             raise ValueError(f"state_dict: expected {needed + suffix!r}, got none")
+    if projected and "weight_hr" not in arrays:
+        raise ValueError(f"state_dict: expected {'weight_hr' + suffix!r}, as others have a projection, got none")
     ih, hh = arrays["weight_ih"], arrays["weight_hh"]
-    if hh.ndim != 2 or hh.shape[1] < 1 or hh.shape[0] != 4 * hh.shape[1]:
-        raise ValueError(f"state_dict['weight_hh{suffix}']: expected shape (4H, H), got {hh.shape}")
-    rows = len(hh)
+    rows, P = hh.shape if hh.ndim == 2 else (0, 0)
+    H, rest = divmod(rows, len(GATES))
+    if rest or not 1 <= P <= H or (P < H and not projected):
+        expected = "(4H, P) with P from 1 to H" if projected else "(4H, H)"
+        raise ValueError(f"state_dict['weight_hh{suffix}']: expected shape {expected}, got {hh.shape}")
     if ih.ndim != 2 or ih.shape[1] < 1 or len(ih) != rows:
         raise ValueError(f"state_dict['weight_ih{suffix}']: expected shape ({rows}, D), got {ih.shape}")
+    if projected and arrays["weight_hr"].shape != (P, H):
+        found = arrays["weight_hr"].shape
+        raise ValueError(f"state_dict['weight_hr{suffix}']: expected shape ({P}, {H}), got {found}")
     for key, array in arrays.items():
         if array.dtype.newbyteorder("=") not in (np.float32, np.float64) or array.dtype != ih.dtype:
             expected = "float32 or float64, one for all"
@@ -267,7 +276,8 @@ def _from_torch_direction(number: int, ways: Mapping[bool, Mapping[str, Array]],
             raise ValueError(f"state_dict[{key + suffix!r}]: expected shape ({rows},), got {array.shape}")
     kind = ih.dtype.newbyteorder("=")
     b = arrays["bias_ih"] + arrays["bias_hh"] if biases else np.zeros(rows, kind)
-    return Params(*(np.array(a, dtype=kind, order="C") for a in (ih.T, hh.T, b)))
+    W, U, b = (np.array(a, dtype=kind, order="C") for a in (ih.T, hh.T, b))
+    return ProjectedParams(W, U, np.array(arrays["weight_hr"].T, kind, order="C"), b) if projected else Params(W, U, b)
 
 
 def to_torch(params: Stack) -> dict[str, Array]:
@@ -275,20 +285,21 @@ def to_torch(params: Stack) -> dict[str, Array]:
 
     Parameters
     ----------
-    params : Params, Bidirectional, what `pack` makes of them, or a stack of these
-        All of one hidden size and all with one direction or all with two, as in torch.nn.LSTM.
+    params : Params, ProjectedParams, Bidirectional, what `pack` makes of them, or a stack of these
+        All of one cell, one hidden size and one output size, and all with one direction or all with two, as in
+        torch.nn.LSTM.
 
     Returns
     -------
     dict of str to ndarray
-        Copies. The bias stands in `bias_ih`; `bias_hh` is zero.
+        Copies. The bias stands in `bias_ih`; `bias_hh` is zero. V stands in `weight_hr`.
 
     Raises
     ------
     ValueError
-        Layers that no torch.nn.LSTM has together.
+        Layers that no torch.nn.LSTM has together, or a projection that does not make h narrower.
     TypeError
-        A layer of another cell.
+        A layer of the interpolated cell.
     ValueError, TypeError
         Weights that make no sense.
 
@@ -300,21 +311,27 @@ def to_torch(params: Stack) -> dict[str, Array]:
     >>> sorted(fastlstm.to_torch(fastlstm.init_params(16, 32)))
     ['bias_hh_l0', 'bias_ih_l0', 'weight_hh_l0', 'weight_ih_l0']
     """
-    given, _ = _raw(params)
-    if any(not isinstance(layer, Params) for level in given for layer in level):
-        raise TypeError("params: expected layers of the standard cell, as torch.nn.LSTM has, got one of another "
-                        f"({', '.join(cell_name(type(layer)) for level in given for layer in level)})")  # fmt: skip
-    levels = [[layer for layer in level if isinstance(layer, Params)] for level in given]
-    kinds = {(len(level), len(level[0].U)) for level in levels}
+    levels, _ = _raw(params)
+    cells = [cell_name(type(layer)) for level in levels for layer in level]
+    if not {"standard", "projected"}.issuperset(cells):
+        raise TypeError("params: expected layers of the standard or the projected cell, as torch.nn.LSTM has, got one "
+                        f"of another ({', '.join(cells)})")  # fmt: skip
+    kinds = {(cell_name(type(level[0])), *sizes(level[0])[1:], len(level)) for level in levels}
     if len(kinds) > 1:
-        raise ValueError("params: expected one hidden size and one number of directions in all layers, got "
-                         + ", ".join(f"H = {H} in {ways} direction(s)" for ways, H in sorted(kinds)))  # fmt: skip
+        raise ValueError("params: expected one cell, one hidden size, one output size and one number of directions in "
+                         "all layers, got " + ", ".join(f"{cell} with H, P = {H}, {P} in {ways} direction(s)"
+                                                        for cell, H, P, ways in sorted(kinds)))  # fmt: skip
+    ((cell, H, P, _),) = kinds
+    if cell == "projected" and P == H:
+        raise ValueError(f"params: expected P below H = {H}, as torch.nn.LSTM's proj_size is, got P = {P}")
     named: dict[str, Array] = {}
     for number, level in enumerate(levels):
-        for way, (W, U, b) in enumerate(level):
+        for way, layer in enumerate(level):
             suffix = f"_l{number}{'_reverse' if way else ''}"
-            named[f"weight_ih{suffix}"] = np.array(W.T, order="C")
-            named[f"weight_hh{suffix}"] = np.array(U.T, order="C")
-            named[f"bias_ih{suffix}"] = np.array(b)
+            named[f"weight_ih{suffix}"] = np.array(layer.W.T, order="C")
+            named[f"weight_hh{suffix}"] = np.array(layer.U.T, order="C")
+            named[f"bias_ih{suffix}"] = np.array(layer.b)
             named[f"bias_hh{suffix}"] = np.zeros_like(named[f"bias_ih{suffix}"])
+            if isinstance(layer, ProjectedParams):
+                named[f"weight_hr{suffix}"] = np.array(layer.V.T, order="C")
     return named

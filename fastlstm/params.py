@@ -1,6 +1,7 @@
 """The records that hold an LSTM's weights, states and gradients, and how weights begin.
 
-Letters used everywhere: N batch, T time steps, D input size, H hidden size.
+Letters used everywhere: N batch, T time steps, D input size, H hidden size, P output size: the width of h, H for every
+cell but the projected one.
 """
 
 from __future__ import annotations
@@ -57,6 +58,20 @@ class InterpolatedParams(NamedTuple):
 
 
 class ProjectedParams(NamedTuple):
+    """Weights of one layer of the projected cell (docs/cells.md): the standard one, with V between its output and h.
+
+    Attributes
+    ----------
+    W : ndarray, shape (D, 4H)
+        Input weights, gate blocks i, f, g, o.
+    U : ndarray, shape (P, 4H)
+        Recurrent weights, the same blocks; P from 1 to H.
+    V : ndarray, shape (H, P)
+        The projection: h is what the standard cell would put out, times V.
+    b : ndarray, shape (4H,)
+        Bias, the same blocks; the projection has none.
+    """
+
     W: Array
     U: Array
     V: Array
@@ -64,7 +79,7 @@ class ProjectedParams(NamedTuple):
 
 
 class State(NamedTuple):
-    """Hidden and cell state of one layer: h and c, each (N, H), or (H,) for a single sequence."""
+    """Hidden and cell state of one layer: h (N, P) and c (N, H), or (P,) and (H,) for a single sequence."""
 
     h: Array
     c: Array
@@ -97,8 +112,8 @@ CELLS: dict[str, type[AnyParams]] = {
 """The cells, by name, and the record of each one's weights."""
 
 _SHAPES: dict[type[AnyParams], Callable[[int, int, int], tuple[tuple[int, ...], ...]]] = {
-    Params: lambda D, H, P: ((D, 4 * H), (H, 4 * H), (4 * H,)),
-    InterpolatedParams: lambda D, H, P: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
+    Params: lambda D, H, _: ((D, 4 * H), (H, 4 * H), (4 * H,)),
+    InterpolatedParams: lambda D, H, _: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
     ProjectedParams: lambda D, H, P: ((D, 4 * H), (P, 4 * H), (H, P), (4 * H,)),
 }
 
@@ -106,12 +121,13 @@ FORGET_BIAS: dict[type[AnyParams], float] = {Params: 1.0, InterpolatedParams: -0
 
 
 def shapes(record: type[AnyParams], D: int, H: int, P: int) -> dict[str, tuple[int, ...]]:
-    """The shape of each of a record's fields."""
+    """The shape of each of a record's fields; P is H for every cell but the projected one."""
     return dict(zip(record._fields, _SHAPES[record](D, H, P), strict=True))
 
 
 def sizes(params: AnyParams) -> tuple[int, int, int]:
-    return len(params.W), params.U.shape[1] // 4, len(params.U)
+    """D, H and P of weights whose shapes fit together."""
+    return params.W.shape[0], params.U.shape[1] // len(GATES), params.U.shape[0]
 
 
 def cell_name(record: type[AnyParams]) -> str:
@@ -128,6 +144,7 @@ def init_params(
     dtype: DTypeLike = np.float32,
     forget_bias: float | None = None,
     cell: Literal["standard"] = "standard",
+    projection_size: None = None,
 ) -> Params: ...
 
 
@@ -140,7 +157,21 @@ def init_params(
     dtype: DTypeLike = np.float32,
     forget_bias: float | None = None,
     cell: Literal["interpolated"],
+    projection_size: None = None,
 ) -> InterpolatedParams: ...
+
+
+@overload
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: float | None = None,
+    cell: Literal["projected"],
+    projection_size: int,
+) -> ProjectedParams: ...
 
 
 def init_params(
@@ -151,8 +182,11 @@ def init_params(
     dtype: DTypeLike = np.float32,
     forget_bias: float | None = None,
     cell: str = "standard",
+    projection_size: int | None = None,
 ) -> AnyParams:
     """Random weights for one layer: Glorot uniform W, orthogonal U (and V), zero b but for the forget gate.
+
+    Of the projected cell, the rows of each gate's block of U and the columns of V are orthonormal.
 
     Parameters
     ----------
@@ -162,21 +196,24 @@ def init_params(
         Where the randomness comes from; a seed gives the same weights every time.
     dtype : float32 or float64
     forget_bias : float, optional
-        The forget gate's bias. 1 lets memory live at the start of training [1]_, and is what the standard cell gets.
+        The forget gate's bias. 1 lets memory live at the start of training [1]_, and is what the standard cell gets,
+        and the projected one.
         The interpolated cell gets -1/4: its candidate brings c in once more, so that c keeps f (1 + i) of itself from
         step to step, 2/3 at the start of training, where the standard cell with 1 keeps 3/4. From 0 on there are units
         that keep more than all of it at some steps, and differences as small as those of rounding grow with the steps.
-    cell : "standard" or "interpolated"
-        docs/cells.md has the two side by side.
+    cell : "standard", "interpolated" or "projected"
+        docs/cells.md has them side by side.
+    projection_size : int, optional
+        P, the width of h, from 1 to H: for the projected cell, which must be given one, and for no other.
 
     Returns
     -------
-    Params, or InterpolatedParams
+    Params, InterpolatedParams or ProjectedParams
 
     Raises
     ------
     ValueError
-        A size below 1, or a cell of another name.
+        A size below 1, a cell of another name, or a projection_size above H or for a cell without a projection.
     TypeError
         A size that is no integer, or another dtype.
 
@@ -193,12 +230,11 @@ def init_params(
     ((16, 128), (32, 128), (128,))
     >>> fastlstm.init_params(16, 32, rng=0, cell="interpolated").V.shape
     (32, 32)
+    >>> params = fastlstm.init_params(16, 32, rng=0, cell="projected", projection_size=8)
+    >>> params.U.shape, params.V.shape
+    ((8, 128), (32, 8))
     """
-    for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-            raise TypeError(f"{name}: expected an integer, got {type(size).__name__}")
-        if size < 1:
-            raise ValueError(f"{name}: expected at least 1, got {size}")
+    D, H = _size("input_size", input_size), _size("hidden_size", hidden_size)
     kind = np.dtype(dtype)
     if kind not in (np.float32, np.float64):
         raise TypeError(f"dtype: expected float32 or float64, got {kind}")
@@ -206,11 +242,16 @@ def init_params(
         raise TypeError(f"cell: expected a name, got {type(cell).__name__}")
     if cell not in CELLS:
         raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
+    record, P = CELLS[cell], H
+    if record is ProjectedParams:
+        P = _size("projection_size", projection_size)
+        if P > H:
+            raise ValueError(f"projection_size: expected at most hidden_size, {H}, got {P}")
+    elif projection_size is not None:
+        raise ValueError(f"projection_size: expected None for the {cell} cell, got {projection_size!r}")
     generator = np.random.default_rng(rng)
-    D, H = int(input_size), int(hidden_size)
-    record = CELLS[cell]
     arrays = {}
-    for field, shape in shapes(record, D, H, H).items():
+    for field, shape in shapes(record, D, H, P).items():
         if field == "W":
             limit = np.sqrt(6.0 / (D + H))
             arrays[field] = generator.uniform(-limit, limit, shape)
@@ -220,12 +261,22 @@ def init_params(
             arrays[field][f * H : (f + 1) * H] = FORGET_BIAS[record] if forget_bias is None else forget_bias
         else:
             arrays[field] = np.empty(shape)
-            for column in range(0, shape[1], H):
-                arrays[field][:, column : column + H] = _orthogonal(generator, H)
+            width = H if field == "U" else shape[1]
+            for column in range(0, shape[1], width):
+                arrays[field][:, column : column + width] = _orthogonal(generator, shape[0], width)
     return record(**{field: array.astype(kind) for field, array in arrays.items()})
 
 
-def _orthogonal(generator: np.random.Generator, H: int) -> Array:
-    q, r = np.linalg.qr(generator.standard_normal((H, H)))
+def _size(name: str, size: object) -> int:
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
+        raise TypeError(f"{name}: expected an integer, got {type(size).__name__}")
+    if size < 1:
+        raise ValueError(f"{name}: expected at least 1, got {size}")
+    return int(size)
+
+
+def _orthogonal(generator: np.random.Generator, rows: int, columns: int) -> Array:
+    """Orthonormal rows, or columns where there are no more columns than rows."""
+    q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
     turned: Array = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
-    return turned
+    return turned if rows >= columns else turned.T

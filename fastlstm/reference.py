@@ -45,6 +45,18 @@ and backward, from dh' = dy + dh and dc of the step after:
 after the loop dW = xᵀ·[dz_i, dz_f, da], dU = hᵀ·[dz_i, dz_f, da, dz_o], dV = c'ᵀ·dz_o, db = Σ [dz_i, dz_f, dz_o],
 dx = [dz_i, dz_f, da]·Wᵀ.
 
+The projected cell (`ProjectedParams`; docs/cells.md), Sak, Senior and Beaufays (2014), has an h of P numbers, P ≤ H. It
+computes z, the gates and c' as the standard cell does, from the narrow h, and
+
+    m  = o∘tanh(c')                          what the standard cell would put out
+    h' = m·V                                 no bias, no activation
+
+and backward, from dh' = dy + dh and dc of the step after:
+
+    dm = dh'·Vᵀ                              then dc', dz, dh and dc as above, with dm in the place of dh'
+
+after the loop dV = mᵀ·dh', and the others as above.
+
 Everything is computed in the weights' float type, whichever that is: float16 to longdouble.
 """
 
@@ -64,10 +76,12 @@ from fastlstm.params import (
     Grads,
     InterpolatedParams,
     Params,
+    ProjectedParams,
     Stack,
     State,
     cell_name,
     shapes,
+    sizes,
 )
 
 __all__ = ["forward", "forward_cells", "forward_train", "backward", "Tape", "LayerTape"]
@@ -78,16 +92,17 @@ class LayerTape(NamedTuple):
 
     Attributes
     ----------
-    params : Params or InterpolatedParams
+    params : Params, InterpolatedParams or ProjectedParams
     x : ndarray, shape (N, T, D)
         The layer's input, 0 in padding.
-    h, c : ndarray, shape (N, T + 1, H)
+    h : ndarray, shape (N, T + 1, P)
+    c : ndarray, shape (N, T + 1, H)
         The states before each step, then those after the last; padding repeats the last real ones.
     gates : ndarray, shape (N, T, 4H)
         i, f, g, o; of the interpolated cell i, f, a, o.
     reset : ndarray of bool, shape (N, T, 1)
         Whether a step takes h = c = 0, whatever the step before it left.
-    mask : ndarray, shape (N, H)
+    mask : ndarray, shape (N, P)
         Factors of h where it enters the product.
     lengths : ndarray, shape (N,)
     reverse : bool
@@ -128,10 +143,10 @@ def forward(
     ----------
     x : array_like, shape (N, T, D) or (T, D)
         Converted to the weights' float type.
-    params : Params, InterpolatedParams, Bidirectional, or a list or tuple of these
+    params : Params, InterpolatedParams, ProjectedParams, Bidirectional, or a list or tuple of these
         A list or tuple is a stack, bottom first.
     state : State, Bidirectional of State, or a sequence of these for a stack, optional
-        Where to begin; h and c of shape (N, H), or (H,) for a single sequence. Zeros if None.
+        Where to begin; h (N, P) and c (N, H), or (P,) and (H,) for a single sequence. Zeros if None.
     lengths : array_like of int, shape (N,), optional
         Real steps of each sequence, from 0 to T (one number for a single sequence). Past them y is 0, the
         state stays and x is not looked at.
@@ -147,7 +162,7 @@ def forward(
 
     Returns
     -------
-    y : ndarray, shape (N, T, H) or (T, H); a Bidirectional's is 2H wide
+    y : ndarray, shape (N, T, P) or (T, P); a Bidirectional's is 2P wide
     state : State, or of the structure of params
         That of the last real step.
 
@@ -254,7 +269,7 @@ def backward(tape: Tape, dy: ArrayLike | None = None, dstate: Any = None) -> Gra
     """
     layers = _map_tapes(lambda layer: layer.params, tape.layers)
     top = tape.layers[-1]
-    width = sum(layer.c.shape[-1] for layer in (top if isinstance(top, Bidirectional) else (top,)))
+    width = sum(layer.h.shape[-1] for layer in (top if isinstance(top, Bidirectional) else (top,)))
     any_tape: LayerTape = top.forward if isinstance(top, Bidirectional) else top
     N, T, _ = any_tape.x.shape
     kind = any_tape.x.dtype
@@ -266,9 +281,9 @@ def backward(tape: Tape, dy: ArrayLike | None = None, dstate: Any = None) -> Gra
     dparams, dbegin = [], []
     for layer, dlast in zip(reversed(tape.layers), reversed(dstates), strict=True):
         if isinstance(layer, Bidirectional):
-            H = layer.forward.c.shape[-1]
-            one = _backward_layer(layer.forward, dx[..., :H], dlast.forward)
-            two = _backward_layer(layer.backward, dx[..., H:], dlast.backward)
+            P = layer.forward.h.shape[-1]
+            one = _backward_layer(layer.forward, dx[..., :P], dlast.forward)
+            two = _backward_layer(layer.backward, dx[..., P:], dlast.backward)
             dx = one.x + two.x
             dparams.append(Bidirectional(one.params, two.params))
             dbegin.append(Bidirectional(one.state, two.state))
@@ -290,12 +305,12 @@ def _forward_layer(
 ) -> tuple[Array, State, LayerTape]:
     """One layer in one direction; x (N, T, D) is 0 in padding."""
     U, cell = params.U, _CELLS[type(params)]
-    (N, T, D), H = x.shape, U.shape[0]
+    (N, T, _), (D, H, P) = x.shape, sizes(params)
     x = _reversed(x, lengths) if reverse else x
     live = _live(lengths, T)
     reset = _boundaries(reset, lengths, reverse)
     zx = cell.inputs(x.reshape(N * T, D), params).reshape(N, T, 4 * H)  # no step waits for this: once for all
-    h, c = np.empty((N, T + 1, H), x.dtype), np.empty((N, T + 1, H), x.dtype)
+    h, c = np.empty((N, T + 1, P), x.dtype), np.empty((N, T + 1, H), x.dtype)
     gates = np.empty_like(zx)
     h[:, 0], c[:, 0] = state
     for t in range(T):
@@ -308,24 +323,27 @@ def _forward_layer(
 
 
 def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
-    """One layer in one direction; dy (N, T, H) is 0 in padding."""
+    """One layer in one direction; dy (N, T, P) is 0 in padding."""
     params, x, h, c, gates, reset, mask, lengths, reverse = tape
     U, cell = params.U, _CELLS[type(params)]
-    (N, T, D), H = x.shape, U.shape[0]
+    (N, T, _), (D, H, P) = x.shape, sizes(params)
     dy = _reversed(dy, lengths) if reverse else dy
     live = _live(lengths, T)
-    dz = np.empty_like(gates)
+    dz, dh_new = np.empty_like(gates), np.empty_like(dy)
     dh, dc = dstate
     for t in reversed(range(T)):
         h_old, c_old = np.where(reset[:, t], 0, h[:, t]), np.where(reset[:, t], 0, c[:, t])
-        dz_t, dh_old, dc_old = cell.back(dy[:, t] + dh, dc, gates[:, t], h_old, c_old, c[:, t + 1], params)
+        dh_new[:, t] = np.where(live[:, t], dy[:, t] + dh, 0)
+        dz_t, dh_old, dc_old = cell.back(dh_new[:, t], dc, gates[:, t], h_old, c_old, c[:, t + 1], params)
         dz[:, t] = np.where(live[:, t], dz_t, 0)
         dh = np.where(reset[:, t], 0, np.where(live[:, t], mask * (dz[:, t] @ U.T) + dh_old, dh))
         dc = np.where(reset[:, t], 0, np.where(live[:, t], dc_old, dc))
-    # what stands in padding meets dz = 0, but 0·NaN is NaN: masks
-    h_before = np.where(live & ~reset, mask[:, None] * h[:, :T], 0).reshape(N * T, H)
+    # what stands in padding meets dz = 0 and dh_new = 0, but 0·NaN is NaN: masks
+    h_before = np.where(live & ~reset, mask[:, None] * h[:, :T], 0).reshape(N * T, P)
     c_after = np.where(live, c[:, 1:], 0).reshape(N * T, H)
-    dx, dparams = cell.sums(dz.reshape(N * T, 4 * H), x.reshape(N * T, D), h_before, c_after, params)
+    gates = np.where(live, gates, 0).reshape(N * T, 4 * H)
+    dz, dh_new = dz.reshape(N * T, 4 * H), dh_new.reshape(N * T, P)
+    dx, dparams = cell.sums(dz, dh_new, x.reshape(N * T, D), h_before, gates, c_after, params)
     dx = np.where(live, dx.reshape(N, T, D), 0)
     return Grads(_reversed(dx, lengths) if reverse else dx, dparams, State(dh, dc))
 
@@ -334,12 +352,12 @@ class _Standard:
     """The equations of the LSTM. Rows: samples, or samples and steps."""
 
     @staticmethod
-    def inputs(x: Array, params: Params) -> Array:
+    def inputs(x: Array, params: Params | ProjectedParams) -> Array:
         """What x and the bias give to z (rows, 4H)."""
         return x @ params.W + params.b
 
     @staticmethod
-    def step(z: Array, h: Array, c: Array, params: Params) -> tuple[Array, Array, Array]:
+    def step(z: Array, h: Array, c: Array, params: Params | ProjectedParams) -> tuple[Array, Array, Array]:
         """What backward needs (rows, 4H), then the new h and c."""
         z_i, z_f, z_g, z_o = _blocks(z)
         i, f, g, o = _sigmoid(z_i), _sigmoid(z_f), np.tanh(z_g), _sigmoid(z_o)
@@ -348,7 +366,7 @@ class _Standard:
 
     @staticmethod
     def back(
-        dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: Params
+        dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: Params | ProjectedParams
     ) -> tuple[Array, Array | int, Array]:
         """From the new h's and c's gradients those of z (rows, 4H), of the old h but for z's part, and of the old c."""
         i, f, g, o = _blocks(gates)
@@ -361,8 +379,10 @@ class _Standard:
         return np.concatenate((dz_i, dz_f, dz_g, dz_o), axis=-1), 0, dc * f
 
     @staticmethod
-    def sums(dz: Array, x: Array, h: Array, c_new: Array, params: Params) -> tuple[Array, Params]:
-        """Gradients of x and of the weights."""
+    def sums(
+        dz: Array, dh: Array, x: Array, h: Array, gates: Array, c_new: Array, params: Params | ProjectedParams
+    ) -> tuple[Array, Params]:
+        """Gradients of x and of the weights, from those of z and of the new h."""
         return dz @ params.W.T, Params(x.T @ dz, h.T @ dz, dz.sum(axis=0))
 
 
@@ -399,7 +419,7 @@ class _Interpolated:
 
     @staticmethod
     def sums(
-        dz: Array, x: Array, h: Array, c_new: Array, params: InterpolatedParams
+        dz: Array, dh: Array, x: Array, h: Array, gates: Array, c_new: Array, params: InterpolatedParams
     ) -> tuple[Array, InterpolatedParams]:
         dz_i, dz_f, _, dz_o = _blocks(dz)
         of_x = dz[:, : params.W.shape[1]]
@@ -407,7 +427,32 @@ class _Interpolated:
         return of_x @ params.W.T, InterpolatedParams(x.T @ of_x, h.T @ dz, c_new.T @ dz_o, db)
 
 
-_CELLS: dict[type, Any] = {Params: _Standard, InterpolatedParams: _Interpolated}
+class _Projected:
+    """The equations of the projected cell: those of `_Standard`, and V between its output m and the new h."""
+
+    inputs = staticmethod(_Standard.inputs)
+
+    @staticmethod
+    def step(z: Array, h: Array, c: Array, params: ProjectedParams) -> tuple[Array, Array, Array]:
+        gates, m, c_new = _Standard.step(z, h, c, params)
+        return gates, m @ params.V, c_new
+
+    @staticmethod
+    def back(
+        dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: ProjectedParams
+    ) -> tuple[Array, Array | int, Array]:
+        return _Standard.back(dh @ params.V.T, dc, gates, h, c, c_new, params)
+
+    @staticmethod
+    def sums(
+        dz: Array, dh: Array, x: Array, h: Array, gates: Array, c_new: Array, params: ProjectedParams
+    ) -> tuple[Array, ProjectedParams]:
+        dx, (dW, dU, db) = _Standard.sums(dz, dh, x, h, gates, c_new, params)
+        m = _blocks(gates)[GATES.index("o")] * np.tanh(c_new)
+        return dx, ProjectedParams(dW, dU, m.T @ dh, db)
+
+
+_CELLS: dict[type, Any] = {Params: _Standard, InterpolatedParams: _Interpolated, ProjectedParams: _Projected}
 
 
 def _sigmoid(z: Array) -> Array:
@@ -499,11 +544,14 @@ def _layers(params: Any, D: int, reverse: bool) -> tuple[Any, ...]:
             kind = kind or one.W.dtype
             if any(a.dtype != kind for a in one) or kind.kind != "f":
                 raise TypeError(f"params: expected one float type, got {', '.join(str(a.dtype) for a in one)}")
-            expected = shapes(type(one), D, one.U.shape[0], one.U.shape[0])
+            P, H = one.U.shape[0], one.U.shape[-1] // len(GATES)
+            expected = shapes(type(one), D, H, P)
             if tuple(a.shape for a in one) != tuple(expected.values()):
                 found = ", ".join(f"{field} {a.shape}" for field, a in zip(one._fields, one, strict=True))
                 wanted = ", ".join(f"{field} {shape}" for field, shape in expected.items())
                 raise ValueError(f"params: expected {wanted}, got {found}")
+            if P > H:
+                raise ValueError(f"params: expected U (P, 4H) with P at most H = {H}, got U {one.U.shape}")
         if type(ways[-1]) is not type(ways[0]):
             one, two = (cell_name(type(way)) for way in ways)
             raise TypeError(f"params: expected one cell in both directions, got {one} and {two}")
@@ -541,20 +589,22 @@ def _reset(reset: ArrayLike | None, N: int, T: int, single: bool) -> Array:
 def _states(
     name: str, state: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool, kind: Any
 ) -> tuple[Any, ...]:
-    """A State (N, H), or a Bidirectional of two, a layer; zeros where state is None."""
+    """A State (N, P), (N, H), or a Bidirectional of two, a layer; zeros where state is None."""
     if state is not None and stacked and len(state) != len(layers):
         raise ValueError(f"{name}: expected {len(layers)} entries, one a layer, got {len(state)}")
     given = state if stacked and state is not None else (state,) * len(layers)
 
     def one(params: AnyParams, entry: Any) -> State:
-        H = params.U.shape[0]
+        _, H, P = sizes(params)
         if entry is None:
-            return State(np.zeros((N, H), kind), np.zeros((N, H), kind))
+            return State(np.zeros((N, P), kind), np.zeros((N, H), kind))
         if not isinstance(entry, State):
             raise TypeError(f"{name}: expected State, got {type(entry).__name__}")
-        shape = (H,) if single else (N, H)
-        h, c = (_real(f"{name}.{field}", a, shape) for field, a in zip(State._fields, entry, strict=True))
-        return State(h.reshape(N, H).astype(kind), c.reshape(N, H).astype(kind))
+        h, c = (
+            _real(f"{name}.{field}", a, (width,) if single else (N, width)).reshape(N, width).astype(kind)
+            for field, a, width in zip(State._fields, entry, (P, H), strict=True)
+        )
+        return State(h, c)
 
     def both(layer: Any, entry: Any) -> Any:
         if not isinstance(layer, Bidirectional):
@@ -568,18 +618,18 @@ def _states(
 
 
 def _masks(h_mask: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool, kind: Any) -> tuple[Any, ...]:
-    """Factors (N, H), or a Bidirectional of two, a layer; ones where there are none."""
+    """Factors (N, P), or a Bidirectional of two, a layer; ones where there are none."""
     if h_mask is not None and stacked and len(h_mask) != len(layers):
         raise ValueError(f"h_mask: expected {len(layers)} entries, one a layer, got {len(h_mask)}")
     given = h_mask if stacked and h_mask is not None else (h_mask,) * len(layers)
 
     def one(params: AnyParams, entry: Any) -> Array:
-        H = params.U.shape[0]
+        P = params.U.shape[0]
         if entry is None:
-            return np.ones((N, H), kind)
+            return np.ones((N, P), kind)
         if not isinstance(params, Params):
             raise ValueError(f"h_mask: expected None for the {cell_name(type(params))} cell, got an array")
-        return _real("h_mask", entry, (H,) if single else (N, H)).reshape(N, H).astype(kind)
+        return _real("h_mask", entry, (P,) if single else (N, P)).reshape(N, P).astype(kind)
 
     def both(layer: Any, entry: Any) -> Any:
         if not isinstance(layer, Bidirectional):

@@ -12,16 +12,22 @@ import pytest
 
 from fastlstm import Bidirectional, Params, State
 from fastlstm.kernels import backend, memory, threads
-from fastlstm.params import CELLS, shapes
+from fastlstm.params import CELLS, ProjectedParams, shapes, sizes
 
 MIXED = "standard on interpolated"
 KINDS = [*CELLS, MIXED]  # of stacks: the table of cells for every test of what they share
 
 
-def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.float64, cell: str = "standard") -> Any:
+def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.float64, cell: str = "standard",
+                  P: int | None = None) -> Any:  # fmt: skip
+    """P: of the projected cell, about two thirds of H where it is None."""
     k = 1 / np.sqrt(H)
     record = CELLS[cell]
-    return record(*(rng.uniform(-k, k, shape).astype(dtype) for shape in shapes(record, D, H, H).values()))
+    if record is not ProjectedParams:
+        P = H
+    elif P is None:
+        P = max(1, (2 * H + 1) // 3)
+    return record(*(rng.uniform(-k, k, shape).astype(dtype) for shape in shapes(record, D, H, P).values()))
 
 
 def random_stack(rng: np.random.Generator, D: int, plan: list[tuple[int, bool]], dtype: Any = np.float64,
@@ -32,7 +38,7 @@ def random_stack(rng: np.random.Generator, D: int, plan: list[tuple[int, bool]],
         kind = ("interpolated", "standard")[number % 2] if cell == MIXED else cell
         one = random_params(rng, D, H, dtype, kind)
         layers.append(Bidirectional(one, random_params(rng, D, H, dtype, kind)) if both else one)
-        D = 2 * H if both else H
+        D = sizes(one)[2] * (2 if both else 1)
     return layers
 
 
@@ -41,8 +47,8 @@ def random_state(rng: np.random.Generator, layer: Any, N: int) -> Any:
         return tuple(random_state(rng, one, N) for one in layer)
     if isinstance(layer, Bidirectional):
         return Bidirectional(random_state(rng, layer.forward, N), random_state(rng, layer.backward, N))
-    H = len(layer.U)
-    return State(rng.standard_normal((N, H)), rng.standard_normal((N, H)))
+    _, H, P = sizes(layer)
+    return State(rng.standard_normal((N, P)), rng.standard_normal((N, H)))
 
 
 def random_masks(rng: np.random.Generator, layer: Any, N: int, dtype: Any = np.float64) -> Any:

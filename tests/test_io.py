@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from conftest import KINDS, assert_same, error, leaves, random_params, random_st
 
 import fastlstm
 from fastlstm import Bidirectional, State
+from fastlstm.params import CELLS
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -58,14 +60,16 @@ def test_damaged_and_foreign_files(tmp_path: Path, rng: Any) -> None:
 
 def test_a_file_of_another_cell(tmp_path: Path, rng: Any) -> None:
     path = tmp_path / "w.npz"
-    for cell, other in (("standard", "interpolated"), ("interpolated", "standard")):
+    for cell, other in itertools.permutations(CELLS, 2):
         fastlstm.save(path, random_params(rng, 3, 5, cell=cell))
         entries = {**np.load(path), "cell": np.array(other)}
         np.savez(path, **entries)
-        with pytest.raises(ValueError, match=rf"of the {other} cell, got .* of the {cell} cell"):
+        names = rf"of the {other} cell, got .* of the (.* or )?{cell}( or .*)? cell"
+        forms = r"path\.\w: expected shape"  # two cells have fields of the same names
+        with pytest.raises(ValueError, match=names if "standard" in (cell, other) else forms):
             fastlstm.load(path)
         np.savez(path, **{**entries, "cell": np.array("gru")})
-        with pytest.raises(ValueError, match=r"expected an entry 'cell' of standard or interpolated, got .*gru"):
+        with pytest.raises(ValueError, match=rf"expected an entry 'cell' of {' or '.join(CELLS)}, got .*gru"):
             fastlstm.load(path)
 
 
@@ -82,15 +86,35 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, rng: Any) -> None:
 
 
 @pytest.mark.parametrize("plan", [[(5, False)], [(5, True), (5, True)]])
-def test_names_of_torch(rng: Any, plan: Any) -> None:
-    stack = tuple(random_stack(rng, 3, plan, np.float32))
-    assert_same(fastlstm.from_torch(fastlstm.to_torch(stack)), stack)
+@pytest.mark.parametrize("cell", ["standard", "projected"])
+def test_names_of_torch(rng: Any, cell: str, plan: Any) -> None:
+    stack = tuple(random_stack(rng, 3, plan, np.float32, cell))
+    found = fastlstm.from_torch(fastlstm.to_torch(stack))
+    assert_same(found, stack)
+    one, expected = (s[0].forward if isinstance(s[0], Bidirectional) else s[0] for s in (found, stack))
+    assert type(one) is type(expected)
+
+
+def test_weights_that_torch_has_not(rng: Any) -> None:
+    one, two = (random_params(rng, 5, 5, cell=cell, P=5) for cell in ("standard", "projected"))
+    narrow = random_params(rng, 5, 6, cell="projected", P=5)
+    for params, kind, message in (
+        ([one, random_params(rng, 5, 4)], ValueError, r"H, P = 4, 4 .* H, P = 5, 5"),
+        ([one, Bidirectional(one, one)], ValueError, r"in 1 direction.* in 2 direction"),
+        ([one, narrow], ValueError, r"one cell.* got projected with H, P = 6, 5 .* standard with H, P = 5, 5"),
+        ([narrow, random_params(rng, 5, 6, cell="projected", P=4)], ValueError, r"H, P = 6, 4 .* H, P = 6, 5"),
+        (two, ValueError, "expected P below H = 5"),
+        ([one, random_params(rng, 5, 5, cell="interpolated")], TypeError, "standard, interpolated"),
+    ):
+        with pytest.raises(kind, match=message):
+            fastlstm.to_torch(params)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"weight_hr_l0": np.ones((2, 5))}, "without projection"),
+        ({"weight_hr_l0": np.ones((2, 5))}, r"weight_hr_l0.*expected shape \(5, 5\), got \(2, 5\)"),
+        ({"bias_hr_l0": np.ones(5)}, "got 'bias_hr_l0'"),
         ({"weight_ih_l2": np.ones((20, 5))}, "expected layers l0, l1"),
         ({"other": np.ones(3)}, "got 'other'"),
         ({"weight_hh_l0": np.ones((20, 4))}, "weight_hh_l0.*expected shape"),
@@ -101,6 +125,25 @@ def test_wrong_names_of_torch(rng: Any, change: Any, message: str) -> None:
     names = fastlstm.to_torch(random_params(rng, 3, 5)) | change
     with pytest.raises(ValueError, match=message):
         fastlstm.from_torch(names)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight_hr_l0": None, "weight_hr_l1": None}, r"weight_hh_l0.*expected shape \(4H, H\), got \(20, 3\)"),
+        ({"weight_hr_l1": None}, "expected 'weight_hr_l1', as others have a projection, got none"),
+        ({"weight_hr_l1": np.ones((5, 3))}, r"weight_hr_l1.*expected shape \(3, 5\), got \(5, 3\)"),
+        ({"weight_hr_l1": np.ones(3)}, r"weight_hr_l1.*expected shape \(3, 5\), got \(3,\)"),
+        ({"weight_hr_l1": np.ones((3, 5), np.float32)}, "weight_hr_l1.*expected float32 or float64, one for all"),
+        ({"weight_hh_l1": np.ones((20, 6))}, r"weight_hh_l1.*expected shape \(4H, P\) with P from 1 to H"),
+        ({"weight_hh_l1": np.ones((18, 3))}, r"weight_hh_l1.*expected shape \(4H, P\).*got \(18, 3\)"),
+        ({"weight_ih_l1": np.ones((20, 5))}, r"layers\[1\].*expected input size 3.*got D = 5"),
+    ],
+)
+def test_wrong_projections_of_torch(rng: Any, change: Any, message: str) -> None:
+    names = fastlstm.to_torch(random_stack(rng, 4, [(5, False), (5, False)], cell="projected")) | change
+    with pytest.raises((ValueError, TypeError), match=message):
+        fastlstm.from_torch({name: array for name, array in names.items() if array is not None})
 
 
 @pytest.mark.parametrize("both", [False, True])

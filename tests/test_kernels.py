@@ -144,9 +144,9 @@ def test_anything(data: Any) -> None:
 @pytest.mark.parametrize(("dtype", "near", "near_gradients"), [(np.float32, 2e-6, 2e-6), (np.float64, 1e-13, 1e-12)])
 @pytest.mark.parametrize("cell", CELLS)
 def test_promised_error(rng: Any, cell: Any, dtype: Any, near: float, near_gradients: float) -> None:
-    N, T, D, H = 64, 100, 32, 256
-    params = fastlstm.init_params(D, H, rng=3, dtype=dtype, cell=cell)
-    x, dy = rng.standard_normal((N, T, D)).astype(dtype), rng.standard_normal((N, T, H)).astype(dtype)
+    N, T, D, H, P = 64, 100, 32, 256, 170 if cell == "projected" else None
+    params = fastlstm.init_params(D, H, rng=3, dtype=dtype, cell=cell, projection_size=P)
+    x, dy = rng.standard_normal((N, T, D)).astype(dtype), rng.standard_normal((N, T, P or H)).astype(dtype)
     exact = map_leaves(lambda a: a.astype(np.float64), params)
     y, last, tape = fastlstm.forward_train(x, params)
     y_, last_, tape_ = reference.forward_train(x.astype(np.float64), exact)

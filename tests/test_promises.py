@@ -24,7 +24,7 @@ from conftest import (
 import fastlstm
 from fastlstm import Bidirectional, State
 from fastlstm.kernels import backend
-from fastlstm.params import CELLS
+from fastlstm.params import CELLS, sizes
 
 SHAPES = [(13, 30, 5, 20), (7, 40, 40, 70), (3, 60, 16, 64), (30, 12, 33, 100)]
 
@@ -298,7 +298,8 @@ def test_a_single_sequence_has_no_batch_axis(rng: Any, cell: str) -> None:
     layer = Bidirectional(one, random_params(rng, 3, 5, cell=cell))
     x, reset = rng.standard_normal((6, 3)), np.arange(6) % 4 == 2
     y, last, tape = fastlstm.forward_train(x, layer, reset=reset)
-    assert (y.shape, last.forward.h.shape, tape.c.backward.shape, tape.x.shape) == ((6, 10), (5,), (6, 5), (6, 3))
+    _, H, P = sizes(one)
+    assert (y.shape, last.forward.h.shape, tape.c.backward.shape, tape.x.shape) == ((6, 2 * P), (P,), (6, H), (6, 3))
     grads = fastlstm.backward(tape, y, last)
     many = fastlstm.forward_train(x[None], layer, reset=reset[None])
     assert_same(y, many[0][0])
@@ -312,9 +313,10 @@ def test_a_single_sequence_has_no_batch_axis(rng: Any, cell: str) -> None:
 @pytest.mark.parametrize(("N", "T"), [(0, 5), (4, 0), (0, 0)])
 def test_nothing_to_do_is_legal(rng: Any, cell: str, N: int, T: int) -> None:
     params = random_params(rng, 3, 5, np.float32, cell)
-    state = State(*(np.full((N, 5), v, np.float32) for v in (0.5, 2.0)))
+    _, H, P = sizes(params)
+    state = State(np.full((N, P), 0.5, np.float32), np.full((N, H), 2.0, np.float32))
     y, last, tape = fastlstm.forward_train(np.empty((N, T, 3)), params, state)
-    assert y.shape == (N, T, 5)
+    assert y.shape == (N, T, P)
     assert_same(last, state)
     grads = fastlstm.backward(tape, y, state)
     assert_same(grads.state, state)

@@ -7,7 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import KINDS, apart, error, leaves, map_leaves, random_masks, random_params, random_stack, random_state
+from conftest import (
+    KINDS,
+    MIXED,
+    apart,
+    error,
+    leaves,
+    map_leaves,
+    random_masks,
+    random_params,
+    random_stack,
+    random_state,
+)
 
 import fastlstm
 from fastlstm import Bidirectional, State, from_torch, reference
@@ -28,7 +39,7 @@ RESET = np.array([[1, 0, 1, 1], [1, 0, 0, 1], [0, 1, 0, 1]], bool)
 def test_gradients_are_central_differences(
     rng: Any, plan: Any, cell: str, reverse: bool, reset: Any, masked: bool
 ) -> None:
-    if masked and cell == "interpolated":
+    if masked and cell not in ("standard", MIXED):
         pytest.skip("takes no mask")
     if reverse and plan[0][1]:
         pytest.skip("a Bidirectional runs both ways by itself")
@@ -113,6 +124,43 @@ def test_the_interpolated_cell_in_torch(rng: Any, module: Any, dtype: Any) -> No
     assert error(tuple(grads), (dx, (dW, dU, dV, db), (dh, dc))) < 10 * near
 
 
+def states_of_torch(h: Any, c: Any, ways: int) -> Any:
+    """h and c of every direction of every layer -> a stack's state."""
+    each = [State(a, b) for a, b in zip(h, c, strict=True)]
+    return tuple(Bidirectional(*each[i : i + 2]) if ways == 2 else each[i] for i in range(0, len(each), ways))
+
+
+@pytest.mark.parametrize(("layers", "both"), [(1, False), (2, False), (2, True)])
+@pytest.mark.parametrize("module", [reference, fastlstm])
+def test_the_projected_cell_in_torch(rng: Any, module: Any, layers: int, both: bool) -> None:
+    torch = pytest.importorskip("torch")
+    (N, T, D, H, P), ways = (3, 6, 4, 7, 3), 2 if both else 1
+
+    def made() -> Any:
+        options = {"bidirectional": both, "batch_first": True, "dtype": torch.float64, "proj_size": P}
+        return torch.nn.LSTM(D, H, layers, **options)
+
+    lstm = made()
+    params = from_torch(lstm.state_dict())
+    shapes = (N, T, D), (layers * ways, N, P), (layers * ways, N, H)
+    x, h, c = (rng.standard_normal(shape) for shape in shapes)
+    inputs = [torch.tensor(a, requires_grad=True) for a in (x, h, c)]
+    expected, (hn, cn) = lstm(inputs[0], tuple(inputs[1:]))
+    dy, dh, dc = (rng.standard_normal(a.shape) for a in (expected, hn, cn))
+    sum((a * torch.tensor(d)).sum() for a, d in zip((expected, hn, cn), (dy, dh, dc), strict=True)).backward()
+    y, last, tape = module.forward_train(x, params, states_of_torch(h, c, ways))
+    ends = states_of_torch(hn.detach().numpy(), cn.detach().numpy(), ways)
+    assert error((y, last), (expected.detach().numpy(), ends)) < 1e-13
+    grads = module.backward(tape, dy, states_of_torch(dh, dc, ways))
+    dx, *dbegin = (a.grad.numpy() for a in inputs)
+    assert error((grads.x, grads.state), (dx, states_of_torch(*dbegin, ways))) < 1e-12
+    dparams = from_torch({name: a.grad / (2 if "bias" in name else 1) for name, a in lstm.named_parameters()})
+    assert error(grads.params, dparams) < 1e-12
+    again = made()
+    again.load_state_dict({name: torch.from_numpy(a) for name, a in fastlstm.to_torch(params).items()})
+    assert error(again(inputs[0], tuple(inputs[1:]))[0].detach().numpy(), y) < 1e-13
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("module", [reference, fastlstm])
 def test_golden_arrays_of_torch(case: str, module: Any) -> None:
@@ -121,8 +169,7 @@ def test_golden_arrays_of_torch(case: str, module: Any) -> None:
     ways = 2 if isinstance(params[0], Bidirectional) else 1
 
     def states(h: Any, c: Any) -> Any:
-        each = [State(a, b) for a, b in zip(h, c, strict=True)]
-        return tuple(Bidirectional(*each[i : i + 2]) if ways == 2 else each[i] for i in range(0, len(each), ways))
+        return states_of_torch(h, c, ways)
 
     y, last, tape = module.forward_train(g["x"], params, states(g["h"], g["c"]), lengths=g.get("lengths"))
     assert error((y, last), (g["y"], states(g["hn"], g["cn"]))) < 1e-13
@@ -143,3 +190,47 @@ def test_any_float_type_stays(rng: Any, cell: str, kind: Any) -> None:
     assert {a.dtype for a in leaves((y, tuple(grads)))} == {np.dtype(kind)}
     exact = reference.forward(x, map_leaves(lambda a: a.astype(np.longdouble), params))[0]
     assert error(y.astype(np.longdouble), exact) < 20 * float(np.finfo(kind).eps)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_nothing_in_padding_counts(rng: Any, cell: str) -> None:
+    """A sequence without a step, all NaN: the state's gradient goes through, the weights' are those of the other."""
+    params = random_params(rng, 2, 5, cell=cell)
+    state, dlast, x = random_state(rng, params, 2), random_state(rng, params, 2), rng.standard_normal((2, 4, 2))
+    for a in (*state, *dlast, x):
+        a[0] = np.nan
+    y, _, tape = reference.forward_train(x, params, state, lengths=[0, 4])
+    dy = rng.standard_normal(y.shape)
+    found = reference.backward(tape, dy, dlast)
+    alone, _, tape = reference.forward_train(x[1:], params, State(*(a[1:] for a in state)))
+    expected = reference.backward(tape, dy[1:], State(*(a[1:] for a in dlast)))
+    assert error(y, np.concatenate((np.zeros_like(alone), alone))) < 1e-13
+    assert error(found.params, expected.params) < 1e-13
+    assert all(np.isnan(a[0]).all() for a in found.state)
+
+
+def test_wrong_projections(rng: Any) -> None:
+    good, x = random_params(rng, 3, 5, cell="projected", P=2), np.ones((2, 4, 3))
+    wide = random_params(rng, 3, 5, cell="projected", P=6)
+    h, c = np.zeros((2, 2)), np.zeros((2, 5))
+    for call, message in (
+        (lambda: reference.forward(x, good._replace(V=good.V.T)), r"V \(5, 2\).* got .*V \(2, 5\)"),
+        (lambda: reference.forward(x, good._replace(U=good.U[:1])), r"V \(5, 1\).* got .*V \(5, 2\)"),
+        (lambda: reference.forward(x, wide), r"P at most H = 5, got U \(6, 20\)"),
+        (lambda: reference.forward(x, good, State(h, h)), r"state.c: expected shape \(2, 5\), got \(2, 2\)"),
+        (lambda: reference.forward(x, good, State(c, c)), r"state.h: expected shape \(2, 2\), got \(2, 5\)"),
+        (lambda: reference.forward(x, good, h_mask=np.ones((2, 2))), "h_mask: expected None for the projected cell"),
+        (lambda: reference.forward(x, [good, good]), r"W \(2, 20\).* got W \(3, 20\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("P", [1, 3, 8])
+def test_the_first_weights_of_a_projected_cell(P: int) -> None:
+    params = fastlstm.init_params(5, 8, rng=3, dtype=np.float64, cell="projected", projection_size=P)
+    assert [a.shape for a in params] == [(5, 32), (P, 32), (8, P), (32,)]
+    for turned in (*np.split(params.U, 4, axis=1), params.V.T):
+        assert error(turned @ turned.T, np.eye(P)) < 1e-14
+    assert params.b.tolist() == [0] * 8 + [1] * 8 + [0] * 16
+    assert 0.5 < np.abs(params.W).max() < np.sqrt(6 / 13)

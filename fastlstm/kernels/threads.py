@@ -8,7 +8,7 @@ import os
 import threading
 
 import numba
-from numba.np.ufunc.parallel import _launch_threads
+from numba.np.ufunc import parallel
 
 _forked = False  # this process is a child of one whose threads had started: they did not come along
 
@@ -39,22 +39,23 @@ def available() -> int:
     """
     if _forked:
         return 1
-    threads: int = numba.get_num_threads()
-    if threads == 1 or (_running_layer() == "workqueue" and threading.active_count() > 1):
+    layer = _running_layer()
+    threads: int = parallel._get_num_threads()  # numba.get_num_threads() without its lock
+    if threads == 1 or (layer == "workqueue" and threading.active_count() > 1):
         return 1
     return threads
 
 
 @functools.cache
 def _running_layer() -> str:
-    _launch_threads()
+    parallel._launch_threads()
     return str(numba.threading_layer())
 
 
 def layer() -> str:
     """Name of the threading layer; starts it where that has not happened."""
     if not _forked and numba.get_num_threads() > 1:
-        _launch_threads()
+        parallel._launch_threads()
     try:
         return str(numba.threading_layer())
     except ValueError:
