@@ -30,9 +30,11 @@ class Shape(NamedTuple):
         return cls(*sizes(text, "a shape N,T,D,H", 4, "64,50,128,256"))
 
     def flop(self, mode: str, cell: str = "standard") -> int:
-        """Operations of the matrix products; backward has twice as many as forward."""
-        of_x, of_h = {"standard": (4, 4), "interpolated": (3, 5)}[cell]
-        step = 2 * self.H * (of_x * self.D + of_h * self.H)
+        """Operations of the matrix products; backward has twice as many as forward. The projected cell's h is half as
+        wide as c."""
+        D, H = self.D, self.H
+        of_a_unit = {"standard": 4 * (D + H), "interpolated": 3 * D + 5 * H, "projected": 4 * D + 5 * (H // 2)}
+        step = 2 * H * of_a_unit[cell]
         return step * self.N * self.T * (3 if mode == "train" else 1)
 
     def __str__(self) -> str:

@@ -12,14 +12,13 @@ import numpy as np
 import fastlstm
 from fastlstm import demo
 from fastlstm.datasets import load_japanese_vowels, load_sunspots
-from fastlstm.params import CELLS
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 IMAGES = Path(__file__).parents[1] / "img"
 SEEDS = range(5)
-COLOURS = dict(zip(CELLS, ("C0", "C1"), strict=True))
+COLOURS = {"standard": "C0", "interpolated": "C1"}
 
 
 def save(figure, name):
@@ -107,7 +106,7 @@ def learning():
     figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     tasks = (vowels, "Japanese vowels: wrong in the test set"), (sunspots, "sunspots: error in 1921 to 2008")
     for panel, (task, title) in zip(panels, tasks, strict=True):
-        for cell in CELLS:
+        for cell in COLOURS:
             curves = np.array([task(cell, seed) for seed in SEEDS])
             band(panel, np.arange(1, curves.shape[1] + 1), curves, cell, color=COLOURS[cell])
             half = curves[:, curves.shape[1] // 4]
