@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from .benchmarks.shapes import RECORDS
+
 Work = Callable[[], tuple[Any, ...]]  # does the work once: returns y (infer), h (step), or y, dx and weights' gradients
 STEPS_CHECKED = 5  # by then h depends on all weights
 INFER_ONLY = {"onnxruntime", "openvino"}
@@ -84,8 +86,7 @@ def reference(mode: str, N: int, T: int, D: int, H: int, cell: str = "standard")
 def _record(cell: str, D: int, H: int) -> Any:
     import fastlstm
 
-    record = fastlstm.Params if cell == "standard" else fastlstm.InterpolatedParams  # an older commit has no other
-    return record(*weights(D, H, cell))
+    return getattr(fastlstm, RECORDS[cell])(*weights(D, H, cell))
 
 
 def _training(module: Any, x: Any, params: Any) -> Work:

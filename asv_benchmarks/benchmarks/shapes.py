@@ -52,6 +52,7 @@ SHAPES = [
     Shape(128, 50, 1024, 1024),
 ]
 MODES = ["infer", "train"]
+RECORDS = {"standard": "Params", "interpolated": "InterpolatedParams", "projected": "ProjectedParams"}
 STEPPED = [Shape(1, 1, 1, 20), Shape(1, 1, 16, 64), Shape(1, 1, 64, 128), Shape(16, 1, 16, 64)]  # a single time step
 
 
