@@ -301,7 +301,7 @@ def resets(reset: Any, N: int, T: int, *, single: bool, copy: bool) -> NDArray[n
     if found.shape != expected:
         raise ValueError(f"reset: expected shape {expected}, got {found.shape}")
     rows = found[None] if single else found
-    return rows.copy() if copy else np.ascontiguousarray(rows)
+    return rows.copy() if copy or not rows.flags.c_contiguous else rows
 
 
 def direction(reverse: Any, weights: Weights) -> bool:

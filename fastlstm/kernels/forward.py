@@ -25,6 +25,7 @@ from .step import (
     clear,
     finish,
     forget,
+    next_begin,
     operand_rows,
     operand_stride,
     phases_of,
@@ -91,6 +92,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     steps = lens[w] if n > 0 else 0
     active = n
     inner = 0
+    upcoming = next_begin(np.int64(0), w, workers, n, order, lens, reset, reverse, T)
     for s in range(steps):
         while active > 0 and lens[w + (active - 1) * workers] <= s:
             active -= 1
@@ -115,12 +117,14 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
                 t = lens[rank] - 1 - s if reverse else s
                 copy(a, now + r * lda, x, (order[rank] * T + t) * D, D)
         c1, g1 = c0 + s * c_step, g0 + s * g_step
-        if reset.size > 0:
+        anew = s == upcoming
+        if anew:
             for r in range(active):
                 rank = w + r * workers
                 if begins(reset, order[rank] * T, lens[rank], reverse, s):
                     clear(a, now + r * lda + D, Pb * L)
                     forget(cs, c1 + r * c_row, Hp, tape, work, spare + r * Hp)
+            upcoming = next_begin(s + 1, w, workers, active, order, lens, reset, reverse, T)
         if mask.size > 0:
             for r in range(active):
                 scale(a, now + r * lda + D, mask, order[w + r * workers] * P, P)
@@ -141,7 +145,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
             copy(y, row * ldy + column, a, then + r * lda + D, P)
             if keep_cells:
                 copy(cells, row * H, cs, c0 + s * c_step + c_step + r * c_row, H)
-            if tape and begins(reset, order[rank] * T, lens[rank], reverse, s):
+            if anew and tape and begins(reset, order[rank] * T, lens[rank], reverse, s):
                 copy(cs, c1 + r * c_row, work, spare + r * Hp, Hp)
         inner += 1
     for r in range(n):

@@ -72,6 +72,24 @@ def begins(reset: Any, first: Any, length: Any, reverse: Any, s: Any) -> Any:
 
 
 @compiled
+def next_begin(s: Any, w: Any, workers: Any, rows: Any, order: Any, lens: Any, reset: Any, reverse: Any,
+               T: Any) -> Any:  # fmt: skip
+    """The first step from s on at which one of a worker's rows `begins`; -1 where none does."""
+    found = np.int64(-1)
+    if reset.size > 0:
+        for r in range(rows):
+            rank = w + r * workers
+            first, length = order[rank] * T, lens[rank]
+            last = length if found < 0 else min(found, length)
+            k = s
+            while k < last and not begins(reset, first, length, reverse, k):
+                k += 1
+            if k < last:
+                found = k
+    return found
+
+
+@compiled
 def clear(array: Any, first: Any, count: Any) -> None:
     """Zeros from one place on."""
     for j in range(first, first + count):
