@@ -28,6 +28,7 @@ States: TypeAlias = State | Bidirectional | Sequence[State | Bidirectional]
 _T = TypeVar("_T")
 _DIRECTION = ", ".join(record.__name__ for record in CELLS.values()) + " or Packed"
 _LAYER = ", ".join(record.__name__ for record in CELLS.values()) + ", Packed or Bidirectional"
+_BOOL = np.dtype(np.bool_)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -294,8 +295,8 @@ def resets(reset: Any, N: int, T: int, *, single: bool, copy: bool) -> NDArray[n
     """reset -> (N, T) in C order; a copy, or where that is not asked for perhaps itself. None stays None."""
     if reset is None:
         return None
-    found = array("reset", reset)
-    if found.dtype.kind != "b":
+    found = reset if type(reset) is np.ndarray else array("reset", reset)
+    if found.dtype != _BOOL:
         raise TypeError(f"reset: expected booleans, got dtype {found.dtype}")
     expected = (T,) if single else (N, T)
     if found.shape != expected:

@@ -25,7 +25,7 @@ from .step import (
     clear,
     finish,
     forget,
-    next_begin,
+    mark_begins,
     operand_rows,
     operand_stride,
     phases_of,
@@ -38,11 +38,14 @@ SHARE_ROWS, SHARE_UNITS, SHARE_SEQUENCE = 0, 1, 2  # what the threads share amon
 
 
 @compiled
-def forward_room(L: Any, D: Any, H: Any, units: Any, operands: Any, kept: Any, rows: Any, chunk: Any) -> Any:
+def forward_room(
+    L: Any, D: Any, H: Any, units: Any, operands: Any, kept: Any, rows: Any, chunk: Any, marks: Any
+) -> Any:
     """Numbers that each worker needs to work in. units: units_of(...); operands: operand_rows(...); kept: vectors of a
-    block on the tape."""
+    block on the tape; marks: of `mark_begins`."""
     nb = (H + L - 1) // L
-    return rows * (operands * operand_stride(L, D, units) + nb * L) + (kept + nb * max(1, rows * chunk) * BLOCK) * L
+    cells = rows * (operands * operand_stride(L, D, units) + nb * L)
+    return cells + (kept + nb * max(1, rows * chunk) * BLOCK) * L + marks
 
 
 @compiled
@@ -55,8 +58,8 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     cell: `mark`; second: panels of the second phase, or an array of one axis where there is none.
 
     tape: whether gates (step, rank) and c (step, rank) are kept in `gates` and `cs`; otherwise these are `work`,
-    room for each worker: the operand rows of each sample, then c, gates of a vector, and b, or x @ W + b of
-    `chunk` steps, where that is done apart (chunk > 0).
+    room for each worker: the operand rows of each sample, then c, gates of a vector, b, or x @ W + b of
+    `chunk` steps, where that is done apart (chunk > 0), and the marks of steps.
     """
     L = lanes_of(panels)
     P = width_of(cell, H, P)
@@ -71,7 +74,11 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     lda = operand_stride(L, D, room)
     ldz = rows_max * nb * width
     a = zx = work
-    a0 = w * forward_room(L, D, H, room, operand_rows(cell), kept_of(cell), rows_max, chunk)
+    marks, by_step = np.int64(1), np.int64(0)
+    if reset.size > 0:
+        marks, by_step = T, np.int64(1)
+    numbers = forward_room(L, D, H, room, operand_rows(cell), kept_of(cell), rows_max, chunk, marks)
+    a0, mark0 = w * numbers, (w + 1) * numbers - marks
     m = a0 + 2 * rows_max * lda
     c0, c_row, c_step = a0 + operand_rows(cell) * rows_max * lda, Hp, 0
     spare = c0
@@ -92,7 +99,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     steps = lens[w] if n > 0 else 0
     active = n
     inner = 0
-    upcoming = next_begin(np.int64(0), w, workers, n, order, lens, reset, reverse, T)
+    mark_begins(work, mark0, marks, w, workers, n, order, lens, reset, reverse, T)
     for s in range(steps):
         while active > 0 and lens[w + (active - 1) * workers] <= s:
             active -= 1
@@ -117,14 +124,13 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
                 t = lens[rank] - 1 - s if reverse else s
                 copy(a, now + r * lda, x, (order[rank] * T + t) * D, D)
         c1, g1 = c0 + s * c_step, g0 + s * g_step
-        anew = s == upcoming
+        anew = work[mark0 + s * by_step] > 0  # read at each step, and 0 without resets: so there is one loop for both
         if anew:
             for r in range(active):
                 rank = w + r * workers
                 if begins(reset, order[rank] * T, lens[rank], reverse, s):
                     clear(a, now + r * lda + D, Pb * L)
                     forget(cs, c1 + r * c_row, Hp, tape, work, spare + r * Hp)
-            upcoming = next_begin(s + 1, w, workers, active, order, lens, reset, reverse, T)
         if mask.size > 0:
             for r in range(active):
                 scale(a, now + r * lda + D, mask, order[w + r * workers] * P, P)

@@ -72,28 +72,23 @@ def begins(reset: Any, first: Any, length: Any, reverse: Any, s: Any) -> Any:
 
 
 @compiled
-def next_begin(s: Any, w: Any, workers: Any, rows: Any, order: Any, lens: Any, reset: Any, reverse: Any,
-               T: Any) -> Any:  # fmt: skip
-    """The first step from s on at which one of a worker's rows `begins`; -1 where none does."""
-    found = np.int64(-1)
-    if reset.size > 0:
-        for r in range(rows):
-            rank = w + r * workers
-            first, length = order[rank] * T, lens[rank]
-            last = length if found < 0 else min(found, length)
-            k = s
-            while k < last and not begins(reset, first, length, reverse, k):
-                k += 1
-            if k < last:
-                found = k
-    return found
-
-
-@compiled
 def clear(array: Any, first: Any, count: Any) -> None:
     """Zeros from one place on."""
     for j in range(first, first + count):
         array[j] = 0
+
+
+@compiled
+def mark_begins(work: Any, mark0: Any, marks: Any, w: Any, workers: Any, rows: Any, order: Any, lens: Any, reset: Any,
+                reverse: Any, T: Any) -> None:  # fmt: skip
+    """work[mark0 + s]: 1 for each step s that one of a worker's rows `begins`, else 0."""
+    clear(work, mark0, marks)
+    if reset.size > 0:
+        for r in range(rows):
+            rank = w + r * workers
+            for s in range(lens[rank]):
+                if begins(reset, order[rank] * T, lens[rank], reverse, s):
+                    work[mark0 + s] = 1
 
 
 @compiled
