@@ -283,8 +283,8 @@ class _Shares(NamedTuple):
 
 
 @lru_cache(1024)
-def _shares(name: str, workers: int, N: int, steps: int, D: int, H: int, P: int, itemsize: int, marks: int) -> _Shares:
-    """name: the cell's; steps: of the longest sequence; marks: of steps where an episode may begin."""
+def _shares(name: str, workers: int, N: int, steps: int, D: int, H: int, P: int, itemsize: int, T: int) -> _Shares:
+    """name: the cell's; steps: of the longest sequence; T: of the resets, 0 where there are none."""
     L, cell = lanes(itemsize), next(one for one in CELLS if one.name == name)
     phases = len(cell.phases)
     units = P if phases == 1 else wide_blocks(P, itemsize) * BLOCK * L
@@ -296,7 +296,7 @@ def _shares(name: str, workers: int, N: int, steps: int, D: int, H: int, P: int,
     if workers > 1 and rows <= _WIDE_ROWS and weights >= _WIDE_BYTES:
         return _Shares(SHARE_UNITS, phases * steps + 2, 0, workers * forward_room(*size, N, 0, 0))
     chunk = min(steps, _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
-    return _Shares(SHARE_ROWS, 1, chunk, workers * forward_room(*size, rows, chunk, marks))
+    return _Shares(SHARE_ROWS, 1, chunk, workers * forward_room(*size, rows, chunk, T * (1 + rows) or 1))
 
 
 class ForwardPlan(NamedTuple):
@@ -369,7 +369,7 @@ def forward(
     workers = min(max(N, 2), threads.available()) if shared else 1
     workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, P, kind))
     share, turns, chunk, room = _shares(
-        cell.name, workers, N, longest, D, H, P, dtype.itemsize, 1 if reset is None else x.shape[1]
+        cell.name, workers, N, longest, D, H, P, dtype.itemsize, 0 if reset is None else x.shape[1]
     )
     sync = _NO_SYNC
     if share == SHARE_SEQUENCE:

@@ -45,7 +45,7 @@ def forward_room(
     block on the tape; marks: of `mark_begins`."""
     nb = (H + L - 1) // L
     cells = rows * (operands * operand_stride(L, D, units) + nb * L)
-    return cells + (kept + nb * max(1, rows * chunk) * BLOCK) * L + marks
+    return cells + (kept + nb * max(1, rows * chunk) * BLOCK + (marks + L - 1) // L) * L
 
 
 @compiled
@@ -76,9 +76,9 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     a = zx = work
     marks, by_step = np.int64(1), np.int64(0)
     if reset.size > 0:
-        marks, by_step = T, np.int64(1)
+        marks, by_step = T * (1 + rows_max), np.int64(1)
     numbers = forward_room(L, D, H, room, operand_rows(cell), kept_of(cell), rows_max, chunk, marks)
-    a0, mark0 = w * numbers, (w + 1) * numbers - marks
+    a0, mark0 = w * numbers, (w + 1) * numbers - (marks + L - 1) // L * L
     m = a0 + 2 * rows_max * lda
     c0, c_row, c_step = a0 + operand_rows(cell) * rows_max * lda, Hp, 0
     spare = c0
@@ -99,7 +99,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     steps = lens[w] if n > 0 else 0
     active = n
     inner = 0
-    mark_begins(work, mark0, marks, w, workers, n, order, lens, reset, reverse, T)
+    mark_begins(work, mark0, w, workers, n, order, lens, reset, reverse, T)
     for s in range(steps):
         while active > 0 and lens[w + (active - 1) * workers] <= s:
             active -= 1
@@ -124,13 +124,12 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
                 t = lens[rank] - 1 - s if reverse else s
                 copy(a, now + r * lda, x, (order[rank] * T + t) * D, D)
         c1, g1 = c0 + s * c_step, g0 + s * g_step
-        anew = work[mark0 + s * by_step] > 0  # read at each step, and 0 without resets: so there is one loop for both
-        if anew:
-            for r in range(active):
-                rank = w + r * workers
-                if begins(reset, order[rank] * T, lens[rank], reverse, s):
-                    clear(a, now + r * lda + D, Pb * L)
-                    forget(cs, c1 + r * c_row, Hp, tape, work, spare + r * Hp)
+        anew = np.int64(work[mark0 + s * by_step])  # read at each step, and 0 without resets: one loop for both
+        r = anew - 1
+        while r >= 0:
+            clear(a, now + r * lda + D, Pb * L)
+            forget(cs, c1 + r * c_row, Hp, tape, work, spare + r * Hp)
+            r = np.int64(work[mark0 + (1 + r) * T + s]) - 1
         if mask.size > 0:
             for r in range(active):
                 scale(a, now + r * lda + D, mask, order[w + r * workers] * P, P)
@@ -151,8 +150,10 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
             copy(y, row * ldy + column, a, then + r * lda + D, P)
             if keep_cells:
                 copy(cells, row * H, cs, c0 + s * c_step + c_step + r * c_row, H)
-            if anew and tape and begins(reset, order[rank] * T, lens[rank], reverse, s):
-                copy(cs, c1 + r * c_row, work, spare + r * Hp, Hp)
+        r = anew - 1
+        while tape and r >= 0:
+            copy(cs, c1 + r * c_row, work, spare + r * Hp, Hp)
+            r = np.int64(work[mark0 + (1 + r) * T + s]) - 1
         inner += 1
     for r in range(n):
         rank = w + r * workers

@@ -79,16 +79,18 @@ def clear(array: Any, first: Any, count: Any) -> None:
 
 
 @compiled
-def mark_begins(work: Any, mark0: Any, marks: Any, w: Any, workers: Any, rows: Any, order: Any, lens: Any, reset: Any,
-                reverse: Any, T: Any) -> None:  # fmt: skip
-    """work[mark0 + s]: 1 for each step s that one of a worker's rows `begins`, else 0."""
-    clear(work, mark0, marks)
+def mark_begins(work: Any, mark0: Any, w: Any, workers: Any, rows: Any, order: Any, lens: Any, reset: Any, reverse: Any,
+                T: Any) -> None:  # fmt: skip
+    """For each step the list of a worker's rows that it `begins`: work[mark0 + s] is one more than the first row, and
+    work[mark0 + (1 + r) * T + s] one more than the row behind row r; 0: none. Without resets there is work[mark0]."""
+    clear(work, mark0, T if reset.size > 0 else np.int64(1))
     if reset.size > 0:
         for r in range(rows):
             rank = w + r * workers
             for s in range(lens[rank]):
                 if begins(reset, order[rank] * T, lens[rank], reverse, s):
-                    work[mark0 + s] = 1
+                    work[mark0 + (1 + r) * T + s] = work[mark0 + s]
+                    work[mark0 + s] = 1 + r
 
 
 @compiled
