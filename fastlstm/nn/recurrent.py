@@ -520,8 +520,8 @@ class Bidirectional(Layer):
             if getattr(one, field) != getattr(two, field) or (field == "dtype" and one.dtype != self.dtype):
                 raise ValueError(f"backward_layer: expected {field} as in layer, {getattr(one, field)}")
         if one.output_size != two.output_size and merge_mode not in ("concat", None):
-            raise ValueError(f"backward_layer: expected outputs of size {one.output_size}, as in layer, to {merge_mode} "
-                             f"both, got {two.output_size}")  # fmt: skip
+            raise ValueError(f"backward_layer: expected outputs of size {one.output_size}, as in layer, to "
+                             f"{merge_mode} both, got {two.output_size}")  # fmt: skip
         if one.seed is not None and one.seed == two.seed:
             two.seed = one.seed + 1  # else both would drop the same
         self.return_sequences, self.return_state, self.stateful = one.return_sequences, one.return_state, one.stateful
