@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlstm import InterpolatedParams, Params, State, nn, reference
+import fastlstm
+from fastlstm import InterpolatedParams, Params, ProjectedParams, State, nn, reference
 from fastlstm.kernels import dense
 from fastlstm.nn.base import Layer
 
@@ -64,6 +65,7 @@ def check_gradients(layer: Any, x: np.ndarray, rng: np.random.Generator, **call:
 
 
 F64 = {"dtype": "float64"}
+NARROW: dict[str, Any] = {"cell": "projected", "projection_size": 3}
 MASKS = {"none": None, "right": "right", "holes": "holes"}
 
 
@@ -118,6 +120,120 @@ def test_the_interpolated_cell(sequences: bool, use_bias: bool, rng: np.random.G
         nn.LSTM(6, cell="interpolated", recurrent_dropout=0.5)
     with pytest.raises(ValueError, match=r"cell: expected one of .*, got 'gru'"):
         nn.LSTM(6, cell="gru")
+
+
+def record(weights: Any) -> Any:
+    """What the functional core takes, of a layer of the standard or the projected cell with a bias."""
+    found = list(weights)
+    return Params(*found) if len(found) == 3 else ProjectedParams(*found)
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_projected_cell(dtype: str, sequences: bool, use_bias: bool, rng: np.random.Generator) -> None:
+    """The bits of the functional core."""
+    N, T, D, H, P = 4, 5, 3, 19, 7
+    layer = filled(
+        nn.LSTM(H, cell="projected", projection_size=P, return_sequences=sequences, return_state=True,
+                use_bias=use_bias, dtype=dtype),
+        (N, T, D), rng,
+    )  # fmt: skip
+    assert {name: array.shape for name, array in layer.params.items()} == {
+        "kernel": (D, 4 * H), "recurrent_kernel": (P, 4 * H), "projection_kernel": (H, P),
+        **({"bias": (4 * H,)} if use_bias else {}),
+    }  # fmt: skip
+    y_shape = (None, T, P) if sequences else (None, P)
+    assert layer.compute_output_shape((None, T, D)) == (y_shape, (None, P), (None, H))
+    params = ProjectedParams(*[*layer.get_weights(), np.zeros(4 * H, dtype)][:4])
+    x, first = rng.standard_normal((N, T, D)), State(rng.standard_normal((N, P)), rng.standard_normal((N, H)))
+    dy, dlast = rng.standard_normal((N, T, P)), State(rng.standard_normal((N, P)), rng.standard_normal((N, H)))
+    dy, dlast = dy.astype(dtype), State(*(array.astype(dtype) for array in dlast))
+    for state, dstate in ((first, dlast), (None, None)):
+        y, h, c = layer(x, training=True, initial_state=state)
+        dx = layer.backward(dy if sequences else dy[:, -1], dstate)
+        y_, last, tape = fastlstm.forward_train(x, params, state)
+        if sequences:
+            grads = fastlstm.backward(tape, dy, dstate)
+        else:
+            zero = np.zeros((N, H), dtype)
+            grads = fastlstm.backward(
+                tape, None, State(dy[:, -1], zero) if dstate is None else State(dstate.h + dy[:, -1], dstate.c)
+            )
+        found = [y, h, c, dx, *layer.state_grads, *layer.grads.values()]
+        expected = [y_ if sequences else y_[:, -1], *last, grads.x, *grads.state, *grads.params]
+        for a, b in zip(found, expected[: len(found)], strict=True):  # without the bias's, where there is none
+            assert a.dtype == dtype
+            np.testing.assert_array_equal(a, b)
+        reference_y = reference.forward(x, ProjectedParams(*(array.astype(float) for array in params)), state)[0]
+        np.testing.assert_allclose(y_, reference_y, atol=1e-13 if dtype == "float64" else 1e-5)
+        inference = layer(x, initial_state=state)
+        np.testing.assert_array_equal(inference[0], y)
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"return_sequences": True, "go_backwards": True},
+        {"return_sequences": True, "zero_output_for_mask": True, "use_bias": False},
+        {"dropout": 0.4, "seed": 3, "recurrent_regularizer": "l2"},
+    ],
+    ids=lambda options: "+".join(options) or "default",
+)
+def test_projected_gradients(options: dict[str, Any], mask: str, rng: np.random.Generator) -> None:
+    shape = (4, 5, 3)
+    layer = filled(nn.LSTM(6, **NARROW, **options, **F64), shape, rng)
+    check_gradients(layer, rng.standard_normal(shape), rng, mask=a_mask(MASKS[mask], 4, 5, rng))
+
+
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", "ave", "mul"])
+@pytest.mark.parametrize("sequences", [False, True])
+def test_projected_both_ways(merge_mode: str, sequences: bool, rng: np.random.Generator) -> None:
+    """The widths of h count, not the units: those of the halves differ here."""
+    shape = (4, 5, 3)
+    options = {"return_sequences": sequences, **F64}
+    one = nn.LSTM(6, **NARROW, **options)
+    two = nn.LSTM(5, cell="projected", projection_size=2 if merge_mode == "concat" else 3, go_backwards=True, **options)
+    both = filled(nn.Bidirectional(one, merge_mode, two), shape, rng)
+    x, weights = rng.standard_normal(shape), both.get_weights()
+    ys = [
+        reference.forward(x, record(weights[4 * way : 4 * way + 4]), reverse=way == 1)[0][:, slice(None) if sequences
+                          else 0 if way else -1]
+        for way in range(2)
+    ]  # fmt: skip
+    expected = {
+        "concat": lambda: np.concatenate(ys, axis=-1), "sum": lambda: ys[0] + ys[1],
+        "ave": lambda: (ys[0] + ys[1]) / 2, "mul": lambda: ys[0] * ys[1],
+    }[merge_mode]()  # fmt: skip
+    found = both(x)
+    assert both.compute_output_shape((4, 5, 3)) == found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+    check_gradients(both, x, rng, mask=a_mask("holes", 4, 5, rng))
+    wrapped = nn.TimeDistributed(nn.LSTM(6, **NARROW, **F64))
+    check_gradients(filled(wrapped, (3, 2, 5, 3), rng), rng.standard_normal((3, 2, 5, 3)), rng)
+
+
+def test_how_the_projected_cell_begins() -> None:
+    layer = nn.LSTM(6, **NARROW, **F64, seed=0, recurrent_regularizer="l2", kernel_regularizer="l1")
+    layer.build((None, 5, 3))
+    _, U, V, b = layer.get_weights()
+    np.testing.assert_allclose(U @ U.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(V.T @ V, np.eye(3), atol=1e-12)
+    np.testing.assert_array_equal(b, np.repeat([0, 1, 0, 0], 6))
+    assert [type(weight.regularizer).__name__ for weight in layer.weights_] == ["L1", "L2", "L2", "NoneType"]
+    config = layer.get_config()
+    assert (config["cell"], config["projection_size"], layer.output_size) == ("projected", 3, 3)
+    again = nn.LSTM.from_config(config)
+    assert again.get_config() == config
+    for name in ("standard", "interpolated"):
+        other = nn.LSTM(6, cell=name)
+        assert (other.projection_size, other.output_size) == (None, 6)
+    old = nn.LSTM(6).get_config()
+    del old["projection_size"]
+    assert nn.LSTM.from_config(old).get_config() == nn.LSTM(6).get_config()
+    assert type(nn.LSTM(6, cell="projected", projection_size=np.int64(6)).get_config()["projection_size"]) is int
 
 
 @pytest.mark.parametrize("sequences", [False, True])
@@ -212,11 +328,16 @@ def test_states_in_and_out(rng: np.random.Generator) -> None:
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("cell", [{}, NARROW], ids=["standard", "projected"])
 @pytest.mark.parametrize("backwards", [False, True])
-def test_gradients_at_the_first_state_under_a_mask(backwards: bool, rng: np.random.Generator) -> None:
+def test_gradients_at_the_first_state_under_a_mask(
+    backwards: bool, cell: dict[str, Any], rng: np.random.Generator
+) -> None:
     N, T, D, H = 3, 5, 2, 4
-    layer = filled(nn.LSTM(H, return_sequences=True, go_backwards=backwards, **F64), (N, T, D), rng)
-    x, first, dy = rng.standard_normal((N, T, D)), rng.standard_normal((2, N, H)), rng.standard_normal((N, T, H))
+    layer = filled(nn.LSTM(H, return_sequences=True, go_backwards=backwards, **cell, **F64), (N, T, D), rng)
+    P = layer.output_size
+    x, dy = rng.standard_normal((N, T, D)), rng.standard_normal((N, T, P))
+    first = rng.standard_normal((N, P)), rng.standard_normal((N, H))
     mask = np.array([[0, 0, 1, 0, 1], [1, 0, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
     layer(x, training=True, mask=mask, initial_state=list(first))
     layer.backward(dy)
@@ -224,28 +345,33 @@ def test_gradients_at_the_first_state_under_a_mask(backwards: bool, rng: np.rand
     def loss() -> float:
         return float((layer(x, mask=mask, initial_state=list(first)) * dy).sum())
 
-    for i, expected in numeric(loss, first, 24, rng):
-        assert np.stack(layer.state_grads).reshape(-1)[i] == pytest.approx(expected, rel=1e-5, abs=1e-7)
+    for array, gradient in zip(first, layer.state_grads, strict=True):
+        for i, expected in numeric(loss, array, 12, rng):
+            assert gradient.reshape(-1)[i] == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
 
-def test_both_states_in_and_out(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("cell", [{}, NARROW], ids=["standard", "projected"])
+def test_both_states_in_and_out(cell: dict[str, Any], rng: np.random.Generator) -> None:
     N, T, D, H = 4, 6, 3, 5
-    both = filled(nn.Bidirectional(nn.LSTM(H, return_state=True, **F64), merge_mode=None), (N, T, D), rng)
-    x, first = rng.standard_normal((N, T, D)), rng.standard_normal((4, N, H))
-    dys, dlast = rng.standard_normal((2, N, H)), rng.standard_normal((4, N, H))
-    found = both(x, training=True, initial_state=list(first))
-    dx = both.backward(list(dys), list(dlast))
+    P, count = cell.get("projection_size", H), 4 if cell else 3
+    both = filled(nn.Bidirectional(nn.LSTM(H, return_state=True, **cell, **F64), merge_mode=None), (N, T, D), rng)
+    assert both.compute_output_shape((N, T, D)) == ((N, P), (N, P), (N, P), (N, H), (N, P), (N, H))
+    x, dys = rng.standard_normal((N, T, D)), rng.standard_normal((2, N, P))
+    first, dlast = ([rng.standard_normal((N, width)) for width in (P, H, P, H)] for _ in range(2))
+    found = both(x, training=True, initial_state=first)
+    dx = both.backward(list(dys), dlast)
     weights, expected, dx_ = list(both.params.values()), [], 0
     for way in range(2):
-        params = Params(*weights[3 * way : 3 * way + 3])
+        part = slice(count * way, count * way + count)
+        params = record(weights[part])
         state, dstate = State(*first[2 * way : 2 * way + 2]), State(*dlast[2 * way : 2 * way + 2])
         _, last, tape = reference.forward_train(x, params, state, reverse=way == 1)
         grads = reference.backward(tape, None, State(dstate.h + dys[way], dstate.c))
         expected.append(last)
         dx_ = dx_ + grads.x
-        for name, array in zip(list(both.params)[3 * way : 3 * way + 3], grads.params, strict=True):
-            np.testing.assert_allclose(both.grads[name], array, rtol=0, atol=1e-12)
-        np.testing.assert_allclose(both.state_grads[way], grads.state, rtol=0, atol=1e-12)
+        pairs = [(both.grads[name], array) for name, array in zip(list(both.params)[part], grads.params, strict=True)]
+        for a, b in (*pairs, *zip(both.state_grads[way], grads.state, strict=True)):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
     for a, b in zip(found, (expected[0].h, expected[1].h, *expected[0], *expected[1]), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
     np.testing.assert_allclose(dx, dx_, rtol=0, atol=1e-12)
@@ -254,21 +380,27 @@ def test_both_states_in_and_out(rng: np.random.Generator) -> None:
 @settings(max_examples=25, deadline=None)
 @given(
     N=st.integers(1, 5), T=st.integers(1, 7), backwards=st.booleans(), zero=st.booleans(), seed=st.integers(0, 1000),
-    started=st.booleans(),
+    started=st.booleans(), cell=st.sampled_from([{}, {"cell": "projected", "projection_size": 2}]),
 )  # fmt: skip
-def test_a_mask_leaves_out_steps(N: int, T: int, backwards: bool, zero: bool, seed: int, started: bool) -> None:
+def test_a_mask_leaves_out_steps(
+    N: int, T: int, backwards: bool, zero: bool, seed: int, started: bool, cell: dict[str, Any]
+) -> None:
     """Step by step, as the words say it: a masked step changes no state and repeats y."""
     rng = np.random.default_rng(seed)
     D, H = 2, 3
     layer = filled(
-        nn.LSTM(H, return_sequences=True, return_state=True, go_backwards=backwards, zero_output_for_mask=zero, **F64),
+        nn.LSTM(H, return_sequences=True, return_state=True, go_backwards=backwards, zero_output_for_mask=zero, **cell,
+                **F64),
         (N, T, D), rng,
     )  # fmt: skip
+    P = layer.output_size
     x, mask = rng.standard_normal((N, T, D)), rng.random((N, T)) < 0.6
     x[~mask] = np.nan
-    first = State(*rng.standard_normal((2, N, H))) if started else State(np.zeros((N, H)), np.zeros((N, H)))
+    first = State(np.zeros((N, P)), np.zeros((N, H)))
+    if started:
+        first = State(rng.standard_normal((N, P)), rng.standard_normal((N, H)))
     y, h, c = layer(x, mask=mask, initial_state=first if started else None)
-    params = Params(*layer.params.values())
+    params = record(layer.params.values())
     for n in range(N):
         state = State(first.h[n], first.c[n])
         for place, t in enumerate(reversed(range(T)) if backwards else range(T)):
@@ -277,7 +409,7 @@ def test_a_mask_leaves_out_steps(N: int, T: int, backwards: bool, zero: bool, se
                 _, state = reference.forward(x[n, t : t + 1], params, state)
                 shown = state.h
             elif zero:
-                shown = np.zeros(H)
+                shown = np.zeros(P)
             np.testing.assert_allclose(y[n, place], shown, rtol=0, atol=1e-13)
         np.testing.assert_allclose(h[n], state.h, rtol=0, atol=1e-13)
         np.testing.assert_allclose(c[n], state.c, rtol=0, atol=1e-13)
@@ -291,9 +423,10 @@ def test_lengths_are_a_mask(rng: np.random.Generator) -> None:
         layer(x, lengths=lengths, mask=np.ones((3, 5), bool))
 
 
-def test_stateful_layers_go_on(rng: np.random.Generator) -> None:
-    whole = filled(nn.LSTM(4, return_sequences=True), (3, 8, 2), rng)
-    parts = nn.LSTM(4, return_sequences=True, stateful=True)
+@pytest.mark.parametrize("cell", [{}, NARROW], ids=["standard", "projected"])
+def test_stateful_layers_go_on(cell: dict[str, Any], rng: np.random.Generator) -> None:
+    whole = filled(nn.LSTM(4, return_sequences=True, **cell), (3, 8, 2), rng)
+    parts = nn.LSTM(4, return_sequences=True, stateful=True, **cell)
     parts.build((None, None, 2))
     parts.set_weights(whole.get_weights())
     x = rng.standard_normal((3, 8, 2))
@@ -302,7 +435,7 @@ def test_stateful_layers_go_on(rng: np.random.Generator) -> None:
         found = np.concatenate([parts(x[:, :5]), parts(x[:, 5:])], axis=1)
         np.testing.assert_array_equal(found, expected)
         parts.reset_state()
-    last = nn.LSTM(4, stateful=True)
+    last = nn.LSTM(4, stateful=True, **cell)
     last.build((None, None, 2))
     last.set_weights(whole.get_weights())
     last(x[:, :5])[...] = np.nan  # the caller's own
@@ -447,7 +580,23 @@ BAD = [
     (lambda: nn.Bidirectional(nn.LSTM(3), "add"), ValueError, "merge_mode: expected one of"),
     (lambda: nn.Bidirectional(nn.LSTM(3, go_backwards=True)), ValueError, "expected one with go_backwards=False"),
     (lambda: nn.Bidirectional(nn.LSTM(3), backward_layer=nn.LSTM(3)), ValueError, "expected one with go_backwards"),
-    (lambda: nn.Bidirectional(nn.LSTM(3), "sum", nn.LSTM(4, go_backwards=True)), ValueError, "expected 3 units"),
+    (lambda: nn.Bidirectional(nn.LSTM(3), "sum", nn.LSTM(4, go_backwards=True)), ValueError,
+     "backward_layer: expected outputs of size 3, as in layer, to sum both, got 4"),
+    (lambda: nn.LSTM(3, cell="projected"), TypeError, "projection_size: expected an integer, got NoneType"),
+    (lambda: nn.LSTM(3, cell="projected", projection_size=2.0), TypeError, "projection_size: expected an integer"),
+    (lambda: nn.LSTM(3, cell="projected", projection_size=True), TypeError, "projection_size: expected an integer"),
+    (lambda: nn.LSTM(3, cell="projected", projection_size=0), ValueError, "projection_size: expected at least 1, got 0"),
+    (lambda: nn.LSTM(3, cell="projected", projection_size=4), ValueError, "projection_size: expected at most units, 3"),
+    (lambda: nn.LSTM(3, projection_size=2), ValueError, "projection_size: expected None for the standard cell, got 2"),
+    (lambda: nn.LSTM(3, cell="interpolated", projection_size=3), ValueError, "projection_size: expected None for the i"),
+    (lambda: nn.LSTM(4, **NARROW, recurrent_dropout=0.5), ValueError, "recurrent_dropout: expected 0 for the projected"),
+    (lambda: nn.LSTM(4, **NARROW)(np.ones((2, 3, 4)), initial_state=[np.ones((2, 4)), np.ones((2, 4))]), ValueError,
+     r"initial_state.h: expected shape \(2, 3\), got \(2, 4\)"),
+    (lambda: nn.LSTM(4, **NARROW)(np.ones((2, 3, 4)), initial_state=[np.ones((2, 3)), np.ones((2, 3))]), ValueError,
+     r"initial_state.c: expected shape \(2, 4\), got \(2, 3\)"),
+    (lambda: nn.Bidirectional(nn.LSTM(4, **NARROW), "sum",
+                              nn.LSTM(4, cell="projected", projection_size=2, go_backwards=True)), ValueError,
+     "backward_layer: expected outputs of size 3, as in layer, to sum both, got 2"),
     (lambda: nn.TimeDistributed(3), TypeError, "layer: expected a layer, got int"),
     (lambda: nn.TimeDistributed(nn.LSTM(3, stateful=True)), ValueError, "expected one without states"),
     (lambda: nn.LSTM(3)(np.ones((2, 3))), ValueError, r"lstm: expected x of 3 axes, got shape \(2, 3\)"),

@@ -423,12 +423,12 @@ def _shown(shape: Sequence[int | None]) -> str:
     return "(" + ", ".join(free.get(i, "any") if size is None else str(size) for i, size in enumerate(shape)) + ")"
 
 
-def units_of(value: Any) -> int:
+def units_of(value: Any, argument: str = "units") -> int:
     """A number of units, checked."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"units: expected an integer, got {type(value).__name__}")
+        raise TypeError(f"{argument}: expected an integer, got {type(value).__name__}")
     if value < 1:
-        raise ValueError(f"units: expected at least 1, got {value}")
+        raise ValueError(f"{argument}: expected at least 1, got {value}")
     return int(value)
 
 

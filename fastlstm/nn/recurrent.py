@@ -16,7 +16,8 @@ from .layers import inner_layer
 from .randomness import checked_seed
 from .steps import Steps
 
-_NAMES = {"W": "kernel", "U": "recurrent_kernel", "V": "memory_kernel", "b": "bias"}
+_NAMES = {"W": "kernel", "U": "recurrent_kernel", "b": "bias"}
+_NAMES_OF_V = {"interpolated": "memory_kernel", "projected": "projection_kernel"}
 _ROOMS = 4  # shapes of batches whose room is kept
 _KEPT = 1 << 22  # bytes of a tape that is written to again; with larger ones its making does not matter
 
@@ -33,6 +34,8 @@ class _Room(NamedTuple):
 
 class LSTM(Layer):
     """Long short-term memory over sequences x (N, T, D).
+
+    P is the width of h, and with it of y: H, but in the projected cell.
 
     Parameters
     ----------
@@ -52,19 +55,26 @@ class LSTM(Layer):
     seed : int, optional
         For random numbers of its own; else they are its model's.
     return_sequences : bool
-        Whether y is h at every step, (N, T, H), and not at the last, (N, H).
+        Whether y is h at every step, (N, T, P), and not at the last, (N, P).
     return_state : bool
-        Whether a call returns [y, h, c], the last two (N, H). Not in a model.
+        Whether a call returns [y, h, c], h (N, P) and c (N, H). Not in a model.
     go_backwards : bool
         Runs from the last step to the first; y is in that order.
     stateful : bool
         A batch begins with the state that the one before it ended with, sample by sample, until `reset_state`.
     zero_output_for_mask : bool
         Whether y at masked steps is 0, and not that of the step before.
-    cell : {"standard", "interpolated"}
-        docs/cells.md has the two side by side. The interpolated one takes no recurrent_dropout.
+    cell : {"standard", "interpolated", "projected"}
+        docs/cells.md has them side by side. Only the standard one takes recurrent_dropout.
+    projection_size : int, optional
+        P, from 1 to H: for the projected cell, which must be given one, and for no other.
     **common
         As in `Layer`.
+
+    Attributes
+    ----------
+    output_size : int
+        P.
 
     Raises
     ------
@@ -75,9 +85,12 @@ class LSTM(Layer):
     -----
     Weights: kernel (D, 4H), recurrent_kernel (H, 4H), bias (4H,); gates in the order i, f, g (Keras's c), o: W, U and b
     of `fastlstm.Params`. Those of the interpolated cell: kernel (D, 3H), recurrent_kernel (H, 4H), memory_kernel (H,
-    H), bias (3H,), as in `fastlstm.InterpolatedParams`. A mask may leave out any steps: they are not computed, the
-    state is carried over them, and x is not read there. A mask goes on to the layer above where y is a sequence, in the
-    order of x even where y runs backwards, as in Keras.
+    H), bias (3H,), as in `fastlstm.InterpolatedParams`. Those of the projected cell: kernel (D, 4H), recurrent_kernel
+    (P, 4H), projection_kernel (H, P), bias (4H,), as in `fastlstm.ProjectedParams`. memory_kernel and projection_kernel
+    have the initializer and the regularizer of recurrent_kernel.
+
+    A mask may leave out any steps: they are not computed, the state is carried over them, and x is not read there. A
+    mask goes on to the layer above where y is a sequence, in the order of x even where y runs backwards, as in Keras.
 
     Keras draws four masks of recurrent dropout, one a gate; here as in [1]_ one serves all.
 
@@ -95,13 +108,16 @@ class LSTM(Layer):
     >>> dx = layer.backward(2 * y)
     >>> y.shape, dx.shape, sorted(layer.grads)
     ((4, 10, 32), (4, 10, 16), ['bias', 'kernel', 'recurrent_kernel'])
+    >>> y, h, c = LSTM(32, cell="projected", projection_size=8, return_state=True)(np.ones((4, 10, 16)))
+    >>> y.shape, h.shape, c.shape
+    ((4, 8), (4, 8), (4, 32))
     """
 
     _fields = (
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
         "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
         "dropout", "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
-        "zero_output_for_mask", "cell",
+        "zero_output_for_mask", "cell", "projection_size",
     )  # fmt: skip
     _ndim = (3, 3)
     _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_rooms")
@@ -129,6 +145,7 @@ class LSTM(Layer):
         stateful: bool = False,
         zero_output_for_mask: bool = False,
         cell: str = "standard",
+        projection_size: int | None = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
@@ -161,6 +178,13 @@ class LSTM(Layer):
         if cell != "standard" and self.recurrent_dropout:
             raise ValueError(f"recurrent_dropout: expected 0 for the {cell} cell, got {recurrent_dropout}")
         self.cell = cell
+        self.output_size, self.projection_size = self.units, projection_size
+        if cell == "projected":
+            self.output_size = self.projection_size = units_of(projection_size, "projection_size")
+            if self.output_size > self.units:
+                raise ValueError(f"projection_size: expected at most units, {self.units}, got {projection_size}")
+        elif projection_size is not None:
+            raise ValueError(f"projection_size: expected None for the {cell} cell, got {projection_size!r}")
         self.state: State | None = None
         self.state_grads: State | None = None
 
@@ -177,15 +201,19 @@ class LSTM(Layer):
             "b": (self.bias_initializer, self.bias_regularizer),
         }
         return [
-            Weight(_NAMES[field], shape, *how[field])
-            for field, shape in shapes(CELLS[self.cell], D, H, H).items()
+            Weight(self._name_of(field), shape, *how[field])
+            for field, shape in shapes(CELLS[self.cell], D, H, self.output_size).items()
             if field != "b" or self.use_bias
         ]
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
         N, T, _ = input_shape
-        y = (N, T, self.units) if self.return_sequences else (N, self.units)
-        return (y, (N, self.units), (N, self.units)) if self.return_state else y
+        y = (N, T, self.output_size) if self.return_sequences else (N, self.output_size)
+        return (y, (N, self.output_size), (N, self.units)) if self.return_state else y
+
+    def _name_of(self, field: str) -> str:
+        """What a field of the cell's record is called here."""
+        return _NAMES_OF_V[self.cell] if field == "V" else _NAMES[field]
 
     def _draw(self, rng: np.random.Generator) -> None:
         super()._draw(rng)
@@ -202,9 +230,9 @@ class LSTM(Layer):
     def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
         """The layer's arrays; zeros where it has no bias."""
         record = CELLS[self.cell]
-        forms = shapes(record, len(arrays["kernel"]), self.units, self.units)
+        forms = shapes(record, len(arrays["kernel"]), self.units, self.output_size)
         found: AnyParams = record(
-            *(arrays[_NAMES[field]] if _NAMES[field] in arrays else np.zeros(form, self.dtype)
+            *(arrays[name] if (name := self._name_of(field)) in arrays else np.zeros(form, self.dtype)
               for field, form in forms.items())
         )  # fmt: skip
         return found
@@ -219,7 +247,7 @@ class LSTM(Layer):
         """h and c to begin with, arrays that the pass may write to."""
         found = self.state if given is None and self.stateful else given
         if found is None:
-            return State(arrays.zeros((N, self.units), self.dtype), arrays.zeros((N, self.units), self.dtype))
+            return State(arrays.zeros((N, self.output_size), self.dtype), arrays.zeros((N, self.units), self.dtype))
         if len(found.h) != N:
             raise ValueError(f"{self.name}: expected batches of {len(found.h)} samples, as its state is of, got {N}; "
                              "reset_state() begins anew")  # fmt: skip
@@ -231,8 +259,9 @@ class LSTM(Layer):
             return None
         if not isinstance(given, (list, tuple)) or len(given) != 2:
             raise TypeError(f"{self.name}: {name}: expected [h, c], got {type(given).__name__}")
-        return State(*(self._gradient(f"{name}.{field}", value, (N, self.units))
-                       for field, value in zip(State._fields, given, strict=True)))  # fmt: skip
+        h, c = given
+        return State(self._gradient(f"{name}.h", h, (N, self.output_size)),
+                     self._gradient(f"{name}.c", c, (N, self.units)))  # fmt: skip
 
     def _carried(self) -> dict[str, Array]:
         return {} if self.state is None else self.state._asdict()
@@ -245,7 +274,7 @@ class LSTM(Layer):
     # one pass, also for Bidirectional
 
     def _pass(self, x: Array, lengths: Any, state: State, y: Array, column: int, training: bool) -> Any:
-        """y[:, :, column : column + H] in the order of x, and the last state in place of the first; returns what
+        """y[:, :, column : column + P] in the order of x, and the last state in place of the first; returns what
         `_pass_back` needs."""
         N, T, D = x.shape
         h, c = state
@@ -255,8 +284,8 @@ class LSTM(Layer):
             masks.run_dropped(x, draws, self.dropout, dropped)
             x = dropped
         if training and self.recurrent_dropout:
-            mask = np.ones((N, 1, self.units), self.dtype)
-            masks.run_dropped(mask.copy(), self._drawn(N, self.units), self.recurrent_dropout, mask)
+            mask = np.ones((N, 1, self.output_size), self.dtype)
+            masks.run_dropped(mask.copy(), self._drawn(N, self.output_size), self.recurrent_dropout, mask)
         self._pack()
         room = self._room(N, T) if training else None
         kept = None if room is None else room.kept or backend.keep(self._packed, N, T)
@@ -326,7 +355,7 @@ class LSTM(Layer):
             True at real steps.
         lengths : array_like of int, shape (N,), optional
             The same as a mask that is true at the first steps.
-        initial_state : [h, c], each (N, H), optional
+        initial_state : [h, c], (N, P) and (N, H), optional
             Zeros if None, or what a stateful layer carries.
 
         Returns
@@ -352,7 +381,7 @@ class LSTM(Layer):
         ----------
         dy : array_like, shape of y, optional
             Zeros if None.
-        dstate : [dh, dc], each (N, H), optional
+        dstate : [dh, dc], (N, P) and (N, H), optional
             Gradient at the last state.
 
         Returns
@@ -385,7 +414,7 @@ class LSTM(Layer):
             x, lengths = steps.compact(x), steps.lengths
             if self.return_sequences:
                 where, held = steps.shown(self.go_backwards, self.zero_output_for_mask), state.h.copy()
-        y = memory.empty((N, T, self.units), self.dtype)
+        y = memory.empty((N, T, self.output_size), self.dtype)
         kept = self._pass(x, lengths, state, y, 0, training)
         if self.stateful:
             self.state = State(state.h.copy(), state.c.copy())
@@ -405,11 +434,11 @@ class LSTM(Layer):
     def _back(self, dy: Array) -> Array:
         _, kept, steps, where = self._tape
         x = kept[0]
-        N, H = len(x), self.units
+        N = len(x)
         dlast, above, dheld = self._dlast, None, None
         if dlast is None:
-            dh = arrays.zeros((N, H), self.dtype) if self.return_sequences else arrays.copied(dy)
-            dlast = State(dh, arrays.zeros((N, H), self.dtype))
+            dh = arrays.zeros((N, self.output_size), self.dtype) if self.return_sequences else arrays.copied(dy)
+            dlast = State(dh, arrays.zeros((N, self.units), self.dtype))
         else:
             dlast = State(dlast.h.copy() if self.return_sequences else dlast.h + dy, dlast.c.copy())
         if self.return_sequences:
@@ -490,9 +519,9 @@ class Bidirectional(Layer):
         for field in ("return_sequences", "return_state", "stateful", "dtype"):
             if getattr(one, field) != getattr(two, field) or (field == "dtype" and one.dtype != self.dtype):
                 raise ValueError(f"backward_layer: expected {field} as in layer, {getattr(one, field)}")
-        if one.units != two.units and merge_mode not in ("concat", None):
-            raise ValueError(f"backward_layer: expected {one.units} units, as in layer, to {merge_mode} both, got "
-                             f"{two.units}")  # fmt: skip
+        if one.output_size != two.output_size and merge_mode not in ("concat", None):
+            raise ValueError(f"backward_layer: expected outputs of size {one.output_size}, as in layer, to "
+                             f"{merge_mode} both, got {two.output_size}")  # fmt: skip
         if one.seed is not None and one.seed == two.seed:
             two.seed = one.seed + 1  # else both would drop the same
         self.return_sequences, self.return_state, self.stateful = one.return_sequences, one.return_state, one.stateful
@@ -513,15 +542,15 @@ class Bidirectional(Layer):
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
         N, T, _ = input_shape
-        sizes = [half.units for half in self._halves]
+        sizes = [half.output_size for half in self._halves]
         before = (N, T) if self.return_sequences else (N,)
         if self.merge_mode is None:
-            y: Any = tuple((*before, H) for H in sizes)
+            y: Any = tuple((*before, P) for P in sizes)
         else:
             y = (*before, sum(sizes) if self.merge_mode == "concat" else sizes[0])
         if not self.return_state:
             return y
-        states = tuple((N, H) for H in sizes for _ in range(2))
+        states = tuple((N, size) for half in self._halves for size in (half.output_size, half.units))
         return (*y, *states) if self.merge_mode is None else (y, *states)
 
     def _make(self, input_shape: Shape, *, draw: bool) -> None:
@@ -652,8 +681,8 @@ class Bidirectional(Layer):
             x, lengths = steps.compact(x), steps.lengths
             if self.return_sequences and steps.order is not None:  # else the padding is 0 already
                 where = steps.shown(False, zero=True)
-        first = self._halves[0].units
-        joined = memory.empty((N, T, first + self._halves[1].units), self.dtype)
+        first = self._halves[0].output_size
+        joined = memory.empty((N, T, first + self._halves[1].output_size), self.dtype)
         kept = [
             half._pass(x, lengths, state, joined, column, training)
             for half, state, column in zip(self._halves, states, (0, first), strict=True)
@@ -675,8 +704,8 @@ class Bidirectional(Layer):
     def _merged(self, joined: Array) -> Any:
         if self.merge_mode == "concat":
             return joined
-        H = self._halves[0].units
-        one, two = joined[..., :H], joined[..., H:]
+        P = self._halves[0].output_size
+        one, two = joined[..., :P], joined[..., P:]
         if self.merge_mode is None:
             return [np.ascontiguousarray(one), np.ascontiguousarray(two)]
         if self.merge_mode == "mul":
@@ -689,24 +718,25 @@ class Bidirectional(Layer):
         if self.merge_mode in ("concat", None):
             return dy
         if joined is not None:
-            H = self._halves[0].units
-            return np.concatenate([dy * joined[..., H:], dy * joined[..., :H]], axis=-1)
+            P = self._halves[0].output_size
+            return np.concatenate([dy * joined[..., P:], dy * joined[..., :P]], axis=-1)
         part = dy / self.dtype.type(2) if self.merge_mode == "ave" else dy
         return np.concatenate([part, part], axis=-1)
 
     def _back(self, dy: Array) -> Array:
         _, kept, steps, where, joined = self._tape
         both = self._split(dy, joined)
-        first = self._halves[0].units
+        first = self._halves[0].output_size
         if where is not None:
             both, _ = Steps.collect(both, where)
         x_shape = kept[0][0].shape
         dx = memory.zeros(x_shape, self.dtype)
         for half, one, column, given in zip(self._halves, kept, (0, first), self._dlast, strict=True):
-            size = (x_shape[0], half.units)
-            last = State(*(np.zeros(size, self.dtype) if given is None else given[i].copy() for i in range(2)))
+            widths = half.output_size, half.units
+            last = State(*(np.zeros((x_shape[0], width), self.dtype) if given is None else given[i].copy()
+                           for i, width in enumerate(widths)))  # fmt: skip
             if not self.return_sequences:
-                np.add(last.h, both[:, column : column + half.units], out=last.h)
+                np.add(last.h, both[:, column : column + half.output_size], out=last.h)
             half._pass_back(one, both if self.return_sequences else None, column, last, dx, zeros=column == 0)
             half.state_grads = last
         return dx if steps is None else steps.spread(dx)
