@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .benchmarks.shapes import RECORDS
+from asv_benchmarks.benchmarks.shapes import RECORDS
 
 Work = Callable[[], tuple[Any, ...]]  # does the work once: returns y (infer), h (step), or y, dx and weights' gradients
 STEPS_CHECKED = 5  # by then h depends on all weights
