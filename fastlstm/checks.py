@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from .kernels import memory
 from .kernels.cells import CELLS as KERNEL_CELLS
 from .kernels.cells import cell_with
-from .kernels.packing import LAYOUT, Packed, blocks, cell_in, record_of, wide_blocks
+from .kernels.packing import LAYOUT, Packed, blocks, cell_in, input_size, record_of, wide_blocks
 from .kernels.simd import BLOCK, lanes
 from .params import CELLS, AnyParams, Bidirectional, State, cell_name, shapes
 
@@ -52,8 +52,7 @@ class Weights(NamedTuple):
 def sizes(layer: AnyParams | Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h, of one direction of a layer."""
     if isinstance(layer, Packed):
-        panels, H, P, _, _ = layer
-        return panels.shape[1] - 1 - P, H, P
+        return input_size(layer), layer.hidden_size, layer.output_size
     W, U, *_ = layer
     P, columns = U.shape
     return len(W), columns // 4, P
@@ -262,7 +261,7 @@ def _fits(panels: Array, H: int, P: int, layout: Any, second: Any) -> bool:
         and second.shape == (wide_blocks(P, panels.dtype.itemsize), H, BLOCK * L)
     ):
         return False
-    return bool(width == BLOCK * L and count == -(-H // L) and depth >= P + 2)
+    return bool(width == BLOCK * L and count == -(-H // L) and depth >= P + 2 + one.vectors // BLOCK)
 
 
 def sequences(x: Any, weights: Weights, *, copy: bool) -> tuple[Array, bool]:

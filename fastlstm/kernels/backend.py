@@ -21,7 +21,7 @@ from .cells import CELLS, Cell, cell_with
 from .duo import SPLIT, SYNC_WORDS, duo_room
 from .forward import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS, SPLIT_ROWS, forward_room
 from .options import recording, run
-from .packing import Packed, blocks, cell_in, into_panels, mark, record_of, unpack, wide_blocks
+from .packing import Packed, blocks, cell_in, input_size, into_panels, mark, record_of, unpack, wide_blocks
 from .simd import BLOCK, CACHE_LINE, TILE_ROWS, lanes, vector_bytes
 
 __all__ = ["Packed", "Kept", "backward", "cells", "forward", "keep", "pack", "sizes", "unpack"]
@@ -49,8 +49,7 @@ _payoffs: dict[Any, threads.Payoff] = {}
 
 def sizes(packed: Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h."""
-    panels, H, P, _, _ = packed
-    return panels.shape[1] - 1 - P, H, P
+    return input_size(packed), packed.hidden_size, packed.output_size
 
 
 class Kept(NamedTuple):
@@ -75,7 +74,8 @@ def pack(params: AnyParams) -> Packed:
     H = columns // BLOCK
     dtype, cell = params.W.dtype, cell_with(type(params))
     width = BLOCK * lanes(dtype.itemsize)
-    panels = memory.aligned((blocks(H, dtype.itemsize), 1 + D + P, width), dtype)
+    rows = 1 + D + P + cell.vectors // BLOCK
+    panels = memory.aligned((blocks(H, dtype.itemsize), rows, width), dtype)
     second = memory.aligned((wide_blocks(P, dtype.itemsize), H, width), dtype) if len(cell.phases) == 2 else None
     packed = Packed(panels, H, P, mark(cell), second)
     pack_into(params, packed)
@@ -227,7 +227,7 @@ def backward_room(
     nb, width = blocks(H, dtype.itemsize), BLOCK * L
     ldx, ldh = -(-D // width) * width, -(-H // width) * width
     ldp = wide_blocks(P, dtype.itemsize) * width
-    tiles, taller = -(-(1 + D + P) // TILE_ROWS), -(-H // TILE_ROWS)
+    tiles, taller = -(-(1 + D + P + cell.vectors // BLOCK) // TILE_ROWS), -(-H // TILE_ROWS)
     operands, columns = 1 + D + nb * L, nb * width
     sums, weights, ldc = nb * tiles * TILE_ROWS * width, ldp * nb * width, nb * L
     filled = tiles * TILE_ROWS
@@ -235,6 +235,7 @@ def backward_room(
         filled = operands + taller * TILE_ROWS
         sums, weights, ldc = sums + ldp * taller * TILE_ROWS, weights + ldh * ldp, ldh
         operands, columns = operands + nb * L, columns + ldp
+    columns += nb * cell.vectors * L
     lda, ldz = _odd_lines(max(operands, filled), L), _odd_lines(columns, L)
     shapes: list[tuple[int, ...]] = [
         (N, ldh), (N, ldc), (N, nb * L), (M, ldz), (M, lda), (sums,),
@@ -249,7 +250,7 @@ def backward_room(
     room.zeros.fill(0)
     room.a[:, operands:] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
     if len(cell.phases) == 2:
-        room.dz[:, nb * width + P :] = 0  # units that fill up the last panel
+        room.dz[:, nb * width + P : nb * width + ldp] = 0  # units that fill up the last panel
     return room
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from .activations import tanh_row
-from .cells import kept_of, projects, width_of
-from .options import compiled, kernel, loaded
-from .packing import out_of_panels, transpose_panels
+from .cells import kept_of, projects, rows_of_vectors, width_of
+from .options import compiled, inlined, kernel, loaded
+from .packing import out_of_panels, panel_rows, transpose_panels
 from .phases import backward_cell, backward_cell_pair, finish_back, finish_back_pair, projected
 from .products import product_of
 from .simd import BLOCK, TILE_ROWS, accumulate, copy, flat, lanes_of, outer, scale
@@ -25,11 +25,19 @@ PIECE = 128  # rows of one running sum
 GROUP = 4 * TILE_ROWS  # rows of dx that a worker takes at once
 
 
+@inlined
+def behind_gates(second: Any, nb: Any, width: Any) -> Any:
+    """Where in a row of dz comes what adds up to the gradients of weights for the equations."""
+    if second.ndim == 3:
+        return (nb + second.shape[0]) * width
+    return nb * width
+
+
 @compiled
 def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any,
-              second: Any, x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any,
-              lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any,
-              dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
+              panels: Any, second: Any, x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any,
+              order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any,
+              dh: Any, ldh: Any, dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
               zeros: Any) -> None:  # fmt: skip
     """A phase of step s for ranks first, first + stride, ... and blocks lo to hi of units: gradients of the inputs of
     its gates.
@@ -38,7 +46,8 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
     cells, gates: the tape, (step, rank); dh, dc, t: gradients of h and c, and tanh(c), a row for each rank; dz, a:
     gradients of the gates' inputs and the operands [1, x, h] for each row of the block; where: its place in x. Where
     there is a second phase, dz has once more those of the last gate, or of a projection's h, the units of all blocks
-    side by side, and a the new c, or the projection's m.
+    side by side, and a the new c, or the projection's m. Where the equations take weights, dz has last what adds up to
+    their gradients.
     """
     L = lanes_of(ut)
     nb = (H + L - 1) // L
@@ -47,6 +56,8 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
     N = order.size
     base = bases[s] - bases[s0]
     own = max(0, min(hi * L, P) - lo * L)
+    rows = panel_rows(cell, D, P)
+    down = behind_gates(second, nb, width)
     final = 0  # the last phase, the first one backwards
     if second.ndim == 3:
         final = 1
@@ -100,13 +111,17 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                 backward_cell_pair(
                     cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held, c0 + b * c_block,
                     c_block, t, u + b * L, L, dh, rank * ldh + b * L, L, dc, rank * ldc + b * L, L,
-                    dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L)  # fmt: skip
+                    dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L,
+                    panels, (b * rows + rows - 1) * width, rows * width, dz, m * ldz + down + b * width,
+                    width)  # fmt: skip
                 b += 2
             if b < hi:
                 backward_cell(
                     cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held, c0 + b * c_block,
                     c_block, t, u + b * L, L, dh, rank * ldh + b * L, L, dc, rank * ldc + b * L, L,
-                    dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L)  # fmt: skip
+                    dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L,
+                    panels, (b * rows + rows - 1) * width, rows * width, dz, m * ldz + down + b * width,
+                    width)  # fmt: skip
             if begun:  # the old h was 0; the step before goes on from the tape's c
                 clear(a, operand + 1 + D + lo * L, (hi - lo) * L)
                 tanh_row(t, u + lo * L, cells, c + lo * L, (hi - lo) * L)
@@ -117,10 +132,11 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
 
 
 @compiled
-def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, second: Any, x: Any,
-                D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any,
-                mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any,
-                t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
+def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, panels: Any,
+                second: Any, x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any,
+                lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any,
+                ldh: Any, dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
+                zeros: Any) -> None:  # fmt: skip
     """dh = dz @ U.T of step s for the same ranks, panels lo to hi of U.T; added to what goes past z, where a gate of
     the second phase has left that."""
     width = BLOCK * lanes_of(ut)
@@ -160,10 +176,11 @@ def first_state(w: Any, workers: Any, order: Any, lens: Any, reset: Any, mask: A
 
 
 @compiled
-def memory_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, second: Any, x: Any,
-                D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any, reset: Any,
-                mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any, ldh: Any, dc: Any, ldc: Any,
-                t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any, zeros: Any) -> None:  # fmt: skip
+def memory_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, panels: Any,
+                second: Any, x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any,
+                lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any,
+                ldh: Any, dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
+                zeros: Any) -> None:  # fmt: skip
     """dz @ V.T of step s and the second phase for the same ranks, panels lo to hi of V.T: added to dc, or dm of a
     projection, in dh's place."""
     width = BLOCK * lanes_of(ut)
@@ -181,11 +198,10 @@ def memory_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, base
 
 
 @compiled
-def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any, bases: Any, cell: Any, second: Any,
-                   x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any, lens: Any,
-                   reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any,
-                   ldh: Any,
-                   dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
+def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any, bases: Any, cell: Any, panels: Any,
+                   second: Any, x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any,
+                   lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any,
+                   ldh: Any, dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
                    zeros: Any) -> None:  # fmt: skip
     """A worker's share of one turn's work on a block of time.
 
@@ -194,17 +210,17 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
     in a block of fewer steps than the others some turns have nothing to do. A cell of two phases has two turns a step:
     the second one takes dc.
     """
-    rows = (bases, cell, second, x, D, ut, H, P, h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy,
-            column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
+    rows = (bases, cell, panels, second, x, D, ut, H, P, h0, cells, gates, order, lens, reset, mask, reverse, T, dy,
+            ldy, column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
     nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
-    panels = ldh // (BLOCK * lanes_of(ut))
+    tall = ldh // (BLOCK * lanes_of(ut))  # panels of U.T or V.T
     phases = np.int64(1)
     if second.ndim == 3:
         phases = np.int64(2)
-    first, stride, lo, hi, steps = w, workers, np.int64(0), panels, s1 - s0
+    first, stride, lo, hi, steps = w, workers, np.int64(0), tall, s1 - s0
     phase = phases - 1
     if wide:
-        first, stride, lo, hi = np.int64(0), np.int64(1), w * panels // workers, (w + 1) * panels // workers
+        first, stride, lo, hi = np.int64(0), np.int64(1), w * tall // workers, (w + 1) * tall // workers
         steps = 1
         phase -= turn % phases
         turn //= phases
@@ -227,13 +243,14 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
 
 
 @compiled
-def backward_sums(w: Any, workers: Any, rows: Any, second: Any, D: Any, wt: Any, H: Any, P: Any, dz: Any, ldz: Any,
-                  a: Any, lda: Any, where: Any, dx: Any, dp: Any, tmp: Any, zeros: Any) -> None:  # fmt: skip
+def backward_sums(w: Any, workers: Any, rows: Any, cell: Any, second: Any, D: Any, wt: Any, H: Any, P: Any, dz: Any,
+                  ldz: Any, a: Any, lda: Any, where: Any, dx: Any, dp: Any, tmp: Any, zeros: Any) -> None:  # fmt: skip
     """One worker's share of a block's products over its rows: dx, and the weights' gradients in panels."""
     L = lanes_of(wt)
     nb = (H + L - 1) // L
     width = BLOCK * L
-    tiles = (1 + D + P + TILE_ROWS - 1) // TILE_ROWS
+    down = behind_gates(second, nb, width)
+    tiles = (panel_rows(cell, D, P) + TILE_ROWS - 1) // TILE_ROWS
     t0 = w * GROUP * width
     for q in range((D + width - 1) // width):  # a panel of W stays in cache while the rows pass by
         first = w * GROUP
@@ -253,6 +270,13 @@ def backward_sums(w: Any, workers: Any, rows: Any, second: Any, D: Any, wt: Any,
                 outer(a, m * lda + k * TILE_ROWS, lda, depth, dz, m * ldz + b * width, ldz,
                       dp, (b * tiles + k) * TILE_ROWS * width, width)  # fmt: skip
             m += PIECE
+        if rows_of_vectors(cell) > 0:
+            place = (b * tiles * TILE_ROWS + 1 + D + P) * width
+            for m in range(0, rows, PIECE):
+                clear(tmp, t0, width)
+                for r in range(m, min(m + PIECE, rows)):
+                    accumulate(tmp, t0, dz, r * ldz + down + b * width, width)
+                accumulate(dp, place, tmp, t0, width)
         b += workers
     if second.ndim == 3:
         taller = (H + TILE_ROWS - 1) // TILE_ROWS
@@ -278,11 +302,11 @@ def backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     block, steps, panels, dW, dU, dV, db, bases, cell, second, D, H, P, order, lens, T = arguments[16:32]
     P = width_of(cell, H, P)
     dh, ldh, dc, ldc, t, dz, ldz, a, lda, dp, tmp, zeros, wt, ut, where = arguments[32:]
-    rows = (bases, cell, second, x, D, ut, H, P, h0, cells, gates, order, lens, reset, mask, reverse, T, dy, ldy,
-            column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
+    rows = (bases, cell, panels, second, x, D, ut, H, P, h0, cells, gates, order, lens, reset, mask, reverse, T, dy,
+            ldy, column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
     L = lanes_of(panels)
     nb = (H + L - 1) // L
-    depth = 1 + D + P
+    depth = panel_rows(cell, D, P)
     stride = (depth + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
     for turn in range(first, last):
         back, within = (turn - 1) // (inner + 1), (turn - 1) % (inner + 1)
@@ -302,7 +326,7 @@ def backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
         elif within < inner:
             backward_share(w, workers, wide, within, s0, s1, *rows)
         else:
-            backward_sums(w, workers, bases[s1] - bases[s0], second, D, wt, H, P, dz, ldz, a, lda, where, dx, dp,
+            backward_sums(w, workers, bases[s1] - bases[s0], cell, second, D, wt, H, P, dz, ldz, a, lda, where, dx, dp,
                           tmp, zeros)  # fmt: skip
             if turn == turns - 1:  # a worker has the sums of its own panels
                 out_of_panels(w, workers, cell, dp, stride, second, D, H, P, dW, dU, dV, db)

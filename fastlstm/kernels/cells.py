@@ -33,12 +33,13 @@ class Phase(NamedTuple):
     Attributes
     ----------
     forward : function
-        Of the first phase: (z of each gate, old c) -> (what the tape keeps), new c, new h; where a second phase
-        follows, what its sums begin with, or m, in h's place. Of the second: (sums, new c, old h) -> (what the tape
-        keeps), new h.
+        Of the first phase: (z of each gate, old c, weights for the equations) -> (what the tape keeps), new c, new h;
+        where a second phase follows, what its sums begin with, or m, in h's place. Of the second: (sums, new c, old h)
+        -> (what the tape keeps), new h.
     backward : function
-        Of the first phase: (kept, kept by the step before, old c, tanh of the new c, dh, dc) -> (dz of each gate), dc,
-        tanh of the old c, old h; dm in dh's place where m is projected. Of the second: (kept, tanh of the new c, dh,
+        Of the first phase: (kept, kept by the step before, old c, tanh of the new c, dh, dc, weights for the equations)
+        -> (dz of each gate), dc, tanh of the old c, old h, then for those weights what adds up to their gradients, None
+        for what is none; dm in dh's place where m is projected. Of the second: (kept, tanh of the new c, dh,
         dc) -> dz, what of dh goes past z to the old h, dc but for z's part. Of a projection, whose dz is dh: (kept,
         tanh of the new c) -> m.
     """
@@ -61,7 +62,8 @@ class Cell(NamedTuple):
     of_x : int
         Gates that read x: the first ones.
     columns : tuple
-        For b, W and U: where each of the gates i, f, g, o has its block of columns, -1 for one that has none.
+        For b, W and U, and weights for the equations: where each of the gates i, f, g, o has its block of columns, -1
+        for one that has none.
     phases : tuple of Phase
     projects : bool
         Whether the second phase is the projection of what the first puts out.
@@ -74,6 +76,11 @@ class Cell(NamedTuple):
     columns: tuple[tuple[int, ...], ...]
     phases: tuple[Phase, ...]
     projects: bool = False
+
+    @property
+    def vectors(self) -> int:
+        """Weights of one number a unit that the first phase's equations take: the gates' of a row, or none."""
+        return BLOCK if len(self.columns) == 4 else 0
 
 
 def lstm_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector) -> Any:
@@ -93,6 +100,25 @@ def lstm_backward(kept: list[Vector], before: list[Vector], c_old: Vector, t: Ve
     dzg = dc * i * (1.0 - g * g)
     dzo = dh * t * (o * (1.0 - o))
     return (dzi, dzf, dzg, dzo), dc * f, t_old, before[3] * t_old
+
+
+def peephole_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector, pi: Vector, pf: Vector, _: Vector,
+                     po: Vector) -> Any:  # fmt: skip
+    i, f = sigmoid(Vector.together(pi.fma(c_old, zi), pf.fma(c_old, zf))).split(2)
+    g = tanh(zg)
+    c = f.fma(c_old, i * g)
+    o = sigmoid(po.fma(c, zo))
+    return (i, f, g, o), c, o * tanh(c)
+
+
+def peephole_backward(kept: list[Vector], before: list[Vector], c_old: Vector, t: Vector, dh: Vector, dc: Vector,
+                      pi: Vector, pf: Vector, _: Vector, po: Vector) -> Any:  # fmt: skip
+    i, f, g, o = kept
+    dzo = dh * t * (o * (1.0 - o))
+    through_c = po.fma(dzo, dc)
+    (dzi, dzf, dzg, dzo), dc, t_old, h_old = lstm_backward(kept, before, c_old, t, dh, through_c)
+    dc = pi.fma(dzi, pf.fma(dzf, dc))
+    return (dzi, dzf, dzg, dzo), dc, t_old, h_old, dzi * c_old, dzf * c_old, None, dzo * f.fma(c_old, i * g)
 
 
 def gated_forward(zi: Vector, zf: Vector, a: Vector, zo: Vector, c_old: Vector) -> Any:
@@ -150,6 +176,10 @@ CELLS = (
         "projected", np.uint8, 5, 4, (_EVERY, _EVERY, _EVERY),
         (Phase(lstm_forward, unprojected_backward), Phase(projected_forward, projected_backward)), projects=True,
     ),
+    Cell(
+        "peephole", np.int16, 4, 4, (_EVERY, _EVERY, _EVERY, (0, 1, -1, 2)),
+        (Phase(peephole_forward, peephole_backward),),
+    ),
 )  # fmt: skip
 
 
@@ -203,6 +233,16 @@ def width_of(typing: Any, cell: Any, H: Any, P: Any) -> Any:
 
 
 @intrinsic  # type: ignore[misc]
+def rows_of_vectors(typing: Any, cell: Any) -> Any:
+    """Rows of a panel that hold weights for the equations, 0 or 1; a constant in the compiled code."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(ir.IntType(64), marked(cell).vectors // BLOCK)
+
+    return types.intp(cell), generate
+
+
+@intrinsic  # type: ignore[misc]
 def of_x(typing: Any, cell: Any) -> Any:
     """Gates that read x; a constant in the compiled code."""
 
@@ -214,7 +254,8 @@ def of_x(typing: Any, cell: Any) -> Any:
 
 @intrinsic  # type: ignore[misc]
 def column_of(typing: Any, cell: Any, part: Any, gate: Any) -> Any:
-    """Where a gate's block of columns is in b (part 0), W (1) or U (2), in blocks; -1: nowhere."""
+    """Where a gate's block of columns is in b (part 0), W (1), U (2) or the weights for the equations (3), in blocks;
+    -1: nowhere."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         word = ir.IntType(64)

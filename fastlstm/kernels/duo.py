@@ -17,6 +17,7 @@ import numpy as np
 from .atomics import fetch_add, load_acquire, store_release, wait_a_little
 from .cells import kept_of, projects
 from .options import compiled, inlined
+from .packing import panel_rows
 from .products import product
 from .simd import BLOCK, copy, lanes_of, scale
 from .step import begins, bias_alone, clear, finish, forget, operand_rows, operand_stride, phases_of, units, units_of
@@ -48,7 +49,7 @@ def _inputs(cell: Any, t: Any, count: Any, lo: Any, hi: Any, x: Any, D: Any, pan
     """x @ W + b of some steps from t on, for blocks lo to hi."""
     width = BLOCK * lanes_of(panels)
     nb = (H + lanes_of(panels) - 1) // lanes_of(panels)
-    panel = (1 + D + P) * width
+    panel = panel_rows(cell, D, P) * width
     x0 = ((steps - 1 - t) if reverse else t) * D
     for b in range(lo, hi):
         product(x, x0, -D if reverse else D, count, D, panels, b * panel + width, panels, b * panel, np.int64(0),
@@ -81,7 +82,7 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels
     nb = (H + L - 1) // L
     width, g_width = BLOCK * L, kept_of(cell) * L
     Hp = nb * L
-    panel = (1 + D + P) * width
+    panel = panel_rows(cell, D, P) * width
     lda = operand_stride(L, D, units_of(cell, second, L, H, P))
     phases = phases_of(second)
     s, phase = s // phases, s % phases

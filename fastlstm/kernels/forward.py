@@ -16,6 +16,7 @@ import numpy as np
 from .cells import kept_of, projects, width_of
 from .duo import follow, lead, take_ticket
 from .options import compiled, kernel, loaded
+from .packing import panel_rows
 from .products import product
 from .simd import BLOCK, copy, lanes_of, scale
 from .step import (
@@ -66,7 +67,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     nb = (H + L - 1) // L
     width = BLOCK * L
     Hp, Pb = nb * L, (P + L - 1) // L
-    panel = (1 + D + P) * width
+    panel = panel_rows(cell, D, P) * width
     rows_max = (order.size + workers - 1) // workers
     n = (order.size - w + workers - 1) // workers
     room = units_of(cell, second, L, H, P)
@@ -222,9 +223,10 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
         for r in range(active):
             if begins(reset, order[r] * T, lens[r], reverse, s):
                 forget(cs, c_old + r * Hp + first, (hi - lo) * L, tape, work, spare + r * Hp + first)
+        panel = panel_rows(cell, D, P) * width
         units(cell, lo, hi, active, s % 2, work, now, m if projects(cell) else then + D, lda, D + P, D, panels, width,
-              (1 + D + P) * width, panels, np.int64(0), np.int64(0), (1 + D + P) * width, cs, c_old, c_new, Hp, gates,
-              g0, g_row, g_block)  # fmt: skip
+              panel, panels, np.int64(0), np.int64(0), panel, cs, c_old, c_new, Hp, gates, g0, g_row,
+              g_block)  # fmt: skip
         for r in range(active):
             if keep_cells:
                 row = order[r] * T + (lens[r] - 1 - s if reverse else s)

@@ -14,9 +14,9 @@ import numpy as np
 from numba import from_dtype, types
 
 from .backward import backward
-from .cells import CELLS, kept_of, projects, width_of
+from .cells import CELLS, kept_of, projects, rows_of_vectors, width_of
 from .options import compiled, compiled_from_python, inlined, stored
-from .packing import LAYOUT, Packed, into_panels, mark, row_length
+from .packing import LAYOUT, Packed, into_panels, mark, panel_rows, row_length
 from .phases import STEP_ROWS, finish_one, step_one, step_rows, step_twin
 from .simd import BLOCK, array_or_flat, copy, flat, lanes_of, lowest_bit, numbers, on_stack, tile_1, tile_4
 from .step import clear
@@ -82,7 +82,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     width, g_width, Hp = BLOCK * L, kept_of(cell) * L, nb * L
-    panel = (1 + D + P) * width
+    panel = panel_rows(cell, D, P) * width
     row = Hp
     if second.ndim == 3:
         row = max(Hp, second.shape[0] * width)
@@ -170,7 +170,7 @@ def _packed_fits(packed: Any) -> Any:
         P > 0
         and H >= P
         and (H == P or projects(packed.layout))
-        and panels.shape[1] > P + 1
+        and inputs_of(packed) > 0
         and panels.shape[0] == (H + lanes_of(panels) - 1) // lanes_of(panels)
         and panels.shape[2] == width
         and (second.ndim != 3 or second.shape == ((P + width - 1) // width, H, width))
@@ -180,7 +180,7 @@ def _packed_fits(packed: Any) -> Any:
 @inlined
 def inputs_of(packed: Any) -> Any:
     """D."""
-    return packed.panels.shape[1] - 1 - packed.output_size
+    return packed.panels.shape[1] - panel_rows(packed.layout, 0, packed.output_size)
 
 
 @inlined
@@ -309,13 +309,15 @@ def train_layer(y: Any, packed: Any, h: Any, c: Any, tape: Any) -> None:
 
 @inlined
 def _params_fit(params: Any, packed: Any) -> Any:
-    """Whether a record has the shapes of those weights. Its third field is V where the cell has one, else b."""
+    """Whether a record has the shapes of those weights. Its third field is V, or weights for the
+    equations, where the cell has such, else b."""
     H, P, cell = packed.hidden_size, packed.output_size, packed.layout
     return (
         params.W.shape == (inputs_of(packed), row_length(cell, np.int64(1), H))
         and params.U.shape == (P, row_length(cell, np.int64(2), H))
         and params.b.shape[0] == row_length(cell, np.int64(0), H)
         and (array_or_flat(packed.second, packed.panels).ndim != 3 or params[2].shape == (H, P))
+        and (rows_of_vectors(cell) == 0 or params[2].shape[0] == row_length(cell, np.int64(3), H))
     )
 
 

@@ -2,7 +2,8 @@
 
 A block is as many hidden units as a vector has lanes. A block's panel holds, row by row, the bias, the D rows of W and
 the P rows of U (P, the width of h, is H but where h is a projection), each row being the four gates' columns of those
-units side by side: zeros for a gate that does not read that operand. Hidden sizes that do not fill the last block are
+units side by side: zeros for a gate that does not read that operand. Behind them a row of weights that no operand
+meets, where the cell's equations take some. Hidden sizes that do not fill the last block are
 padded with zero weights, under which h and c stay 0.
 
 A cell with a second phase has more panels: V's columns of four blocks of the units of h side by side.
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from ..params import CELLS as RECORDS
 from ..params import AnyParams
 from . import memory
-from .cells import Cell, cell_of, column_of
+from .cells import CELLS, Cell, cell_of, column_of, rows_of_vectors
 from .options import compiled, inlined, kernel, loaded
 from .simd import BLOCK, TILE_ROWS, copy, flat, lanes, lanes_of, transpose
 
@@ -33,7 +34,7 @@ class Packed(NamedTuple):
 
     Attributes
     ----------
-    panels : ndarray, shape (ceil(H / lanes), 1 + D + P, 4 lanes)
+    panels : ndarray, shape (ceil(H / lanes), 1 + D + P, 4 lanes), of one row more where the equations take weights
     hidden_size : int
         H.
     output_size : int
@@ -84,6 +85,20 @@ def record_of(packed: Packed) -> type[AnyParams]:
     return RECORDS[cell_in(packed).name]
 
 
+_MORE = {np.dtype(cell.mark).num: cell.vectors // BLOCK for cell in CELLS}
+
+
+def input_size(packed: Packed) -> int:
+    """D."""
+    return packed.panels.shape[1] - 1 - packed.output_size - _MORE[packed.layout.dtype.num]
+
+
+@inlined
+def panel_rows(cell: Any, D: Any, P: Any) -> Any:
+    """Rows of a panel."""
+    return 1 + D + P + rows_of_vectors(cell)
+
+
 def blocks(hidden_size: int, itemsize: int) -> int:
     """Vectors that hold that many units."""
     return -(-hidden_size // lanes(itemsize))
@@ -96,7 +111,7 @@ def wide_blocks(output_size: int, itemsize: int) -> int:
 
 @compiled
 def row_length(cell: Any, part: Any, H: Any) -> Any:
-    """Numbers in a row of b (part 0), W (1) or U (2)."""
+    """Numbers in a row of b (part 0), W (1), U (2) or of the weights for the equations (3)."""
     gates = H - H
     for gate in range(BLOCK):
         if column_of(cell, part, gate) >= 0:
@@ -105,12 +120,15 @@ def row_length(cell: Any, part: Any, H: Any) -> Any:
 
 
 @inlined
-def _row_of(cell: Any, row: Any, b: Any, W: Any, U: Any, D: Any, H: Any) -> Any:
-    """What a panel's row comes from: number and array of the part, and where there the row begins."""
+def _row_of(cell: Any, row: Any, b: Any, W: Any, U: Any, V: Any, D: Any, H: Any, P: Any) -> Any:
+    """What a panel's row comes from: number and array of the part, and where there the row begins. V: the weights for
+    the equations, where there are such."""
     if row == 0:
         return np.int64(0), b, np.int64(0)
     if row <= D:
         return np.int64(1), W, (row - 1) * row_length(cell, np.int64(1), H)
+    if row > D + P:
+        return np.int64(3), V, np.int64(0)
     return np.int64(2), U, (row - 1 - D) * row_length(cell, np.int64(2), H)
 
 
@@ -129,16 +147,16 @@ def _gates_into(cell: Any, part: Any, panels: Any, to: Any, source: Any, place: 
 
 @kernel
 def into_panels(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
-    """A worker's share of the blocks of panels, from W, U, V and b; V, where there is no second phase, is any array.
-    One turn."""
+    """A worker's share of the blocks of panels, from W, U, V and b. V: of the second phase, or the weights for the
+    equations, or any array. One turn."""
     cell, W, U, V, b, D, H, P, panels, second = loaded(pointer)
     L = lanes_of(panels)
     width = BLOCK * L
     for block in range(w, (H + L - 1) // L, workers):
         count = min(L, H - block * L)
-        for row in range(1 + D + P):  # of all parts: a loop for each would be compiled for each
-            part, source, place = _row_of(cell, row, b, W, U, D, H)
-            to, place = (block * (1 + D + P) + row) * width, place + block * L
+        for row in range(panel_rows(cell, D, P)):  # of all parts: a loop for each would be compiled for each
+            part, source, place = _row_of(cell, row, b, W, U, V, D, H, P)
+            to, place = (block * panel_rows(cell, D, P) + row) * width, place + block * L
             if count == L:  # said once more as a constant, that compiled code can count on
                 _gates_into(cell, part, panels, to, source, place, H, L)
             else:
@@ -163,12 +181,12 @@ def into_second(w: Any, workers: Any, V: Any, H: Any, P: Any, second: Any) -> No
 @compiled
 def out_of_panels(w: Any, workers: Any, cell: Any, panels: Any, stride: Any, second: Any, D: Any, H: Any, P: Any,
                   W: Any, U: Any, V: Any, b: Any) -> None:  # fmt: skip
-    """W, U, b, and V from panels of `stride` rows and what is behind them, of as few rows as H has whole tiles; a
+    """W, U, b and V from panels of `stride` rows and what is behind them, of as few rows as H has whole tiles; a
     worker's share."""
     L = lanes_of(panels)
     for block in range(w, (H + L - 1) // L, workers):
-        for row in range(1 + D + P):
-            part, out, place = _row_of(cell, row, b, W, U, D, H)
+        for row in range(panel_rows(cell, D, P)):
+            part, out, place = _row_of(cell, row, b, W, U, V, D, H, P)
             for gate in range(BLOCK):
                 column = column_of(cell, part, gate)
                 if column >= 0:
@@ -211,13 +229,12 @@ def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, 
 
 def unpack(packed: Packed) -> AnyParams:
     """Panels -> the record of weights, new arrays."""
-    panels, H, P = packed.panels, packed.hidden_size, packed.output_size
+    panels, H, P, D = packed.panels, packed.hidden_size, packed.output_size, input_size(packed)
     nb, depth, width = panels.shape
     by_gate = panels.reshape(nb, depth, BLOCK, width // BLOCK).transpose(1, 2, 0, 3).reshape(depth, BLOCK, -1)[:, :, :H]
-    D = depth - 1 - P
     arrays = {}
-    parts = by_gate[0], by_gate[1 : 1 + D], by_gate[1 + D :]
-    for field, rows, places in zip("bWU", parts, cell_in(packed).columns, strict=True):
+    parts = by_gate[0], by_gate[1 : 1 + D], by_gate[1 + D : 1 + D + P], by_gate[-1]
+    for field, rows, places in zip("bWUp", parts, cell_in(packed).columns, strict=False):
         order = np.argsort(places)[places.count(-1) :]
         arrays[field] = rows[..., order, :].reshape(*rows.shape[:-2], -1).copy()
     if packed.second is not None:

@@ -36,6 +36,11 @@ def _store(e: Emitter, value: Vector, place: tuple[Any, Any], offset: int = 0) -
         e.store(one, pointer, e.times(r, stride), offset)
 
 
+def _weights(e: Emitter, cell: Cell, *rows: Any) -> list[Vector]:
+    """Weights for the equations, each gate's from some rows of panels side by side."""
+    return [Vector.together(*(e.load(row, n * e.lanes) for row in rows)) for n in range(cell.vectors)]
+
+
 _Sums = dict[tuple[int, int], Vector]
 
 
@@ -86,7 +91,8 @@ def _forward_tile(rows: int) -> Any:
                 z |= _add_operands(e, table, args[5], args[4], begin, [at(6, 7)], a_rows, ahead_)
             inputs = [Vector.together(*(z[r, gate] for r in range(rows))) for gate in range(BLOCK)]
             old, new = (at(12, 13), args[15]), (at(12, 14), args[15])
-            kept, c, hidden = table.phases[0].forward(*inputs, _load(e, old, rows))
+            own = _weights(e, table, *[e.at(at(6, 7), e.times(BLOCK * e.lanes, args[4]))] * rows)
+            kept, c, hidden = table.phases[0].forward(*inputs, _load(e, old, rows), *own)
             for number, value in enumerate(kept):
                 _store(e, value, (at(18, 19), args[20]), number * e.lanes)
             _store(e, c, new)
@@ -117,7 +123,8 @@ def forward_twin(typing: Any, cell: Any, a: Any, ao: Any, depth: Any, count: Any
         z = _add_operands(e, table, args[4], args[3], z, panels, [at(1, 2)])
         inputs = [Vector.together(z[0, gate], z[0, BLOCK + gate]) for gate in range(BLOCK)]
         lanes_ = e.index(e.lanes)
-        kept, c, hidden = table.phases[0].forward(*inputs, _load(e, (at(11, 12), lanes_), 2))
+        own = _weights(e, table, *(e.at(panel, e.times(BLOCK * e.lanes, args[3])) for panel in panels))
+        kept, c, hidden = table.phases[0].forward(*inputs, _load(e, (at(11, 12), lanes_), 2), *own)
         for number, value in enumerate(kept):
             _store(e, value, (at(16, 17), args[18]), number * e.lanes)
         _store(e, c, (at(11, 13), lanes_))
@@ -157,7 +164,9 @@ def _step_tile(rows: int, vectors: int) -> Any:
             inputs = [Vector.together(*(z[r, v * BLOCK + gate] for r, v in places)) for gate in range(BLOCK)]
             here = [(v * e.lanes, builder.sub(args[17], e.index(v * e.lanes))) for v in range(vectors)]
             old = [e.load_some(here[v][1], at(13, args[14], e.times(r, args[16])), here[v][0]) for r, v in places]
-            kept, c, hidden = table.phases[0].forward(*inputs, Vector.together(*old))
+            ends = [e.at(panel, builder.mul(width, args[9])) for panel in panels]
+            own = _weights(e, table, *(ends[v] for _, v in places))
+            kept, c, hidden = table.phases[0].forward(*inputs, Vector.together(*old), *own)
             for number, value in enumerate(kept):
                 for (r, v), one in zip(places, value.split(len(places)), strict=True):
                     e.store(one, at(21, args[22], e.times(r, args[23]), e.times(v, args[24])), number * e.lanes)
@@ -208,23 +217,28 @@ def _finish(vectors: int) -> Any:
 
 
 def _backward_cell(vectors: int) -> Any:
-    """backward_cell(cell, gates, go, ldg, gates_old, .., c_old, .., t, .., dh, .., dc, .., dz, .., h_old, ..): the
-    first phase for some vectors of units of one sample. t, from tanh of c to that of the old c, and dc change in
-    place."""
+    """backward_cell(cell, gates, go, ldg, gates_old, .., c_old, .., t, .., dh, .., dc, .., dz, .., h_old, .., own, ..,
+    down, ..): the first phase for some vectors of units of one sample. t, from tanh of c to that of the old c, and dc
+    change in place. own, down: weights for the equations, and what adds up to their gradients."""
 
     @intrinsic  # type: ignore[misc]
     def backward(typing: Any, cell: Any, gates: Any, go: Any, ldg: Any, gates_old: Any, oo: Any, ldo: Any, c_old: Any,
                  co: Any, ldc: Any, t: Any, to: Any, ldt: Any, dh: Any, dho: Any, lddh: Any, dc: Any, dco: Any,
-                 lddc: Any, dz: Any, dzo: Any, lddz: Any, h_old: Any, ho: Any, ldh: Any) -> Any:  # fmt: skip
+                 lddc: Any, dz: Any, dzo: Any, lddz: Any, h_old: Any, ho: Any, ldh: Any, own: Any, wo: Any, ldw: Any,
+                 down: Any, dwo: Any, lddw: Any) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             e, table = emitter(context, builder, dz), marked(cell)
-            gates_, old_, c_, t_, dh_, dc_, dz_, h_ = _pointers(context, e, signature, args, 8)
+            gates_, old_, c_, t_, dh_, dc_, dz_, h_, own_, down_ = _pointers(context, e, signature, args, 10)
             kept, before = (
                 [_load(e, place, vectors, n * e.lanes) for n in range(table.kept)] for place in (gates_, old_)
             )
-            out, dc_new, t_new, hidden = table.phases[0].backward(
-                kept, before, *(_load(e, place, vectors) for place in (c_, t_, dh_, dc_))
+            weights = [_load(e, own_, vectors, n * e.lanes) for n in range(table.vectors)]
+            out, dc_new, t_new, hidden, *sums = table.phases[0].backward(
+                kept, before, *(_load(e, place, vectors) for place in (c_, t_, dh_, dc_)), *weights
             )
+            for n, value in enumerate(sums):
+                if value is not None:
+                    _store(e, value, down_, n * e.lanes)
             for gate, value in enumerate(out):
                 _store(e, value, dz_, gate * e.lanes)
             _store(e, dc_new, dc_)
@@ -232,7 +246,7 @@ def _backward_cell(vectors: int) -> Any:
             _store(e, hidden, h_)
             return context.get_dummy_value()
 
-        arrays = (gates, gates_old, c_old, t, dh, dc, dz, h_old)
+        arrays = (gates, gates_old, c_old, t, dh, dc, dz, h_old, own, down)
         return types.void(cell, *(kind for array in arrays for kind in (array, types.intp, types.intp))), generate
 
     return backward
