@@ -261,7 +261,7 @@ def _fits(panels: Array, H: int, P: int, layout: Any, second: Any) -> bool:
         and second.shape == (wide_blocks(P, panels.dtype.itemsize), H, BLOCK * L)
     ):
         return False
-    return bool(width == BLOCK * L and count == -(-H // L) and depth >= P + 2 + one.vectors // BLOCK)
+    return bool(width == BLOCK * L and count == -(-H // L) and depth >= P + 2 + len(one.own))
 
 
 def sequences(x: Any, weights: Weights, *, copy: bool) -> tuple[Array, bool]:

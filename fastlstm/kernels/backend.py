@@ -74,7 +74,7 @@ def pack(params: AnyParams) -> Packed:
     H = columns // BLOCK
     dtype, cell = params.W.dtype, cell_with(type(params))
     width = BLOCK * lanes(dtype.itemsize)
-    rows = 1 + D + P + cell.vectors // BLOCK
+    rows = 1 + D + P + len(cell.own)
     panels = memory.aligned((blocks(H, dtype.itemsize), rows, width), dtype)
     second = memory.aligned((wide_blocks(P, dtype.itemsize), H, width), dtype) if len(cell.phases) == 2 else None
     packed = Packed(panels, H, P, mark(cell), second)
@@ -227,7 +227,7 @@ def backward_room(
     nb, width = blocks(H, dtype.itemsize), BLOCK * L
     ldx, ldh = -(-D // width) * width, -(-H // width) * width
     ldp = wide_blocks(P, dtype.itemsize) * width
-    tiles, taller = -(-(1 + D + P + cell.vectors // BLOCK) // TILE_ROWS), -(-H // TILE_ROWS)
+    tiles, taller = -(-(1 + D + P + len(cell.own)) // TILE_ROWS), -(-H // TILE_ROWS)
     operands, columns = 1 + D + nb * L, nb * width
     sums, weights, ldc = nb * tiles * TILE_ROWS * width, ldp * nb * width, nb * L
     filled = tiles * TILE_ROWS
@@ -235,7 +235,7 @@ def backward_room(
         filled = operands + taller * TILE_ROWS
         sums, weights, ldc = sums + ldp * taller * TILE_ROWS, weights + ldh * ldp, ldh
         operands, columns = operands + nb * L, columns + ldp
-    columns += nb * cell.vectors * L
+    columns += nb * len(cell.own) * width
     lda, ldz = _odd_lines(max(operands, filled), L), _odd_lines(columns, L)
     shapes: list[tuple[int, ...]] = [
         (N, ldh), (N, ldc), (N, nb * L), (M, ldz), (M, lda), (sums,),

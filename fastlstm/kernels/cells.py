@@ -3,7 +3,8 @@
 A phase is a product of operands and weights, followed by element-wise equations over its gate blocks. The first phase
 of every cell has z = [1, x, h] @ [b; W; U], four gate blocks, and makes the new c. A second one begins when all units
 are through the first. Either a gate reads the new c: the sums of the last gate go on with c @ V. Or the first phase's
-output m is projected: h = m @ V, of another width than c. The equations are written over `simd.Vector`s: one vector
+output m is projected: h = m @ V, of another width than c. Or z is normalised over all units: then the first phase
+leaves z as it is, the second makes c from z's means and variances, and a third one h from those of c. The equations are written over `simd.Vector`s: one vector
 holds neighbouring units of one sample. Letters as in docs/equations.md; a `d` in front marks a gradient.
 
 What runs the equations over rows and blocks of units is in `phases`, the same for every cell. To add one, write its
@@ -41,7 +42,7 @@ class Phase(NamedTuple):
         -> (dz of each gate), dc, tanh of the old c, old h, then for those weights what adds up to their gradients, None
         for what is none; dm in dh's place where m is projected. Of the second: (kept, tanh of the new c, dh,
         dc) -> dz, what of dh goes past z to the old h, dc but for z's part. Of a projection, whose dz is dh: (kept,
-        tanh of the new c) -> m.
+        tanh of the new c) -> m. Those of a normalised cell: norms.py says what they are given.
     """
 
     forward: Callable[..., Any]
@@ -62,11 +63,14 @@ class Cell(NamedTuple):
     of_x : int
         Gates that read x: the first ones.
     columns : tuple
-        For b, W and U, and weights for the equations: where each of the gates i, f, g, o has its block of columns, -1
-        for one that has none.
+        For b, W, U: where each of the gates i, f, g, o has its block of columns, -1 for one that has none.
     phases : tuple of Phase
     projects : bool
         Whether the second phase is the projection of what the first puts out.
+    normalizes : bool
+        Whether there are means and variances between three phases.
+    own : tuple
+        Rows of weights of one number a unit that the equations take: the array, _OWN or _BIAS, and its columns.
     """
 
     name: str
@@ -76,11 +80,18 @@ class Cell(NamedTuple):
     columns: tuple[tuple[int, ...], ...]
     phases: tuple[Phase, ...]
     projects: bool = False
+    normalizes: bool = False
+    own: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
     @property
     def vectors(self) -> int:
-        """Weights of one number a unit that the first phase's equations take: the gates' of a row, or none."""
-        return BLOCK if len(self.columns) == 4 else 0
+        """Vectors of weights that the equations take."""
+        return BLOCK * len(self.own)
+
+    @property
+    def parts(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """What the rows of a panel come from: b, W and U, then `own`."""
+        return (*enumerate(self.columns), *self.own)
 
 
 def lstm_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector) -> Any:
@@ -165,7 +176,57 @@ def projected_backward(kept: list[Vector], t: Vector) -> Vector:
     return kept[3] * t
 
 
-_EVERY = 0, 1, 2, 3
+def raw_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector, *weights: Vector) -> Any:
+    return (zi, zf, zg, zo), c_old, zo
+
+
+def raw_backward(kept: list[Vector], dn: list[Vector], of_z: list[Any], means: list[Any]) -> Any:
+    dz = [_through_norm(d, z, of, mean) for d, z, of, mean in zip(dn, kept, of_z, means, strict=False)]
+    return dz, kept[8]
+
+
+def normal_gates_forward(z: list[Vector], c: Vector, h: Vector, h_old: Vector, of_z: list[Any],
+                         own: list[Vector]) -> Any:  # fmt: skip
+    ai, af, ag, ao = (s.fma(_norm(v, of), b) for v, of, s, b in zip(z, of_z, own[:4], own[4:8], strict=True))
+    i, f, o = sigmoid(Vector.together(ai, af, ao)).split(3)
+    g = tanh(ag)
+    return 4, (i, f, g, o), f.fma(c, i * g), o
+
+
+def normal_gates_backward(kept: list[Vector], c: Vector, c_old: Vector, dc: Vector, dn: Vector, dao: Vector, of_c: Any,
+                          means: Any, of_z: list[Any], own: list[Vector]) -> Any:  # fmt: skip
+    z, (i, f, g, _) = kept[:4], kept[4:8]
+    dc = dc + _through_norm(dn, c, of_c, means)
+    da = dc * g * (i * (1.0 - i)), dc * c_old * (f * (1.0 - f)), dc * i * (1.0 - g * g), dao
+    sums = {n: d * _norm(v, of) for n, (d, v, of) in enumerate(zip(da, z, of_z, strict=True))}
+    return [d * s for d, s in zip(da, own, strict=False)], dc * f, sums | dict(enumerate(da, 4))
+
+
+def normal_output_forward(z: list[Vector], c: Vector, o: Vector, h_old: Vector, of_c: list[Any],
+                          own: list[Vector]) -> Any:  # fmt: skip
+    return 8, (h_old,), None, o * tanh(own[8].fma(_norm(c, of_c[0]), own[12]))
+
+
+def normal_output_backward(kept: list[Vector], c: Vector, dh: Vector, of_c: Any, own: list[Vector]) -> Any:
+    o, n = kept[7], _norm(c, of_c)
+    t = tanh(own[8].fma(n, own[12]))
+    du = dh * o * (1.0 - t * t)
+    return dh * t * (o * (1.0 - o)), du * own[8], {8: du * n, 12: du}
+
+
+def _norm(v: Vector, of: tuple[Vector, Vector]) -> Vector:
+    """v normalised, from its mean and the reciprocal of its deviation."""
+    mean, reciprocal = of
+    return (v - mean) * reciprocal
+
+
+def _through_norm(dn: Vector, v: Vector, of: tuple[Vector, Vector], means: tuple[Vector, Vector]) -> Vector:
+    """The gradient of v from that of v normalised, and the means of that and of its product with v normalised."""
+    return (dn - means[0] - _norm(v, of) * means[1]) * of[1]
+
+
+_EVERY, _NONE = (0, 1, 2, 3), (-1, -1, -1, -1)
+_BIAS, _OWN = 0, 3  # arrays: b, W, U, and the fourth of a cell that has one
 CELLS = (
     Cell("standard", np.bool_, 4, 4, (_EVERY, _EVERY, _EVERY), (Phase(lstm_forward, lstm_backward),)),
     Cell(
@@ -177,8 +238,14 @@ CELLS = (
         (Phase(lstm_forward, unprojected_backward), Phase(projected_forward, projected_backward)), projects=True,
     ),
     Cell(
-        "peephole", np.int16, 4, 4, (_EVERY, _EVERY, _EVERY, (0, 1, -1, 2)),
-        (Phase(peephole_forward, peephole_backward),),
+        "peephole", np.int16, 4, 4, (_EVERY, _EVERY, _EVERY),
+        (Phase(peephole_forward, peephole_backward),), own=((_OWN, (0, 1, -1, 2)),),
+    ),
+    Cell(
+        "normalized", np.uint16, 9, 4, (_NONE, _EVERY, _EVERY),
+        (Phase(raw_forward, raw_backward), Phase(normal_gates_forward, normal_gates_backward),
+         Phase(normal_output_forward, normal_output_backward)), normalizes=True,
+        own=((_OWN, _EVERY), (_BIAS, _EVERY), (_OWN, (4, -1, -1, -1)), (_BIAS, (4, -1, -1, -1))),
     ),
 )  # fmt: skip
 
@@ -234,12 +301,22 @@ def width_of(typing: Any, cell: Any, H: Any, P: Any) -> Any:
 
 @intrinsic  # type: ignore[misc]
 def rows_of_vectors(typing: Any, cell: Any) -> Any:
-    """Rows of a panel that hold weights for the equations, 0 or 1; a constant in the compiled code."""
+    """Rows of a panel that hold weights for the equations; a constant in the compiled code."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(ir.IntType(64), marked(cell).vectors // BLOCK)
+        return ir.Constant(ir.IntType(64), len(marked(cell).own))
 
     return types.intp(cell), generate
+
+
+@intrinsic  # type: ignore[misc]
+def normalizes(typing: Any, cell: Any) -> Any:
+    """Whether it is a normalised cell; a constant in the compiled code."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(ir.IntType(1), marked(cell).normalizes)
+
+    return types.boolean(cell), generate
 
 
 @intrinsic  # type: ignore[misc]
@@ -252,16 +329,43 @@ def of_x(typing: Any, cell: Any) -> Any:
     return types.intp(cell), generate
 
 
+def _looked_up(context: Any, builder: Any, numbers: list[int], place: Any) -> Any:
+    """One of some constant numbers."""
+    word = ir.IntType(64)
+    table = cgutils.global_constant(builder.module, "table", ir.Constant(ir.ArrayType(word, len(numbers)), numbers))
+    return builder.load(builder.gep(table, [ir.Constant(word, 0), place]))
+
+
 @intrinsic  # type: ignore[misc]
 def column_of(typing: Any, cell: Any, part: Any, gate: Any) -> Any:
-    """Where a gate's block of columns is in b (part 0), W (1), U (2) or the weights for the equations (3), in blocks;
-    -1: nowhere."""
+    """Where a gate's block of columns is in the array of a part (Cell.parts), in blocks; -1: nowhere."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        word = ir.IntType(64)
-        table = [column for row in marked(cell).columns for column in row]
-        place = cgutils.global_constant(builder.module, "columns", ir.Constant(ir.ArrayType(word, len(table)), table))
-        at = builder.add(builder.mul(args[1], ir.Constant(word, BLOCK)), args[2])
-        return builder.load(builder.gep(place, [ir.Constant(word, 0), at]))
+        numbers = [column for _, row in marked(cell).parts for column in row]
+        place = builder.add(builder.mul(args[1], ir.Constant(args[1].type, BLOCK)), args[2])
+        return _looked_up(context, builder, numbers, place)
 
     return types.intp(cell, types.intp, types.intp), generate
+
+
+@intrinsic  # type: ignore[misc]
+def array_of(typing: Any, cell: Any, part: Any) -> Any:
+    """The number of the array that a part comes from: b, W, U, and the fourth of a cell that has one."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _looked_up(context, builder, [array for array, _ in marked(cell).parts], args[1])
+
+    return types.intp(cell, types.intp), generate
+
+
+@intrinsic  # type: ignore[misc]
+def blocks_of(typing: Any, cell: Any, array: Any) -> Any:
+    """Blocks of columns that an array has, of H numbers each."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        numbers = [0] * 4
+        for number, row in marked(cell).parts:
+            numbers[number] = max(numbers[number], 1 + max(row))
+        return _looked_up(context, builder, numbers, args[1])
+
+    return types.intp(cell, types.intp), generate

@@ -2,8 +2,8 @@
 
 A block is as many hidden units as a vector has lanes. A block's panel holds, row by row, the bias, the D rows of W and
 the P rows of U (P, the width of h, is H but where h is a projection), each row being the four gates' columns of those
-units side by side: zeros for a gate that does not read that operand. Behind them a row of weights that no operand
-meets, where the cell's equations take some. Hidden sizes that do not fill the last block are
+units side by side: zeros for a gate that does not read that operand. Behind them rows of weights that no operand
+meets, where the cell's equations take such. Hidden sizes that do not fill the last block are
 padded with zero weights, under which h and c stay 0.
 
 A cell with a second phase has more panels: V's columns of four blocks of the units of h side by side.
@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import CELLS as RECORDS
-from ..params import AnyParams
+from ..params import AnyParams, shapes
 from . import memory
-from .cells import CELLS, Cell, cell_of, column_of, rows_of_vectors
+from .cells import CELLS, Cell, array_of, blocks_of, cell_of, column_of, rows_of_vectors
 from .options import compiled, inlined, kernel, loaded
 from .simd import BLOCK, TILE_ROWS, copy, flat, lanes, lanes_of, transpose
 
@@ -34,7 +34,7 @@ class Packed(NamedTuple):
 
     Attributes
     ----------
-    panels : ndarray, shape (ceil(H / lanes), 1 + D + P, 4 lanes), of one row more where the equations take weights
+    panels : ndarray, shape (ceil(H / lanes), 1 + D + P, 4 lanes), more rows where the equations take weights
     hidden_size : int
         H.
     output_size : int
@@ -85,7 +85,7 @@ def record_of(packed: Packed) -> type[AnyParams]:
     return RECORDS[cell_in(packed).name]
 
 
-_MORE = {np.dtype(cell.mark).num: cell.vectors // BLOCK for cell in CELLS}
+_MORE = {np.dtype(cell.mark).num: len(cell.own) for cell in CELLS}
 
 
 def input_size(packed: Packed) -> int:
@@ -109,26 +109,25 @@ def wide_blocks(output_size: int, itemsize: int) -> int:
     return -(-blocks(output_size, itemsize) // BLOCK)
 
 
-@compiled
-def row_length(cell: Any, part: Any, H: Any) -> Any:
-    """Numbers in a row of b (part 0), W (1), U (2) or of the weights for the equations (3)."""
-    gates = H - H
-    for gate in range(BLOCK):
-        if column_of(cell, part, gate) >= 0:
-            gates += 1
-    return gates * H
+@inlined
+def row_length(cell: Any, array: Any, H: Any) -> Any:
+    """Numbers in a row of b (0), W (1), U (2) or the weights for the equations (3)."""
+    return blocks_of(cell, array) * H
 
 
 @inlined
 def _row_of(cell: Any, row: Any, b: Any, W: Any, U: Any, V: Any, D: Any, H: Any, P: Any) -> Any:
-    """What a panel's row comes from: number and array of the part, and where there the row begins. V: the weights for
-    the equations, where there are such."""
+    """What a panel's row comes from: number and array of the part, and where there the row begins. V: the array of
+    weights for the equations, where there is one."""
     if row == 0:
         return np.int64(0), b, np.int64(0)
     if row <= D:
         return np.int64(1), W, (row - 1) * row_length(cell, np.int64(1), H)
     if row > D + P:
-        return np.int64(3), V, np.int64(0)
+        part = row - D - P + 2
+        if array_of(cell, part) == 0:
+            return part, b, np.int64(0)
+        return part, V, np.int64(0)
     return np.int64(2), U, (row - 1 - D) * row_length(cell, np.int64(2), H)
 
 
@@ -229,14 +228,19 @@ def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, 
 
 def unpack(packed: Packed) -> AnyParams:
     """Panels -> the record of weights, new arrays."""
-    panels, H, P, D = packed.panels, packed.hidden_size, packed.output_size, input_size(packed)
+    panels, H, P, cell, record = packed.panels, packed.hidden_size, packed.output_size, cell_in(packed), record_of(packed)
     nb, depth, width = panels.shape
     by_gate = panels.reshape(nb, depth, BLOCK, width // BLOCK).transpose(1, 2, 0, 3).reshape(depth, BLOCK, -1)[:, :, :H]
-    arrays = {}
-    parts = by_gate[0], by_gate[1 : 1 + D], by_gate[1 + D : 1 + D + P], by_gate[-1]
-    for field, rows, places in zip("bWUp", parts, cell_in(packed).columns, strict=False):
-        order = np.argsort(places)[places.count(-1) :]
-        arrays[field] = rows[..., order, :].reshape(*rows.shape[:-2], -1).copy()
+    D = input_size(packed)
+    begins = [0, 1, 1 + D, *range(1 + D + P, depth), depth]
+    fields = "b", "W", "U", record._fields[2]
+    found: dict[str, dict[int, NDArray[Any]]] = {field: {} for field in fields}
+    for (number, columns), begin, end in zip(cell.parts, begins, begins[1:], strict=True):
+        for gate, column in enumerate(columns):
+            if column >= 0:
+                found[fields[number]][column] = by_gate[begin:end, gate]
+    arrays = {field: np.concatenate([blocks[n] for n in sorted(blocks)], axis=1) for field, blocks in found.items() if blocks}
     if packed.second is not None:
         arrays["V"] = packed.second.transpose(1, 0, 2).reshape(H, -1)[:, :P].copy()
-    return record_of(packed)(**arrays)
+    forms = shapes(record, D, H, P)
+    return record(**{field: array.reshape(forms[field]) for field, array in arrays.items()})

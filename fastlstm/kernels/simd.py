@@ -126,11 +126,22 @@ class Emitter:
     def splat(self, number: float) -> Vector:
         return Vector(self, ir.Constant(self.type, [number] * self.lanes))
 
+    def first(self, count: Any, vector: Vector) -> Vector:
+        """The first `count` numbers of a vector, then zeros."""
+        b, zeros = self.builder, self.splat(0.0)
+        places = ir.VectorType(_i32, self.lanes)
+        nothing = ir.Constant(places, ir.Undefined)
+        one = b.insert_element(nothing, b.trunc(count, _i32), ir.Constant(_i32, 0))
+        every = b.shuffle_vector(one, nothing, ir.Constant(places, [0] * self.lanes))
+        mask = b.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
+        return vector.each(lambda value, zero: b.select(mask, value, zero), zeros)
+
     def broadcast(self, pointer: Any, *offsets: Any) -> Vector:
+        return self.everywhere(self.builder.load(self.at(pointer, *offsets)))
+
+    def everywhere(self, number: Any) -> Vector:
         undefined = ir.Constant(self.type, ir.Undefined)
-        one = self.builder.insert_element(
-            undefined, self.builder.load(self.at(pointer, *offsets)), ir.Constant(_i32, 0)
-        )
+        one = self.builder.insert_element(undefined, number, ir.Constant(_i32, 0))
         zeros = ir.Constant(ir.VectorType(_i32, self.lanes), [0] * self.lanes)
         return Vector(self, self.builder.shuffle_vector(one, undefined, zeros))
 
