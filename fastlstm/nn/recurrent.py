@@ -87,8 +87,8 @@ class LSTM(Layer):
     of `fastlstm.Params`. Those of the interpolated cell: kernel (D, 3H), recurrent_kernel (H, 4H), memory_kernel (H,
     H), bias (3H,), as in `fastlstm.InterpolatedParams`. Those of the projected cell: kernel (D, 4H), recurrent_kernel
     (P, 4H), projection_kernel (H, P), bias (4H,), as in `fastlstm.ProjectedParams`. memory_kernel and projection_kernel
-    have the initializer and the regularizer of recurrent_kernel. Those of the peephole cell: as in the standard one, and
-    before the bias peephole_kernel (3H,), blocks i, f, o: p of `fastlstm.PeepholeParams`. It begins as from
+    have the initializer and the regularizer of recurrent_kernel. The peephole cell has those of the standard one,
+    and before the bias peephole_kernel (3H,), blocks i, f, o: p of `fastlstm.PeepholeParams`. It begins as from
     `init_params`, by RandomUniform(-1/√H, 1/√H), and has no regularizer.
 
     A mask may leave out any steps: they are not computed, the state is carried over them, and x is not read there. A
