@@ -14,7 +14,16 @@ from .inplace import (
 )
 from .io import from_torch, load, save, to_torch
 from .layer import Tape, backward, forward, forward_cells, forward_train, pack, zero_state
-from .params import Bidirectional, Grads, InterpolatedParams, Params, ProjectedParams, State, init_params
+from .params import (
+    Bidirectional,
+    Grads,
+    InterpolatedParams,
+    Params,
+    PeepholeParams,
+    ProjectedParams,
+    State,
+    init_params,
+)
 
 __version__ = "0.1.0"
 
@@ -23,6 +32,7 @@ __all__ = [
     "Grads",
     "InterpolatedParams",
     "Params",
+    "PeepholeParams",
     "ProjectedParams",
     "State",
     "Stream",

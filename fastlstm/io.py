@@ -70,7 +70,8 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
     Parameters
     ----------
     path : str or path-like
-    params : Params, InterpolatedParams, ProjectedParams, Bidirectional, what `pack` makes of them, or a stack of these
+    params : Params, InterpolatedParams, ProjectedParams, PeepholeParams, Bidirectional
+        Or what `pack` makes of them, or a stack of these.
 
     Raises
     ------
@@ -112,7 +113,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    Params, InterpolatedParams, ProjectedParams, Bidirectional or a tuple of these
+    Params, InterpolatedParams, ProjectedParams, PeepholeParams, Bidirectional or a tuple of these
         As they were saved.
 
     Raises
@@ -299,7 +300,7 @@ def to_torch(params: Stack) -> dict[str, Array]:
     ValueError
         Layers that no torch.nn.LSTM has together, or a projection that does not make h narrower.
     TypeError
-        A layer of the interpolated cell.
+        A layer of the interpolated or the peephole cell.
     ValueError, TypeError
         Weights that make no sense.
 

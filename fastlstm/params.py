@@ -78,6 +78,27 @@ class ProjectedParams(NamedTuple):
     b: Array
 
 
+class PeepholeParams(NamedTuple):
+    """Weights of one layer of the peephole cell (docs/cells.md): the standard one, whose gates see their own unit's c.
+
+    Attributes
+    ----------
+    W : ndarray, shape (D, 4H)
+        Input weights, gate blocks i, f, g, o.
+    U : ndarray, shape (H, 4H)
+        Recurrent weights, the same blocks.
+    p : ndarray, shape (3H,)
+        Peepholes, gate blocks i, f, o: the factors of the old c in i and f, and of the new c in o.
+    b : ndarray, shape (4H,)
+        Bias, the blocks of W.
+    """
+
+    W: Array
+    U: Array
+    p: Array
+    b: Array
+
+
 class State(NamedTuple):
     """Hidden and cell state of one layer: h (N, P) and c (N, H), or (P,) and (H,) for a single sequence."""
 
@@ -100,7 +121,7 @@ class Grads(NamedTuple):
     state: Any
 
 
-AnyParams: TypeAlias = Params | InterpolatedParams | ProjectedParams
+AnyParams: TypeAlias = Params | InterpolatedParams | ProjectedParams | PeepholeParams
 Layer: TypeAlias = "AnyParams | Bidirectional"
 Stack: TypeAlias = "Layer | Sequence[Layer]"
 
@@ -108,6 +129,7 @@ CELLS: dict[str, type[AnyParams]] = {
     "standard": Params,
     "interpolated": InterpolatedParams,
     "projected": ProjectedParams,
+    "peephole": PeepholeParams,
 }
 """The cells, by name, and the record of each one's weights."""
 
@@ -115,9 +137,15 @@ _SHAPES: dict[type[AnyParams], Callable[[int, int, int], tuple[tuple[int, ...], 
     Params: lambda D, H, _: ((D, 4 * H), (H, 4 * H), (4 * H,)),
     InterpolatedParams: lambda D, H, _: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
     ProjectedParams: lambda D, H, P: ((D, 4 * H), (P, 4 * H), (H, P), (4 * H,)),
+    PeepholeParams: lambda D, H, _: ((D, 4 * H), (H, 4 * H), (3 * H,), (4 * H,)),
 }
 
-FORGET_BIAS: dict[type[AnyParams], float] = {Params: 1.0, InterpolatedParams: -0.25, ProjectedParams: 1.0}
+FORGET_BIAS: dict[type[AnyParams], float] = {
+    Params: 1.0,
+    InterpolatedParams: -0.25,
+    ProjectedParams: 1.0,
+    PeepholeParams: 1.0,
+}
 
 
 def shapes(record: type[AnyParams], D: int, H: int, P: int) -> dict[str, tuple[int, ...]]:
@@ -174,6 +202,19 @@ def init_params(
 ) -> ProjectedParams: ...
 
 
+@overload
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: float | None = None,
+    cell: Literal["peephole"],
+    projection_size: None = None,
+) -> PeepholeParams: ...
+
+
 def init_params(
     input_size: int,
     hidden_size: int,
@@ -186,7 +227,8 @@ def init_params(
 ) -> AnyParams:
     """Random weights for one layer: Glorot uniform W, orthogonal U (and V), zero b but for the forget gate.
 
-    Of the projected cell, the rows of each gate's block of U and the columns of V are orthonormal.
+    Of the projected cell, the rows of each gate's block of U and the columns of V are orthonormal. p of the
+    peephole cell is uniform between -1/√H and 1/√H.
 
     Parameters
     ----------
@@ -197,18 +239,18 @@ def init_params(
     dtype : float32 or float64
     forget_bias : float, optional
         The forget gate's bias. 1 lets memory live at the start of training [1]_, and is what the standard cell gets,
-        and the projected one.
+        the projected and the peephole one.
         The interpolated cell gets -1/4: its candidate brings c in once more, so that c keeps f (1 + i) of itself from
         step to step, 2/3 at the start of training, where the standard cell with 1 keeps 3/4. From 0 on there are units
         that keep more than all of it at some steps, and differences as small as those of rounding grow with the steps.
-    cell : "standard", "interpolated" or "projected"
+    cell : "standard", "interpolated", "projected" or "peephole"
         docs/cells.md has them side by side.
     projection_size : int, optional
         P, the width of h, from 1 to H: for the projected cell, which must be given one, and for no other.
 
     Returns
     -------
-    Params, InterpolatedParams or ProjectedParams
+    Params, InterpolatedParams, ProjectedParams or PeepholeParams
 
     Raises
     ------
@@ -233,6 +275,8 @@ def init_params(
     >>> params = fastlstm.init_params(16, 32, rng=0, cell="projected", projection_size=8)
     >>> params.U.shape, params.V.shape
     ((8, 128), (32, 8))
+    >>> fastlstm.init_params(16, 32, rng=0, cell="peephole").p.shape
+    (96,)
     """
     D, H = _size("input_size", input_size), _size("hidden_size", hidden_size)
     kind = np.dtype(dtype)
@@ -254,6 +298,9 @@ def init_params(
     for field, shape in shapes(record, D, H, P).items():
         if field == "W":
             limit = np.sqrt(6.0 / (D + H))
+            arrays[field] = generator.uniform(-limit, limit, shape)
+        elif field == "p":
+            limit = 1 / np.sqrt(H)
             arrays[field] = generator.uniform(-limit, limit, shape)
         elif field == "b":
             arrays[field] = np.zeros(shape)

@@ -57,13 +57,27 @@ and backward, from dh' = dy + dh and dc of the step after:
 
 after the loop dV = mᵀ·dh', and the others as above.
 
+The peephole cell (`PeepholeParams`; docs/cells.md), Gers and Schmidhuber (2000), Gers, Schraudolph and Schmidhuber
+(2002), is the standard one, but that every gate sees its own unit's c; z, g, c' and h' are as above, and
+
+    i  = σ(z_i + p_i∘c)    f = σ(z_f + p_f∘c)    o = σ(z_o + p_o∘c')
+
+and backward, from dh' = dy + dh and dc of the step after:
+
+    dz_o = dh'∘tanh(c')∘o∘(1 − o)            first, as dc' needs it
+    dc'  = dc + dh'∘o∘(1 − tanh²(c')) + dz_o∘p_o
+                                             then dz_i, dz_f, dz_g and dh as above
+    dc   = dc'∘f + dz_i∘p_i + dz_f∘p_f
+
+after the loop dp = Σ [dz_i∘c, dz_f∘c, dz_o∘c'], and the others as above. Where an episode begins, c = 0 there too.
+
 Everything is computed in the weights' float type, whichever that is: float16 to longdouble.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -76,6 +90,7 @@ from fastlstm.params import (
     Grads,
     InterpolatedParams,
     Params,
+    PeepholeParams,
     ProjectedParams,
     Stack,
     State,
@@ -92,7 +107,7 @@ class LayerTape(NamedTuple):
 
     Attributes
     ----------
-    params : Params, InterpolatedParams or ProjectedParams
+    params : Params, InterpolatedParams, ProjectedParams or PeepholeParams
     x : ndarray, shape (N, T, D)
         The layer's input, 0 in padding.
     h : ndarray, shape (N, T + 1, P)
@@ -143,7 +158,7 @@ def forward(
     ----------
     x : array_like, shape (N, T, D) or (T, D)
         Converted to the weights' float type.
-    params : Params, InterpolatedParams, ProjectedParams, Bidirectional, or a list or tuple of these
+    params : Params, InterpolatedParams, ProjectedParams, PeepholeParams, Bidirectional, or a list or tuple of these
         A list or tuple is a stack, bottom first.
     state : State, Bidirectional of State, or a sequence of these for a stack, optional
         Where to begin; h (N, P) and c (N, H), or (P,) and (H,) for a single sequence. Zeros if None.
@@ -340,24 +355,28 @@ def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
         dc = np.where(reset[:, t], 0, np.where(live[:, t], dc_old, dc))
     # what stands in padding meets dz = 0 and dh_new = 0, but 0·NaN is NaN: masks
     h_before = np.where(live & ~reset, mask[:, None] * h[:, :T], 0).reshape(N * T, P)
+    c_before = np.where(live & ~reset, c[:, :T], 0).reshape(N * T, H)
     c_after = np.where(live, c[:, 1:], 0).reshape(N * T, H)
     gates = np.where(live, gates, 0).reshape(N * T, 4 * H)
     dz, dh_new = dz.reshape(N * T, 4 * H), dh_new.reshape(N * T, P)
-    dx, dparams = cell.sums(dz, dh_new, x.reshape(N * T, D), h_before, gates, c_after, params)
+    dx, dparams = cell.sums(dz, dh_new, gates, x.reshape(N * T, D), h_before, c_before, c_after, params)
     dx = np.where(live, dx.reshape(N, T, D), 0)
     return Grads(_reversed(dx, lengths) if reverse else dx, dparams, State(dh, dc))
+
+
+_Like: TypeAlias = Params | ProjectedParams | PeepholeParams  # what the LSTM's equations are part of
 
 
 class _Standard:
     """The equations of the LSTM. Rows: samples, or samples and steps."""
 
     @staticmethod
-    def inputs(x: Array, params: Params | ProjectedParams) -> Array:
+    def inputs(x: Array, params: _Like) -> Array:
         """What x and the bias give to z (rows, 4H)."""
         return x @ params.W + params.b
 
     @staticmethod
-    def step(z: Array, h: Array, c: Array, params: Params | ProjectedParams) -> tuple[Array, Array, Array]:
+    def step(z: Array, h: Array, c: Array, params: _Like) -> tuple[Array, Array, Array]:
         """What backward needs (rows, 4H), then the new h and c."""
         z_i, z_f, z_g, z_o = _blocks(z)
         i, f, g, o = _sigmoid(z_i), _sigmoid(z_f), np.tanh(z_g), _sigmoid(z_o)
@@ -366,7 +385,7 @@ class _Standard:
 
     @staticmethod
     def back(
-        dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: Params | ProjectedParams
+        dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: _Like
     ) -> tuple[Array, Array | int, Array]:
         """From the new h's and c's gradients those of z (rows, 4H), of the old h but for z's part, and of the old c."""
         i, f, g, o = _blocks(gates)
@@ -380,7 +399,7 @@ class _Standard:
 
     @staticmethod
     def sums(
-        dz: Array, dh: Array, x: Array, h: Array, gates: Array, c_new: Array, params: Params | ProjectedParams
+        dz: Array, dh: Array, gates: Array, x: Array, h: Array, c: Array, c_new: Array, params: _Like
     ) -> tuple[Array, Params]:
         """Gradients of x and of the weights, from those of z and of the new h."""
         return dz @ params.W.T, Params(x.T @ dz, h.T @ dz, dz.sum(axis=0))
@@ -419,7 +438,7 @@ class _Interpolated:
 
     @staticmethod
     def sums(
-        dz: Array, dh: Array, x: Array, h: Array, gates: Array, c_new: Array, params: InterpolatedParams
+        dz: Array, dh: Array, gates: Array, x: Array, h: Array, c: Array, c_new: Array, params: InterpolatedParams
     ) -> tuple[Array, InterpolatedParams]:
         dz_i, dz_f, _, dz_o = _blocks(dz)
         of_x = dz[:, : params.W.shape[1]]
@@ -445,14 +464,54 @@ class _Projected:
 
     @staticmethod
     def sums(
-        dz: Array, dh: Array, x: Array, h: Array, gates: Array, c_new: Array, params: ProjectedParams
+        dz: Array, dh: Array, gates: Array, x: Array, h: Array, c: Array, c_new: Array, params: ProjectedParams
     ) -> tuple[Array, ProjectedParams]:
-        dx, (dW, dU, db) = _Standard.sums(dz, dh, x, h, gates, c_new, params)
+        dx, (dW, dU, db) = _Standard.sums(dz, dh, gates, x, h, c, c_new, params)
         m = _blocks(gates)[GATES.index("o")] * np.tanh(c_new)
         return dx, ProjectedParams(dW, dU, m.T @ dh, db)
 
 
-_CELLS: dict[type, Any] = {Params: _Standard, InterpolatedParams: _Interpolated, ProjectedParams: _Projected}
+class _Peephole:
+    """The equations of the peephole cell: those of `_Standard`, and c in the gates."""
+
+    inputs = staticmethod(_Standard.inputs)
+
+    @staticmethod
+    def step(z: Array, h: Array, c: Array, params: PeepholeParams) -> tuple[Array, Array, Array]:
+        z_i, z_f, z_g, z_o = _blocks(z)
+        p_i, p_f, p_o = np.split(params.p, 3)
+        i, f, g = _sigmoid(z_i + p_i * c), _sigmoid(z_f + p_f * c), np.tanh(z_g)
+        c_new = f * c + i * g
+        o = _sigmoid(z_o + p_o * c_new)
+        return np.concatenate((i, f, g, o), axis=-1), o * np.tanh(c_new), c_new
+
+    @staticmethod
+    def back(
+        dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: PeepholeParams
+    ) -> tuple[Array, Array | int, Array]:
+        p_i, p_f, p_o = np.split(params.p, 3)
+        o = _blocks(gates)[GATES.index("o")]
+        dz_o = dh * np.tanh(c_new) * o * (1 - o)
+        dz, dh_old, dc_old = _Standard.back(dh, dc + dz_o * p_o, gates, h, c, c_new, params)
+        dz_i, dz_f, _, _ = _blocks(dz)
+        return dz, dh_old, dc_old + dz_i * p_i + dz_f * p_f
+
+    @staticmethod
+    def sums(
+        dz: Array, dh: Array, gates: Array, x: Array, h: Array, c: Array, c_new: Array, params: PeepholeParams
+    ) -> tuple[Array, PeepholeParams]:
+        dx, (dW, dU, db) = _Standard.sums(dz, dh, gates, x, h, c, c_new, params)
+        dz_i, dz_f, _, dz_o = _blocks(dz)
+        dp = np.concatenate((dz_i * c, dz_f * c, dz_o * c_new), axis=-1).sum(axis=0)
+        return dx, PeepholeParams(dW, dU, dp, db)
+
+
+_CELLS: dict[type, Any] = {
+    Params: _Standard,
+    InterpolatedParams: _Interpolated,
+    ProjectedParams: _Projected,
+    PeepholeParams: _Peephole,
+}
 
 
 def _sigmoid(z: Array) -> Array:

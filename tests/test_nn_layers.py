@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastlstm
-from fastlstm import InterpolatedParams, Params, ProjectedParams, State, nn, reference
+from fastlstm import InterpolatedParams, Params, PeepholeParams, ProjectedParams, State, nn, reference
 from fastlstm.kernels import dense
 from fastlstm.nn.base import Layer
 
@@ -227,13 +227,76 @@ def test_how_the_projected_cell_begins() -> None:
     assert (config["cell"], config["projection_size"], layer.output_size) == ("projected", 3, 3)
     again = nn.LSTM.from_config(config)
     assert again.get_config() == config
-    for name in ("standard", "interpolated"):
+    for name in ("standard", "interpolated", "peephole"):
         other = nn.LSTM(6, cell=name)
         assert (other.projection_size, other.output_size) == (None, 6)
     old = nn.LSTM(6).get_config()
     del old["projection_size"]
     assert nn.LSTM.from_config(old).get_config() == nn.LSTM(6).get_config()
     assert type(nn.LSTM(6, cell="projected", projection_size=np.int64(6)).get_config()["projection_size"]) is int
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_peephole_cell(dtype: str, use_bias: bool, rng: np.random.Generator) -> None:
+    """The bits of the functional core."""
+    N, T, D, H = 4, 5, 3, 19
+    options: Any = {"return_sequences": True, "return_state": True, "use_bias": use_bias, "dtype": dtype}
+    layer = filled(nn.LSTM(H, cell="peephole", **options), (N, T, D), rng)
+    assert {name: array.shape for name, array in layer.params.items()} == {
+        "kernel": (D, 4 * H), "recurrent_kernel": (H, 4 * H), "peephole_kernel": (3 * H,),
+        **({"bias": (4 * H,)} if use_bias else {}),
+    }  # fmt: skip
+    params = PeepholeParams(*[*layer.get_weights(), np.zeros(4 * H, dtype)][:4])
+    x, first = rng.standard_normal((N, T, D)), State(*rng.standard_normal((2, N, H)))
+    dy, dlast = rng.standard_normal((N, T, H)).astype(dtype), State(*rng.standard_normal((2, N, H)).astype(dtype))
+    for state, dstate in ((first, dlast), (None, None)):
+        y, h, c = layer(x, training=True, initial_state=state)
+        dx = layer.backward(dy, dstate)
+        y_, last, tape = fastlstm.forward_train(x, params, state)
+        grads = fastlstm.backward(tape, dy, dstate)
+        found = [y, h, c, dx, *layer.state_grads, *layer.grads.values()]
+        expected = [y_, *last, grads.x, *grads.state, *grads.params]
+        for a, b in zip(found, expected[: len(found)], strict=True):  # without the bias's, where there is none
+            assert a.dtype == dtype
+            np.testing.assert_array_equal(a, b)
+        reference_y = reference.forward(x, PeepholeParams(*(array.astype(float) for array in params)), state)[0]
+        np.testing.assert_allclose(y_, reference_y, atol=1e-13 if dtype == "float64" else 1e-5)
+        np.testing.assert_array_equal(layer(x, initial_state=state)[0], y)
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize(
+    "options", [{}, {"return_sequences": True, "go_backwards": True, "dropout": 0.4, "seed": 3, "use_bias": False}],
+    ids=lambda options: "+".join(options) or "default",
+)  # fmt: skip
+def test_peephole_gradients(options: dict[str, Any], mask: str, rng: np.random.Generator) -> None:
+    shape = (4, 5, 3)
+    layer = filled(nn.LSTM(6, cell="peephole", **options, **F64), shape, rng)
+    check_gradients(layer, rng.standard_normal(shape), rng, mask=a_mask(MASKS[mask], 4, 5, rng))
+
+
+def test_how_the_peephole_cell_begins() -> None:
+    H = 50
+    regularizers = {"kernel_regularizer": "l1", "recurrent_regularizer": "l2", "bias_regularizer": "l1"}
+    layer = nn.LSTM(H, cell="peephole", seed=0, **regularizers, **F64)
+    standard = nn.LSTM(H, seed=0, **F64)
+    for one in (layer, standard):
+        one.build((None, 5, 3))
+    W, U, p, b = layer.get_weights()
+    for a, expected in zip((W, U, b), standard.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, expected)
+    assert len(set(p)) == 3 * H
+    assert 0.9 / np.sqrt(H) < np.abs(p).max() < 1 / np.sqrt(H)
+    assert abs(p.mean()) < 0.2 / np.sqrt(H)
+    assert [type(weight.regularizer).__name__ for weight in layer.weights_] == ["L1", "L2", "NoneType", "L1"]
+    config = layer.get_config()
+    assert (config["cell"], config["projection_size"], layer.output_size) == ("peephole", None, H)
+    again = nn.LSTM.from_config(config)
+    assert again.get_config() == config
+    again.build((None, 5, 3))
+    for a, expected in zip(again.get_weights(), (W, U, p, b), strict=True):
+        np.testing.assert_array_equal(a, expected)
 
 
 @pytest.mark.parametrize("sequences", [False, True])
@@ -590,6 +653,8 @@ BAD = [
     (lambda: nn.LSTM(3, projection_size=2), ValueError, "projection_size: expected None for the standard cell, got 2"),
     (lambda: nn.LSTM(3, cell="interpolated", projection_size=3), ValueError, "projection_size: expected None for the i"),
     (lambda: nn.LSTM(4, **NARROW, recurrent_dropout=0.5), ValueError, "recurrent_dropout: expected 0 for the projected"),
+    (lambda: nn.LSTM(3, cell="peephole", recurrent_dropout=0.5), ValueError, "expected 0 for the peephole cell, got 0.5"),
+    (lambda: nn.LSTM(3, cell="peephole", projection_size=3), ValueError, "projection_size: expected None for the peep"),
     (lambda: nn.LSTM(4, **NARROW)(np.ones((2, 3, 4)), initial_state=[np.ones((2, 4)), np.ones((2, 4))]), ValueError,
      r"initial_state.h: expected shape \(2, 3\), got \(2, 4\)"),
     (lambda: nn.LSTM(4, **NARROW)(np.ones((2, 3, 4)), initial_state=[np.ones((2, 3)), np.ones((2, 3))]), ValueError,

@@ -11,6 +11,7 @@ from conftest import (
     KINDS,
     MIXED,
     apart,
+    assert_same,
     error,
     leaves,
     map_leaves,
@@ -21,7 +22,7 @@ from conftest import (
 )
 
 import fastlstm
-from fastlstm import Bidirectional, State, from_torch, reference
+from fastlstm import Bidirectional, Params, State, from_torch, reference
 from fastlstm.params import CELLS
 
 GOLDEN = np.load(Path(__file__).parent / "data" / "torch_golden.npz")
@@ -122,6 +123,52 @@ def test_the_interpolated_cell_in_torch(rng: Any, module: Any, dtype: Any) -> No
     grads = module.backward(tape, dy, dlast)
     dW, dU, dV, db, dx, dh, dc = (a.grad.numpy() for a in inputs)
     assert error(tuple(grads), (dx, (dW, dU, dV, db), (dh, dc))) < 10 * near
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("module", [reference])
+def test_the_peephole_cell_in_torch(rng: Any, module: Any, dtype: Any) -> None:
+    """The equations as written, on tensors; every gradient by autograd."""
+    torch = pytest.importorskip("torch")
+    N, T, D, H = 3, 6, 4, 5
+    params = random_params(rng, D, H, dtype, "peephole")
+    x, state = rng.standard_normal((N, T, D)).astype(dtype), random_state(rng, params, N)
+    inputs = [torch.tensor(a, dtype=torch.float64, requires_grad=True) for a in (*params, x, *state)]
+    W, U, p, b, x_, h, c = inputs
+    (Wi, Wf, Wg, Wo), (Ui, Uf, Ug, Uo), (pi, pf, po), (bi, bf, bg, bo) = (a.split(H, -1) for a in (W, U, p, b))
+    ys = []
+    for t in range(T):
+        i = torch.sigmoid(x_[:, t] @ Wi + h @ Ui + pi * c + bi)
+        f = torch.sigmoid(x_[:, t] @ Wf + h @ Uf + pf * c + bf)
+        g = torch.tanh(x_[:, t] @ Wg + h @ Ug + bg)
+        c = f * c + i * g
+        o = torch.sigmoid(x_[:, t] @ Wo + h @ Uo + po * c + bo)
+        h = o * torch.tanh(c)
+        ys.append(h)
+    expected = torch.stack(ys, dim=1)
+    dy, dlast = rng.standard_normal((N, T, H)), random_state(rng, params, N)
+    loss = (expected * torch.tensor(dy)).sum()
+    loss = loss + sum((a * torch.tensor(d)).sum() for a, d in zip((h, c), dlast, strict=True))
+    loss.backward()
+    y, last, tape = module.forward_train(x, params, state)
+    near = 1e-13 if dtype == np.float64 else 4e-6
+    assert error((y, last), (expected.detach().numpy(), [a.detach().numpy() for a in (h, c)])) < near
+    grads = module.backward(tape, dy, dlast)
+    dW, dU, dp, db, dx, dh, dc = (a.grad.numpy() for a in inputs)
+    assert error(tuple(grads), (dx, (dW, dU, dp, db), (dh, dc))) < 10 * near
+
+
+@pytest.mark.parametrize("module", [reference])
+def test_without_peepholes_the_peephole_cell_is_the_standard_one(rng: Any, module: Any) -> None:
+    params = random_params(rng, 4, 5, cell="peephole")
+    params.p[:] = 0
+    x, state = rng.standard_normal((3, 6, 4)), random_state(rng, params, 3)
+    found, expected = [], []
+    for results, weights in ((found, params), (expected, Params(params.W, params.U, params.b))):
+        y, last, tape = module.forward_train(x, weights, state)
+        grads = module.backward(tape, y, last)
+        results += [y, *last, grads.x, *grads.state, grads.params.W, grads.params.U, grads.params.b]
+    assert error(found, expected) < 1e-14
 
 
 def states_of_torch(h: Any, c: Any, ways: int) -> Any:
@@ -234,3 +281,26 @@ def test_the_first_weights_of_a_projected_cell(P: int) -> None:
         assert error(turned @ turned.T, np.eye(P)) < 1e-14
     assert params.b.tolist() == [0] * 8 + [1] * 8 + [0] * 16
     assert 0.5 < np.abs(params.W).max() < np.sqrt(6 / 13)
+
+
+def test_wrong_peepholes(rng: Any) -> None:
+    good, x = random_params(rng, 3, 5, cell="peephole"), np.ones((2, 4, 3))
+    for call, message in (
+        (lambda: reference.forward(x, good._replace(p=good.b)), r"p \(15,\).* got .*p \(20,\)"),
+        (lambda: reference.forward(x, good._replace(p=good.p.reshape(3, 5))), r"p \(15,\).* got .*p \(3, 5\)"),
+        (lambda: reference.forward(x, good, h_mask=np.ones((2, 5))), "h_mask: expected None for the peephole cell"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_the_first_weights_of_a_peephole_cell() -> None:
+    params = fastlstm.init_params(5, 8, rng=3, dtype=np.float64, cell="peephole")
+    standard = fastlstm.init_params(5, 8, rng=3, dtype=np.float64)
+    assert_same((params.W, params.U, params.b), standard)
+    assert params.p.shape == (24,)
+    for part in np.split(params.p, 3):
+        assert 0.2 < np.abs(part).max() < 1 / np.sqrt(8)
+        assert len(set(part)) == 8
+    other = fastlstm.init_params(5, 8, rng=3, cell="peephole", forget_bias=0.5)
+    assert other.b.tolist() == [0] * 8 + [0.5] * 8 + [0] * 16
