@@ -251,7 +251,7 @@ def _fits(panels: Array, H: int, P: int, layout: Any, second: Any) -> bool:
     if panels.dtype not in _FLOATS or panels.ndim != 3 or not 1 <= P <= H or np.ndim(layout) != LAYOUT:
         return False
     one = _MARKS.get(layout.dtype)
-    if one is None or (second is None) != (len(one.phases) == 1) or (P < H and not one.projects):
+    if one is None or (second is None) != (len(one.phases) != 2) or (P < H and not one.projects):
         return False
     L = lanes(panels.dtype.itemsize)
     count, depth, width = panels.shape

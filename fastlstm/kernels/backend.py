@@ -289,15 +289,19 @@ def _shares(name: str, workers: int, N: int, steps: int, D: int, H: int, P: int,
     L, cell = lanes(itemsize), next(one for one in CELLS if one.name == name)
     phases = len(cell.phases)
     units = P if phases == 1 else wide_blocks(P, itemsize) * BLOCK * L
-    size = L, D, H, max(units, H) if cell.projects else units, 3 if cell.projects else 2, cell.kept
-    rows = -(-N // workers)
+    rows, nb = -(-N // workers), blocks(H, itemsize)
+
+    def size(rows: int) -> tuple[int, ...]:
+        kept = cell.kept * nb * rows if cell.normalizes else cell.kept
+        return L, D, H, max(units, H) if cell.projects else units, 3 if cell.projects else 2, kept
+
     if workers > 1 and N == 1:
-        return _Shares(SHARE_SEQUENCE, 1, 0, duo_room(*size))
-    weights = blocks(H, itemsize) * (1 + D + P) * BLOCK * L * itemsize
+        return _Shares(SHARE_SEQUENCE, 1, 0, duo_room(*size(1)))
+    weights = nb * (1 + D + P) * BLOCK * L * itemsize
     if workers > 1 and rows <= _WIDE_ROWS and weights >= _WIDE_BYTES:
-        return _Shares(SHARE_UNITS, phases * steps + 2, 0, workers * forward_room(*size, N, 0, 0))
+        return _Shares(SHARE_UNITS, phases * steps + 2, 0, workers * forward_room(*size(N), N, 0, 0))
     chunk = min(steps, _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
-    return _Shares(SHARE_ROWS, 1, chunk, workers * forward_room(*size, rows, chunk, T * (1 + rows) or 1))
+    return _Shares(SHARE_ROWS, 1, chunk, workers * forward_room(*size(rows), rows, chunk, T * (1 + rows) or 1))
 
 
 class ForwardPlan(NamedTuple):

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from .activations import tanh_row
-from .cells import kept_of, projects, rows_of_vectors, width_of
+from .cells import kept_of, normalizes, projects, rows_of_vectors, width_of
+from .norms import normalize_back
 from .options import compiled, inlined, kernel, loaded
 from .packing import out_of_panels, panel_rows, transpose_panels
 from .phases import backward_cell, backward_cell_pair, finish_back, finish_back_pair, projected
 from .products import product_of
 from .simd import BLOCK, TILE_ROWS, accumulate, copy, flat, lanes_of, outer, scale
-from .step import begins, clear
+from .step import begins, clear, phases_of
 
 PIECE = 128  # rows of one running sum
 GROUP = 4 * TILE_ROWS  # rows of dx that a worker takes at once
@@ -58,9 +59,8 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
     own = max(0, min(hi * L, P) - lo * L)
     rows = panel_rows(cell, D, P)
     down = behind_gates(second, nb, width)
-    final = 0  # the last phase, the first one backwards
-    if second.ndim == 3:
-        final = 1
+    own_rows = rows_of_vectors(cell) * width
+    final = phases_of(cell, second) - 1  # the last phase, the first one backwards
     for rank in range(first, bases[s + 1] - bases[s], stride):
         m = base + rank
         place = order[rank] * T + (lens[rank] - 1 - s if reverse else s)
@@ -78,7 +78,7 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                 scale(dh, rank * ldh + lo * L, mask, order[rank] * P + lo * L, own)
             if ldy > 0:
                 accumulate(dh, rank * ldh + lo * L, dy, place * ldy + column + lo * L, own)
-            if s == lens[rank] - 1:
+            if s == lens[rank] - 1 and not normalizes(cell):
                 tanh_row(t, u + lo * L, cells, c + N * Hp + lo * L, (hi - lo) * L)
         if second.ndim == 3:
             if phase == 1 and projects(cell):
@@ -99,6 +99,13 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                     else:
                         finish_back(*where_)
                     b += 2
+        if normalizes(cell):
+            held, c0, c_block = cells, c, L
+            if begins(reset, order[rank] * T, lens[rank], reverse, s):
+                held, c0, c_block = zeros, N - N, 0
+            normalize_back(cell, phase, lo, hi, H, gates, g, cells, c + N * Hp, held, c0, c_block, t, u, dh, rank * ldh,
+                           dc, rank * ldc, dz, m * ldz, m * ldz + down, a, operand + 1 + D, panels,
+                           (1 + D + P) * width, rows * width)  # fmt: skip
         if phase == 0:
             old = s - 1 if s > 0 else s  # before the first step there are no gates: any will do, h is put right
             g_old = (old * N + rank) * nb * g_width
@@ -107,24 +114,25 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
             if begun:  # from zeros, whatever the tape has there
                 held, c0, c_block = zeros, N - N, 0
             b = lo
-            while b + 1 < hi:
+            while b + 1 < hi and not normalizes(cell):
                 backward_cell_pair(
                     cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held, c0 + b * c_block,
                     c_block, t, u + b * L, L, dh, rank * ldh + b * L, L, dc, rank * ldc + b * L, L,
                     dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L,
-                    panels, (b * rows + rows - 1) * width, rows * width, dz, m * ldz + down + b * width,
-                    width)  # fmt: skip
+                    panels, (b * rows + 1 + D + P) * width, rows * width, dz, m * ldz + down + b * own_rows,
+                    own_rows)  # fmt: skip
                 b += 2
-            if b < hi:
+            if b < hi and not normalizes(cell):
                 backward_cell(
                     cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held, c0 + b * c_block,
                     c_block, t, u + b * L, L, dh, rank * ldh + b * L, L, dc, rank * ldc + b * L, L,
                     dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L,
-                    panels, (b * rows + rows - 1) * width, rows * width, dz, m * ldz + down + b * width,
-                    width)  # fmt: skip
+                    panels, (b * rows + 1 + D + P) * width, rows * width, dz, m * ldz + down + b * own_rows,
+                    own_rows)  # fmt: skip
             if begun:  # the old h was 0; the step before goes on from the tape's c
                 clear(a, operand + 1 + D + lo * L, (hi - lo) * L)
-                tanh_row(t, u + lo * L, cells, c + lo * L, (hi - lo) * L)
+                if not normalizes(cell):
+                    tanh_row(t, u + lo * L, cells, c + lo * L, (hi - lo) * L)
             elif s == 0:
                 copy(a, operand + 1 + D + lo * L, h0, order[rank] * P + lo * L, own)
             if mask.size > 0:
@@ -214,9 +222,7 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
             ldy, column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
     nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
     tall = ldh // (BLOCK * lanes_of(ut))  # panels of U.T or V.T
-    phases = np.int64(1)
-    if second.ndim == 3:
-        phases = np.int64(2)
+    phases = np.int64(phases_of(cell, second))
     first, stride, lo, hi, steps = w, workers, np.int64(0), tall, s1 - s0
     phase = phases - 1
     if wide:
@@ -229,6 +235,9 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
     for back in range(steps):
         s = s1 - 1 - turn - back
         if s >= s0 and lo < hi:
+            if normalizes(cell) and not wide:
+                for later in range(phases - 1, 0, -1):
+                    step_back(s, np.int64(later), s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
             if second.ndim == 3:
                 if phase == 1 and not wide:
                     step_back(s, phase, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
@@ -270,12 +279,12 @@ def backward_sums(w: Any, workers: Any, rows: Any, cell: Any, second: Any, D: An
                 outer(a, m * lda + k * TILE_ROWS, lda, depth, dz, m * ldz + b * width, ldz,
                       dp, (b * tiles + k) * TILE_ROWS * width, width)  # fmt: skip
             m += PIECE
-        if rows_of_vectors(cell) > 0:
-            place = (b * tiles * TILE_ROWS + 1 + D + P) * width
+        for n in range(rows_of_vectors(cell)):
+            place = (b * tiles * TILE_ROWS + 1 + D + P + n) * width
             for m in range(0, rows, PIECE):
                 clear(tmp, t0, width)
                 for r in range(m, min(m + PIECE, rows)):
-                    accumulate(tmp, t0, dz, r * ldz + down + b * width, width)
+                    accumulate(tmp, t0, dz, r * ldz + down + (b * rows_of_vectors(cell) + n) * width, width)
                 accumulate(dp, place, tmp, t0, width)
         b += workers
     if second.ndim == 3:

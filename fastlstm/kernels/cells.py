@@ -4,8 +4,9 @@ A phase is a product of operands and weights, followed by element-wise equations
 of every cell has z = [1, x, h] @ [b; W; U], four gate blocks, and makes the new c. A second one begins when all units
 are through the first. Either a gate reads the new c: the sums of the last gate go on with c @ V. Or the first phase's
 output m is projected: h = m @ V, of another width than c. Or z is normalised over all units: then the first phase
-leaves z as it is, the second makes c from z's means and variances, and a third one h from those of c. The equations are written over `simd.Vector`s: one vector
-holds neighbouring units of one sample. Letters as in docs/equations.md; a `d` in front marks a gradient.
+leaves z as it is, the second makes c from z's means and variances, and a third one h from those of c. The equations are
+written over `simd.Vector`s: one vector holds neighbouring units of one sample. Letters as in docs/equations.md; a `d` in
+front marks a gradient.
 
 What runs the equations over rows and blocks of units is in `phases`, the same for every cell. To add one, write its
 equations and its row of `CELLS` here, its record of weights in `params`, and its section of `reference`.

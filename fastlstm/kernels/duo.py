@@ -15,12 +15,26 @@ from typing import Any
 import numpy as np
 
 from .atomics import fetch_add, load_acquire, store_release, wait_a_little
-from .cells import kept_of, projects
+from .cells import kept_of, normalizes, projects
+from .norms import normalize
 from .options import compiled, inlined
 from .packing import panel_rows
 from .products import product
 from .simd import BLOCK, copy, lanes_of, scale
-from .step import begins, bias_alone, clear, finish, forget, operand_rows, operand_stride, phases_of, units, units_of
+from .step import (
+    begins,
+    bias_alone,
+    clear,
+    finish,
+    forget,
+    made_in,
+    operand_rows,
+    operand_stride,
+    phases_of,
+    tape_room,
+    units,
+    units_of,
+)
 
 # words of `sync`, each in a cache line pair of its own
 TICKETS, MAIL, SPLIT, LEADER, FOLLOWER, RETIRE = (16 * n for n in range(6))
@@ -32,7 +46,7 @@ _CHUNK = 24  # steps whose x @ W + b is computed at once
 
 @compiled
 def duo_room(L: Any, D: Any, H: Any, units: Any, operands: Any, kept: Any) -> Any:
-    """Numbers to work in. units: units_of(...); operands: operand_rows(...); kept: vectors of a block on the tape."""
+    """Numbers to work in. units: units_of(...); operands: operand_rows(...); kept: tape_room of all blocks."""
     nb = (H + L - 1) // L
     return operands * operand_stride(L, D, units) + nb * L + 2 * (kept + _CHUNK * nb * BLOCK) * L
 
@@ -84,12 +98,14 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels
     Hp = nb * L
     panel = panel_rows(cell, D, P) * width
     lda = operand_stride(L, D, units_of(cell, second, L, H, P))
-    phases = phases_of(second)
+    phases = phases_of(cell, second)
     s, phase = s // phases, s % phases
     m, c, c_step = 2 * lda, operand_rows(cell) * lda, 0
     first = lo * L
     spare = c + first
     g, g_block = c + Hp + own * g_width, 0
+    if normalizes(cell):
+        g, g_block = c + Hp, g_width
     if tape:
         c, c_step = s * Hp, Hp
         g, g_block = s * nb * g_width, g_width
@@ -100,11 +116,14 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels
         units(cell, lo, hi, np.int64(1), s % 2, work, now, m if projects(cell) else then, lda, P, np.int64(0), panels,
               (1 + D) * width, panel, work, zx, np.int64(0), width, cs, c, c + c_step, Hp, gates, g, np.int64(0),
               g_block)  # fmt: skip
-        if keep_cells:
-            t = steps - 1 - s if reverse else s
-            copy(cells, t * H + first, cs, c + c_step + first, min(hi * L, H) - first)
         if tape and begins(reset, np.int64(0), steps, reverse, s):
             copy(cs, c + first, work, spare, (hi - lo) * L)
+    if normalizes(cell) and phase > 0:
+        normalize(cell, phase, lo, hi, np.int64(1), work, then, lda, work, now, lda, panels, (1 + D + P) * width, panel,
+                  H, cs, c + c_step, Hp, gates, g, np.int64(0), g_block, Hp + L)  # fmt: skip
+    if keep_cells and phase == made_in(cell):
+        t = steps - 1 - s if reverse else s
+        copy(cells, t * H + first, cs, c + c_step + first, min(hi * L, H) - first)
     if phase == phases - 1:
         if second.ndim == 3:
             finish(cell, lo, hi, np.int64(1), s % 2, work, now, then, m, lda, second, H, P, cs, c + c_step, Hp, gates,
@@ -136,11 +155,15 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
          lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The first thread's part: all that the other does not do. The arguments: as in forward_rows."""
     steps = lens[0]
-    phases = phases_of(second)
+    phases = phases_of(cell, second)
     goal = steps * phases
     L = lanes_of(panels)
     nb = (H + L - 1) // L
-    zx = operand_rows(cell) * operand_stride(L, D, units_of(cell, second, L, H, P)) + nb * L + 2 * kept_of(cell) * L
+    zx = (
+        operand_rows(cell) * operand_stride(L, D, units_of(cell, second, L, H, P))
+        + nb * L
+        + 2 * tape_room(cell, nb) * L
+    )
     alone, joined = True, False
     s = np.int64(0)  # phases of all steps
     begin, end = np.int64(0), np.int64(0)  # inputs of steps begin to end stand in zx
@@ -190,13 +213,13 @@ def follow(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, sec
            order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The second thread's part."""
     steps = lens[0]
-    phases = phases_of(second)
+    phases = phases_of(cell, second)
     L = lanes_of(panels)
     nb, mid = _parts(np.int64(0), H, P, panels, second)
     zx = (
         operand_rows(cell) * operand_stride(L, D, units_of(cell, second, L, H, P))
         + nb * L
-        + (2 * kept_of(cell) + _CHUNK * nb * BLOCK) * L
+        + (2 * tape_room(cell, nb) + _CHUNK * nb * BLOCK) * L
     )
     store_release(sync, MAIL, JOINED)
     turns = np.int64(0)

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .cells import kept_of, projects, width_of
+from .cells import kept_of, normalizes, projects, width_of
 from .duo import follow, lead, take_ticket
+from .norms import normalize
 from .options import compiled, kernel, loaded
 from .packing import panel_rows
 from .products import product
@@ -26,10 +27,12 @@ from .step import (
     clear,
     finish,
     forget,
+    made_in,
     mark_begins,
     operand_rows,
     operand_stride,
     phases_of,
+    tape_room,
     units,
     units_of,
 )
@@ -42,8 +45,8 @@ SHARE_ROWS, SHARE_UNITS, SHARE_SEQUENCE = 0, 1, 2  # what the threads share amon
 def forward_room(
     L: Any, D: Any, H: Any, units: Any, operands: Any, kept: Any, rows: Any, chunk: Any, marks: Any
 ) -> Any:
-    """Numbers that each worker needs to work in. units: units_of(...); operands: operand_rows(...); kept: vectors of a
-    block on the tape; marks: of `mark_begins`."""
+    """Numbers that each worker needs to work in. units: units_of(...); operands: operand_rows(...); kept: tape_room of
+    all rows' blocks; marks: of `mark_begins`."""
     nb = (H + L - 1) // L
     cells = rows * (operands * operand_stride(L, D, units) + nb * L)
     return cells + (kept + nb * max(1, rows * chunk) * BLOCK + (marks + L - 1) // L) * L
@@ -78,13 +81,16 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     marks, by_step = np.int64(1), np.int64(0)
     if reset.size > 0:
         marks, by_step = T * (1 + rows_max), np.int64(1)
-    numbers = forward_room(L, D, H, room, operand_rows(cell), kept_of(cell), rows_max, chunk, marks)
+    kept = tape_room(cell, rows_max * nb)
+    numbers = forward_room(L, D, H, room, operand_rows(cell), kept, rows_max, chunk, marks)
     a0, mark0 = w * numbers, (w + 1) * numbers - (marks + L - 1) // L * L
     m = a0 + 2 * rows_max * lda
     c0, c_row, c_step = a0 + operand_rows(cell) * rows_max * lda, Hp, 0
     spare = c0
     g0, g_row, g_step, g_block = c0 + rows_max * Hp, 0, 0, 0
-    zx0 = g0 + g_width
+    zx0 = g0 + kept * L
+    if normalizes(cell):
+        g_row, g_block = nb * g_width, g_width
     if tape:
         c0, c_row, c_step = w * Hp, workers * Hp, order.size * Hp
         g0, g_row, g_step, g_block = w * nb * g_width, workers * nb * g_width, order.size * nb * g_width, g_width
@@ -144,6 +150,11 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
         if second.ndim == 3:
             finish(cell, np.int64(0), Pb, active, s % 2, a, now + D, then + D, m, lda, second, H, P, cs, c1 + c_step,
                    c_row, gates, g1, g_row, g_block)  # fmt: skip
+        if normalizes(cell):
+            for phase in range(1, phases_of(cell, second)):
+                normalize(cell, phase, np.int64(0), nb, active, a, then + D, lda, a, now + D, lda, panels,
+                          (1 + D + P) * width, panel, H, cs, c1 + c_step, c_row, gates, g1, g_row, g_block,
+                          Hp + L)  # fmt: skip
         for r in range(active):
             rank = w + r * workers
             t = lens[rank] - 1 - s if reverse else s
@@ -200,7 +211,7 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
     width, g_width = BLOCK * L, kept_of(cell) * L
     Hp = nb * L
     N = order.size
-    phases = phases_of(second)
+    phases = phases_of(cell, second)
     s, phase = turn // phases, turn % phases
     lo, hi = w * nb // workers, (w + 1) * nb // workers
     if second.ndim == 3:  # noqa: SIM102
@@ -212,6 +223,8 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
     c_old = operand_rows(cell) * N * lda
     spare = c_new = c_old
     g0, g_row, g_block = c_old + N * Hp + w * g_width, 0, 0
+    if normalizes(cell):
+        g0, g_row, g_block = c_old + N * Hp, nb * g_width, g_width
     if tape:
         c_old, c_new = s * N * Hp, (s + 1) * N * Hp
         g0, g_row, g_block = s * N * nb * g_width, nb * g_width, g_width
@@ -228,11 +241,15 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
               panel, panels, np.int64(0), np.int64(0), panel, cs, c_old, c_new, Hp, gates, g0, g_row,
               g_block)  # fmt: skip
         for r in range(active):
-            if keep_cells:
-                row = order[r] * T + (lens[r] - 1 - s if reverse else s)
-                copy(cells, row * H + first, cs, c_new + r * Hp + first, min(hi * L, H) - first)
             if tape and begins(reset, order[r] * T, lens[r], reverse, s):
                 copy(cs, c_old + r * Hp + first, work, spare + r * Hp + first, (hi - lo) * L)
+    if normalizes(cell) and phase > 0:
+        normalize(cell, phase, lo, hi, active, work, then + D, lda, work, now + D, lda, panels, (1 + D + P) * width,
+                  panel_rows(cell, D, P) * width, H, cs, c_new, Hp, gates, g0, g_row, g_block, Hp + L)  # fmt: skip
+    if keep_cells and phase == made_in(cell):
+        for r in range(active):
+            row = order[r] * T + (lens[r] - 1 - s if reverse else s)
+            copy(cells, row * H + first, cs, c_new + r * Hp + first, min(hi * L, H) - first)
     if phase == phases - 1:
         if second.ndim == 3:
             finish(cell, lo, hi, active, s % 2, work, now + D, then + D, m, lda, second, H, P, cs, c_new, Hp, gates,

@@ -14,12 +14,13 @@ import numpy as np
 from numba import from_dtype, types
 
 from .backward import backward
-from .cells import CELLS, kept_of, projects, rows_of_vectors, width_of
+from .cells import CELLS, kept_of, normalizes, projects, rows_of_vectors, width_of
+from .norms import normalize
 from .options import compiled, compiled_from_python, inlined, stored
 from .packing import LAYOUT, Packed, into_panels, mark, panel_rows, row_length
 from .phases import STEP_ROWS, finish_one, step_one, step_rows, step_twin
 from .simd import BLOCK, array_or_flat, copy, flat, lanes_of, lowest_bit, numbers, on_stack, tile_1, tile_4
-from .step import clear
+from .step import clear, phases_of
 
 if STEP_ROWS != 4:
     raise AssertionError("tile_4 is the one of STEP_ROWS rows")
@@ -87,10 +88,15 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
     if second.ndim == 3:
         row = max(Hp, second.shape[0] * width)
     rows_of = 2 if projects(cell) else 1
-    work = on_stack(panels, 2 * g_width + rows_of * STEP_ROWS * row)
-    kept, held, c_row, new = work, c, H, 2 * g_width
+    room = 2 * g_width
+    if normalizes(cell):
+        room = STEP_ROWS * nb * g_width
+    work = on_stack(panels, room + rows_of * STEP_ROWS * row)
+    kept, held, c_row, new = work, c, H, room
     last = new + (rows_of - 1) * STEP_ROWS * row  # the new h; what the first phase puts out is at `new`
     g_row, g_place = np.int64(0), np.int64(0)
+    if normalizes(cell):
+        g_row, g_place = nb * g_width, g_width
     if tape:
         kept, held, c_row, g_row, g_place = gates, cells, Hp, nb * g_width, g_width
         for n in range(N):
@@ -107,7 +113,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
                 g0, c_old, c_new = (t * N + n) * nb * g_width, (t * N + n) * Hp, ((t + 1) * N + n) * Hp
             out, o0, o_row = work, np.int64(new), row
             # all of the old h is read before any of the new is written
-            direct = rows == 1 and nb <= 2 and not tape and second.ndim != 3
+            direct = rows == 1 and nb <= 2 and not tape and phases_of(cell, second) == 1
             if direct:
                 out, o0, o_row = h, ho, P
             j = np.int64(0)
@@ -145,6 +151,11 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
                         finish_one(cell, work, last + r * row + b * L, h, at, held, c_new + r * c_row + b * L, h, at,
                                    P - b * L, kept, g0 + r * g_row + b * g_place, np.int64(0))  # fmt: skip
             elif not direct:
+                if normalizes(cell):
+                    for phase in range(1, phases_of(cell, second)):
+                        normalize(cell, phase, np.int64(0), nb, rows, work, np.int64(new), row, h, ho, P, panels,
+                                  (1 + D + P) * width, panel, H, held, c_new, c_row, kept, g0, g_row, g_width,
+                                  Hp + L if tape else H)  # fmt: skip
                 for r in range(rows):
                     copy(h, ho + r * P, work, new + r * row, P)
             if y_step != 0:

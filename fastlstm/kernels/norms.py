@@ -115,13 +115,13 @@ def _vectors(e: Emitter, place: Any, count: int) -> list[Vector]:
 
 
 def _normal(number: int) -> Any:
-    """normal(cell, gates, go, c, co, h, ho, old, oo, own, wo, stats, so, left): that phase for one block of units of a
+    """normal(cell, gates, go, c, co, h, ho, old, oo, own, wo, stats, so, left, real): that phase for one block of units of a
     sample: from z on the tape, c, what the phase before left in h's place, the old h, weights for the equations and
-    moments. `left` units of c and h, as far as the arrays go."""
+    moments. `left` units of c and h, as far as the arrays go; `real` of the old h, and zeros behind."""
 
     @intrinsic  # type: ignore[misc]
     def normal(typing: Any, cell: Any, gates: Any, go: Any, c: Any, co: Any, h: Any, ho: Any, old: Any, oo: Any,
-               own: Any, wo: Any, stats: Any, so: Any, left: Any) -> Any:  # fmt: skip
+               own: Any, wo: Any, stats: Any, so: Any, left: Any, real: Any) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             e, table = emitter(context, builder, gates), marked(cell)
             if not table.normalizes:
@@ -129,7 +129,7 @@ def _normal(number: int) -> Any:
             gates_, c_, h_, old_, own_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11)
             some = args[13]
             first, kept, c_new, hidden = table.phases[number].forward(
-                _vectors(e, gates_, BLOCK), e.load_some(some, c_), e.load_some(some, h_), e.load_some(some, old_),
+                _vectors(e, gates_, BLOCK), e.load_some(some, c_), e.load_some(some, h_), e.load_some(args[14], old_),
                 _pairs(e, stats_, 0, BLOCK if number == GATES_PHASE else 1), _vectors(e, own_, table.vectors),
             )  # fmt: skip
             for n, value in enumerate(kept):
@@ -140,7 +140,7 @@ def _normal(number: int) -> Any:
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(cell, gates, n, c, n, h, n, old, n, own, n, stats, n, n), generate
+        return types.void(cell, gates, n, c, n, h, n, old, n, own, n, stats, n, n, n), generate
 
     return normal
 
@@ -152,8 +152,8 @@ normal_gates, normal_output = _normal(GATES_PHASE), _normal(OUTPUT_PHASE)
 def normalize(cell: Any, phase: Any, lo: Any, hi: Any, rows: Any, h: Any, h0: Any, h_row: Any, old: Any, old0: Any,
               old_row: Any, panels: Any, p0: Any, p_block: Any, H: Any, cs: Any, c0: Any, c_row: Any, gates: Any,
               g0: Any, g_row: Any, g_block: Any, limit: Any) -> None:  # fmt: skip
-    """A phase behind the first, of a step of some rows, for blocks lo to hi of units: z in `gates`, the new c, made from
-    the old one, at cs[c0], the new h at h[h0]. p0: where a block's weights for the equations begin; limit: numbers of a
+    """A phase behind the first, of a step of some rows, for blocks lo to hi of units: z in `gates`, the new c, made
+    from the old one, at cs[c0], the new h at h[h0]. p0: where a block's weights for the equations begin; limit: numbers of a
     row of h and c that may be touched."""
     L = lanes_of(panels)
     stats = on_stack(panels, 2 * BLOCK)
@@ -166,7 +166,7 @@ def normalize(cell: Any, phase: Any, lo: Any, hi: Any, rows: Any, h: Any, h0: An
             moments(cs, c, L, H, stats, 0)
         for b in range(lo, hi):
             where = (cell, gates, g + b * g_block, cs, c + b * L, h, h0 + r * h_row + b * L, old,
-                     old0 + r * old_row + b * L, panels, p0 + b * p_block, stats, 0, limit - b * L)  # fmt: skip
+                     old0 + r * old_row + b * L, panels, p0 + b * p_block, stats, 0, limit - b * L, H - b * L)  # fmt: skip
             if phase == GATES_PHASE:
                 normal_gates(*where)
             else:

@@ -228,7 +228,13 @@ def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, 
 
 def unpack(packed: Packed) -> AnyParams:
     """Panels -> the record of weights, new arrays."""
-    panels, H, P, cell, record = packed.panels, packed.hidden_size, packed.output_size, cell_in(packed), record_of(packed)
+    panels, H, P, cell, record = (
+        packed.panels,
+        packed.hidden_size,
+        packed.output_size,
+        cell_in(packed),
+        record_of(packed),
+    )
     nb, depth, width = panels.shape
     by_gate = panels.reshape(nb, depth, BLOCK, width // BLOCK).transpose(1, 2, 0, 3).reshape(depth, BLOCK, -1)[:, :, :H]
     D = input_size(packed)
@@ -239,7 +245,9 @@ def unpack(packed: Packed) -> AnyParams:
         for gate, column in enumerate(columns):
             if column >= 0:
                 found[fields[number]][column] = by_gate[begin:end, gate]
-    arrays = {field: np.concatenate([blocks[n] for n in sorted(blocks)], axis=1) for field, blocks in found.items() if blocks}
+    arrays = {
+        field: np.concatenate([blocks[n] for n in sorted(blocks)], axis=1) for field, blocks in found.items() if blocks
+    }
     if packed.second is not None:
         arrays["V"] = packed.second.transpose(1, 0, 2).reshape(H, -1)[:, :P].copy()
     forms = shapes(record, D, H, P)
