@@ -251,14 +251,14 @@ def _fits(panels: Array, H: int, P: int, layout: Any, second: Any) -> bool:
     if panels.dtype not in _FLOATS or panels.ndim != 3 or not 1 <= P <= H or np.ndim(layout) != LAYOUT:
         return False
     one = _MARKS.get(layout.dtype)
-    if one is None or (second is None) != (len(one.phases) != 2) or (P < H and not one.projects):
+    if one is None or (second is None) != (one.later == 1) or (P < H and not one.projects):
         return False
     L = lanes(panels.dtype.itemsize)
     count, depth, width = panels.shape
     if second is not None and not (
         type(second) is np.ndarray
         and second.dtype == panels.dtype
-        and second.shape == (wide_blocks(P, panels.dtype.itemsize), H, BLOCK * L)
+        and second.shape == ((wide_blocks(P, panels.dtype.itemsize), H, BLOCK * L) if one.later == 3 else (0, 0))
     ):
         return False
     return bool(width == BLOCK * L and count == -(-H // L) and depth >= P + 2 + len(one.own))

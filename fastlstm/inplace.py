@@ -80,7 +80,7 @@ def step(x: Any, packed: Any, state: Any) -> None:
     states = checks.own_states("state", state, found, None if single else len(below))
     below = checks.native(below, found.dtype)
     for layer, (h, c) in zip(layers, states, strict=True):
-        inplace.compile_step(layer.panels.dtype, layer.layout.dtype, layer.second is not None, below.ndim)
+        inplace.compile_step(layer.panels.dtype, layer.layout.dtype, below.ndim)
         own = layer._replace(
             panels=backend.writable(layer.panels),
             second=None if layer.second is None else backend.writable(layer.second),

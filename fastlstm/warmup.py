@@ -47,7 +47,7 @@ def _run(cell: str, dtype: np.dtype[Any]) -> Iterator[tuple[str, float]]:
     yield "forward", _seconds(backend.forward, there, x, h, c, y, 0, None, False, None, kept)
     yield "backward", _seconds(backend.backward, back, x, h, kept, False, None, y, 0, h, c, np.zeros_like(x))
     for ndim in (1, 2):
-        compiling = inplace.compile_step, dtype, packed.layout.dtype, packed.second is not None, ndim
+        compiling = inplace.compile_step, dtype, packed.layout.dtype, ndim
         yield f"step {ndim}-D", _seconds(*compiling)
 
 

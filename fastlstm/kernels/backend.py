@@ -76,7 +76,9 @@ def pack(params: AnyParams) -> Packed:
     width = BLOCK * lanes(dtype.itemsize)
     rows = 1 + D + P + len(cell.own)
     panels = memory.aligned((blocks(H, dtype.itemsize), rows, width), dtype)
-    second = memory.aligned((wide_blocks(P, dtype.itemsize), H, width), dtype) if len(cell.phases) == 2 else None
+    second = None
+    if cell.later > 1:
+        second = memory.aligned((wide_blocks(P, dtype.itemsize), H, width) if cell.later == 3 else (0, 0), dtype)
     packed = Packed(panels, H, P, mark(cell), second)
     pack_into(params, packed)
     return packed
@@ -231,7 +233,7 @@ def backward_room(
     operands, columns = 1 + D + nb * L, nb * width
     sums, weights, ldc = nb * tiles * TILE_ROWS * width, ldp * nb * width, nb * L
     filled = tiles * TILE_ROWS
-    if len(cell.phases) == 2:
+    if cell.later == 3:
         filled = operands + taller * TILE_ROWS
         sums, weights, ldc = sums + ldp * taller * TILE_ROWS, weights + ldh * ldp, ldh
         operands, columns = operands + nb * L, columns + ldp
@@ -249,7 +251,7 @@ def backward_room(
     room = Room(*(whole[at : at + size].reshape(shape) for shape, size, at in parts), np.empty(M, np.int64))
     room.zeros.fill(0)
     room.a[:, operands:] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
-    if len(cell.phases) == 2:
+    if cell.later == 3:
         room.dz[:, nb * width + P : nb * width + ldp] = 0  # units that fill up the last panel
     return room
 
@@ -288,11 +290,11 @@ def _shares(name: str, workers: int, N: int, steps: int, D: int, H: int, P: int,
     """name: the cell's; steps: of the longest sequence; T: of the resets, 0 where there are none."""
     L, cell = lanes(itemsize), next(one for one in CELLS if one.name == name)
     phases = len(cell.phases)
-    units = P if phases == 1 else wide_blocks(P, itemsize) * BLOCK * L
+    units = P if cell.later < 3 else wide_blocks(P, itemsize) * BLOCK * L
     rows, nb = -(-N // workers), blocks(H, itemsize)
 
     def size(rows: int) -> tuple[int, ...]:
-        kept = cell.kept * nb * rows if cell.normalizes else cell.kept
+        kept = cell.kept * nb * rows if cell.later == 2 else cell.kept
         return L, D, H, max(units, H) if cell.projects else units, 3 if cell.projects else 2, kept
 
     if workers > 1 and N == 1:

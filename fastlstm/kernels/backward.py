@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .activations import tanh_row
-from .cells import kept_of, normalizes, projects, rows_of_vectors, width_of
+from .cells import kept_of, projects, rows_of_vectors, width_of
 from .norms import normalize_back
 from .options import compiled, inlined, kernel, loaded
 from .packing import out_of_panels, panel_rows, transpose_panels
@@ -60,7 +60,7 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
     rows = panel_rows(cell, D, P)
     down = behind_gates(second, nb, width)
     own_rows = rows_of_vectors(cell) * width
-    final = phases_of(cell, second) - 1  # the last phase, the first one backwards
+    final = phases_of(second) - 1  # the last phase, the first one backwards
     for rank in range(first, bases[s + 1] - bases[s], stride):
         m = base + rank
         place = order[rank] * T + (lens[rank] - 1 - s if reverse else s)
@@ -78,7 +78,7 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                 scale(dh, rank * ldh + lo * L, mask, order[rank] * P + lo * L, own)
             if ldy > 0:
                 accumulate(dh, rank * ldh + lo * L, dy, place * ldy + column + lo * L, own)
-            if s == lens[rank] - 1 and not normalizes(cell):
+            if s == lens[rank] - 1 and second.ndim != 2:
                 tanh_row(t, u + lo * L, cells, c + N * Hp + lo * L, (hi - lo) * L)
         if second.ndim == 3:
             if phase == 1 and projects(cell):
@@ -99,7 +99,7 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                     else:
                         finish_back(*where_)
                     b += 2
-        if normalizes(cell):
+        if second.ndim == 2:
             held, c0, c_block = cells, c, L
             if begins(reset, order[rank] * T, lens[rank], reverse, s):
                 held, c0, c_block = zeros, N - N, 0
@@ -113,25 +113,22 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
             held, c0, c_block = cells, c, L
             if begun:  # from zeros, whatever the tape has there
                 held, c0, c_block = zeros, N - N, 0
-            b = lo
-            while b + 1 < hi and not normalizes(cell):
-                backward_cell_pair(
-                    cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held, c0 + b * c_block,
-                    c_block, t, u + b * L, L, dh, rank * ldh + b * L, L, dc, rank * ldc + b * L, L,
-                    dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L,
-                    panels, (b * rows + 1 + D + P) * width, rows * width, dz, m * ldz + down + b * own_rows,
-                    own_rows)  # fmt: skip
-                b += 2
-            if b < hi and not normalizes(cell):
-                backward_cell(
-                    cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held, c0 + b * c_block,
-                    c_block, t, u + b * L, L, dh, rank * ldh + b * L, L, dc, rank * ldc + b * L, L,
-                    dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L,
-                    panels, (b * rows + 1 + D + P) * width, rows * width, dz, m * ldz + down + b * own_rows,
-                    own_rows)  # fmt: skip
+            if second.ndim != 2:
+                b = lo
+                while b < hi:
+                    where_ = (cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held,
+                              c0 + b * c_block, c_block, t, u + b * L, L, dh, rank * ldh + b * L, L,
+                              dc, rank * ldc + b * L, L, dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L,
+                              panels, (b * rows + 1 + D + P) * width, rows * width, dz, m * ldz + down + b * own_rows,
+                              own_rows)  # fmt: skip
+                    if b + 1 < hi:
+                        backward_cell_pair(*where_)
+                    else:
+                        backward_cell(*where_)
+                    b += 2
             if begun:  # the old h was 0; the step before goes on from the tape's c
                 clear(a, operand + 1 + D + lo * L, (hi - lo) * L)
-                if not normalizes(cell):
+                if second.ndim != 2:
                     tanh_row(t, u + lo * L, cells, c + lo * L, (hi - lo) * L)
             elif s == 0:
                 copy(a, operand + 1 + D + lo * L, h0, order[rank] * P + lo * L, own)
@@ -222,7 +219,7 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
             ldy, column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
     nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
     tall = ldh // (BLOCK * lanes_of(ut))  # panels of U.T or V.T
-    phases = np.int64(phases_of(cell, second))
+    phases = np.int64(phases_of(second))
     first, stride, lo, hi, steps = w, workers, np.int64(0), tall, s1 - s0
     phase = phases - 1
     if wide:
@@ -235,9 +232,10 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
     for back in range(steps):
         s = s1 - 1 - turn - back
         if s >= s0 and lo < hi:
-            if normalizes(cell) and not wide:
-                for later in range(phases - 1, 0, -1):
-                    step_back(s, np.int64(later), s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
+            if second.ndim == 2:  # noqa: SIM102
+                if not wide:
+                    for later in range(phases - 1, 0, -1):
+                        step_back(s, np.int64(later), s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
             if second.ndim == 3:
                 if phase == 1 and not wide:
                     step_back(s, phase, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)

@@ -4,9 +4,9 @@ A phase is a product of operands and weights, followed by element-wise equations
 of every cell has z = [1, x, h] @ [b; W; U], four gate blocks, and makes the new c. A second one begins when all units
 are through the first. Either a gate reads the new c: the sums of the last gate go on with c @ V. Or the first phase's
 output m is projected: h = m @ V, of another width than c. Or z is normalised over all units: then the first phase
-leaves z as it is, the second makes c from z's means and variances, and a third one h from those of c. The equations are
-written over `simd.Vector`s: one vector holds neighbouring units of one sample. Letters as in docs/equations.md; a `d` in
-front marks a gradient.
+leaves z as it is, the second makes c from z's means and variances, and a third one h from those of c. The equations
+are written over `simd.Vector`s: one vector holds neighbouring units of one sample. Letters as in docs/equations.md; a
+`d` in front marks a gradient.
 
 What runs the equations over rows and blocks of units is in `phases`, the same for every cell. To add one, write its
 equations and its row of `CELLS` here, its record of weights in `params`, and its section of `reference`.
@@ -68,8 +68,6 @@ class Cell(NamedTuple):
     phases : tuple of Phase
     projects : bool
         Whether the second phase is the projection of what the first puts out.
-    normalizes : bool
-        Whether there are means and variances between three phases.
     own : tuple
         Rows of weights of one number a unit that the equations take: the array, _OWN or _BIAS, and its columns.
     """
@@ -81,13 +79,18 @@ class Cell(NamedTuple):
     columns: tuple[tuple[int, ...], ...]
     phases: tuple[Phase, ...]
     projects: bool = False
-    normalizes: bool = False
     own: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
     @property
     def vectors(self) -> int:
         """Vectors of weights that the equations take."""
         return BLOCK * len(self.own)
+
+    @property
+    def later(self) -> int:
+        """Axes of the array that stands for the later phases in the types that Numba sees, by which it leaves out what
+        a cell does not have: 3 for panels of a second one, 2 for those of a normalised cell, 1 for none."""
+        return (1, 3, 2)[len(self.phases) - 1]
 
     @property
     def parts(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
@@ -245,7 +248,7 @@ CELLS = (
     Cell(
         "normalized", np.uint16, 9, 4, (_NONE, _EVERY, _EVERY),
         (Phase(raw_forward, raw_backward), Phase(normal_gates_forward, normal_gates_backward),
-         Phase(normal_output_forward, normal_output_backward)), normalizes=True,
+         Phase(normal_output_forward, normal_output_backward)),
         own=((_OWN, _EVERY), (_BIAS, _EVERY), (_OWN, (4, -1, -1, -1)), (_BIAS, (4, -1, -1, -1))),
     ),
 )  # fmt: skip
@@ -308,16 +311,6 @@ def rows_of_vectors(typing: Any, cell: Any) -> Any:
         return ir.Constant(ir.IntType(64), len(marked(cell).own))
 
     return types.intp(cell), generate
-
-
-@intrinsic  # type: ignore[misc]
-def normalizes(typing: Any, cell: Any) -> Any:
-    """Whether it is a normalised cell; a constant in the compiled code."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(ir.IntType(1), marked(cell).normalizes)
-
-    return types.boolean(cell), generate
 
 
 @intrinsic  # type: ignore[misc]

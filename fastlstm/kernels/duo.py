@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .atomics import fetch_add, load_acquire, store_release, wait_a_little
-from .cells import kept_of, normalizes, projects
+from .cells import kept_of, projects
 from .norms import normalize
 from .options import compiled, inlined
 from .packing import panel_rows
@@ -98,13 +98,13 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels
     Hp = nb * L
     panel = panel_rows(cell, D, P) * width
     lda = operand_stride(L, D, units_of(cell, second, L, H, P))
-    phases = phases_of(cell, second)
+    phases = phases_of(second)
     s, phase = s // phases, s % phases
     m, c, c_step = 2 * lda, operand_rows(cell) * lda, 0
     first = lo * L
     spare = c + first
     g, g_block = c + Hp + own * g_width, 0
-    if normalizes(cell):
+    if second.ndim == 2:
         g, g_block = c + Hp, g_width
     if tape:
         c, c_step = s * Hp, Hp
@@ -118,10 +118,11 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels
               g_block)  # fmt: skip
         if tape and begins(reset, np.int64(0), steps, reverse, s):
             copy(cs, c + first, work, spare, (hi - lo) * L)
-    if normalizes(cell) and phase > 0:
-        normalize(cell, phase, lo, hi, np.int64(1), work, then, lda, work, now, lda, panels, (1 + D + P) * width, panel,
-                  H, cs, c + c_step, Hp, gates, g, np.int64(0), g_block, Hp + L)  # fmt: skip
-    if keep_cells and phase == made_in(cell):
+    if second.ndim == 2:  # noqa: SIM102
+        if phase > 0:
+            normalize(cell, phase, lo, hi, np.int64(1), work, then, lda, work, now, lda, panels, (1 + D + P) * width,
+                      panel, H, cs, c + c_step, Hp, gates, g, np.int64(0), g_block, Hp + L)  # fmt: skip
+    if keep_cells and phase == made_in(second):
         t = steps - 1 - s if reverse else s
         copy(cells, t * H + first, cs, c + c_step + first, min(hi * L, H) - first)
     if phase == phases - 1:
@@ -155,14 +156,14 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
          lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The first thread's part: all that the other does not do. The arguments: as in forward_rows."""
     steps = lens[0]
-    phases = phases_of(cell, second)
+    phases = phases_of(second)
     goal = steps * phases
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     zx = (
         operand_rows(cell) * operand_stride(L, D, units_of(cell, second, L, H, P))
         + nb * L
-        + 2 * tape_room(cell, nb) * L
+        + 2 * tape_room(cell, second, nb) * L
     )
     alone, joined = True, False
     s = np.int64(0)  # phases of all steps
@@ -213,13 +214,13 @@ def follow(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, sec
            order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, work: Any) -> None:  # fmt: skip
     """The second thread's part."""
     steps = lens[0]
-    phases = phases_of(cell, second)
+    phases = phases_of(second)
     L = lanes_of(panels)
     nb, mid = _parts(np.int64(0), H, P, panels, second)
     zx = (
         operand_rows(cell) * operand_stride(L, D, units_of(cell, second, L, H, P))
         + nb * L
-        + (2 * tape_room(cell, nb) + _CHUNK * nb * BLOCK) * L
+        + (2 * tape_room(cell, second, nb) + _CHUNK * nb * BLOCK) * L
     )
     store_release(sync, MAIL, JOINED)
     turns = np.int64(0)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .cells import kept_of, normalizes, projects, width_of
+from .cells import kept_of, projects, width_of
 from .duo import follow, lead, take_ticket
 from .norms import normalize
 from .options import compiled, kernel, loaded
@@ -81,7 +81,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     marks, by_step = np.int64(1), np.int64(0)
     if reset.size > 0:
         marks, by_step = T * (1 + rows_max), np.int64(1)
-    kept = tape_room(cell, rows_max * nb)
+    kept = tape_room(cell, second, rows_max * nb)
     numbers = forward_room(L, D, H, room, operand_rows(cell), kept, rows_max, chunk, marks)
     a0, mark0 = w * numbers, (w + 1) * numbers - (marks + L - 1) // L * L
     m = a0 + 2 * rows_max * lda
@@ -89,7 +89,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     spare = c0
     g0, g_row, g_step, g_block = c0 + rows_max * Hp, 0, 0, 0
     zx0 = g0 + kept * L
-    if normalizes(cell):
+    if second.ndim == 2:
         g_row, g_block = nb * g_width, g_width
     if tape:
         c0, c_row, c_step = w * Hp, workers * Hp, order.size * Hp
@@ -150,8 +150,8 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
         if second.ndim == 3:
             finish(cell, np.int64(0), Pb, active, s % 2, a, now + D, then + D, m, lda, second, H, P, cs, c1 + c_step,
                    c_row, gates, g1, g_row, g_block)  # fmt: skip
-        if normalizes(cell):
-            for phase in range(1, phases_of(cell, second)):
+        if second.ndim == 2:
+            for phase in range(1, phases_of(second)):
                 normalize(cell, phase, np.int64(0), nb, active, a, then + D, lda, a, now + D, lda, panels,
                           (1 + D + P) * width, panel, H, cs, c1 + c_step, c_row, gates, g1, g_row, g_block,
                           Hp + L)  # fmt: skip
@@ -211,7 +211,7 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
     width, g_width = BLOCK * L, kept_of(cell) * L
     Hp = nb * L
     N = order.size
-    phases = phases_of(cell, second)
+    phases = phases_of(second)
     s, phase = turn // phases, turn % phases
     lo, hi = w * nb // workers, (w + 1) * nb // workers
     if second.ndim == 3:  # noqa: SIM102
@@ -223,7 +223,7 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
     c_old = operand_rows(cell) * N * lda
     spare = c_new = c_old
     g0, g_row, g_block = c_old + N * Hp + w * g_width, 0, 0
-    if normalizes(cell):
+    if second.ndim == 2:
         g0, g_row, g_block = c_old + N * Hp, nb * g_width, g_width
     if tape:
         c_old, c_new = s * N * Hp, (s + 1) * N * Hp
@@ -243,10 +243,12 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
         for r in range(active):
             if tape and begins(reset, order[r] * T, lens[r], reverse, s):
                 copy(cs, c_old + r * Hp + first, work, spare + r * Hp + first, (hi - lo) * L)
-    if normalizes(cell) and phase > 0:
-        normalize(cell, phase, lo, hi, active, work, then + D, lda, work, now + D, lda, panels, (1 + D + P) * width,
-                  panel_rows(cell, D, P) * width, H, cs, c_new, Hp, gates, g0, g_row, g_block, Hp + L)  # fmt: skip
-    if keep_cells and phase == made_in(cell):
+    if second.ndim == 2:  # noqa: SIM102
+        if phase > 0:
+            normalize(cell, phase, lo, hi, active, work, then + D, lda, work, now + D, lda, panels,
+                      (1 + D + P) * width, panel_rows(cell, D, P) * width, H, cs, c_new, Hp, gates, g0, g_row, g_block,
+                      Hp + L)  # fmt: skip
+    if keep_cells and phase == made_in(second):
         for r in range(active):
             row = order[r] * T + (lens[r] - 1 - s if reverse else s)
             copy(cells, row * H + first, cs, c_new + r * Hp + first, min(hi * L, H) - first)

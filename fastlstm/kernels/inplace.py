@@ -14,7 +14,7 @@ import numpy as np
 from numba import from_dtype, types
 
 from .backward import backward
-from .cells import CELLS, kept_of, normalizes, projects, rows_of_vectors, width_of
+from .cells import CELLS, cell_of, kept_of, projects, rows_of_vectors, width_of
 from .norms import normalize
 from .options import compiled, compiled_from_python, inlined, stored
 from .packing import LAYOUT, Packed, into_panels, mark, panel_rows, row_length
@@ -89,13 +89,13 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
         row = max(Hp, second.shape[0] * width)
     rows_of = 2 if projects(cell) else 1
     room = 2 * g_width
-    if normalizes(cell):
+    if second.ndim == 2:
         room = STEP_ROWS * nb * g_width
     work = on_stack(panels, room + rows_of * STEP_ROWS * row)
     kept, held, c_row, new = work, c, H, room
     last = new + (rows_of - 1) * STEP_ROWS * row  # the new h; what the first phase puts out is at `new`
     g_row, g_place = np.int64(0), np.int64(0)
-    if normalizes(cell):
+    if second.ndim == 2:
         g_row, g_place = nb * g_width, g_width
     if tape:
         kept, held, c_row, g_row, g_place = gates, cells, Hp, nb * g_width, g_width
@@ -113,7 +113,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
                 g0, c_old, c_new = (t * N + n) * nb * g_width, (t * N + n) * Hp, ((t + 1) * N + n) * Hp
             out, o0, o_row = work, np.int64(new), row
             # all of the old h is read before any of the new is written
-            direct = rows == 1 and nb <= 2 and not tape and phases_of(cell, second) == 1
+            direct = rows == 1 and nb <= 2 and not tape and phases_of(second) == 1
             if direct:
                 out, o0, o_row = h, ho, P
             j = np.int64(0)
@@ -151,8 +151,8 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
                         finish_one(cell, work, last + r * row + b * L, h, at, held, c_new + r * c_row + b * L, h, at,
                                    P - b * L, kept, g0 + r * g_row + b * g_place, np.int64(0))  # fmt: skip
             elif not direct:
-                if normalizes(cell):
-                    for phase in range(1, phases_of(cell, second)):
+                if second.ndim == 2:
+                    for phase in range(1, phases_of(second)):
                         normalize(cell, phase, np.int64(0), nb, rows, work, np.int64(new), row, h, ho, P, panels,
                                   (1 + D + P) * width, panel, H, held, c_new, c_row, kept, g0, g_row, g_width,
                                   Hp + L if tape else H)  # fmt: skip
@@ -483,15 +483,17 @@ for _step in (step, step_of_any):
 
 
 @functools.cache
-def compile_step(dtype: Any, marking: Any, second: bool, ndim: int) -> None:
-    """The step of that float type and cell, for x of that many axes, once. second: whether it has such a phase."""
+def compile_step(dtype: Any, marking: Any, ndim: int) -> None:
+    """The step of that float type and cell, for x of that many axes, once."""
     scalar = from_dtype(dtype)
     x, panels = types.Array(scalar, ndim, "C"), types.Array(scalar, 3, "C")
     if marking == _STANDARD.dtype:
         _compile(step, (x, panels, types.int64, x, x))
         return
     layout = types.Array(from_dtype(marking), LAYOUT, "C")
-    _compile(step_of_any, (x, panels, types.int64, types.int64, layout, panels if second else types.none, x, x))
+    axes = cell_of(marking).later
+    second = types.none if axes == 1 else types.Array(scalar, axes, "C")
+    _compile(step_of_any, (x, panels, types.int64, types.int64, layout, second, x, x))
 
 
 def _compile(function: Any, kinds: tuple[Any, ...]) -> None:

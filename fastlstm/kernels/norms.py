@@ -115,8 +115,8 @@ def _vectors(e: Emitter, place: Any, count: int) -> list[Vector]:
 
 
 def _normal(number: int) -> Any:
-    """normal(cell, gates, go, c, co, h, ho, old, oo, own, wo, stats, so, left, real): that phase for one block of units of a
-    sample: from z on the tape, c, what the phase before left in h's place, the old h, weights for the equations and
+    """normal(cell, gates, go, c, co, h, ho, old, oo, own, wo, stats, so, left, real): that phase for one block of units
+    of a sample: from z on the tape, c, what the phase before left in h's place, the old h, weights for the equations and
     moments. `left` units of c and h, as far as the arrays go; `real` of the old h, and zeros behind."""
 
     @intrinsic  # type: ignore[misc]
@@ -124,8 +124,6 @@ def _normal(number: int) -> Any:
                own: Any, wo: Any, stats: Any, so: Any, left: Any, real: Any) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             e, table = emitter(context, builder, gates), marked(cell)
-            if not table.normalizes:
-                return context.get_dummy_value()
             gates_, c_, h_, old_, own_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11)
             some = args[13]
             first, kept, c_new, hidden = table.phases[number].forward(
@@ -153,8 +151,8 @@ def normalize(cell: Any, phase: Any, lo: Any, hi: Any, rows: Any, h: Any, h0: An
               old_row: Any, panels: Any, p0: Any, p_block: Any, H: Any, cs: Any, c0: Any, c_row: Any, gates: Any,
               g0: Any, g_row: Any, g_block: Any, limit: Any) -> None:  # fmt: skip
     """A phase behind the first, of a step of some rows, for blocks lo to hi of units: z in `gates`, the new c, made
-    from the old one, at cs[c0], the new h at h[h0]. p0: where a block's weights for the equations begin; limit: numbers of a
-    row of h and c that may be touched."""
+    from the old one, at cs[c0], the new h at h[h0]. p0: where a block's weights for the equations begin; limit: numbers
+    of a row of h and c that may be touched."""
     L = lanes_of(panels)
     stats = on_stack(panels, 2 * BLOCK)
     for r in range(rows):
@@ -166,7 +164,8 @@ def normalize(cell: Any, phase: Any, lo: Any, hi: Any, rows: Any, h: Any, h0: An
             moments(cs, c, L, H, stats, 0)
         for b in range(lo, hi):
             where = (cell, gates, g + b * g_block, cs, c + b * L, h, h0 + r * h_row + b * L, old,
-                     old0 + r * old_row + b * L, panels, p0 + b * p_block, stats, 0, limit - b * L, H - b * L)  # fmt: skip
+                     old0 + r * old_row + b * L, panels, p0 + b * p_block, stats, 0, limit - b * L,
+                     H - b * L)  # fmt: skip
             if phase == GATES_PHASE:
                 normal_gates(*where)
             else:
@@ -191,17 +190,14 @@ def output_back(typing: Any, cell: Any, gates: Any, go: Any, c: Any, co: Any, dh
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e, table = emitter(context, builder, gates), marked(cell)
-        if table.normalizes:
-            gates_, c_, dh_, t_, dz_, own_, down_, stats_ = _places(
-                context, e, signature, args, 1, 3, 5, 7, 9, 11, 13, 15
-            )
-            last, normal, sums = table.phases[OUTPUT_PHASE].backward(
-                _vectors(e, gates_, table.kept), e.load(c_), e.load(dh_), _pairs(e, stats_, _OF_C, 1)[0],
-                _vectors(e, own_, table.vectors),
-            )  # fmt: skip
-            e.store(last, dz_, (BLOCK - 1) * e.lanes)
-            e.store(normal, t_)
-            _store_sums(e, sums, down_)
+        gates_, c_, dh_, t_, dz_, own_, down_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11, 13, 15)
+        last, normal, sums = table.phases[OUTPUT_PHASE].backward(
+            _vectors(e, gates_, table.kept), e.load(c_), e.load(dh_), _pairs(e, stats_, _OF_C, 1)[0],
+            _vectors(e, own_, table.vectors),
+        )  # fmt: skip
+        e.store(last, dz_, (BLOCK - 1) * e.lanes)
+        e.store(normal, t_)
+        _store_sums(e, sums, down_)
         return context.get_dummy_value()
 
     arrays = (gates, c, dh, t, dz, own, down, stats)
@@ -216,19 +212,18 @@ def gates_back(typing: Any, cell: Any, gates: Any, go: Any, c: Any, co: Any, c_o
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e, table = emitter(context, builder, gates), marked(cell)
-        if table.normalizes:
-            gates_, c_, old_, dc_, t_, dz_, own_, down_, stats_ = _places(
-                context, e, signature, args, 1, 3, 5, 7, 9, 11, 13, 15, 17
-            )
-            normal, dc_new, sums = table.phases[GATES_PHASE].backward(
-                _vectors(e, gates_, table.kept), e.load(c_), e.load(old_), e.load(dc_), e.load(t_),
-                e.load(dz_, (BLOCK - 1) * e.lanes), *_pairs(e, stats_, _OF_C, 2), _pairs(e, stats_, _OF_Z, BLOCK),
-                _vectors(e, own_, table.vectors),
-            )  # fmt: skip
-            for gate, value in enumerate(normal):
-                e.store(value, dz_, gate * e.lanes)
-            e.store(dc_new, dc_)
-            _store_sums(e, sums, down_)
+        gates_, c_, old_, dc_, t_, dz_, own_, down_, stats_ = _places(
+            context, e, signature, args, 1, 3, 5, 7, 9, 11, 13, 15, 17
+        )
+        normal, dc_new, sums = table.phases[GATES_PHASE].backward(
+            _vectors(e, gates_, table.kept), e.load(c_), e.load(old_), e.load(dc_), e.load(t_),
+            e.load(dz_, (BLOCK - 1) * e.lanes), *_pairs(e, stats_, _OF_C, 2), _pairs(e, stats_, _OF_Z, BLOCK),
+            _vectors(e, own_, table.vectors),
+        )  # fmt: skip
+        for gate, value in enumerate(normal):
+            e.store(value, dz_, gate * e.lanes)
+        e.store(dc_new, dc_)
+        _store_sums(e, sums, down_)
         return context.get_dummy_value()
 
     arrays = (gates, c, c_old, dc, t, dz, own, down, stats)
@@ -242,15 +237,14 @@ def raw_back(typing: Any, cell: Any, gates: Any, go: Any, dz: Any, zo: Any, h_ol
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e, table = emitter(context, builder, gates), marked(cell)
-        if table.normalizes:
-            gates_, dz_, h_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7)
-            out, hidden = table.phases[0].backward(
-                _vectors(e, gates_, table.kept), _vectors(e, dz_, BLOCK), _pairs(e, stats_, _OF_Z, BLOCK),
-                _pairs(e, stats_, _MEANS_OF_Z, BLOCK),
-            )  # fmt: skip
-            for gate, value in enumerate(out):
-                e.store(value, dz_, gate * e.lanes)
-            e.store(hidden, h_)
+        gates_, dz_, h_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7)
+        out, hidden = table.phases[0].backward(
+            _vectors(e, gates_, table.kept), _vectors(e, dz_, BLOCK), _pairs(e, stats_, _OF_Z, BLOCK),
+            _pairs(e, stats_, _MEANS_OF_Z, BLOCK),
+        )  # fmt: skip
+        for gate, value in enumerate(out):
+            e.store(value, dz_, gate * e.lanes)
+        e.store(hidden, h_)
         return context.get_dummy_value()
 
     arrays = (gates, dz, h_old, stats)

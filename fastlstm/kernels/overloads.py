@@ -151,8 +151,8 @@ def _weights(packed: Any) -> tuple[list[Cell], bool, Any]:
             cell = cell_of(as_dtype(layout.dtype))
         except (KeyError, NotImplementedError):
             raise TypingError(f"packed.layout: expected what pack makes, got {layout}") from None
-        if len(cell.phases) == 2:
-            _array("packed.second", second, (3,), dtype, own=False)
+        if cell.later > 1:
+            _array("packed.second", second, (cell.later,), dtype, own=False)
         else:
             _expect(isinstance(second, types.NoneType), "packed.second", f"None for the {cell.name} cell", second)
         cells.append(cell)

@@ -42,7 +42,7 @@ class Packed(NamedTuple):
     layout : ndarray, empty
         Of as many dimensions as the number of this layout, and of the dtype that stands for the cell.
     second : ndarray, shape (ceil(P / (4 lanes)), H, 4 lanes), or None
-        Panels of the second phase, where the cell has one.
+        Panels of the second phase, where the cell has such; for a normalised cell an array (0, 0).
     """
 
     panels: NDArray[Any]
@@ -248,7 +248,7 @@ def unpack(packed: Packed) -> AnyParams:
     arrays = {
         field: np.concatenate([blocks[n] for n in sorted(blocks)], axis=1) for field, blocks in found.items() if blocks
     }
-    if packed.second is not None:
+    if packed.second is not None and packed.second.ndim == 3:
         arrays["V"] = packed.second.transpose(1, 0, 2).reshape(H, -1)[:, :P].copy()
     forms = shapes(record, D, H, P)
     return record(**{field: array.reshape(forms[field]) for field, array in arrays.items()})

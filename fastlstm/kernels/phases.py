@@ -228,8 +228,6 @@ def _backward_cell(vectors: int) -> Any:
                  down: Any, dwo: Any, lddw: Any) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             e, table = emitter(context, builder, dz), marked(cell)
-            if table.normalizes:
-                return context.get_dummy_value()
             gates_, old_, c_, t_, dh_, dc_, dz_, h_, own_, down_ = _pointers(context, e, signature, args, 10)
             kept, before = (
                 [_load(e, place, vectors, n * e.lanes) for n in range(table.kept)] for place in (gates_, old_)
@@ -266,7 +264,7 @@ def _finish_back(vectors: int) -> Any:
                  ldw: Any) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             e, table = emitter(context, builder, dz), marked(cell)
-            if table.projects or table.normalizes:
+            if table.projects:
                 return context.get_dummy_value()
             gates_, t_, dh_, dc_, dz_, own_ = _pointers(context, e, signature, args, 6)
             kept = [_load(e, gates_, vectors, n * e.lanes) for n in range(table.kept)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .cells import kept_of, normalizes, of_x, projects
+from .cells import kept_of, of_x, projects
 from .options import compiled, inlined
 from .phases import (
     finish_four,
@@ -24,25 +24,30 @@ from .simd import BLOCK, TILE_ROWS, copy, lanes_of, line_of
 
 
 @inlined
-def phases_of(cell: Any, second: Any) -> Any:
-    """How many there are; a constant in the compiled code. second: panels, or an array of one axis where no second
-    phase has such."""
+def phases_of(second: Any) -> Any:
+    """How many there are; a constant in the compiled code. second: what stands for the later ones (Cell.later)."""
     if second.ndim == 3:
         return 2
-    return 3 if normalizes(cell) else 1
+    if second.ndim == 2:
+        return 3
+    return 1
 
 
 @inlined
-def made_in(cell: Any) -> Any:
+def made_in(second: Any) -> Any:
     """The phase that makes the new c."""
-    return 1 if normalizes(cell) else 0
+    if second.ndim == 2:
+        return 1
+    return 0
 
 
 @inlined
-def tape_room(cell: Any, blocks: Any) -> Any:
+def tape_room(cell: Any, second: Any, blocks: Any) -> Any:
     """Vectors of what the tape keeps that have to be there at once where there is no tape: those of a block, or of all
     where a later phase reads them."""
-    return kept_of(cell) * blocks if normalizes(cell) else kept_of(cell)
+    if second.ndim == 2:
+        return kept_of(cell) * blocks
+    return kept_of(cell)
 
 
 @inlined
