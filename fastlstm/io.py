@@ -70,7 +70,7 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
     Parameters
     ----------
     path : str or path-like
-    params : Params, InterpolatedParams, ProjectedParams, PeepholeParams, Bidirectional
+    params : Params, InterpolatedParams, ProjectedParams, PeepholeParams, NormalizedParams, Bidirectional
         Or what `pack` makes of them, or a stack of these.
 
     Raises
@@ -113,7 +113,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    Params, InterpolatedParams, ProjectedParams, PeepholeParams, Bidirectional or a tuple of these
+    Params, InterpolatedParams, ProjectedParams, PeepholeParams, NormalizedParams, Bidirectional or a tuple of these
         As they were saved.
 
     Raises
@@ -300,7 +300,7 @@ def to_torch(params: Stack) -> dict[str, Array]:
     ValueError
         Layers that no torch.nn.LSTM has together, or a projection that does not make h narrower.
     TypeError
-        A layer of the interpolated or the peephole cell.
+        A layer of the interpolated, the peephole or the normalized cell.
     ValueError, TypeError
         Weights that make no sense.
 

@@ -99,6 +99,31 @@ class PeepholeParams(NamedTuple):
     b: Array
 
 
+class NormalizedParams(NamedTuple):
+    """Weights of one layer of the normalized cell (docs/cells.md): the standard one, with layer normalisation.
+
+    Attributes
+    ----------
+    W : ndarray, shape (D, 4H)
+        Input weights, gate blocks i, f, g, o.
+    U : ndarray, shape (H, 4H)
+        Recurrent weights, the same blocks.
+    s : ndarray, shape (5H,)
+        Scales, blocks i, f, g, o, c: the factors of what is normalised, each gate's block of x·W + h·U and the new c.
+    b : ndarray, shape (5H,)
+        Bias, the blocks of s: added to what is scaled.
+    """
+
+    W: Array
+    U: Array
+    s: Array
+    b: Array
+
+
+NORMALIZED_EPSILON = 1e-5
+"""What the normalized cell adds to each variance before it takes the root."""
+
+
 class State(NamedTuple):
     """Hidden and cell state of one layer: h (N, P) and c (N, H), or (P,) and (H,) for a single sequence."""
 
@@ -121,7 +146,7 @@ class Grads(NamedTuple):
     state: Any
 
 
-AnyParams: TypeAlias = Params | InterpolatedParams | ProjectedParams | PeepholeParams
+AnyParams: TypeAlias = Params | InterpolatedParams | ProjectedParams | PeepholeParams | NormalizedParams
 Layer: TypeAlias = "AnyParams | Bidirectional"
 Stack: TypeAlias = "Layer | Sequence[Layer]"
 
@@ -130,6 +155,7 @@ CELLS: dict[str, type[AnyParams]] = {
     "interpolated": InterpolatedParams,
     "projected": ProjectedParams,
     "peephole": PeepholeParams,
+    "normalized": NormalizedParams,
 }
 """The cells, by name, and the record of each one's weights."""
 
@@ -138,6 +164,7 @@ _SHAPES: dict[type[AnyParams], Callable[[int, int, int], tuple[tuple[int, ...], 
     InterpolatedParams: lambda D, H, _: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
     ProjectedParams: lambda D, H, P: ((D, 4 * H), (P, 4 * H), (H, P), (4 * H,)),
     PeepholeParams: lambda D, H, _: ((D, 4 * H), (H, 4 * H), (3 * H,), (4 * H,)),
+    NormalizedParams: lambda D, H, _: ((D, 4 * H), (H, 4 * H), (5 * H,), (5 * H,)),
 }
 
 FORGET_BIAS: dict[type[AnyParams], float] = {
@@ -145,6 +172,7 @@ FORGET_BIAS: dict[type[AnyParams], float] = {
     InterpolatedParams: -0.25,
     ProjectedParams: 1.0,
     PeepholeParams: 1.0,
+    NormalizedParams: 1.0,
 }
 
 
@@ -215,6 +243,19 @@ def init_params(
 ) -> PeepholeParams: ...
 
 
+@overload
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: float | None = None,
+    cell: Literal["normalized"],
+    projection_size: None = None,
+) -> NormalizedParams: ...
+
+
 def init_params(
     input_size: int,
     hidden_size: int,
@@ -228,7 +269,7 @@ def init_params(
     """Random weights for one layer: Glorot uniform W, orthogonal U (and V), zero b but for the forget gate.
 
     Of the projected cell, the rows of each gate's block of U and the columns of V are orthonormal. p of the
-    peephole cell is uniform between -1/√H and 1/√H.
+    peephole cell is uniform between -1/√H and 1/√H, s of the normalized cell is 1 throughout.
 
     Parameters
     ----------
@@ -239,18 +280,18 @@ def init_params(
     dtype : float32 or float64
     forget_bias : float, optional
         The forget gate's bias. 1 lets memory live at the start of training [1]_, and is what the standard cell gets,
-        the projected and the peephole one.
+        the projected, the peephole and the normalized one.
         The interpolated cell gets -1/4: its candidate brings c in once more, so that c keeps f (1 + i) of itself from
         step to step, 2/3 at the start of training, where the standard cell with 1 keeps 3/4. From 0 on there are units
         that keep more than all of it at some steps, and differences as small as those of rounding grow with the steps.
-    cell : "standard", "interpolated", "projected" or "peephole"
+    cell : "standard", "interpolated", "projected", "peephole" or "normalized"
         docs/cells.md has them side by side.
     projection_size : int, optional
         P, the width of h, from 1 to H: for the projected cell, which must be given one, and for no other.
 
     Returns
     -------
-    Params, InterpolatedParams, ProjectedParams or PeepholeParams
+    Params, InterpolatedParams, ProjectedParams, PeepholeParams or NormalizedParams
 
     Raises
     ------
@@ -277,6 +318,8 @@ def init_params(
     ((8, 128), (32, 8))
     >>> fastlstm.init_params(16, 32, rng=0, cell="peephole").p.shape
     (96,)
+    >>> fastlstm.init_params(16, 32, rng=0, cell="normalized").s.shape
+    (160,)
     """
     D, H = _size("input_size", input_size), _size("hidden_size", hidden_size)
     kind = np.dtype(dtype)
@@ -302,6 +345,8 @@ def init_params(
         elif field == "p":
             limit = 1 / np.sqrt(H)
             arrays[field] = generator.uniform(-limit, limit, shape)
+        elif field == "s":
+            arrays[field] = np.ones(shape)
         elif field == "b":
             arrays[field] = np.zeros(shape)
             f = GATES.index("f")  # i and f come first in every cell

@@ -71,6 +71,25 @@ and backward, from dh' = dy + dh and dc of the step after:
 
 after the loop dp = Σ [dz_i∘c, dz_f∘c, dz_o∘c'], and the others as above. Where an episode begins, c = 0 there too.
 
+The normalized cell (`NormalizedParams`; docs/cells.md), the LSTM with the layer normalisation of Ba, Kiros and Hinton
+(2016), brings each gate's block of z, and the c' that h' shows, to mean 0 and variance 1 over the H units of a sample:
+
+    v̂  = norm(v) = (v − mean(v))∘r           r = 1 / sqrt(var(v) + ε), var the mean of squares about the mean
+    z  = x·W + h·U                           without a bias
+    i  = σ(s_i∘ẑ_i + b_i)                    f and o alike, g with tanh; ẑ_i = norm(z_i)
+    c' = f∘c + i∘g                           handed on as it is
+    h' = o∘t                                 t = tanh(s_c∘ĉ + b_c), ĉ = norm(c')
+
+and backward, with back(v, v̂, r) = r∘(v − mean(v) − v̂∘mean(v∘v̂)), from dh' = dy + dh and dc of the step after:
+
+    du   = dh'∘o∘(1 − t²)                    u = s_c∘ĉ + b_c, what t is the tanh of
+    dc'  = dc + back(du∘s_c, ĉ, r_c)
+    da_i = dc'∘g∘i∘(1 − i)    da_f = dc'∘c∘f∘(1 − f)    a_k = s_k∘ẑ_k + b_k, what the gates are σ and tanh of
+    da_g = dc'∘i∘(1 − g²)     da_o = dh'∘t∘o∘(1 − o)
+    dz_k = back(da_k∘s_k, ẑ_k, r_k)          for each block k; then dh and dc as above
+
+after the loop ds = Σ [da∘ẑ, du∘ĉ], db = Σ [da, du], and dW, dU, dx from dz as above.
+
 Everything is computed in the weights' float type, whichever that is: float16 to longdouble.
 """
 
@@ -84,11 +103,13 @@ from numpy.typing import ArrayLike
 
 from fastlstm.params import (
     GATES,
+    NORMALIZED_EPSILON,
     AnyParams,
     Array,
     Bidirectional,
     Grads,
     InterpolatedParams,
+    NormalizedParams,
     Params,
     PeepholeParams,
     ProjectedParams,
@@ -107,14 +128,14 @@ class LayerTape(NamedTuple):
 
     Attributes
     ----------
-    params : Params, InterpolatedParams, ProjectedParams or PeepholeParams
+    params : Params, InterpolatedParams, ProjectedParams, PeepholeParams or NormalizedParams
     x : ndarray, shape (N, T, D)
         The layer's input, 0 in padding.
     h : ndarray, shape (N, T + 1, P)
     c : ndarray, shape (N, T + 1, H)
         The states before each step, then those after the last; padding repeats the last real ones.
     gates : ndarray, shape (N, T, 4H)
-        i, f, g, o; of the interpolated cell i, f, a, o.
+        i, f, g, o; of the interpolated cell i, f, a, o; of the normalized cell z.
     reset : ndarray of bool, shape (N, T, 1)
         Whether a step takes h = c = 0, whatever the step before it left.
     mask : ndarray, shape (N, P)
@@ -158,8 +179,8 @@ def forward(
     ----------
     x : array_like, shape (N, T, D) or (T, D)
         Converted to the weights' float type.
-    params : Params, InterpolatedParams, ProjectedParams, PeepholeParams, Bidirectional, or a list or tuple of these
-        A list or tuple is a stack, bottom first.
+    params : Params, InterpolatedParams, ProjectedParams, PeepholeParams, NormalizedParams, Bidirectional
+        Or a list or tuple of these: a stack, bottom first.
     state : State, Bidirectional of State, or a sequence of these for a stack, optional
         Where to begin; h (N, P) and c (N, H), or (P,) and (H,) for a single sequence. Zeros if None.
     lengths : array_like of int, shape (N,), optional
@@ -344,27 +365,28 @@ def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
     (N, T, _), (D, H, P) = x.shape, sizes(params)
     dy = _reversed(dy, lengths) if reverse else dy
     live = _live(lengths, T)
-    dz, dh_new = np.empty_like(gates), np.empty_like(dy)
+    da, dh_new = np.empty_like(gates), np.empty_like(dy)
     dh, dc = dstate
     for t in reversed(range(T)):
         h_old, c_old = np.where(reset[:, t], 0, h[:, t]), np.where(reset[:, t], 0, c[:, t])
         dh_new[:, t] = np.where(live[:, t], dy[:, t] + dh, 0)
-        dz_t, dh_old, dc_old = cell.back(dh_new[:, t], dc, gates[:, t], h_old, c_old, c[:, t + 1], params)
-        dz[:, t] = np.where(live[:, t], dz_t, 0)
-        dh = np.where(reset[:, t], 0, np.where(live[:, t], mask * (dz[:, t] @ U.T) + dh_old, dh))
+        da_t, dh_old, dc_old = cell.back(dh_new[:, t], dc, gates[:, t], h_old, c_old, c[:, t + 1], params)
+        da[:, t] = np.where(live[:, t], da_t, 0)
+        dz = cell.product(da[:, t], gates[:, t], params)
+        dh = np.where(reset[:, t], 0, np.where(live[:, t], mask * (dz @ U.T) + dh_old, dh))
         dc = np.where(reset[:, t], 0, np.where(live[:, t], dc_old, dc))
-    # what stands in padding meets dz = 0 and dh_new = 0, but 0·NaN is NaN: masks
+    # what stands in padding meets da = 0 and dh_new = 0, but 0·NaN is NaN: masks
     h_before = np.where(live & ~reset, mask[:, None] * h[:, :T], 0).reshape(N * T, P)
     c_before = np.where(live & ~reset, c[:, :T], 0).reshape(N * T, H)
     c_after = np.where(live, c[:, 1:], 0).reshape(N * T, H)
     gates = np.where(live, gates, 0).reshape(N * T, 4 * H)
-    dz, dh_new = dz.reshape(N * T, 4 * H), dh_new.reshape(N * T, P)
-    dx, dparams = cell.sums(dz, dh_new, gates, x.reshape(N * T, D), h_before, c_before, c_after, params)
+    da, dh_new = da.reshape(N * T, 4 * H), dh_new.reshape(N * T, P)
+    dx, dparams = cell.sums(da, dh_new, gates, x.reshape(N * T, D), h_before, c_before, c_after, params)
     dx = np.where(live, dx.reshape(N, T, D), 0)
     return Grads(_reversed(dx, lengths) if reverse else dx, dparams, State(dh, dc))
 
 
-_Like: TypeAlias = Params | ProjectedParams | PeepholeParams  # what the LSTM's equations are part of
+_Like: TypeAlias = Params | ProjectedParams | PeepholeParams | NormalizedParams  # the LSTM's equations are part of them
 
 
 class _Standard:
@@ -396,6 +418,11 @@ class _Standard:
         dz_g = dc * i * (1 - g**2)
         dz_o = dh * tanh_c * o * (1 - o)
         return np.concatenate((dz_i, dz_f, dz_g, dz_o), axis=-1), 0, dc * f
+
+    @staticmethod
+    def product(dz: Array, gates: Array, params: AnyParams) -> Array:
+        """Gradients of x·W + h·U from those that `back` found: the same, but in the normalized cell."""
+        return dz
 
     @staticmethod
     def sums(
@@ -436,6 +463,8 @@ class _Interpolated:
         dz_f = (dc + du) * c * f * (1 - f)
         return np.concatenate((dz_i, dz_f, du * i, dz_o), axis=-1), dh * (1 - o), (dc + du) * f
 
+    product = staticmethod(_Standard.product)
+
     @staticmethod
     def sums(
         dz: Array, dh: Array, gates: Array, x: Array, h: Array, c: Array, c_new: Array, params: InterpolatedParams
@@ -461,6 +490,8 @@ class _Projected:
         dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: ProjectedParams
     ) -> tuple[Array, Array | int, Array]:
         return _Standard.back(dh @ params.V.T, dc, gates, h, c, c_new, params)
+
+    product = staticmethod(_Standard.product)
 
     @staticmethod
     def sums(
@@ -496,6 +527,8 @@ class _Peephole:
         dz_i, dz_f, _, _ = _blocks(dz)
         return dz, dh_old, dc_old + dz_i * p_i + dz_f * p_f
 
+    product = staticmethod(_Standard.product)
+
     @staticmethod
     def sums(
         dz: Array, dh: Array, gates: Array, x: Array, h: Array, c: Array, c_new: Array, params: PeepholeParams
@@ -506,12 +539,86 @@ class _Peephole:
         return dx, PeepholeParams(dW, dU, dp, db)
 
 
+class _Normalized:
+    """The equations of the normalized cell: those of `_Standard`, and layer normalisation before each activation."""
+
+    @staticmethod
+    def inputs(x: Array, params: NormalizedParams) -> Array:
+        return x @ params.W
+
+    @staticmethod
+    def step(z: Array, h: Array, c: Array, params: NormalizedParams) -> tuple[Array, Array, Array]:
+        s, s_c, b, b_c = _scales(params)
+        gates, _, c_new = _Standard.step(s * _norm(z, params)[0] + b, h, c, params)
+        o = _blocks(gates)[GATES.index("o")]
+        return z, o * np.tanh(s_c * _norm(c_new, params)[0] + b_c), c_new
+
+    @staticmethod
+    def back(
+        dh: Array, dc: Array, z: Array, h: Array, c: Array, c_new: Array, params: NormalizedParams
+    ) -> tuple[Array, Array | int, Array]:
+        """From the new h's and c's gradients those of s∘ẑ + b (rows, 4H), and of the old c."""
+        s, s_c, b, b_c = _scales(params)
+        z_i, z_f, z_g, z_o = _blocks(s * _norm(z, params)[0] + b)
+        i, f, g, o = _sigmoid(z_i), _sigmoid(z_f), np.tanh(z_g), _sigmoid(z_o)
+        c_hat, r = _norm(c_new, params)
+        t = np.tanh(s_c * c_hat + b_c)
+        dc = dc + _norm_back(dh * o * (1 - t**2) * s_c, c_hat, r, params)
+        da_i = dc * g * i * (1 - i)
+        da_f = dc * c * f * (1 - f)
+        da_g = dc * i * (1 - g**2)
+        da_o = dh * t * o * (1 - o)
+        return np.concatenate((da_i, da_f, da_g, da_o), axis=-1), 0, dc * f
+
+    @staticmethod
+    def product(da: Array, z: Array, params: NormalizedParams) -> Array:
+        return _norm_back(da * _scales(params)[0], *_norm(z, params), params)
+
+    @staticmethod
+    def sums(
+        da: Array, dh: Array, z: Array, x: Array, h: Array, c: Array, c_new: Array, params: NormalizedParams
+    ) -> tuple[Array, NormalizedParams]:
+        s, s_c, b, b_c = _scales(params)
+        z_hat, c_hat = _norm(z, params)[0], _norm(c_new, params)[0]
+        o = _sigmoid(_blocks(s * z_hat + b)[GATES.index("o")])
+        du = dh * o * (1 - np.tanh(s_c * c_hat + b_c) ** 2)
+        dx, (dW, dU, _) = _Standard.sums(_Normalized.product(da, z, params), dh, z, x, h, c, c_new, params)
+        ds = np.concatenate((da * z_hat, du * c_hat), axis=-1).sum(axis=0)
+        return dx, NormalizedParams(dW, dU, ds, np.concatenate((da, du), axis=-1).sum(axis=0))
+
+
 _CELLS: dict[type, Any] = {
     Params: _Standard,
     InterpolatedParams: _Interpolated,
     ProjectedParams: _Projected,
     PeepholeParams: _Peephole,
+    NormalizedParams: _Normalized,
 }
+
+
+def _scales(params: NormalizedParams) -> tuple[Array, Array, Array, Array]:
+    """s and s_c, b and b_c: the gates' blocks (4H,) and c's (H,)."""
+    width = params.U.shape[1]
+    return params.s[:width], params.s[width:], params.b[:width], params.b[width:]
+
+
+def _means(v: Array, params: NormalizedParams) -> Array:
+    """At every entry the mean over its block of H units; v (rows, H) or (rows, 4H)."""
+    H = len(params.U)
+    return np.repeat(v.reshape(len(v), v.shape[1] // H, H).mean(axis=-1), H, axis=-1)
+
+
+def _norm(v: Array, params: NormalizedParams) -> tuple[Array, Array]:
+    """v̂, every block of v brought to mean 0 and variance 1, and the factors r that did it."""
+    centred = v - _means(v, params)
+    r = 1 / np.sqrt(_means(centred**2, params) + NORMALIZED_EPSILON)
+    return centred * r, r
+
+
+def _norm_back(dv: Array, v_hat: Array, r: Array, params: NormalizedParams) -> Array:
+    """The gradient of v from that of v̂."""
+    back: Array = r * (dv - _means(dv, params) - v_hat * _means(dv * v_hat, params))
+    return back
 
 
 def _sigmoid(z: Array) -> Array:
