@@ -45,7 +45,7 @@ def test_gradients_are_central_differences(
     if reverse and plan[0][1]:
         pytest.skip("a Bidirectional runs both ways by itself")
     N, T, D = 3, 4, 2
-    # norm makes ±1 of two units, whatever they are: what is left of a gradient is the difference of numbers 1e3 as large
+    # norm makes ±1 of two units, whatever they are: a gradient is the difference of numbers a thousandfold as large
     few = cell == "normalized" and plan[0][0] == 2
     params = tuple(random_stack(rng, D, plan, cell=cell))
     x, state = rng.standard_normal((N, T, D)), random_state(rng, params, N)
