@@ -28,15 +28,19 @@ INFER_ONLY = {"onnxruntime", "openvino"}
 def weights(D: int, H: int, cell: str = "standard") -> list[Any]:
     """W (D, 4H), U (H, 4H) and b (4H,), gates i, f, g, o; of the interpolated cell W (D, 3H), U, V (H, H), b (3H,); of
     the projected cell, whose h is half as wide as c, W, U (P, 4H), V (H, P), b; of the peephole cell W, U, p (3H,),
-    b."""
+    b; of the normalized cell W, U, s (5H,) around 1, b (5H,)."""
     rng, k, P = np.random.default_rng(0), 1 / np.sqrt(H), H // 2
     shapes = {
         "standard": ((D, 4 * H), (H, 4 * H), (4 * H,)),
         "interpolated": ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
         "projected": ((D, 4 * H), (P, 4 * H), (H, P), (4 * H,)),
         "peephole": ((D, 4 * H), (H, 4 * H), (3 * H,), (4 * H,)),
+        "normalized": ((D, 4 * H), (H, 4 * H), (5 * H,), (5 * H,)),
     }
-    return [rng.uniform(-k, k, s).astype(np.float32) for s in shapes[cell]]
+    arrays = [rng.uniform(-k, k, shape).astype(np.float32) for shape in shapes[cell]]
+    if cell == "normalized":
+        arrays[2] += 1
+    return arrays
 
 
 def inputs(N: int, T: int, D: int) -> Any:

@@ -617,7 +617,7 @@ def _norm(v: Array, params: NormalizedParams) -> tuple[Array, Array]:
 
 def _norm_back(dv: Array, v_hat: Array, r: Array, params: NormalizedParams) -> Array:
     """The gradient of v from that of v̂."""
-    back: Array = r * (dv - v_hat * _means(dv * v_hat, params))
+    back: Array = r * (dv - _means(dv, params) - v_hat * _means(dv * v_hat, params))
     return back
 
 

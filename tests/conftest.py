@@ -20,14 +20,16 @@ KINDS = [*CELLS, MIXED]  # of stacks: the table of cells for every test of what 
 
 def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.float64, cell: str = "standard",
                   P: int | None = None) -> Any:  # fmt: skip
-    """P: of the projected cell, about two thirds of H where it is None."""
+    """P: of the projected cell, about two thirds of H where it is None. s of the normalized cell is near 1."""
     k = 1 / np.sqrt(H)
     record = CELLS[cell]
     if record is not ProjectedParams:
         P = H
     elif P is None:
         P = max(1, (2 * H + 1) // 3)
-    return record(*(rng.uniform(-k, k, shape).astype(dtype) for shape in shapes(record, D, H, P).values()))
+    ranges = {"s": (0.5, 1.5)}
+    return record(*(rng.uniform(*ranges.get(field, (-k, k)), shape).astype(dtype)
+                    for field, shape in shapes(record, D, H, P).items()))  # fmt: skip
 
 
 def random_stack(rng: np.random.Generator, D: int, plan: list[tuple[int, bool]], dtype: Any = np.float64,

@@ -107,6 +107,7 @@ def test_weights_that_torch_has_not(rng: Any) -> None:
         (two, ValueError, "expected P below H = 5"),
         ([one, random_params(rng, 5, 5, cell="interpolated")], TypeError, "standard, interpolated"),
         (random_params(rng, 5, 5, cell="peephole"), TypeError, r"got one of another \(peephole\)"),
+        (random_params(rng, 5, 5, cell="normalized"), TypeError, r"got one of another \(normalized\)"),
     ):
         with pytest.raises(kind, match=message):
             fastlstm.to_torch(params)

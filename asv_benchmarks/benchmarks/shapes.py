@@ -33,12 +33,13 @@ class Shape(NamedTuple):
         """Operations of the matrix products; backward has twice as many as forward. The projected cell's h is half as
         wide as c."""
         D, H = self.D, self.H
-        standard = 4 * (D + H)  # the peephole cell's too: p goes into no product
+        standard = 4 * (D + H)  # also of the two cells whose other weights go into no product
         of_a_unit = {
             "standard": standard,
             "interpolated": 3 * D + 5 * H,
             "projected": 4 * D + 5 * (H // 2),
             "peephole": standard,
+            "normalized": standard,
         }
         step = 2 * H * of_a_unit[cell]
         return step * self.N * self.T * (3 if mode == "train" else 1)
@@ -63,6 +64,7 @@ RECORDS = {
     "interpolated": "InterpolatedParams",
     "projected": "ProjectedParams",
     "peephole": "PeepholeParams",
+    "normalized": "NormalizedParams",
 }
 STEPPED = [Shape(1, 1, 1, 20), Shape(1, 1, 16, 64), Shape(1, 1, 64, 128), Shape(16, 1, 16, 64)]  # a single time step
 
