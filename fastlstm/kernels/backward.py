@@ -115,17 +115,21 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                 held, c0, c_block = zeros, N - N, 0
             if second.ndim != 2:
                 b = lo
-                while b < hi:
-                    where_ = (cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held,
-                              c0 + b * c_block, c_block, t, u + b * L, L, dh, rank * ldh + b * L, L,
-                              dc, rank * ldc + b * L, L, dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L,
-                              panels, (b * rows + 1 + D + P) * width, rows * width, dz, m * ldz + down + b * own_rows,
-                              own_rows)  # fmt: skip
-                    if b + 1 < hi:
-                        backward_cell_pair(*where_)
-                    else:
-                        backward_cell(*where_)
+                while b + 1 < hi:
+                    backward_cell_pair(
+                        cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held,
+                        c0 + b * c_block, c_block, t, u + b * L, L, dh, rank * ldh + b * L, L, dc, rank * ldc + b * L,
+                        L, dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L, panels,
+                        (b * rows + 1 + D + P) * width, rows * width, dz, m * ldz + down + b * own_rows,
+                        own_rows)  # fmt: skip
                     b += 2
+                if b < hi:
+                    backward_cell(
+                        cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held,
+                        c0 + b * c_block, c_block, t, u + b * L, L, dh, rank * ldh + b * L, L, dc, rank * ldc + b * L,
+                        L, dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L, panels,
+                        (b * rows + 1 + D + P) * width, rows * width, dz, m * ldz + down + b * own_rows,
+                        own_rows)  # fmt: skip
             if begun:  # the old h was 0; the step before goes on from the tape's c
                 clear(a, operand + 1 + D + lo * L, (hi - lo) * L)
                 if second.ndim != 2:

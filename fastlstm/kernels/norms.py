@@ -116,8 +116,8 @@ def _vectors(e: Emitter, place: Any, count: int) -> list[Vector]:
 
 def _normal(number: int) -> Any:
     """normal(cell, gates, go, c, co, h, ho, old, oo, own, wo, stats, so, left, real): that phase for one block of units
-    of a sample: from z on the tape, c, what the phase before left in h's place, the old h, weights for the equations and
-    moments. `left` units of c and h, as far as the arrays go; `real` of the old h, and zeros behind."""
+    of a sample: from z on the tape, c, what the phase before left in the place of h, the old h, weights for the
+    equations and moments. `left` units of c and h, as far as the arrays go; `real` of the old h, and zeros behind."""
 
     @intrinsic  # type: ignore[misc]
     def normal(typing: Any, cell: Any, gates: Any, go: Any, c: Any, co: Any, h: Any, ho: Any, old: Any, oo: Any,
