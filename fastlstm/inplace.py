@@ -223,7 +223,7 @@ def pack_into(params: Any, packed: Any) -> None:
 
     Parameters
     ----------
-    params : Params, InterpolatedParams, or a stack of them
+    params : Params or another cell's record, or a stack of them
     packed : Packed, or a stack of them
         Written to.
 
@@ -336,7 +336,7 @@ class Stream:
 
     Parameters
     ----------
-    params : Params, InterpolatedParams, what `pack` makes of them, or a stack of these
+    params : Params or another cell's record, what `pack` makes of them, or a stack of these
         A Bidirectional cannot step.
     batch_size : int
         N, sequences that run side by side.

@@ -111,7 +111,7 @@ def zero_state(params: Stack, batch_size: int = 1) -> Any:
 
     Parameters
     ----------
-    params : Params, InterpolatedParams, Bidirectional, what `pack` makes of them, or a stack of these
+    params : Params or another cell's record, Bidirectional, what `pack` makes of them, or a stack of these
     batch_size : int
         N.
 
@@ -141,7 +141,7 @@ def pack(params: Stack) -> Any:
 
     Parameters
     ----------
-    params : Params, InterpolatedParams, Bidirectional or a stack of these
+    params : Params or another cell's record, Bidirectional, or a stack of these
 
     Returns
     -------
@@ -184,7 +184,7 @@ def forward(
     ----------
     x : array_like, shape (N, T, D), or (T, D) for a single sequence
         Real numbers of any type; computed in the weights' float type.
-    params : Params, InterpolatedParams, Bidirectional, what `pack` makes of them, or a stack of these
+    params : Params or another cell's record, Bidirectional, what `pack` makes of them, or a stack of these
         A list or tuple is a stack of layers, bottom first.
     state : State, optional
         The initial state, h (N, P) and c (N, H), or (P,) and (H,) for a single sequence; P, the width of h, is H but

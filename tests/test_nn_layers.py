@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastlstm
-from fastlstm import InterpolatedParams, Params, PeepholeParams, ProjectedParams, State, nn, reference
+from fastlstm import InterpolatedParams, Params, ProjectedParams, State, nn, reference
 from fastlstm.kernels import dense
 from fastlstm.nn.base import Layer
+from fastlstm.params import CELLS
 
 
 def filled(layer: Any, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
@@ -227,7 +228,7 @@ def test_how_the_projected_cell_begins() -> None:
     assert (config["cell"], config["projection_size"], layer.output_size) == ("projected", 3, 3)
     again = nn.LSTM.from_config(config)
     assert again.get_config() == config
-    for name in ("standard", "interpolated", "peephole"):
+    for name in ("standard", "interpolated", "peephole", "normalized"):
         other = nn.LSTM(6, cell=name)
         assert (other.projection_size, other.output_size) == (None, 6)
     old = nn.LSTM(6).get_config()
@@ -236,18 +237,23 @@ def test_how_the_projected_cell_begins() -> None:
     assert type(nn.LSTM(6, cell="projected", projection_size=np.int64(6)).get_config()["projection_size"]) is int
 
 
+OWN = {"peephole": ("peephole_kernel", 3, 4), "normalized": ("scale", 5, 5)}  # the weight, its blocks, the bias's
+
+
 @pytest.mark.parametrize("use_bias", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_peephole_cell(dtype: str, use_bias: bool, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("cell", OWN)
+def test_a_cell_with_weights_of_its_units(cell: str, dtype: str, use_bias: bool, rng: np.random.Generator) -> None:
     """The bits of the functional core."""
     N, T, D, H = 4, 5, 3, 19
     options: Any = {"return_sequences": True, "return_state": True, "use_bias": use_bias, "dtype": dtype}
-    layer = filled(nn.LSTM(H, cell="peephole", **options), (N, T, D), rng)
-    assert {name: array.shape for name, array in layer.params.items()} == {
-        "kernel": (D, 4 * H), "recurrent_kernel": (H, 4 * H), "peephole_kernel": (3 * H,),
-        **({"bias": (4 * H,)} if use_bias else {}),
-    }  # fmt: skip
-    params = PeepholeParams(*[*layer.get_weights(), np.zeros(4 * H, dtype)][:4])
+    (own, blocks, of_bias), record = OWN[cell], CELLS[cell]
+    layer = filled(nn.LSTM(H, cell=cell, **options), (N, T, D), rng)
+    assert [(name, array.shape) for name, array in layer.params.items()] == [
+        ("kernel", (D, 4 * H)), ("recurrent_kernel", (H, 4 * H)), (own, (blocks * H,)),
+        *([("bias", (of_bias * H,))] if use_bias else []),
+    ]  # fmt: skip
+    params: Any = record(*[*layer.get_weights(), np.zeros(of_bias * H, dtype)][:4])
     x, first = rng.standard_normal((N, T, D)), State(*rng.standard_normal((2, N, H)))
     dy, dlast = rng.standard_normal((N, T, H)).astype(dtype), State(*rng.standard_normal((2, N, H)).astype(dtype))
     for state, dstate in ((first, dlast), (None, None)):
@@ -260,7 +266,7 @@ def test_the_peephole_cell(dtype: str, use_bias: bool, rng: np.random.Generator)
         for a, b in zip(found, expected[: len(found)], strict=True):  # without the bias's, where there is none
             assert a.dtype == dtype
             np.testing.assert_array_equal(a, b)
-        reference_y = reference.forward(x, PeepholeParams(*(array.astype(float) for array in params)), state)[0]
+        reference_y = reference.forward(x, record(*(array.astype(float) for array in params)), state)[0]
         np.testing.assert_allclose(y_, reference_y, atol=1e-13 if dtype == "float64" else 1e-5)
         np.testing.assert_array_equal(layer(x, initial_state=state)[0], y)
 
@@ -270,9 +276,10 @@ def test_the_peephole_cell(dtype: str, use_bias: bool, rng: np.random.Generator)
     "options", [{}, {"return_sequences": True, "go_backwards": True, "dropout": 0.4, "seed": 3, "use_bias": False}],
     ids=lambda options: "+".join(options) or "default",
 )  # fmt: skip
-def test_peephole_gradients(options: dict[str, Any], mask: str, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("cell", OWN)
+def test_their_gradients(cell: str, options: dict[str, Any], mask: str, rng: np.random.Generator) -> None:
     shape = (4, 5, 3)
-    layer = filled(nn.LSTM(6, cell="peephole", **options, **F64), shape, rng)
+    layer = filled(nn.LSTM(6, cell=cell, **options, **F64), shape, rng)
     check_gradients(layer, rng.standard_normal(shape), rng, mask=a_mask(MASKS[mask], 4, 5, rng))
 
 
@@ -297,6 +304,31 @@ def test_how_the_peephole_cell_begins() -> None:
     again.build((None, 5, 3))
     for a, expected in zip(again.get_weights(), (W, U, p, b), strict=True):
         np.testing.assert_array_equal(a, expected)
+
+
+def test_how_the_normalized_cell_begins() -> None:
+    H = 50
+    regularizers = {"kernel_regularizer": "l1", "recurrent_regularizer": "l2", "bias_regularizer": "l1"}
+    layer = nn.LSTM(H, cell="normalized", seed=0, **regularizers, **F64)
+    standard = nn.LSTM(H, seed=0, **F64)
+    for one in (layer, standard):
+        one.build((None, 5, 3))
+    W, U, s, b = layer.get_weights()
+    for a, expected in zip((W, U), standard.get_weights()[:2], strict=True):
+        np.testing.assert_array_equal(a, expected)
+    assert s.tolist() == [1] * 5 * H
+    assert b.tolist() == [0] * H + [1] * H + [0] * 3 * H
+    assert [type(weight.regularizer).__name__ for weight in layer.weights_] == ["L1", "L2", "NoneType", "L1"]
+    config = layer.get_config()
+    assert (config["cell"], config["projection_size"], layer.output_size) == ("normalized", None, H)
+    again = nn.LSTM.from_config(config)
+    assert again.get_config() == config
+    again.build((None, 5, 3))
+    for a, expected in zip(again.get_weights(), (W, U, s, b), strict=True):
+        np.testing.assert_array_equal(a, expected)
+    other = nn.LSTM(3, cell="normalized", bias_initializer=nn.initializers.Constant(0.5), unit_forget_bias=False)
+    other.build((None, 5, 3))
+    assert other.params["bias"].tolist() == [0.5] * 15
 
 
 @pytest.mark.parametrize("sequences", [False, True])
@@ -655,6 +687,8 @@ BAD = [
     (lambda: nn.LSTM(4, **NARROW, recurrent_dropout=0.5), ValueError, "recurrent_dropout: expected 0 for the projected"),
     (lambda: nn.LSTM(3, cell="peephole", recurrent_dropout=0.5), ValueError, "expected 0 for the peephole cell, got 0.5"),
     (lambda: nn.LSTM(3, cell="peephole", projection_size=3), ValueError, "projection_size: expected None for the peep"),
+    (lambda: nn.LSTM(3, cell="normalized", recurrent_dropout=0.5), ValueError, "expected 0 for the normalized cell, got"),
+    (lambda: nn.LSTM(3, cell="normalized", projection_size=3), ValueError, "projection_size: expected None for the norm"),
     (lambda: nn.LSTM(4, **NARROW)(np.ones((2, 3, 4)), initial_state=[np.ones((2, 4)), np.ones((2, 4))]), ValueError,
      r"initial_state.h: expected shape \(2, 3\), got \(2, 4\)"),
     (lambda: nn.LSTM(4, **NARROW)(np.ones((2, 3, 4)), initial_state=[np.ones((2, 3)), np.ones((2, 3))]), ValueError,

@@ -25,6 +25,7 @@ MODELS: dict[str, Any] = {
     "interpolated": lambda: [nn.LSTM(20, return_sequences=True, cell="interpolated"), nn.LSTM(17), nn.Dense(1)],
     "projected": lambda: [nn.LSTM(20, cell="projected", projection_size=13), nn.Dense(1)],
     "peephole": lambda: [nn.LSTM(20, cell="peephole"), nn.Dense(1)],
+    "normalized": lambda: [nn.LSTM(20, cell="normalized"), nn.Dense(1)],
     "backwards": lambda: [nn.LSTM(6, go_backwards=True, use_bias=False), nn.Dense(1, use_bias=False)],
     "a step's outputs": lambda: [nn.LSTM(70, return_sequences=True), nn.Dense(3, "softmax")],
     "dense alone": lambda: [nn.Dense(3, "tanh"), nn.LSTM(4), nn.Dense(1)],

@@ -33,6 +33,7 @@ def rich(seed: int = 0) -> nn.Sequential:
             nn.LSTM(4, return_sequences=True, stateful=True, bias_initializer=nn.initializers.RandomNormal(seed=3)),
             nn.Bidirectional(nn.LSTM(3, stateful=True, return_sequences=True, cell="projected", projection_size=2)),
             nn.LSTM(3, return_sequences=True, cell="peephole"),
+            nn.LSTM(5, return_sequences=True, cell="normalized"),
             nn.TimeDistributed(nn.Dense(4, "tanh")),
             nn.TimeDistributed(nn.Dropout(0.1, seed=9)),
             nn.Dense(3, "softmax", use_bias=False),

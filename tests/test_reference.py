@@ -129,7 +129,7 @@ def test_the_interpolated_cell_in_torch(rng: Any, module: Any, dtype: Any) -> No
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("module", [reference])
+@pytest.mark.parametrize("module", [reference, fastlstm])
 def test_the_peephole_cell_in_torch(rng: Any, module: Any, dtype: Any) -> None:
     """The equations as written, on tensors; every gradient by autograd."""
     torch = pytest.importorskip("torch")
@@ -161,7 +161,7 @@ def test_the_peephole_cell_in_torch(rng: Any, module: Any, dtype: Any) -> None:
     assert error(tuple(grads), (dx, (dW, dU, dp, db), (dh, dc))) < 10 * near
 
 
-@pytest.mark.parametrize("module", [reference])
+@pytest.mark.parametrize("module", [reference, fastlstm])
 def test_without_peepholes_the_peephole_cell_is_the_standard_one(rng: Any, module: Any) -> None:
     params = random_params(rng, 4, 5, cell="peephole")
     params.p[:] = 0
@@ -175,7 +175,7 @@ def test_without_peepholes_the_peephole_cell_is_the_standard_one(rng: Any, modul
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("module", [reference])
+@pytest.mark.parametrize("module", [reference, fastlstm])
 def test_the_normalized_cell_in_torch(rng: Any, module: Any, dtype: Any) -> None:
     """The equations as written, on tensors, with torch's layer_norm; every gradient by autograd."""
     torch = pytest.importorskip("torch")
@@ -213,7 +213,7 @@ def test_the_normalized_cell_in_torch(rng: Any, module: Any, dtype: Any) -> None
     assert error(tuple(grads), (dx, (dW, dU, ds, db), (dh, dc))) < 10 * near
 
 
-@pytest.mark.parametrize("module", [reference])
+@pytest.mark.parametrize("module", [reference, fastlstm])
 def test_one_normalized_unit_sees_its_bias_alone(rng: Any, module: Any) -> None:
     """norm of a single number is 0: y and c follow from b, no gradient reaches x, h, W, U or s."""
     params = random_params(rng, 4, 1, cell="normalized")
@@ -232,7 +232,7 @@ def test_one_normalized_unit_sees_its_bias_alone(rng: Any, module: Any) -> None:
     assert error(grads.params.b[3:], total * np.array([shown * o * (1 - o), o * (1 - shown**2)])) < 1e-14
 
 
-@pytest.mark.parametrize("module", [reference])
+@pytest.mark.parametrize("module", [reference, fastlstm])
 def test_what_all_units_get_alike_norm_takes_away(rng: Any, module: Any) -> None:
     params = random_params(rng, 4, 5, cell="normalized")
     shift = params._replace(W=params.W + np.repeat(rng.standard_normal((4, 4)), 5, axis=1),

@@ -16,7 +16,7 @@ from .layers import inner_layer
 from .randomness import checked_seed
 from .steps import Steps
 
-_NAMES = {"W": "kernel", "U": "recurrent_kernel", "p": "peephole_kernel", "b": "bias"}
+_NAMES = {"W": "kernel", "U": "recurrent_kernel", "p": "peephole_kernel", "s": "scale", "b": "bias"}
 _NAMES_OF_V = {"interpolated": "memory_kernel", "projected": "projection_kernel"}
 _ROOMS = 4  # shapes of batches whose room is kept
 _KEPT = 1 << 22  # bytes of a tape that is written to again; with larger ones its making does not matter
@@ -64,7 +64,7 @@ class LSTM(Layer):
         A batch begins with the state that the one before it ended with, sample by sample, until `reset_state`.
     zero_output_for_mask : bool
         Whether y at masked steps is 0, and not that of the step before.
-    cell : {"standard", "interpolated", "projected", "peephole"}
+    cell : {"standard", "interpolated", "projected", "peephole", "normalized"}
         docs/cells.md has them side by side. Only the standard one takes recurrent_dropout.
     projection_size : int, optional
         P, from 1 to H: for the projected cell, which must be given one, and for no other.
@@ -89,7 +89,9 @@ class LSTM(Layer):
     (P, 4H), projection_kernel (H, P), bias (4H,), as in `fastlstm.ProjectedParams`. memory_kernel and projection_kernel
     have the initializer and the regularizer of recurrent_kernel. The peephole cell has those of the standard one,
     and before the bias peephole_kernel (3H,), blocks i, f, o: p of `fastlstm.PeepholeParams`. It begins as from
-    `init_params`, by RandomUniform(-1/√H, 1/√H), and has no regularizer.
+    `init_params`, by RandomUniform(-1/√H, 1/√H), and has no regularizer. The normalized cell has kernel and
+    recurrent_kernel of the standard one, then scale (5H,), s of `fastlstm.NormalizedParams`, which begins with ones and
+    has no regularizer, and bias (5H,), both with blocks i, f, g, o, c.
 
     A mask may leave out any steps: they are not computed, the state is carried over them, and x is not read there. A
     mask goes on to the layer above where y is a sequence, in the order of x even where y runs backwards, as in Keras.
@@ -201,6 +203,7 @@ class LSTM(Layer):
             "U": (self.recurrent_initializer, self.recurrent_regularizer),
             "V": (self.recurrent_initializer, self.recurrent_regularizer),
             "p": (initializers.RandomUniform(-1 / H**0.5, 1 / H**0.5), None),
+            "s": (initializers.Ones(), None),
             "b": (self.bias_initializer, self.bias_regularizer),
         }
         return [
