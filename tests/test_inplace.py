@@ -310,11 +310,14 @@ def test_another_cell(rng: Any, cell: str) -> None:
     grads = grads._replace(params=fastlstm.make_grads(second, 2, 4).params)
     state, x, y = fastlstm.zero_state(packed, 2), np.zeros((2, 4, 3), np.float32), np.zeros((2, 4, 5), np.float32)
     mine = fastlstm.make_tape(packed, 2, 4)
+    same_tape = tape.gates.shape == mine.gates.shape  # then it is as good as its own: all of it is written to
     for call, wrong in (
         (lambda: fastlstm.pack_into(other, packed), TypeError),
         (lambda: fastlstm.forward_train_into(x, packed, state, y, tape), ValueError),
         (lambda: fastlstm.backward_into(mine, packed, y, None, grads), TypeError),
     ):
+        if wrong is ValueError and same_tape:
+            continue
         with pytest.raises(wrong, match=rf"standard cell.*{cell}"):
             call()
 
@@ -332,14 +335,17 @@ def test_another_cell(rng: Any, cell: str) -> None:
 
     with pytest.raises(TypingError, match=r"params: expected 1 \w+edParams, as many as packed, got Params"):
         pack(params, second)
-    with pytest.raises(ValueError, match="tape: "):
-        train(x, packed, state, y, tape)
-    with pytest.raises(TypingError, match=r"packed\.second: expected None for the standard cell"):
-        step(x[:, 0], packed._replace(second=second.second), state)
-    with pytest.raises(TypingError, match=r"packed\.second: expected"):
-        step(x[:, 0], second._replace(second=None), state)
-    with pytest.raises(ValueError, match="packed: "):
-        step(x[:, 0], second._replace(second=second.second[:, 1:].copy()), state)
+    if not same_tape:
+        with pytest.raises(ValueError, match="tape: "):
+            train(x, packed, state, y, tape)
+    if second.second is not None:
+        with pytest.raises(TypingError, match=r"packed\.second: expected None for the standard cell"):
+            step(x[:, 0], packed._replace(second=second.second), state)
+        with pytest.raises(TypingError, match=r"packed\.second: expected"):
+            step(x[:, 0], second._replace(second=None), state)
+        if second.second.ndim == 3:
+            with pytest.raises(ValueError, match="packed: "):
+                step(x[:, 0], second._replace(second=second.second[:, 1:].copy()), state)
     with pytest.raises(ValueError, match="packed: "):  # another width of h than of c, of a cell that has none
         step(x[:, 0], packed._replace(output_size=packed.output_size - 1), state)
 

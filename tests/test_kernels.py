@@ -37,6 +37,8 @@ def check(seed: int, N: int, T: int, D: int, plan: Any, dtype: Any, cell: str = 
     y, last, tape = fastlstm.forward_train(x, params, state, **options)
     y_, last_, tape_ = reference.forward_train(wide(x), exact, wide(state), **options)
     near, near_gradients = TOLERANCE[dtype]
+    if cell == "normalized" and dtype == np.float32:  # a division by the deviation: of few units it may be small
+        near, near_gradients = 20 * near, 20 * near_gradients
     assert error((y, last), (y_, last_)) < near
     c, c_ = fastlstm.forward_cells(x, params, state, **options)[2], reference.forward_cells(
         wide(x), exact, wide(state), **options)[2]  # fmt: skip
@@ -148,6 +150,8 @@ def test_promised_error(rng: Any, cell: Any, dtype: Any, near: float, near_gradi
     params = fastlstm.init_params(D, H, rng=3, dtype=dtype, cell=cell, projection_size=P)
     x, dy = rng.standard_normal((N, T, D)).astype(dtype), rng.standard_normal((N, T, P or H)).astype(dtype)
     exact = map_leaves(lambda a: a.astype(np.float64), params)
+    if cell == "normalized" and dtype == np.float32:
+        near, near_gradients = 1e-5, 1e-5  # docs/cells.md
     y, last, tape = fastlstm.forward_train(x, params)
     y_, last_, tape_ = reference.forward_train(x.astype(np.float64), exact)
     assert error((y, last), (y_, last_)) < near

@@ -229,7 +229,11 @@ def test_info(cache: Path) -> None:
 def test_warmup_leaves_nothing_to_compile(tmp_path: Path) -> None:
     done = command(tmp_path, "warmup")
     assert done.returncode == 0, done.stderr
-    assert command(tmp_path, "warmup", "gru").stderr.strip().endswith("(standard, interpolated, projected, peephole, normalized), got gru")
+    assert (
+        command(tmp_path, "warmup", "gru")
+        .stderr.strip()
+        .endswith("(standard, interpolated, projected, peephole, normalized), got gru")
+    )
     assert done.stdout.count("float32") == done.stdout.count("float64") == 16
     code = """
 from fastlstm.kernels import backward as b, forward as f, inplace as i, options as o, packing as p

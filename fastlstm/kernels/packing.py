@@ -241,7 +241,7 @@ def unpack(packed: Packed) -> AnyParams:
     begins = [0, 1, 1 + D, *range(1 + D + P, depth), depth]
     fields = "b", "W", "U", record._fields[2]
     found: dict[str, dict[int, NDArray[Any]]] = {field: {} for field in fields}
-    for (number, columns), begin, end in zip(cell.parts, begins, begins[1:], strict=True):
+    for (number, columns), begin, end in zip(cell.parts, begins[:-1], begins[1:], strict=True):
         for gate, column in enumerate(columns):
             if column >= 0:
                 found[fields[number]][column] = by_gate[begin:end, gate]
