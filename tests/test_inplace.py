@@ -333,7 +333,7 @@ def test_another_cell(rng: Any, cell: str) -> None:
     def step(x: Any, packed: Any, state: Any) -> None:
         fastlstm.step(x, packed, state)
 
-    with pytest.raises(TypingError, match=r"params: expected 1 \w+edParams, as many as packed, got Params"):
+    with pytest.raises(TypingError, match=r"params: expected 1 \w+Params, as many as packed, got Params"):
         pack(params, second)
     if not same_tape:
         with pytest.raises(ValueError, match="tape: "):
