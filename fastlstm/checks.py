@@ -16,9 +16,11 @@ from numpy.typing import DTypeLike, NDArray
 from .kernels import memory
 from .kernels.cells import CELLS as KERNEL_CELLS
 from .kernels.cells import cell_with
-from .kernels.packing import LAYOUT, Packed, blocks, cell_in, input_size, record_of, wide_blocks
+from .kernels.packing import LAYOUT, Packed, blocks, cell_in, record_of, wide_blocks
+from .kernels.packing import sizes as sizes_of_packed
 from .kernels.simd import BLOCK, lanes
 from .params import CELLS, AnyParams, Bidirectional, State, cell_name, shapes
+from .params import sizes as sizes_of_record
 
 Array: TypeAlias = NDArray[Any]
 Layer: TypeAlias = AnyParams | Packed | Bidirectional
@@ -52,10 +54,8 @@ class Weights(NamedTuple):
 def sizes(layer: AnyParams | Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h, of one direction of a layer."""
     if isinstance(layer, Packed):
-        return input_size(layer), layer.hidden_size, layer.output_size
-    W, U, *_ = layer
-    P, columns = U.shape
-    return len(W), columns // 4, P
+        return sizes_of_packed(layer)
+    return sizes_of_record(layer)
 
 
 def cell(layer: AnyParams | Packed) -> str:

@@ -321,7 +321,7 @@ def init_params(
     >>> fastlstm.init_params(16, 32, rng=0, cell="normalized").s.shape
     (160,)
     """
-    D, H = _size("input_size", input_size), _size("hidden_size", hidden_size)
+    D, H = size_of("input_size", input_size), size_of("hidden_size", hidden_size)
     kind = np.dtype(dtype)
     if kind not in (np.float32, np.float64):
         raise TypeError(f"dtype: expected float32 or float64, got {kind}")
@@ -329,13 +329,7 @@ def init_params(
         raise TypeError(f"cell: expected a name, got {type(cell).__name__}")
     if cell not in CELLS:
         raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
-    record, P = CELLS[cell], H
-    if record is ProjectedParams:
-        P = _size("projection_size", projection_size)
-        if P > H:
-            raise ValueError(f"projection_size: expected at most hidden_size, {H}, got {P}")
-    elif projection_size is not None:
-        raise ValueError(f"projection_size: expected None for the {cell} cell, got {projection_size!r}")
+    record, P = CELLS[cell], output_size(cell, H, projection_size, "hidden_size")
     generator = np.random.default_rng(rng)
     arrays = {}
     for field, shape in shapes(record, D, H, P).items():
@@ -359,12 +353,25 @@ def init_params(
     return record(**{field: array.astype(kind) for field, array in arrays.items()})
 
 
-def _size(name: str, size: object) -> int:
+def size_of(name: str, size: object) -> int:
+    """A size, checked; name: the argument's."""
     if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
         raise TypeError(f"{name}: expected an integer, got {type(size).__name__}")
     if size < 1:
         raise ValueError(f"{name}: expected at least 1, got {size}")
     return int(size)
+
+
+def output_size(cell: str, H: int, projection_size: object, name: str) -> int:
+    """P of a cell with H units, from a projection_size, checked; name: H's argument."""
+    if CELLS[cell] is not ProjectedParams:
+        if projection_size is not None:
+            raise ValueError(f"projection_size: expected None for the {cell} cell, got {projection_size!r}")
+        return H
+    P = size_of("projection_size", projection_size)
+    if P > H:
+        raise ValueError(f"projection_size: expected at most {name}, {H}, got {P}")
+    return P
 
 
 def _orthogonal(generator: np.random.Generator, rows: int, columns: int) -> Array:

@@ -283,49 +283,42 @@ def test_their_gradients(cell: str, options: dict[str, Any], mask: str, rng: np.
     check_gradients(layer, rng.standard_normal(shape), rng, mask=a_mask(MASKS[mask], 4, 5, rng))
 
 
-def test_how_the_peephole_cell_begins() -> None:
-    H = 50
+def begun(cell: str, H: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The first weights of a layer of that cell, and of the standard one; its third weight has no regularizer, and its
+    config makes it again."""
     regularizers = {"kernel_regularizer": "l1", "recurrent_regularizer": "l2", "bias_regularizer": "l1"}
-    layer = nn.LSTM(H, cell="peephole", seed=0, **regularizers, **F64)
+    layer = nn.LSTM(H, cell=cell, seed=0, **regularizers, **F64)
     standard = nn.LSTM(H, seed=0, **F64)
     for one in (layer, standard):
         one.build((None, 5, 3))
-    W, U, p, b = layer.get_weights()
-    for a, expected in zip((W, U, b), standard.get_weights(), strict=True):
+    assert [type(weight.regularizer).__name__ for weight in layer.weights_] == ["L1", "L2", "NoneType", "L1"]
+    config = layer.get_config()
+    assert (config["cell"], config["projection_size"], layer.output_size) == (cell, None, H)
+    again = nn.LSTM.from_config(config)
+    assert again.get_config() == config
+    again.build((None, 5, 3))
+    for a, expected in zip(again.get_weights(), layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, expected)
+    return layer.get_weights(), standard.get_weights()
+
+
+def test_how_the_peephole_cell_begins() -> None:
+    H = 50
+    (W, U, p, b), standard = begun("peephole", H)
+    for a, expected in zip((W, U, b), standard, strict=True):
         np.testing.assert_array_equal(a, expected)
     assert len(set(p)) == 3 * H
     assert 0.9 / np.sqrt(H) < np.abs(p).max() < 1 / np.sqrt(H)
     assert abs(p.mean()) < 0.2 / np.sqrt(H)
-    assert [type(weight.regularizer).__name__ for weight in layer.weights_] == ["L1", "L2", "NoneType", "L1"]
-    config = layer.get_config()
-    assert (config["cell"], config["projection_size"], layer.output_size) == ("peephole", None, H)
-    again = nn.LSTM.from_config(config)
-    assert again.get_config() == config
-    again.build((None, 5, 3))
-    for a, expected in zip(again.get_weights(), (W, U, p, b), strict=True):
-        np.testing.assert_array_equal(a, expected)
 
 
 def test_how_the_normalized_cell_begins() -> None:
     H = 50
-    regularizers = {"kernel_regularizer": "l1", "recurrent_regularizer": "l2", "bias_regularizer": "l1"}
-    layer = nn.LSTM(H, cell="normalized", seed=0, **regularizers, **F64)
-    standard = nn.LSTM(H, seed=0, **F64)
-    for one in (layer, standard):
-        one.build((None, 5, 3))
-    W, U, s, b = layer.get_weights()
-    for a, expected in zip((W, U), standard.get_weights()[:2], strict=True):
+    (W, U, s, b), standard = begun("normalized", H)
+    for a, expected in zip((W, U), standard[:2], strict=True):
         np.testing.assert_array_equal(a, expected)
     assert s.tolist() == [1] * 5 * H
     assert b.tolist() == [0] * H + [1] * H + [0] * 3 * H
-    assert [type(weight.regularizer).__name__ for weight in layer.weights_] == ["L1", "L2", "NoneType", "L1"]
-    config = layer.get_config()
-    assert (config["cell"], config["projection_size"], layer.output_size) == ("normalized", None, H)
-    again = nn.LSTM.from_config(config)
-    assert again.get_config() == config
-    again.build((None, 5, 3))
-    for a, expected in zip(again.get_weights(), (W, U, s, b), strict=True):
-        np.testing.assert_array_equal(a, expected)
     other = nn.LSTM(3, cell="normalized", bias_initializer=nn.initializers.Constant(0.5), unit_forget_bias=False)
     other.build((None, 5, 3))
     assert other.params["bias"].tolist() == [0.5] * 15

@@ -94,6 +94,24 @@ def test_a_reset_cuts_a_sequence(rng: Any, plan: Any, cell: str, reverse: bool, 
     assert error(found, apart(reference, x, params, state, starts, dy, dlast, reverse)) < near
 
 
+def assert_agrees_with_autograd(
+    rng: Any, module: Any, params: Any, x: Any, state: Any, inputs: Any, y_: Any, h_: Any, c_: Any
+) -> None:
+    """The module's y, last state and all gradients, and those of tensors: y_, h_ and c_ from inputs, the weights, x, h
+    and c."""
+    torch = pytest.importorskip("torch")
+    dy, dlast = rng.standard_normal(y_.shape), random_state(rng, params, len(x))
+    loss = (y_ * torch.tensor(dy)).sum()
+    loss = loss + sum((a * torch.tensor(d)).sum() for a, d in zip((h_, c_), dlast, strict=True))
+    loss.backward()
+    y, last, tape = module.forward_train(x, params, state)
+    near = 1e-13 if x.dtype == np.float64 else 4e-6
+    assert error((y, last), (y_.detach().numpy(), [a.detach().numpy() for a in (h_, c_)])) < near
+    grads = module.backward(tape, dy, dlast)
+    *dparams, dx, dh, dc = (a.grad.numpy() for a in inputs)
+    assert error(tuple(grads), (dx, tuple(dparams), (dh, dc))) < 10 * near
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("module", [reference, fastlstm])
 def test_the_interpolated_cell_in_torch(rng: Any, module: Any, dtype: Any) -> None:
@@ -115,17 +133,7 @@ def test_the_interpolated_cell_in_torch(rng: Any, module: Any, dtype: Any) -> No
         o = torch.sigmoid(torch.cat((h, c), dim=1) @ torch.cat((Uo, V)) + bo)
         h = (1 - o) * h + o * torch.tanh(c)
         ys.append(h)
-    expected = torch.stack(ys, dim=1)
-    dy, dlast = rng.standard_normal((N, T, H)), random_state(rng, params, N)
-    loss = (expected * torch.tensor(dy)).sum()
-    loss = loss + sum((a * torch.tensor(d)).sum() for a, d in zip((h, c), dlast, strict=True))
-    loss.backward()
-    y, last, tape = module.forward_train(x, params, state)
-    near = 1e-13 if dtype == np.float64 else 4e-6
-    assert error((y, last), (expected.detach().numpy(), [a.detach().numpy() for a in (h, c)])) < near
-    grads = module.backward(tape, dy, dlast)
-    dW, dU, dV, db, dx, dh, dc = (a.grad.numpy() for a in inputs)
-    assert error(tuple(grads), (dx, (dW, dU, dV, db), (dh, dc))) < 10 * near
+    assert_agrees_with_autograd(rng, module, params, x, state, inputs, torch.stack(ys, dim=1), h, c)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -148,17 +156,7 @@ def test_the_peephole_cell_in_torch(rng: Any, module: Any, dtype: Any) -> None:
         o = torch.sigmoid(x_[:, t] @ Wo + h @ Uo + po * c + bo)
         h = o * torch.tanh(c)
         ys.append(h)
-    expected = torch.stack(ys, dim=1)
-    dy, dlast = rng.standard_normal((N, T, H)), random_state(rng, params, N)
-    loss = (expected * torch.tensor(dy)).sum()
-    loss = loss + sum((a * torch.tensor(d)).sum() for a, d in zip((h, c), dlast, strict=True))
-    loss.backward()
-    y, last, tape = module.forward_train(x, params, state)
-    near = 1e-13 if dtype == np.float64 else 4e-6
-    assert error((y, last), (expected.detach().numpy(), [a.detach().numpy() for a in (h, c)])) < near
-    grads = module.backward(tape, dy, dlast)
-    dW, dU, dp, db, dx, dh, dc = (a.grad.numpy() for a in inputs)
-    assert error(tuple(grads), (dx, (dW, dU, dp, db), (dh, dc))) < 10 * near
+    assert_agrees_with_autograd(rng, module, params, x, state, inputs, torch.stack(ys, dim=1), h, c)
 
 
 @pytest.mark.parametrize("module", [reference, fastlstm])
@@ -200,17 +198,7 @@ def test_the_normalized_cell_in_torch(rng: Any, module: Any, dtype: Any) -> None
         c = f * c + i * g
         h = o * torch.tanh(norm(c, sc, bc))
         ys.append(h)
-    expected = torch.stack(ys, dim=1)
-    dy, dlast = rng.standard_normal((N, T, H)), random_state(rng, params, N)
-    loss = (expected * torch.tensor(dy)).sum()
-    loss = loss + sum((a * torch.tensor(d)).sum() for a, d in zip((h, c), dlast, strict=True))
-    loss.backward()
-    y, last, tape = module.forward_train(x, params, state)
-    near = 1e-13 if dtype == np.float64 else 4e-6
-    assert error((y, last), (expected.detach().numpy(), [a.detach().numpy() for a in (h, c)])) < near
-    grads = module.backward(tape, dy, dlast)
-    dW, dU, ds, db, dx, dh, dc = (a.grad.numpy() for a in inputs)
-    assert error(tuple(grads), (dx, (dW, dU, ds, db), (dh, dc))) < 10 * near
+    assert_agrees_with_autograd(rng, module, params, x, state, inputs, torch.stack(ys, dim=1), h, c)
 
 
 @pytest.mark.parametrize("module", [reference, fastlstm])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import AnyParams, shapes
+from ..params import sizes as sizes_of_record
 from . import backward as backward_pass
 from . import forward as forward_pass
 from . import memory, threads
@@ -21,7 +22,7 @@ from .cells import CELLS, Cell, cell_with
 from .duo import SPLIT, SYNC_WORDS, duo_room
 from .forward import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS, SPLIT_ROWS, forward_room
 from .options import recording, run
-from .packing import Packed, blocks, cell_in, input_size, into_panels, mark, record_of, unpack, wide_blocks
+from .packing import Packed, blocks, cell_in, into_panels, mark, record_of, sizes, unpack, wide_blocks
 from .simd import BLOCK, CACHE_LINE, TILE_ROWS, lanes, vector_bytes
 
 __all__ = ["Packed", "Kept", "backward", "cells", "forward", "keep", "pack", "sizes", "unpack"]
@@ -47,11 +48,6 @@ _NO_MASK = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float32, np.float6
 _payoffs: dict[Any, threads.Payoff] = {}
 
 
-def sizes(packed: Packed) -> tuple[int, int, int]:
-    """D, H and P, the width of h."""
-    return input_size(packed), packed.hidden_size, packed.output_size
-
-
 class Kept(NamedTuple):
     """What the forward pass leaves for the backward pass, in the order of computation: a sample's rank is its
     place by falling length.
@@ -70,8 +66,7 @@ class Kept(NamedTuple):
 
 def pack(params: AnyParams) -> Packed:
     """The record of weights -> panels, a copy."""
-    D, (P, columns) = len(params.W), params.U.shape
-    H = columns // BLOCK
+    D, H, P = sizes_of_record(params)
     dtype, cell = params.W.dtype, cell_with(type(params))
     width = BLOCK * lanes(dtype.itemsize)
     rows = 1 + D + P + len(cell.own)
@@ -298,7 +293,7 @@ def _shares(name: str, workers: int, N: int, steps: int, D: int, H: int, P: int,
         return L, D, H, max(units, H) if cell.projects else units, 3 if cell.projects else 2, kept
 
     if workers > 1 and N == 1:
-        return _Shares(SHARE_SEQUENCE, 1, 0, duo_room(*size(1)))
+        return _Shares(SHARE_SEQUENCE, 1, 0, duo_room(*size(1), 2))
     weights = nb * (1 + D + P) * BLOCK * L * itemsize
     if workers > 1 and rows <= _WIDE_ROWS and weights >= _WIDE_BYTES:
         return _Shares(SHARE_UNITS, phases * steps + 2, 0, workers * forward_room(*size(N), N, 0, 0))

@@ -99,20 +99,17 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                     else:
                         finish_back(*where_)
                     b += 2
+        begun = begins(reset, order[rank] * T, lens[rank], reverse, s)
+        held, c0, c_block = cells, c, L
+        if begun:  # from zeros, whatever the tape has there
+            held, c0, c_block = zeros, N - N, 0
         if second.ndim == 2:
-            held, c0, c_block = cells, c, L
-            if begins(reset, order[rank] * T, lens[rank], reverse, s):
-                held, c0, c_block = zeros, N - N, 0
             normalize_back(cell, phase, lo, hi, H, gates, g, cells, c + N * Hp, held, c0, c_block, t, u, dh, rank * ldh,
                            dc, rank * ldc, dz, m * ldz, m * ldz + down, a, operand + 1 + D, panels,
                            (1 + D + P) * width, rows * width)  # fmt: skip
         if phase == 0:
             old = s - 1 if s > 0 else s  # before the first step there are no gates: any will do, h is put right
             g_old = (old * N + rank) * nb * g_width
-            begun = begins(reset, order[rank] * T, lens[rank], reverse, s)
-            held, c0, c_block = cells, c, L
-            if begun:  # from zeros, whatever the tape has there
-                held, c0, c_block = zeros, N - N, 0
             if second.ndim != 2:
                 b = lo
                 while b + 1 < hi:
@@ -216,8 +213,8 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
 
     Where the rows are shared there is one turn: all steps of the worker's rows. Where the units are (wide), a turn
     takes dh of the worker's units from the turn before, then makes one step of them; the last turn takes dh only, and
-    in a block of fewer steps than the others some turns have nothing to do. A cell of two phases has two turns a step:
-    the second one takes dc.
+    in a block of fewer steps than the others some turns have nothing to do. A cell of more phases than one has as many
+    turns a step.
     """
     rows = (bases, cell, panels, second, x, D, ut, H, P, h0, cells, gates, order, lens, reset, mask, reverse, T, dy,
             ldy, column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
@@ -305,7 +302,7 @@ def backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
 
     arguments: turns of the whole pass, those of a block's steps (inner), wide; then what the other functions here take,
     in an order of its own: what changes from call to call, and what may stay (backend.BackwardPlan). h, c: gradients of
-    the last state, in whose place come those of the first; dV: any array where there is no second phase.
+    the last state, in whose place come those of the first; dV: of V or of weights for the equations, or any array.
     """
     arguments = loaded(pointer)
     turns, inner, wide = arguments[:3]

@@ -3,13 +3,13 @@
 A phase is a product of operands and weights, followed by element-wise equations over its gate blocks. The first phase
 of every cell has z = [1, x, h] @ [b; W; U], four gate blocks, and makes the new c. A second one begins when all units
 are through the first. Either a gate reads the new c: the sums of the last gate go on with c @ V. Or the first phase's
-output m is projected: h = m @ V, of another width than c. Or z is normalised over all units: then the first phase
+output m is projected: h = m @ V, of another width than c. Or z is normalized over all units: then the first phase
 leaves z as it is, the second makes c from z's means and variances, and a third one h from those of c. The equations
 are written over `simd.Vector`s: one vector holds neighbouring units of one sample. Letters as in docs/equations.md; a
 `d` in front marks a gradient.
 
-What runs the equations over rows and blocks of units is in `phases`, the same for every cell. To add one, write its
-equations and its row of `CELLS` here, its record of weights in `params`, and its section of `reference`.
+What runs the equations over rows and blocks of units is in `phases` and `norms`, the same for every cell. To add one,
+write its equations and its row of `CELLS` here, its record of weights in `params`, and its section of `reference`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Phase(NamedTuple):
         -> (dz of each gate), dc, tanh of the old c, old h, then for those weights what adds up to their gradients, None
         for what is none; dm in dh's place where m is projected. Of the second: (kept, tanh of the new c, dh,
         dc) -> dz, what of dh goes past z to the old h, dc but for z's part. Of a projection, whose dz is dh: (kept,
-        tanh of the new c) -> m. Those of a normalised cell: norms.py says what they are given.
+        tanh of the new c) -> m. Those of a normalized cell: norms.py says what they are given.
     """
 
     forward: Callable[..., Any]
@@ -89,7 +89,7 @@ class Cell(NamedTuple):
     @property
     def later(self) -> int:
         """Axes of the array that stands for the later phases in the types that Numba sees, by which it leaves out what
-        a cell does not have: 3 for panels of a second one, 2 for those of a normalised cell, 1 for none."""
+        a cell does not have: 3 for panels of a second one, 2 for those of a normalized cell, 1 for none."""
         return (1, 3, 2)[len(self.phases) - 1]
 
     @property
@@ -323,7 +323,7 @@ def of_x(typing: Any, cell: Any) -> Any:
     return types.intp(cell), generate
 
 
-def _looked_up(context: Any, builder: Any, numbers: list[int], place: Any) -> Any:
+def _looked_up(builder: Any, numbers: list[int], place: Any) -> Any:
     """One of some constant numbers."""
     word = ir.IntType(64)
     table = cgutils.global_constant(builder.module, "table", ir.Constant(ir.ArrayType(word, len(numbers)), numbers))
@@ -337,7 +337,7 @@ def column_of(typing: Any, cell: Any, part: Any, gate: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         numbers = [column for _, row in marked(cell).parts for column in row]
         place = builder.add(builder.mul(args[1], ir.Constant(args[1].type, BLOCK)), args[2])
-        return _looked_up(context, builder, numbers, place)
+        return _looked_up(builder, numbers, place)
 
     return types.intp(cell, types.intp, types.intp), generate
 
@@ -347,7 +347,7 @@ def array_of(typing: Any, cell: Any, part: Any) -> Any:
     """The number of the array that a part comes from: b, W, U, and the fourth of a cell that has one."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _looked_up(context, builder, [array for array, _ in marked(cell).parts], args[1])
+        return _looked_up(builder, [array for array, _ in marked(cell).parts], args[1])
 
     return types.intp(cell, types.intp), generate
 
@@ -360,6 +360,6 @@ def blocks_of(typing: Any, cell: Any, array: Any) -> Any:
         numbers = [0] * 4
         for number, row in marked(cell).parts:
             numbers[number] = max(numbers[number], 1 + max(row))
-        return _looked_up(context, builder, numbers, args[1])
+        return _looked_up(builder, numbers, args[1])
 
     return types.intp(cell, types.intp), generate

@@ -5,7 +5,7 @@ other. The first to come leads; it computes all units until a second thread has 
 computes its half of a step, publishes the number of steps it has finished, and waits for the other's number before
 the next. Waiting is bounded: a thread that waits too long asks the other to retire, or retires itself, always
 between steps, with nothing half done; then the leader computes all units again. The same multiply-adds in the same
-order give the same bits, whoever computes them. A cell of two phases takes two such steps for each step in time.
+order give the same bits, whoever computes them. A cell of more phases takes as many such steps for each step in time.
 """
 
 from __future__ import annotations
@@ -45,10 +45,19 @@ _CHUNK = 24  # steps whose x @ W + b is computed at once
 
 
 @compiled
-def duo_room(L: Any, D: Any, H: Any, units: Any, operands: Any, kept: Any) -> Any:
-    """Numbers to work in. units: units_of(...); operands: operand_rows(...); kept: tape_room of all blocks."""
+def duo_room(L: Any, D: Any, H: Any, units: Any, operands: Any, kept: Any, threads: Any) -> Any:
+    """Numbers to work in, up to where the inputs of a thread begin: 0 for the leader, 1 for the follower; 2: all.
+    units: units_of(...); operands: operand_rows(...); kept: tape_room of all blocks."""
     nb = (H + L - 1) // L
-    return operands * operand_stride(L, D, units) + nb * L + 2 * (kept + _CHUNK * nb * BLOCK) * L
+    return operands * operand_stride(L, D, units) + nb * L + (2 * kept + threads * _CHUNK * nb * BLOCK) * L
+
+
+@inlined
+def _inputs_of(thread: Any, cell: Any, D: Any, panels: Any, second: Any, H: Any, P: Any) -> Any:
+    """Where in `work` the inputs of a thread begin."""
+    L = lanes_of(panels)
+    units = units_of(cell, second, L, H, P)
+    return duo_room(L, D, H, units, operand_rows(cell), tape_room(cell, second, (H + L - 1) // L), thread)
 
 
 @compiled
@@ -160,11 +169,7 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
     goal = steps * phases
     L = lanes_of(panels)
     nb = (H + L - 1) // L
-    zx = (
-        operand_rows(cell) * operand_stride(L, D, units_of(cell, second, L, H, P))
-        + nb * L
-        + 2 * tape_room(cell, second, nb) * L
-    )
+    zx = _inputs_of(np.int64(0), cell, D, panels, second, H, P)
     alone, joined = True, False
     s = np.int64(0)  # phases of all steps
     begin, end = np.int64(0), np.int64(0)  # inputs of steps begin to end stand in zx
@@ -217,11 +222,7 @@ def follow(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, sec
     phases = phases_of(second)
     L = lanes_of(panels)
     nb, mid = _parts(np.int64(0), H, P, panels, second)
-    zx = (
-        operand_rows(cell) * operand_stride(L, D, units_of(cell, second, L, H, P))
-        + nb * L
-        + (2 * tape_room(cell, second, nb) + _CHUNK * nb * BLOCK) * L
-    )
+    zx = _inputs_of(np.int64(1), cell, D, panels, second, H, P)
     store_release(sync, MAIL, JOINED)
     turns = np.int64(0)
     while load_acquire(sync, SPLIT) < 0:

@@ -1,6 +1,6 @@
 """The forward time loop: one pass over a thread's rows for every step, gates and cell update in cache.
 
-Rows are samples in the order of falling length; worker w of P takes ranks w, w + P, ... so that ragged
+Rows are samples in the order of falling length; worker w of n takes ranks w, w + n, ... so that ragged
 batches stay balanced and the rows still active are always the first ones. A sample's numbers are one chain
 of multiply-adds each (bias, then x in order, then h in order, then in a second phase the new c), whatever tile or
 path computes them: no bit depends on batch, threads or chunking. H units have a c, P an h, which is H but where h is a
@@ -59,14 +59,13 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
                  work: Any) -> None:  # fmt: skip
     """All steps of one worker's rows.
 
-    cell: `mark`; second: panels of the second phase, or an array of one axis where there is none.
+    cell: `mark`; second: panels of a second phase, or what else stands for the later ones (Cell.later).
 
     tape: whether gates (step, rank) and c (step, rank) are kept in `gates` and `cs`; otherwise these are `work`,
     room for each worker: the operand rows of each sample, then c, gates of a vector, b, or x @ W + b of
     `chunk` steps, where that is done apart (chunk > 0), and the marks of steps.
     """
     L = lanes_of(panels)
-    P = width_of(cell, H, P)
     nb = (H + L - 1) // L
     width = BLOCK * L
     Hp, Pb = nb * L, (P + L - 1) // L
@@ -200,8 +199,7 @@ def shared_begin(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P:
 
 @compiled
 def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P: Any,
-                h: Any, c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any,
-                cs: Any,
+                h: Any, c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any,
                 tape: Any, order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any,
                 work: Any) -> None:  # fmt: skip
     """Phase number `turn` of all phases of all steps, of all rows, for a worker's share of the units; and, in a step's

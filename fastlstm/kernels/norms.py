@@ -1,6 +1,6 @@
 """Layer normalisation: sums over the units of a sample, and the phases that need them, forward and backward.
 
-A normalised cell's first phase leaves z as it is. Each of the two that follow takes means and variances over all units
+A normalized cell's first phase leaves z as it is. Each of the two that follow takes means and variances over all units
 of a row, then runs its equations over the blocks of units that are asked for. What stands behind the last unit, in the
 last vector, counts for nothing. The sums are added up in one order, whoever takes them.
 """

@@ -3,8 +3,8 @@
 A block is as many hidden units as a vector has lanes. A block's panel holds, row by row, the bias, the D rows of W and
 the P rows of U (P, the width of h, is H but where h is a projection), each row being the four gates' columns of those
 units side by side: zeros for a gate that does not read that operand. Behind them rows of weights that no operand
-meets, where the cell's equations take such. Hidden sizes that do not fill the last block are
-padded with zero weights, under which h and c stay 0.
+meets, where the cell's equations take such. Hidden sizes that do not fill the last block are padded with zero weights,
+under which h and c stay 0.
 
 A cell with a second phase has more panels: V's columns of four blocks of the units of h side by side.
 """
@@ -42,7 +42,7 @@ class Packed(NamedTuple):
     layout : ndarray, empty
         Of as many dimensions as the number of this layout, and of the dtype that stands for the cell.
     second : ndarray, shape (ceil(P / (4 lanes)), H, 4 lanes), or None
-        Panels of the second phase, where the cell has such; for a normalised cell an array (0, 0).
+        Panels of the second phase, where the cell has such; for a normalized cell an array (0, 0).
     """
 
     panels: NDArray[Any]
@@ -88,9 +88,10 @@ def record_of(packed: Packed) -> type[AnyParams]:
 _MORE = {np.dtype(cell.mark).num: len(cell.own) for cell in CELLS}
 
 
-def input_size(packed: Packed) -> int:
-    """D."""
-    return packed.panels.shape[1] - 1 - packed.output_size - _MORE[packed.layout.dtype.num]
+def sizes(packed: Packed) -> tuple[int, int, int]:
+    """D, H and P, the width of h."""
+    panels, H, P, layout, _ = packed
+    return panels.shape[1] - 1 - P - _MORE[layout.dtype.num], H, P
 
 
 @inlined
@@ -228,16 +229,10 @@ def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, 
 
 def unpack(packed: Packed) -> AnyParams:
     """Panels -> the record of weights, new arrays."""
-    panels, H, P, cell, record = (
-        packed.panels,
-        packed.hidden_size,
-        packed.output_size,
-        cell_in(packed),
-        record_of(packed),
-    )
+    panels, (D, H, P) = packed.panels, sizes(packed)
+    cell, record = cell_in(packed), record_of(packed)
     nb, depth, width = panels.shape
     by_gate = panels.reshape(nb, depth, BLOCK, width // BLOCK).transpose(1, 2, 0, 3).reshape(depth, BLOCK, -1)[:, :, :H]
-    D = input_size(packed)
     begins = [0, 1, 1 + D, *range(1 + D + P, depth), depth]
     fields = "b", "W", "U", record._fields[2]
     found: dict[str, dict[int, NDArray[Any]]] = {field: {} for field in fields}

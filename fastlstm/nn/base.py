@@ -423,15 +423,6 @@ def _shown(shape: Sequence[int | None]) -> str:
     return "(" + ", ".join(free.get(i, "any") if size is None else str(size) for i, size in enumerate(shape)) + ")"
 
 
-def units_of(value: Any, argument: str = "units") -> int:
-    """A number of units, checked."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{argument}: expected an integer, got {type(value).__name__}")
-    if value < 1:
-        raise ValueError(f"{argument}: expected at least 1, got {value}")
-    return int(value)
-
-
 def flag(name: str, value: Any) -> bool:
     """A bool, checked."""
     if not isinstance(value, (bool, np.bool_)):

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..kernels import dense, memory
+from ..params import size_of
 from . import activations, initializers, names, regularizers
-from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, sizes_of, units_of
+from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, sizes_of
 from .randomness import checked_seed
 
 
@@ -105,7 +106,7 @@ class Dense(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.units = units_of(units)
+        self.units = size_of("units", units)
         self.activation = activations.get(activation)
         self.use_bias = flag("use_bias", use_bias)
         self.kernel_initializer = initializers.get("kernel_initializer", kernel_initializer)

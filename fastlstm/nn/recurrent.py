@@ -9,9 +9,9 @@ import numpy as np
 
 from ..kernels import arrays, backend, masks, memory
 from ..kernels.options import recording
-from ..params import CELLS, FORGET_BIAS, AnyParams, State, shapes
+from ..params import CELLS, FORGET_BIAS, AnyParams, State, output_size, shapes, size_of
 from . import initializers, names, regularizers
-from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, flag, units_of
+from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, flag
 from .layers import inner_layer
 from .randomness import checked_seed
 from .steps import Steps
@@ -153,7 +153,7 @@ class LSTM(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.units = units_of(units)
+        self.units = size_of("units", units)
         for argument, value, there in (
             ("activation", activation, "tanh"),
             ("recurrent_activation", recurrent_activation, "sigmoid"),
@@ -182,13 +182,8 @@ class LSTM(Layer):
         if cell != "standard" and self.recurrent_dropout:
             raise ValueError(f"recurrent_dropout: expected 0 for the {cell} cell, got {recurrent_dropout}")
         self.cell = cell
-        self.output_size, self.projection_size = self.units, projection_size
-        if cell == "projected":
-            self.output_size = self.projection_size = units_of(projection_size, "projection_size")
-            if self.output_size > self.units:
-                raise ValueError(f"projection_size: expected at most units, {self.units}, got {projection_size}")
-        elif projection_size is not None:
-            raise ValueError(f"projection_size: expected None for the {cell} cell, got {projection_size!r}")
+        self.output_size = output_size(cell, self.units, projection_size, "units")
+        self.projection_size = None if projection_size is None else self.output_size
         self.state: State | None = None
         self.state_grads: State | None = None
 
