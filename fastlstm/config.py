@@ -9,7 +9,7 @@ import llvmlite
 import numba
 import numpy as np
 
-from .kernels.options import cache_folder
+from .kernels.cache import cache_folder
 from .kernels.simd import vector_bytes
 from .kernels.threads import layer
 

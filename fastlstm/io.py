@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from typing import IO, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from . import checks
 from .checks import Array, Stack, assemble
+from .files import write_whole
 from .kernels import backend
 from .kernels.packing import Packed
 from .params import CELLS, GATES, AnyParams, Bidirectional, Params, ProjectedParams, cell_name, sizes
@@ -41,22 +41,6 @@ def file_name(path: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(f"path: expected str or path-like, got {type(path).__name__}")
     return name
-
-
-def write_whole(name: str, write: Callable[[IO[bytes]], Any]) -> None:
-    """A file that is there whole or as it was before: written beside its place, flushed to the disk, moved to it."""
-    target = os.path.realpath(name)  # through a link: its file is replaced, not the link
-    beside = f"{target}.{secrets.token_hex(8)}.part"
-    try:
-        with open(beside, "xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException:
-        if os.path.exists(beside):
-            os.unlink(beside)
-        raise
 
 
 def save(path: str | os.PathLike[str], params: Stack) -> None:

@@ -116,7 +116,7 @@ def test_what_two_processes_compile_at_once_is_one_cache(tmp_path: Path) -> None
 from fastlstm.kernels import packing as p, options as o
 for dtype in DTYPES:
     fastlstm.pack(fastlstm.Params(*(a.astype(dtype) for a in params)))
-print(sum(p.into_panels.stats.cache_misses.values()), sum(o._enter.stats.cache_misses.values()))
+print(sum(p.into_panels.stats.cache_misses.values()), sum(o._enter.compiler.stats.cache_misses.values()))
 """
     )
     for dtype in "fd":  # neither sees what the other writes
@@ -141,7 +141,7 @@ def test_nowhere_to_write(expected: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["simd.py", "activations.py", "packing.py"])
 def test_a_changed_source_meets_no_stale_cache(cache: Path, tmp_path: Path, file: str) -> None:
     shutil.copytree(PACKAGE, tmp_path / "fastlstm", ignore=shutil.ignore_patterns("__pycache__"))
-    show = "from fastlstm.kernels.options import cache_folder; print(cache_folder())"
+    show = "from fastlstm.kernels.cache import cache_folder; print(cache_folder())"
     before = run(show, cache)
     assert run(show, cache, PYTHONPATH=str(tmp_path)) == before
     with open(tmp_path / "fastlstm" / "kernels" / file, "a") as source:
@@ -258,8 +258,8 @@ for dtype in ("float32", "float64"):
     model = nn.Sequential([nn.LSTM(3, dtype=dtype)])
     model.compile("sgd", "mse")
     model.fit(np.ones((8, 2, 3)), np.ones((8, 3)), batch_size=2, epochs=2, verbose=0)
-kernels = [b.backward, f.forward, i.step, p.into_panels, o._region, o._enter, d.dense, d.dense_backward, l.pointwise,
-           l.categorical, m.expand, m.collect, m.dropped, a.fill, o._repeat, u.sgd, u.rmsprop, u.adam]
+kernels = [b.backward, f.forward, i.step.compiler, p.into_panels, o._region, o._enter.compiler, d.dense, d.dense_backward, l.pointwise,
+           l.categorical, m.expand, m.collect, m.dropped, a.fill, o._repeat.compiler, u.sgd, u.rmsprop, u.adam]
 print(sum(sum(k.stats.cache_misses.values()) for k in kernels))
 """
     assert run(PROBLEM + code, tmp_path).strip() == "0"

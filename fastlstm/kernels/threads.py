@@ -10,6 +10,8 @@ import threading
 import numba
 from numba.np.ufunc import parallel
 
+from .compiling import compiling
+
 _forked = False  # this process is a child of one whose threads had started: they did not come along
 
 
@@ -48,18 +50,14 @@ def available() -> int:
 
 @functools.cache
 def _running_layer() -> str:
-    parallel._launch_threads()
+    with compiling():  # that it is not half done where a process forks
+        parallel._launch_threads()
     return str(numba.threading_layer())
 
 
 def layer() -> str:
     """Name of the threading layer; starts it where that has not happened."""
-    if not _forked and numba.get_num_threads() > 1:
-        parallel._launch_threads()
-    try:
-        return str(numba.threading_layer())
-    except ValueError:
-        return "not started"
+    return str(numba.threading_layer()) if _forked else _running_layer()
 
 
 class Payoff:

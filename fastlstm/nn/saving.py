@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..io import file_name, write_whole
+from ..files import write_whole
+from ..io import file_name
 from . import losses, metrics, names, optimizers, randomness
 from .base import KNOWN_LAYERS, Layer, Shape, sizes_of
 
