@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
+from collections.abc import Sequence
 
 import llvmlite
 import numba
@@ -40,3 +42,11 @@ def show_config() -> None:
     }
     for name, value in rows.items():
         print(f"{name:<16} {value}")
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """`show_config` from the command line."""
+    argparse.ArgumentParser(
+        prog="python -m fastlstm info", description="Versions, processor, vector width, threads and cache folder."
+    ).parse_args(argv)
+    show_config()

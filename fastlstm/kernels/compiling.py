@@ -31,16 +31,12 @@ def compiling() -> Iterator[None]:
 
 @contextmanager
 def _interrupt_later() -> Iterator[None]:
-    """Ctrl-C comes at the end; a second one at once."""
+    """Ctrl-C comes at the end, however often it was pressed."""
     found: Any = signal.getsignal(signal.SIGINT)
     waiting: list[Any] = []
 
     def note(number: int, frame: Any) -> None:
-        if waiting:
-            waiting.clear()
-            found(number, frame)
-        else:
-            waiting.append(frame)
+        waiting.append(frame)
 
     # a handler of another kind ignores it, ends the process, or is not Python's; none runs in other threads
     noted = callable(found) and threading.current_thread() is threading.main_thread()

@@ -72,8 +72,11 @@ def prepare(entrance: Any, kinds: tuple[Any, ...]) -> None:
         if kinds not in entrance.overloads:
             entrance.compiler.compile(kinds)
             found = entrance.compiler.overloads[kinds]
-            entrance._insert([kind._code for kind in kinds], found.entry_point, False)
-            entrance.overloads = {**entrance.overloads, kinds: found}  # new: a call in another thread may look through it
+            codes = [kind._code for kind in kinds]
+            try:
+                entrance._insert(codes, found.entry_point, False)
+            finally:  # whatever interrupts: twice the same would be one too many
+                entrance.overloads = {**entrance.overloads, kinds: found}  # new: a call elsewhere may be reading it
 
 
 _N = types.intp
