@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from processes import python, run
 
 import fastlstm
+from fastlstm import warmup
+from fastlstm.__main__ import COMMANDS, main
 
 PACKAGE = Path(fastlstm.__file__).parent
 PROBLEM = """
@@ -225,11 +228,6 @@ def test_info(cache: Path) -> None:
 def test_warmup_leaves_nothing_to_compile(tmp_path: Path) -> None:
     done = command(tmp_path, "warmup")
     assert done.returncode == 0, done.stderr
-    assert (
-        command(tmp_path, "warmup", "gru")
-        .stderr.strip()
-        .endswith("(standard, interpolated, projected, peephole, normalized), got gru")
-    )
     assert done.stdout.count("float32") == done.stdout.count("float64") == 16
     code = """
 from fastlstm.kernels import backward as b, forward as f, inplace as i, options as o, packing as p
@@ -262,12 +260,68 @@ print(sum(sum(k.stats.cache_misses.values()) for k in kernels))
     assert run(PROBLEM + code, tmp_path).strip() == "0"
 
 
-def test_unknown_commands(cache: Path) -> None:
-    for arguments in ((), ("dance",), ("info", "x"), ("warmup", "x"), ("demo", "--epochs", "0")):
-        done = command(cache, *arguments)
-        assert done.returncode != 0
-        assert "Traceback" not in done.stderr
-        assert "expected" in done.stderr or "got" in done.stderr
+def test_warmup_of_one_type(cache: Path, tmp_path: Path) -> None:
+    done = command(cache, "warmup", "--dtype", "float64", "standard")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("float64") == 16
+    assert "float32" not in done.stdout
+
+
+def test_warmup_names_a_kernel_before_it_waits(capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    warmup._timed([(name, lambda: said.append(capsys.readouterr().out)) for name in ("one", "two")], "float32 ")
+    assert said[0].strip() == "float32 one"
+    assert re.fullmatch(r" +\d+\.\d\d s\nfloat32 two +", said[1])
+    assert re.fullmatch(r" +\d+\.\d\d s\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0") if name else contextlib.nullcontext():
+        main([name, "--help"] if name else ["--help"])
+    out, err = capsys.readouterr()
+    assert out.startswith(f"usage: python -m fastlstm {name}")
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "expected demo, info, warmup, got no command"),
+        (("dance",), "expected demo, info, warmup, got dance"),
+        (("--fast",), "expected demo, info, warmup, got --fast"),
+        (("info", "x"), "unrecognized arguments: x"),
+        (("warmup", "x"), "expected names of cells (standard, interpolated, projected, peephole, normalized), got x"),
+        (("warmup", "--dtype", "float16"), "argument --dtype: invalid choice: 'float16'"),
+        (("demo", "--epochs", "0"), "--epochs: expected at least 1, got 0"),
+        (("demo", "fast"), "unrecognized arguments: fast"),
+    ],
+)
+def test_words_that_are_not_known(arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(list(arguments))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: python -m fastlstm")
+    assert message in err
+
+
+def test_the_command_line_says_what_is_wrong(cache: Path) -> None:
+    done = command(cache, "dance")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "got dance" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_numba_that_does_not_compile(cache: Path) -> None:
+    done = python("import fastlstm", cache, NUMBA_DISABLE_JIT="1")
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip()
+        .split("\n")[-1]
+        .startswith("ImportError: fastlstm: expected a Numba that compiles, got NUMBA_DISABLE_JIT=1")
+    )
+    assert "During handling" not in done.stderr
 
 
 def test_demo(cache: Path, tmp_path: Path) -> None:
