@@ -242,6 +242,7 @@ print(hit)
     assert run(INTERRUPTED + code, SUITE).strip() == "19"
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals")
 def test_ctrl_c_at_random_times(tmp_path: Path) -> None:
     code = """
 random.seed(5)
