@@ -38,7 +38,7 @@ def show_config() -> None:
         "vector width": f"{8 * vector_bytes()} bits",
         "threading layer": layer(),
         "threads": numba.get_num_threads(),
-        "cache folder": f"{folder} (writable)" if folder else "none can be written: compiles in every process",
+        "cache folder": f"{folder} (writable)" if folder else "none: compiles in every process",
     }
     for name, value in rows.items():
         print(f"{name:<16} {value}")
