@@ -7,6 +7,7 @@ reads of another's within a turn shows as other bits in some order.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -77,7 +78,7 @@ class Turns:
     seen : list of (kernel, turns, workers)
         What has run.
     before : function or None
-        Called with kernel, turn and the kernel's arguments before each turn.
+        Called before each turn with kernel, turn, the kernel's arguments, and a function that runs a worker's share.
     """
 
     def __init__(self, order: Order, unmet: tuple[Any, int] | None = None) -> None:
@@ -98,10 +99,11 @@ class Turns:
         turn = 0
         while turn < turns:
             end = turn + (2 if self.unmet == (kernel, turn) else 1)
+            share = functools.partial(_share, body, turn, end, workers=workers, place=room.ctypes.data)
             if self.before is not None:
-                self.before(kernel, turn, arguments)
+                self.before(kernel, turn, arguments, share)
             for worker in self.order(workers):
-                _share(body, turn, end, worker, workers, room.ctypes.data)
+                share(worker=worker)
             turn = end
 
 
