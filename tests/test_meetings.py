@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ways
-from conftest import assert_same, random_masks, random_params, random_state
+from conftest import assert_same, map_leaves, random_masks, random_params, random_state
 
 import fastlstm
 from fastlstm.kernels import backend, backward, cells, forward
@@ -183,6 +183,63 @@ def test_every_meeting_is_needed(rng: Any, cell: str, way: str) -> None:
                     # the last turn of a block's steps makes dh for the next block; no one else's sums want that
                     free = kernel is backward.backward and way == "units" and turn == steps * phases + 1
                     assert any(differs) != free, (kernel.py_func.__name__, turn, count)
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "peephole"])  # which has the standard cell's phases
+def test_two_threads_on_one_sequence(rng: Any, cell: str) -> None:
+    """Phase by phase, in any order; each meeting is needed; and when both come late to all that they exchange."""
+    T = 30
+    x, params = rng.standard_normal((1, T, D)), random_params(rng, D, H, np.float32, cell)
+    state, mask, reset = random_state(rng, params, 1), random_masks(rng, params, 1), rng.random((1, T)) < 0.1
+
+    def passes(steps: int, train: bool) -> Any:
+        options: Any = {"lengths": [steps], "h_mask": mask, "reset": reset}
+        if train:
+            y, last, tape = fastlstm.forward_train(x, params, state, **options)
+            return y, last, tape.c
+        return fastlstm.forward_cells(x, params, state, **options)
+
+    for train in (False, True):
+        with ways.forced("one"):
+            alone, short = passes(T, train), passes(3, train)
+        with ways.one_sequence():
+            with ways.forced("units"):
+                for order in (ways.forwards, ways.backwards):
+                    with ways.in_turns(order) as turns:
+                        assert_same(passes(T, train), alone)
+                kernel = turns.seen[-1][0]
+                for turn in range(3 * len(backend.cell_with(CELLS[cell]).phases) + 1):
+                    differs = []
+                    for order in (ways.forwards, ways.backwards):
+                        with ways.in_turns(order, (kernel, turn)):
+                            differs.append(not same(passes(3, train), short))
+                    assert any(differs), turn
+            with ways.forced("sequence"):
+                for seed in range(10):
+                    with ways.late(seed):
+                        assert_same(passes(T, train), alone)
+
+
+def test_y_in_the_place_of_x(rng: Any) -> None:
+    """Also where one thread is late to read what the other writes y over."""
+    params = random_params(rng, H, H, np.float32)
+    packed, x, begin = fastlstm.pack(params), rng.standard_normal((1, 60, H)), random_state(rng, params, 1)
+
+    def in_place() -> Any:
+        y, state = x.astype(np.float32), map_leaves(lambda a: a.astype(np.float32), begin)
+        fastlstm.forward_into(y, packed, state, y)
+        return y, state
+
+    with ways.forced("one"):
+        alone = in_place()
+    for order in (ways.forwards, ways.backwards):
+        for way in ("rows", "units"):
+            with ways.forced(way), ways.in_turns(order):
+                assert_same(in_place(), alone)
+    with ways.one_sequence(), ways.forced("sequence"):
+        for seed in range(10):
+            with ways.late(seed):
+                assert_same(in_place(), alone)
 
 
 def same(found: Any, expected: Any) -> bool:

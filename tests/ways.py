@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 from unittest import mock
 
@@ -19,8 +20,10 @@ from llvmlite import ir
 from numba import prange, types
 from numba.extending import intrinsic
 
-from fastlstm.kernels import backend, options, threads
-from fastlstm.kernels.atomics import wait_a_little
+from fastlstm.kernels import backend, duo, forward, options, threads
+from fastlstm.kernels.atomics import fetch_add, load_acquire, store_release, wait_a_little
+from fastlstm.kernels.packing import panel_rows
+from fastlstm.kernels.step import phases_of
 from fastlstm.kernels.threads import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS
 
 SHARES = {"one": SHARE_ROWS, "rows": SHARE_ROWS, "units": SHARE_UNITS, "sequence": SHARE_SEQUENCE}
@@ -133,7 +136,7 @@ def _drawn(typing: Any, at: Any) -> Any:
     return types.int64(types.int64), generate
 
 
-@numba.njit(inline="never")
+@options.compiled
 def be_late() -> None:
     """Wait, half of the times: up to some twenty microseconds."""
     number = np.uint64(_drawn(_AT)) * np.uint64(0x9E3779B97F4A7C15)
@@ -162,3 +165,68 @@ def late(seed: int) -> Iterator[None]:
     with mock.patch.object(options, "_regions", [address]):
         yield
     assert _words[1] > 0
+
+
+@functools.cache
+def _kernel_of_one_sequence() -> Any:
+    """The forward kernel once more, for one sequence on two threads, which come late to their exchanges. Where threads
+    share units by turns, these are the phases of duo.py too."""
+
+    def late_store(sync: Any, at: Any, value: Any) -> None:
+        be_late()
+        store_release(sync, at, value)
+        be_late()
+
+    def late_wait(sync: Any, at: Any, value: Any, patience: Any) -> Any:
+        be_late()
+        return duo._waited(sync, at, value, patience)
+
+    def ticket_of_two(sync: Any) -> Any:
+        ticket = fetch_add(sync, duo.TICKETS, 1)
+        turns = np.int64(0)
+        while load_acquire(sync, duo.TICKETS) < 2 and turns < 10_000:  # with one thread the other never comes
+            wait_a_little(turns, 100)
+            turns += 1
+        return ticket
+
+    def no_rows(*arguments: Any) -> None:
+        pass
+
+    def half(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P: Any,
+             h: Any, c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any,
+             tape: Any, order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any,
+             work: Any) -> None:  # fmt: skip
+        """A thread's part of phase number `turn`; the inputs of its step behind what a step needs to work in."""
+        every, mid = duo._parts(turn, H, P, panels, second)
+        lo, hi = (np.int64(0), mid) if w == 0 else (mid, every)
+        place = np.int64(w) * panels.size // panel_rows(cell, D, P)
+        zx = duo._inputs_of(np.int64(0), cell, D, panels, second, H, P) + place
+        if turn % phases_of(second) == 0:
+            duo._inputs(cell, turn // phases_of(second), np.int64(1), lo, hi, x, D, panels, H, P, lens[0], reverse,
+                        work, zx)  # fmt: skip
+        duo._step(turn, lo, hi, zx, np.int64(w), cell, D, panels, second, H, P, y, ldy, column, cells, keep_cells,
+                  gates, cs, tape, lens[0], reset, mask, reverse, work)  # fmt: skip
+
+    store, wait = options.compiled(late_store), options.compiled(late_wait)
+    names = {
+        "lead": options.compiled(varied(duo.lead, store_release=store, _waited=wait)),
+        "follow": options.compiled(varied(duo.follow, store_release=store, _waited=wait)),
+        "take_ticket": options.compiled(ticket_of_two),
+        "forward_rows": options.compiled(no_rows),
+        "shared_step": options.compiled(half),
+    }
+    body = varied(forward.forward.py_func, **names)
+    return numba.njit(_nrt=False, no_cpython_wrapper=True, **options.OPTIONS)(body)
+
+
+def varied(function: Any, **names: Any) -> Any:
+    """A function of the package once more, in which some names of its module mean something else."""
+    return FunctionType(function.__code__, function.__globals__ | names, function.__name__, function.__defaults__)
+
+
+@contextmanager
+def one_sequence() -> Iterator[None]:
+    """Forward passes are those of one sequence only: with `forced("sequence")` both threads come late to all that they
+    exchange, and with `forced("units", 2)` their phases are turns, for `in_turns`."""
+    with mock.patch.object(forward, "forward", _kernel_of_one_sequence()):
+        yield

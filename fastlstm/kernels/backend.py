@@ -396,6 +396,8 @@ def forward(
     if share == SHARE_SEQUENCE:
         sync = np.zeros(SYNC_WORDS, np.int64)
         sync[SPLIT] = -1
+        if np.may_share_memory(x, y):  # one thread writes steps that the other has yet to read
+            x = x.copy()
     work = memory.scratch(room, dtype)
     arguments = (
         share, turns, chunk, sync, _PATIENCE,
