@@ -11,7 +11,8 @@ import ways
 from conftest import assert_same, map_leaves, random_masks, random_params, random_state
 
 import fastlstm
-from fastlstm.kernels import backend, backward, cells, forward
+from fastlstm import nn
+from fastlstm.kernels import backend, backward, cells, dense, forward, updates
 from fastlstm.kernels.simd import BLOCK, lanes
 from fastlstm.kernels.step import operand_stride
 from fastlstm.params import CELLS
@@ -240,6 +241,58 @@ def test_y_in_the_place_of_x(rng: Any) -> None:
         for seed in range(10):
             with ways.late(seed):
                 assert_same(in_place(), alone)
+
+
+def _dense(rng: Any) -> Any:
+    x, W, b, dy = (rng.standard_normal(s).astype(np.float32) for s in ((900, 37), (37, 70), (70,), (900, 70)))
+
+    def passes() -> Any:
+        y, dW, db, dx = (np.full(a.shape, np.nan, np.float32) for a in (dy, W, b, x))
+        dense.forward(x, W, b, dense.SOFTMAX, y)
+        dense.backward(x, W, y, dy, dense.SOFTMAX, dW, db, dx)
+        return y, dW, db, dx
+
+    return passes
+
+
+def _loss(name: str) -> Any:
+    def made(rng: Any) -> Any:
+        loss, t, p = nn.losses.get(name), np.eye(5)[rng.integers(0, 5, 40)], rng.uniform(0.1, 0.9, (40, 5))
+        return lambda: [np.asarray(part) for part in loss.value_and_gradient(t, p.astype(np.float32))]
+
+    return made
+
+
+def _clipped(rng: Any) -> Any:
+    begin, gradient = rng.standard_normal((2, 3 * updates.CHUNK)).astype(np.float32)
+
+    def update() -> Any:
+        optimizer, p = nn.optimizers.SGD(global_clipnorm=1.0), begin.copy()
+        optimizer.build(p, [("all", slice(0, len(p)))])
+        optimizer.update(p, gradient)
+        return [p]
+
+    return update
+
+
+@pytest.mark.parametrize("made", [_dense, _loss("mse"), _loss("categorical_crossentropy"), _clipped])
+def test_other_kernels(rng: Any, made: Any) -> None:
+    """Any order, and each meeting."""
+    run = made(rng)
+    with ways.forced("one"):
+        alone = run()
+    with ways.forced("rows", 3):
+        for order in (ways.forwards, ways.backwards):
+            with ways.in_turns(order) as turns:
+                assert_same(run(), alone)
+        for kernel, count, _ in turns.seen:
+            for turn in range(count - 1):
+                differs = []
+                for order in (ways.forwards, ways.backwards):
+                    with ways.in_turns(order, (kernel, turn)):
+                        differs.append(not same(run(), alone))
+                free = kernel is dense.dense_backward and turn == 0  # whose next turn has to do with other numbers
+                assert any(differs) != free, (kernel.py_func.__name__, turn, count)
 
 
 def same(found: Any, expected: Any) -> bool:
