@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import ways
@@ -102,8 +103,9 @@ def test_real_threads(rng: Any, cell: str, dtype: Any) -> None:
             with ways.forced("one"):
                 alone = problem.answers()
             for way, count in shared(N):
-                with ways.forced(way, count):
-                    assert_same(problem.answers(), alone)
+                if N > 1 or way == "sequence":
+                    with ways.forced(way, count):
+                        assert_same(problem.answers(), alone)
 
 
 def test_as_many_threads_as_workers() -> None:
@@ -164,6 +166,37 @@ def test_a_normalized_sequence_on_two_threads(dtype: Any) -> None:
                     grads = fastlstm.backward(tape, np.cos(y))
         assert error(y, y_) < (1e-5 if dtype == np.float32 else 1e-13)
         assert error(tuple(grads), tuple(expected)) < (1e-4 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread")
+@pytest.mark.parametrize(
+    ("N", "T", "D", "H", "there", "back"),
+    [(1, 8, 1, 4, (1, 1), (False, 1)), (64, 8, 8, 64, (1, 2), (False, 2)), (1, 32, 8, 64, (1, 2), (False, 2)),
+     (2, 3, 300, 512, (3 + 2, 2), (False, 2)), (1, 32, 8, 256, (1, 2), (True, 2))],
+)  # fmt: skip
+def test_the_choice(rng: Any, N: int, T: int, D: int, H: int, there: Any, back: Any) -> None:
+    """Without force, by sizes and Numba's threads: turns and workers forward, shared units and workers backward."""
+    numba.set_num_threads(2)
+    x = rng.standard_normal((N, T, D)).astype(np.float32)
+    with ways.in_turns() as turns:
+        y, _, tape = fastlstm.forward_train(x, random_params(rng, D, H, np.float32))
+        fastlstm.backward(tape, y)
+    (first,) = [one[1:] for one in turns.seen if one[0] is forward.forward]
+    (then,) = [one[1:] for one in turns.seen if one[0] is backward.backward]
+    assert first == there
+    assert (then[0] > 3, then[1]) == back
+
+
+def test_room_for_fewer_threads_than_there_are(rng: Any) -> None:
+    """As on a tape from another process."""
+    packed, (N, T) = fastlstm.pack(random_params(rng, 30, 64, np.float32)), (8, 40)
+    x, y = rng.standard_normal((N, T, 30)).astype(np.float32), np.empty((N, T, 64), np.float32)
+    with ways.forced("one"):
+        tape, grads = fastlstm.make_tape(packed, N, T), fastlstm.make_grads(packed, N, T)
+    with ways.in_turns() as turns:
+        fastlstm.forward_train_into(x, packed, fastlstm.zero_state(packed, N), y, tape)
+        fastlstm.backward_into(tape, packed, y, None, grads)
+    assert turns.seen[-1][::2] == (backward.backward, 1)
 
 
 def test_what_cannot_be_forced(rng: Any) -> None:
