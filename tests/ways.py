@@ -50,12 +50,13 @@ def time_blocks(rows: int) -> Iterator[None]:
 
 @numba.njit
 def _share(body: int, first: int, last: int, worker: int, workers: int, place: int) -> None:
+    """A worker's share of some turns of a kernel."""
     options._run_body(body, first, last, worker, workers, place)
 
 
 @numba.njit
 def _nothing(first: int, last: int, worker: int, workers: int, place: Any) -> None:
-    pass
+    """A kernel that leaves its arguments where they are."""
 
 
 Order = Callable[[int], list[int]]
@@ -97,12 +98,13 @@ class Turns:
     def __call__(self, region: int, body: int, turns: int, workers: int, place: int, arguments: Any) -> None:
         ((kernel, size),) = {(key[0], size) for key, (found, size) in options._bodies.items() if found == body}
         room = np.zeros(-(-size // 8), np.int64)
-        self._enter(0, self._store, 1, 1, room.ctypes.data, arguments)
+        place = place or room.ctypes.data  # where runs are recorded, they have a place
+        self._enter(0, self._store, 1, 1, place, arguments)
         self.seen.append((kernel, turns, workers))
         turn = 0
         while turn < turns:
             end = turn + (2 if self.unmet == (kernel, turn) else 1)
-            share = functools.partial(_share, body, turn, end, workers=workers, place=room.ctypes.data)
+            share = functools.partial(_share, body, turn, end, workers=workers, place=place)
             if self.before is not None:
                 self.before(kernel, turn, arguments, share)
             for worker in self.order(workers):

@@ -527,7 +527,7 @@ def backward(
     mask: _Array | None = None,
 ) -> AnyParams:
     """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's."""
-    found, _, _, _, _, _, _, _, steps, total, block, phases, kind, arrays = plan
+    found, (*_, steps, total, block, phases, kind, arrays) = plan.found, plan
     if total == 0:
         for array in found:
             array.fill(0)
