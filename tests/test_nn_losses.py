@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
+import ways
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_golden import TABLES, live_keras, of
@@ -93,9 +93,7 @@ def test_values_weights_and_threads(case: str, shape: tuple[int, ...], seed: int
     expected = (values * w.astype(np.float32)).sum() / max(count, 1)
     bad_p, bad_t = p.copy(), np.array(t)
     bad_p[dropped], bad_t[dropped] = np.nan, t[dropped] if arguments.get("ignore_class") else 99
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastlstm.kernels.losses._PARALLEL", 0)
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    with ways.forced("rows", threads):
         found, dy = loss.value_and_gradient(bad_t, bad_p, w)
     assert found == pytest.approx(expected, rel=1e-6)
     assert not dy[dropped].any()

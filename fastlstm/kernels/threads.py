@@ -6,6 +6,7 @@ import functools
 import math
 import os
 import threading
+from typing import NamedTuple
 
 import numba
 from numba.np.ufunc import parallel
@@ -28,9 +29,22 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+SHARE_ROWS, SHARE_UNITS, SHARE_SEQUENCE = 0, 1, 2  # what the threads share among them
+
+
+class Way(NamedTuple):
+    """How calls go: on how many threads, and what these share; more threads than Numba has take turns."""
+
+    share: int
+    workers: int
+
+
+forced: Way | None = None  # for tests: whatever the sizes and the number of Numba's threads, and nothing is timed
+
+
 def most() -> int:
     """As many as there will ever be."""
-    return int(numba.config.NUMBA_NUM_THREADS)
+    return int(numba.config.NUMBA_NUM_THREADS) if forced is None else forced.workers
 
 
 def available() -> int:
@@ -42,10 +56,16 @@ def available() -> int:
     if _forked:
         return 1
     layer = _running_layer()
-    threads: int = parallel._get_num_threads()  # numba.get_num_threads() without its lock
+    # numba.get_num_threads() without its lock
+    threads: int = parallel._get_num_threads() if forced is None else forced.workers
     if threads == 1 or (layer == "workqueue" and threading.active_count() > 1):
         return 1
     return threads
+
+
+def workers_for(tasks: int, enough: bool) -> int:
+    """Threads for independent tasks, where there is work enough for more than one."""
+    return min(tasks, available()) if tasks >= 2 and (enough or forced is not None) else 1
 
 
 @functools.cache
