@@ -292,6 +292,8 @@ class Layer:
     def _mask(self, mask: Any, lengths: Any, x: Array) -> Mask:
         if mask is None and lengths is None:
             return None
+        if x.ndim < 3:
+            raise ValueError(f"{self.name}: expected no mask or lengths with x of shape {x.shape}, which has no steps")
         return checked_mask(self.name, mask, lengths, x.shape[0], x.shape[1])
 
     def backward(self, dy: Any) -> Array:

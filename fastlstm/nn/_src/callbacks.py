@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import difflib
 import inspect
 import math
 import os
+import re
+import string
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -177,6 +180,29 @@ class CallbackList:
             for hook in HOOKS
         }
 
+    def check_names(self, names: Sequence[str]) -> None:
+        """Say it before training where a callback goes by a number that will not be there.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of what the model will log, validation included.
+
+        Raises
+        ------
+        ValueError
+            Such a callback; never where callbacks of the caller's own may log more.
+        """
+        logged = list(names)
+        for callback in self.callbacks:
+            if type(callback).__module__ != Callback.__module__ and _found(callback, "on_epoch_end") is not None:
+                return
+            if isinstance(callback, (ReduceLROnPlateau, LearningRateScheduler)):
+                logged.append("learning_rate")
+        for callback in self.callbacks:
+            if isinstance(callback, _Monitor):
+                callback.check_names(logged)
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._call("on_train_begin", logs)
 
@@ -271,6 +297,22 @@ class _Monitor(Callback):
             raise ValueError(f"mode: expected one of {self.MODES}, got {mode!r}")
         self.monitor, self.mode, self.min_delta = monitor, mode, abs(names.real("min_delta", min_delta))
         self.best = best
+
+    def check_names(self, logged: Sequence[str]) -> None:
+        """Say where what is watched is not among what will be logged.
+
+        Raises
+        ------
+        ValueError
+            It is not.
+        """
+        if self.monitor not in logged:
+            near = difflib.get_close_matches(self.monitor, logged, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            if self.monitor.startswith("val_") and not any(name.startswith("val_") for name in logged):
+                hint = "; without data to validate with there is no val_ anything"
+            raise ValueError(f"{type(self).__name__}: monitor: expected one of {', '.join(logged)}, got "
+                             f"{self.monitor!r}{hint}")  # fmt: skip
 
     def _value(self, logs: Logs | None) -> Any:
         """What is watched, or None with a warning."""
@@ -444,6 +486,19 @@ class ModelCheckpoint(_Monitor):
         self.filepath, self.verbose = os.fspath(filepath), verbose
         self.save_best_only, self.save_weights_only, self.save_freq = save_best_only, save_weights_only, save_freq
         self._epoch = self._batches = 0
+
+    def check_names(self, logged: Sequence[str]) -> None:
+        if self.save_best_only:
+            super().check_names(logged)
+        there = {"epoch", *logged} | (set() if self.save_freq == "epoch" else {"batch"})
+        for _, field, _, _ in string.Formatter().parse(self.filepath):
+            if field is not None and re.split(r"[.\[]", field)[0] not in there:
+                raise ValueError(f"filepath: expected names among {', '.join(sorted(there))}, got {self.filepath!r}")
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        check = getattr(self.model, "check_saving", None)
+        if check is not None:
+            check(self.filepath, weights_only=self.save_weights_only)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch

@@ -247,10 +247,15 @@ class Masking(Layer):
 
     def __init__(self, mask_value: float = 0.0, **common: Any) -> None:
         super().__init__(**common)
+        if isinstance(mask_value, (float, np.floating)) and np.isnan(mask_value):
+            raise ValueError("mask_value: expected a number that a step can equal, got NaN, which equals nothing; give "
+                             "fit, evaluate and predict lengths, or mask=~np.isnan(x).all(axis=2)")  # fmt: skip
         self.mask_value = names.real("mask_value", mask_value)
 
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         real = (x != self.mask_value).any(axis=-1)
+        if mask is not None:
+            real &= mask
         if training:
             self._tape = x.shape, real
         return np.where(real[..., None], x, self.dtype.type(0)), real

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -255,12 +256,10 @@ class LSTM(Layer):
         return State(found.h.copy(), found.c.copy())
 
     def _given_state(self, name: str, given: Any, N: int) -> State | None:
-        """[h, c] or State, checked."""
+        """A pair of h and c, checked."""
         if given is None:
             return None
-        if not isinstance(given, (list, tuple)) or len(given) != 2:
-            raise TypeError(f"{self.name}: {name}: expected [h, c], got {type(given).__name__}")
-        h, c = given
+        h, c = _entries(f"{self.name}: {name}", given, "h, c")
         return State(self._gradient(f"{name}.h", h, (N, self.output_size)),
                      self._gradient(f"{name}.c", c, (N, self.units)))  # fmt: skip
 
@@ -634,9 +633,8 @@ class Bidirectional(Layer):
         return ys if self.merge_mode is None else ys[0]
 
     def _four(self, name: str, value: Any, N: int) -> list[State | None]:
-        if not isinstance(value, (list, tuple)) or len(value) != 4:
-            raise TypeError(f"{self.name}: {name}: expected [h, c, h, c], both directions', got {type(value).__name__}")
-        return [half._given_state(name, value[2 * i : 2 * i + 2], N) for i, half in enumerate(self._halves)]
+        found = _entries(f"{self.name}: {name}", value, "h, c, h, c")
+        return [half._given_state(name, found[2 * i : 2 * i + 2], N) for i, half in enumerate(self._halves)]
 
     def backward(self, dy: Any = None, dstate: Any = None) -> Array:
         """Gradients, through the last call in training.
@@ -749,6 +747,17 @@ class Bidirectional(Layer):
             "layer": names.serialize(self.layer),
             "backward_layer": None if other is None else names.serialize(other),
         }
+
+
+def _entries(name: str, given: Any, expected: str) -> list[Any]:
+    """The entries of whatever can be taken apart into as many as expected."""
+    if not isinstance(given, (str, bytes, Mapping)):
+        with contextlib.suppress(TypeError):
+            found = list(given)
+            if len(found) == expected.count(",") + 1:
+                return found
+            raise ValueError(f"{name}: expected [{expected}], got {len(found)} entries")
+    raise TypeError(f"{name}: expected [{expected}], got {type(given).__name__}")
 
 
 def _lstm(argument: str, layer: Layer) -> LSTM:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ... import checks
 from . import names, randomness
 from .base import Layer, Mask, Shape, sizes_of
+from .data import without
 from .layers import Input
 
 Array = NDArray[Any]
@@ -30,6 +31,16 @@ class GradientNorms(NamedTuple):
 
     layers: dict[str, float]
     steps: dict[str, Array]
+
+
+def needs_sequences(layer: Layer, below: Layer | None) -> None:
+    """Say it where a layer that takes sequences stands on one that hands on its last step alone."""
+    if getattr(below, "return_sequences", True):
+        return
+    assert below is not None
+    if layer._ndim[0] > len(below.output_shape):
+        raise ValueError(f"{layer.name}: expected sequences, got the last step alone from {below.name}: give it "
+                         "return_sequences=True")  # fmt: skip
 
 
 class Stack:
@@ -89,7 +100,9 @@ class Stack:
         layer._shared_rng = self.rng
         try:
             if self._input is not None:
-                layer._make(self.layers[-1].output_shape if self.layers else self._input, draw=draw)
+                below = self.layers[-1] if self.layers else None
+                needs_sequences(layer, below)
+                layer._make(self._input if below is None else below.output_shape, draw=draw)
         except BaseException:
             layer.name, layer._shared_rng = before
             raise
@@ -152,9 +165,11 @@ class Stack:
         if self._input is None:
             raise ValueError(f"{self.name}: expected an Input, input_shape in the first layer, or build(input_shape)")
         shape: Shape = self._input
+        below: Layer | None = None
         for layer in self.layers:
+            needs_sequences(layer, below)
             layer._make(shape, draw=draw)
-            shape = layer.output_shape
+            shape, below = layer.output_shape, layer
         self._join()
 
     def _join(self) -> None:
@@ -293,7 +308,7 @@ class Stack:
 
     # one batch
 
-    def __call__(self, x: Any, training: bool = False, mask: Any = None) -> Array:
+    def __call__(self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None) -> Array:
         """What comes out of the top layer.
 
         Parameters
@@ -303,6 +318,8 @@ class Stack:
             Whether dropout drops, and `backward` will follow.
         mask : array_like of bool, shape (N, T), optional
             True at real steps.
+        lengths : array_like of int, shape (N,), optional
+            The same as a mask that is true at the first steps.
 
         Raises
         ------
@@ -315,7 +332,8 @@ class Stack:
         self._make_for(found)
         first = self.layers[0]
         found = first._input(found, training)
-        y, _ = self._forward(found, first._mask(mask, None, found), training)
+        real = first._mask(mask, lengths, found)
+        y, _ = self._forward(found if real is None else without(found, real), real, training)
         if training:
             self._shape = y.shape
         return y.copy()
