@@ -16,9 +16,12 @@ import re
 import string
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
+
+from numba.core import event
 
 from . import metrics, names
 
@@ -50,6 +53,9 @@ class Callback:
     model: Any = None
     params: Mapping[str, Any] | None = None
     lazy_logs: ClassVar[bool] = False  # whether the hooks of batches take a function that makes the logs
+
+    def __repr__(self) -> str:
+        return names.call(self)
 
     def set_model(self, model: Any) -> None:
         self.model = model
@@ -180,6 +186,9 @@ class CallbackList:
             for hook in HOOKS
         }
 
+    def __repr__(self) -> str:
+        return f"CallbackList({self.callbacks!r})"
+
     def check_names(self, names: Sequence[str]) -> None:
         """Say it before training where a callback goes by a number that will not be there.
 
@@ -277,6 +286,9 @@ class History(Callback):
     def __init__(self) -> None:
         self.epoch: list[int] = []
         self.history: dict[str, list[Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"<History: {len(self.epoch)} epoch(s) of {', '.join(self.history) or 'nothing yet'}>"
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epoch = []
@@ -751,13 +763,32 @@ class TerminateOnNaN(Callback):
         self.model.stop_training = True
 
 
+class _Compiling(event.Listener):
+    """Tells a `Progress`, as long as there is one, when a kernel begins to be compiled; one from the cache is not."""
+
+    KIND = "numba:compile"
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = weakref.ref(progress)
+
+    def on_start(self, event: Any) -> None:
+        function = getattr(event.data["dispatcher"], "py_func", None)
+        progress = self._progress()
+        if progress is not None and getattr(function, "__module__", "").startswith("fastlstm."):
+            progress._compiles()
+
+    def on_end(self, event: Any) -> None:
+        """What comes next is shown by the next batch."""
+
+
 class Progress(Callback):
     """Shows how far training, an evaluation or a prediction is.
 
     Parameters
     ----------
     verbose : 1 or 2
-        1: a bar, by tqdm, where that is installed. 2, or where it is not: a line an epoch.
+        1: a bar, by tqdm, where that is installed. 2, or where it is not: a line an epoch. It says so while kernels are
+        compiled, once on a machine.
 
     Examples
     --------
@@ -776,6 +807,8 @@ class Progress(Callback):
         self._bar: Any = None
         self._began = self._shown = 0.0
         self._done = 0
+        self._told = False  # that kernels are being compiled
+        self._stop_listening: Callable[[], Any] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._training = True
@@ -824,6 +857,19 @@ class Progress(Callback):
                 from tqdm import tqdm
 
                 self._bar = tqdm(total=(self.params or {}).get("steps"), desc=title, unit="batch", mininterval=0)
+        listener = _Compiling(self)
+        event.register(listener.KIND, listener)  # type: ignore[no-untyped-call]
+        # also where an error keeps the end from being told
+        self._stop_listening = weakref.finalize(self, event.unregister, listener.KIND, listener)
+
+    def _compiles(self) -> None:
+        if self._told:
+            return
+        self._told = True
+        if self._bar is not None:
+            self._bar.set_postfix_str("compiling the kernels, once on this machine")
+        else:
+            print(f"{self._title}: compiling the kernels, once on this machine", flush=True)
 
     def _advance(self, batch: int, logs: Any) -> None:
         self._done += 1
@@ -831,7 +877,7 @@ class Progress(Callback):
             self._show(logs() if callable(logs) else logs)
 
     def _show(self, logs: Logs | None) -> None:
-        self._shown = time.perf_counter()
+        self._shown, self._told = time.perf_counter(), False
         self._bar.set_postfix_str(_listed(logs), refresh=False)
         self._bar.update(self._done - self._bar.n)
 
@@ -840,11 +886,15 @@ class Progress(Callback):
             self._show(logs)
             self._close()
             return
+        self._close()
         seconds = time.perf_counter() - self._began
         print(" - ".join(filter(None, (f"{self._title}: {self._done} batches", f"{seconds:.2f} s", _listed(logs)))),
               flush=True)  # fmt: skip
 
     def _close(self) -> None:
+        if self._stop_listening is not None:
+            self._stop_listening()
+            self._stop_listening = None
         if self._bar is not None:
             self._bar.close()
             self._bar = None

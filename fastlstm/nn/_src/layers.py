@@ -10,7 +10,7 @@ import numpy as np
 from ...kernels import dense, memory
 from ...params import size_of
 from . import activations, initializers, names, regularizers
-from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, sizes_of
+from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, shown, sizes_of
 from .randomness import checked_seed
 
 
@@ -50,6 +50,9 @@ class Input:
         else:
             self.batch_shape = sizes_of("batch_shape", batch_shape)
         self.name = name or "input"
+
+    def __repr__(self) -> str:
+        return f"<Input {self.name!r}: {shown(self.batch_shape)}>"
 
 
 _SMALL = 1 << 18  # numbers of a layer's input and weights with which its passes are recorded

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ... import checks
 from . import names, randomness
-from .base import Layer, Mask, Shape, sizes_of
+from .base import Layer, Mask, Shape, shown, sizes_of
 from .data import without
 from .layers import Input
 
@@ -31,6 +31,10 @@ class GradientNorms(NamedTuple):
 
     layers: dict[str, float]
     steps: dict[str, Array]
+
+    def __repr__(self) -> str:
+        steps = ", ".join(f"{name} of {len(norms)}" for name, norms in self.steps.items())
+        return f"<GradientNorms of {', '.join(self.layers)}; of steps: {steps or 'none'}>"
 
 
 def needs_sequences(layer: Layer, below: Layer | None) -> None:
@@ -416,4 +420,9 @@ class Stack:
                 at += array.size
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} of {len(self.layers)} layer(s)>"
+        kinds = [type(layer).__name__ for layer in self.layers]
+        layers = ", ".join(kinds) or "no layers" if len(kinds) < 9 else f"{len(kinds)} layers"
+        about = ""
+        if self.built:
+            about = f", {shown(self.input_shape)} -> {shown(self.output_shape)}, {len(self.flat_params):,} weights"
+        return f"<{type(self).__name__} {self.name!r}: {layers}{about}>"
