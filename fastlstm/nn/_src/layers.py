@@ -65,8 +65,8 @@ class Dense(Layer):
     ----------
     units : int
         U, numbers that come out.
-    activation : str, optional
-        One of `activations.KINDS`: linear, relu, sigmoid, tanh, softmax, softplus, elu, exponential.
+    activation : str or function, optional
+        One of `fastlstm.nn.activations`: linear, relu, sigmoid, tanh, softmax, softplus, elu, exponential.
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
@@ -100,7 +100,7 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
-        activation: str | None = None,
+        activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
@@ -110,7 +110,7 @@ class Dense(Layer):
     ) -> None:
         super().__init__(**common)
         self.units = size_of("units", units)
-        self.activation = activations.get(activation)
+        self.activation = activations.name_of(activation)
         self.use_bias = flag("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")

@@ -11,7 +11,7 @@ import numpy as np
 from ...kernels import arrays, backend, masks, memory
 from ...kernels.options import recording
 from ...params import CELLS, FORGET_BIAS, AnyParams, State, output_size, shapes, size_of
-from . import initializers, names, regularizers
+from . import activations, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, flag
 from .layers import inner_layer
 from .randomness import checked_seed
@@ -131,8 +131,8 @@ class LSTM(Layer):
     def __init__(
         self,
         units: int,
-        activation: str = "tanh",
-        recurrent_activation: str = "sigmoid",
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
@@ -159,9 +159,9 @@ class LSTM(Layer):
             ("activation", activation, "tanh"),
             ("recurrent_activation", recurrent_activation, "sigmoid"),
         ):
-            if value != there:
+            if value != there and value is not activations.FUNCTIONS[there]:
                 raise ValueError(f"{argument}: expected {there!r}, the only one in the kernels, got {value!r}")
-        self.activation, self.recurrent_activation = activation, recurrent_activation
+        self.activation, self.recurrent_activation = "tanh", "sigmoid"
         self.use_bias = flag("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.recurrent_initializer = initializers.get(recurrent_initializer, "recurrent_initializer")
