@@ -91,6 +91,8 @@ class Table:
 
 
 TABLE = Table({"rain": [0.5, 1.0], "wind": [1, 2], "sky": [3.0, "cloudy"]})
+OBJECTS = Table({"a": [0.5, 1.0], "b": [1, 2]})
+OBJECTS.dtypes = [np.dtype(float), np.dtype(object)]
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     # ragged data
     (lambda: small().fit([X[0], X[1, :2]], Y[:2]), ValueError, "x: expected rows of one length, got some of 2 to 4; .*pad them, and pass lengths"),
@@ -99,6 +101,8 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     # tables
     (lambda: small().fit(TABLE, Y), TypeError, "x: expected real numbers, got dtype object: 'cloudy' in column 'sky'"),
     (lambda: small().fit(X, Table({"a": [1.0], "b": [None]})), TypeError, "y: expected real numbers, got dtype object: None in column 'b'"),
+    (lambda: small().fit(X, OBJECTS), TypeError, "y: expected real numbers, got dtype object; column 'b' has dtype object$"),
+    (lambda: small().fit(np.ones((N, T, D), object), Y), TypeError, "x: expected real numbers, got dtype object$"),
     (lambda: small().fit(np.array([1, "a"], object), Y), TypeError, r"x: expected real numbers, got dtype object: 'a' at \[1\]"),
     # layers
     (lambda: nn.Masking(np.nan), ValueError, r"mask_value: expected a number that a step can equal, got NaN.*mask=~np.isnan\(x\)"),
@@ -110,6 +114,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nn.Sequential([nn.Bidirectional(nn.LSTM(2)), nn.TimeDistributed(nn.Dense(2))]).predict(X), ValueError, "time_distributed: expected sequences, got the last step alone from bidirectional"),
     (lambda: nn.Sequential([nn.Dense(2, input_shape=(D,)), nn.LSTM(2)]), ValueError, "lstm: expected x of 3 axes"),
     (lambda: small().fit(X, np.zeros((N, T))), ValueError, r"y_true: expected shape \(12, 1\).*; for targets of steps give lstm return_sequences=True"),
+    (lambda: small().fit([(X, np.zeros((N, T)))], verbose=0), ValueError, "for targets of steps give lstm return_sequences=True"),
     (lambda: sequences().fit(X, Y), ValueError, r"y_true: expected shape \(12, 4, 1\).*; for targets of samples give lstm return_sequences=False"),
     # states
     (lambda: nn.LSTM(2)(X, initial_state=np.zeros((N, 2))), ValueError, r"lstm: initial_state: expected \[h, c\], got 12 entries"),
@@ -166,8 +171,10 @@ LATE: list[tuple[dict[str, Any], Any, type[Exception], str]] = [
     ({"metrics": [distance]}, lambda path: callbacks.ModelCheckpoint(path), ValueError, "metrics: expected one of fastlstm.nn's own to be saved.*save_weights"),
     ({}, lambda path: callbacks.ModelCheckpoint(path.with_suffix(".keras")), ValueError, "path: expected a name that ends in .safetensors.*m.safetensors' would do"),
     ({}, lambda path: callbacks.ModelCheckpoint(path.with_suffix(".weights.h5"), save_weights_only=True), ValueError, "path: expected a name that ends in .safetensors"),
-    ({}, lambda path: callbacks.ModelCheckpoint(f"{path}-{{val_loss}}"), ValueError, "filepath: expected names among epoch, loss, got"),
-    ({}, lambda path: callbacks.ModelCheckpoint(f"{path}-{{batch}}"), ValueError, "filepath: expected names among epoch, loss, got"),
+    ({}, lambda path: callbacks.ModelCheckpoint(f"{path}-{{val_loss}}"), ValueError, "filepath: expected names among loss, epoch, got"),
+    ({}, lambda path: callbacks.ModelCheckpoint(f"{path}-{{batch}}"), ValueError, "filepath: expected names among loss, epoch, got"),
+    ({}, lambda path: callbacks.ModelCheckpoint(f"{path}-{{}}"), ValueError, "filepath: expected names among loss, epoch, got"),
+    ({}, lambda path: callbacks.ModelCheckpoint(f"{path}-{{loss:d}}"), ValueError, "filepath: expected formats of numbers, got"),
     ({}, lambda path: callbacks.ModelCheckpoint(path, save_best_only=True), ValueError, "ModelCheckpoint: monitor: expected one of loss, got 'val_loss'; without data to validate with"),
     ({}, lambda path: callbacks.EarlyStopping(), ValueError, "EarlyStopping: monitor: expected one of loss, got 'val_loss'; without data to validate with"),
     ({"metrics": ["mae"]}, lambda path: callbacks.EarlyStopping("ma"), ValueError, "EarlyStopping: monitor: expected one of loss, mae, got 'ma'; did you mean 'mae'"),

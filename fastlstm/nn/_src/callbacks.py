@@ -12,8 +12,6 @@ import difflib
 import inspect
 import math
 import os
-import re
-import string
 import time
 import warnings
 import weakref
@@ -502,13 +500,18 @@ class ModelCheckpoint(_Monitor):
     def check_names(self, logged: Sequence[str]) -> None:
         if self.save_best_only:
             super().check_names(logged)
-        there = {"epoch", *logged} | (set() if self.save_freq == "epoch" else {"batch"})
-        for _, field, _, _ in string.Formatter().parse(self.filepath):
-            if field is not None and re.split(r"[.\[]", field)[0] not in there:
-                raise ValueError(f"filepath: expected names among {', '.join(sorted(there))}, got {self.filepath!r}")
+        numbers: dict[str, Any] = dict.fromkeys(logged, 0.5) | {"epoch": 1}
+        if self.save_freq != "epoch":
+            numbers["batch"] = 1
+        try:
+            self.filepath.format(**numbers)
+        except (KeyError, IndexError):
+            raise ValueError(f"filepath: expected names among {', '.join(numbers)}, got {self.filepath!r}") from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"filepath: expected formats of numbers, got {self.filepath!r} ({error})") from None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        check = getattr(self.model, "check_saving", None)
+        check = getattr(self.model, "_check_saving", None)
         if check is not None:
             check(self.filepath, weights_only=self.save_weights_only)
 

@@ -228,9 +228,15 @@ class Sequential(Stack):
                     hint = "; a batch may be a dict of x, y and lengths" if name in ("lengths", "mask") else ""
                     raise ValueError(f"{name}: expected None where x yields batches, got {type(value).__name__}{hint}")
 
+            new = targets
+
             def prepare(item: Given) -> Batch:
-                batch = self._prepared(item, targets=targets, allow_nan=allow_nan)
-                return _weighted(batch, class_weight)
+                nonlocal new
+                batch = _weighted(self._prepared(item, targets=targets, allow_nan=allow_nan), class_weight)
+                if new:  # the others are like the first; the loss says so where they are not
+                    self._check_targets(batch)
+                    new = False
+                return batch
 
             return Stream(given.x, steps, prepare)
         if steps is not None:
@@ -596,14 +602,8 @@ class Sequential(Stack):
         """
         return self(x, mask=mask, lengths=lengths)
 
-    def check_saving(self, path: Any, *, weights_only: bool = False) -> None:
-        """Say now what `save`, or `save_weights`, would say later: see `saving.save_model`.
-
-        Raises
-        ------
-        ImportError, ValueError, TypeError
-            What a file cannot describe; a path that ends as files of another format do.
-        """
+    def _check_saving(self, path: Any, *, weights_only: bool) -> None:
+        """Say now what `save`, or `save_weights`, would say later."""
         saving.check(self, path, weights_only=weights_only)
 
     def save(self, path: Any) -> None:
