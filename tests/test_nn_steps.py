@@ -132,9 +132,9 @@ def test_whole_sequences_take_the_recorded_passes(monkeypatch: pytest.MonkeyPatc
 
 
 def test_masks_join_what_a_masking_layer_finds() -> None:
-    made = nn.Sequential([nn.Input((T, D)), nn.Masking(0.0), nn.LSTM(3)], seed=0)
+    made = nn.Sequential([nn.Input((T, D)), nn.Masking(-7.0), nn.LSTM(3)], seed=0)
     x = X.copy()
-    x[:, 1] = 0
+    x[:, 1] = -7
     both = MASK & (np.arange(T) != 1)
     expected = nn.Sequential([nn.Input((T, D)), nn.LSTM(3)], seed=0).predict(x, mask=both, verbose=0)
     np.testing.assert_array_equal(made.predict(x, lengths=LENGTHS, verbose=0), expected)
