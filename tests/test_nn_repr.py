@@ -84,4 +84,14 @@ def test_subclasses_of_the_callers_own() -> None:
         def __init__(self, weights: Any, often: int = 3, *others: Any, **more: Any) -> None:
             self.weights, self.often = weights, often
 
+    class Table:
+        def __repr__(self) -> str:
+            return "many\nlines"
+
+        def __eq__(self, other: object) -> bool:
+            raise ValueError("ambiguous")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    assert repr(Own(Table())) == "Own(weights=<Table>)"
     assert repr(Own(np.zeros((2, 3)), 4)) == "Own(weights=<float64 (2, 3)>, often=4)"

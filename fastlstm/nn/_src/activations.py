@@ -89,7 +89,7 @@ def get(identifier: Any) -> Callable[..., Any]:
     return FUNCTIONS[name_of(identifier)]
 
 
-def name_of(identifier: Any, argument: str = "activation") -> str:
+def name_of(identifier: Any) -> str:
     """The name of an activation, given by it or as a function; None is linear.
 
     Raises
@@ -100,8 +100,8 @@ def name_of(identifier: Any, argument: str = "activation") -> str:
     if identifier is None:
         return "linear"
     if isinstance(identifier, str):
-        return names.find(argument, identifier, FUNCTIONS).__name__
+        return names.find("activation", identifier, FUNCTIONS).__name__
     for name, function in FUNCTIONS.items():
         if function is identifier:
             return name
-    raise TypeError(f"{argument}: expected one of {', '.join(KINDS)}, or None, got {identifier!r:.60}")
+    raise TypeError(f"activation: expected one of {', '.join(KINDS)}, or None, got {identifier!r:.60}")

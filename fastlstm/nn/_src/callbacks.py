@@ -187,20 +187,20 @@ class CallbackList:
     def __repr__(self) -> str:
         return f"CallbackList({self.callbacks!r})"
 
-    def check_names(self, names: Sequence[str]) -> None:
+    def check_names(self, logged: Sequence[str]) -> None:
         """Say it before training where a callback goes by a number that will not be there.
 
         Parameters
         ----------
-        names : sequence of str
-            Of what the model will log, validation included.
+        logged : sequence of str
+            Names of what the model will log, validation included.
 
         Raises
         ------
         ValueError
             Such a callback; never where callbacks of the caller's own may log more.
         """
-        logged = list(names)
+        logged = list(logged)
         for callback in self.callbacks:
             if type(callback).__module__ != Callback.__module__ and _found(callback, "on_epoch_end") is not None:
                 return

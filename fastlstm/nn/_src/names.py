@@ -50,7 +50,7 @@ def call(thing: Any, *always: str, **given: Any) -> str:
 def _is_default(value: Any, default: Any) -> bool:
     if isinstance(default, str) and hasattr(value, "get_config"):  # found by its name
         return snake_case(repr(value).removesuffix("()")) == default
-    return type(value) is not np.ndarray and (value is default or bool(value == default))
+    return value is default or (isinstance(value, (bool, int, float, str, tuple)) and value == default)
 
 
 def _brief(value: Any) -> str:
@@ -60,7 +60,8 @@ def _brief(value: Any) -> str:
         return f"<{len(value)} entries>"
     if inspect.isroutine(value):
         return value.__name__
-    return repr(value)
+    shown = repr(value)
+    return shown if len(shown) < 300 and "\n" not in shown else f"<{type(value).__name__}>"
 
 
 def serialize(thing: Any) -> dict[str, Any]:

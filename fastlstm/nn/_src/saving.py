@@ -25,21 +25,7 @@ _MARK = "fastlstm.nn"
 _VERSION = 1
 _HEADER = 16 << 20  # bytes of a file's header at most: names, shapes and metadata
 _SUFFIX = ".safetensors"
-_NOT_OURS = (
-    ".keras",
-    ".h5",
-    ".hdf5",
-    ".npz",
-    ".npy",
-    ".json",
-    ".pkl",
-    ".pickle",
-    ".pt",
-    ".pth",
-    ".ckpt",
-    ".onnx",
-    ".pb",
-)
+_NOT_OURS = (".keras", ".h5", ".hdf5", ".npz", ".npy", ".json", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".onnx")
 _OTHERS = {b"PK\x03\x04": "a zip archive, as .keras files are", b"\x89HDF\r\n\x1a\n": "an HDF5 file, as .h5 files are"}
 _TAKE_OVER = "Keras's weights come over by model.set_weights(keras_model.get_weights())"
 _KINDS = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "I64": np.dtype(np.int64)}

@@ -37,13 +37,12 @@ class GradientNorms(NamedTuple):
         return f"<GradientNorms of {', '.join(self.layers)}; of steps: {steps or 'none'}>"
 
 
-def needs_sequences(layer: Layer, below: Layer | None) -> None:
-    """Say it where a layer that takes sequences stands on one that hands on its last step alone."""
-    if getattr(below, "return_sequences", True):
-        return
-    assert below is not None
-    if layer._ndim[0] > len(below.output_shape):
-        raise ValueError(f"{layer.name}: expected sequences, got the last step alone from {below.name}: give it "
+def needs_sequences(layer: Layer, below: Sequence[Layer]) -> None:
+    """Say it where a layer that takes sequences stands above one that hands on its last step alone."""
+    recurrent = [one for one in below if hasattr(one, "return_sequences")]
+    if recurrent and not recurrent[-1].return_sequences and layer._ndim[0] > len(below[-1].output_shape):
+        name = recurrent[-1].name
+        raise ValueError(f"{layer.name}: expected sequences, got the last step alone from {name}: give {name} "
                          "return_sequences=True")  # fmt: skip
 
 
@@ -104,9 +103,8 @@ class Stack:
         layer._shared_rng = self.rng
         try:
             if self._input is not None:
-                below = self.layers[-1] if self.layers else None
-                needs_sequences(layer, below)
-                layer._make(self._input if below is None else below.output_shape, draw=draw)
+                needs_sequences(layer, self.layers)
+                layer._make(self.layers[-1].output_shape if self.layers else self._input, draw=draw)
         except BaseException:
             layer.name, layer._shared_rng = before
             raise
@@ -169,11 +167,10 @@ class Stack:
         if self._input is None:
             raise ValueError(f"{self.name}: expected an Input, input_shape in the first layer, or build(input_shape)")
         shape: Shape = self._input
-        below: Layer | None = None
-        for layer in self.layers:
-            needs_sequences(layer, below)
+        for i, layer in enumerate(self.layers):
+            needs_sequences(layer, self.layers[:i])
             layer._make(shape, draw=draw)
-            shape, below = layer.output_shape, layer
+            shape = layer.output_shape
         self._join()
 
     def _join(self) -> None:
