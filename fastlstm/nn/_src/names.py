@@ -121,7 +121,7 @@ def real(argument: str, value: Any, low: float = -float("inf"), high: float = fl
     except (TypeError, ValueError):
         raise TypeError(f"{argument}: expected a number, got {type(value).__name__}") from None
     if not low <= number <= high:
-        bounded = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:g}"
-        wanted = "a number" if low == -float("inf") and high == float("inf") else bounded
+        at_least = f"at least {low:g}" if low > -float("inf") else "a number"
+        wanted = at_least if high == float("inf") else f"{low:g} to {high:g}"
         raise ValueError(f"{argument}: expected {wanted}, got {number:g}")
     return number
