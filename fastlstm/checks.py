@@ -417,9 +417,7 @@ def _mask(
 
 def _state(name: str, state: Any, N: int, layer: AnyParams | Packed, dtype: np.dtype[Any], single: bool) -> State:
     if not isinstance(state, State):
-        if not _is_plain(state) or len(state) != 2:
-            raise TypeError(f"{name}: expected State or another pair (h, c), got {_kind(state)}")
-        state = State(*state)
+        raise TypeError(f"{name}: expected State, got {_kind(state)}")
     arrays = []
     for field, value, width in _fields(state, layer):
         found, expected = array(f"{name}.{field}", value), (width,) if single else (N, width)

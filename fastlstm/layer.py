@@ -186,7 +186,7 @@ def forward(
         Real numbers of any type; computed in the weights' float type.
     params : Params or another cell's record, Bidirectional, what `pack` makes of them, or a stack of these
         A list or tuple is a stack of layers, bottom first.
-    state : State, or another pair (h, c), optional
+    state : State, optional
         The initial state, h (N, P) and c (N, H), or (P,) and (H,) for a single sequence; P, the width of h, is H but
         for the projected cell. Bidirectional(State, State) for a Bidirectional; a tuple, one entry a layer, for a
         stack. Zeros if None.

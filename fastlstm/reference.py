@@ -765,9 +765,7 @@ def _states(
         if entry is None:
             return State(np.zeros((N, P), kind), np.zeros((N, H), kind))
         if not isinstance(entry, State):
-            if not isinstance(entry, (list, tuple)) or hasattr(entry, "_fields") or len(entry) != 2:
-                raise TypeError(f"{name}: expected State or another pair (h, c), got {type(entry).__name__}")
-            entry = State(*entry)
+            raise TypeError(f"{name}: expected State, got {type(entry).__name__}")
         h, c = (
             _real(f"{name}.{field}", a, (width,) if single else (N, width)).reshape(N, width).astype(kind)
             for field, a, width in zip(State._fields, entry, (P, H), strict=True)

@@ -148,18 +148,6 @@ def test_any_pair_is_a_state() -> None:
     wanted = both(X, initial_state=[h, c, c, h])
     np.testing.assert_array_equal(both(X, initial_state=np.stack([h, c, c, h])), wanted)
 
-    params = fastlstm.init_params(D, 2, rng=0)
-    for module in (fastlstm, fastlstm.reference):
-        wanted, last = module.forward(X, params, fastlstm.State(h, c))
-        for pair in ((h, c), [h, c]):
-            np.testing.assert_array_equal(module.forward(X, params, pair)[0], wanted)
-        stacked = module.forward(X, [params], ((h, c),))
-        np.testing.assert_array_equal(stacked[0], wanted)
-        _, _, tape = module.forward_train(X, params, (h, c))
-        wanted = module.backward(tape, dstate=last)
-        for one, other in zip(wanted.params, module.backward(tape, dstate=tuple(last)).params, strict=True):
-            np.testing.assert_array_equal(one, other)
-
 
 # before training
 
