@@ -9,12 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
-from ..kernels import updates
+from ... import checks
+from ...kernels import updates
 from . import names, schedules
 from .schedules import LearningRateSchedule
-
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get"]
 
 Array = NDArray[Any]
 
@@ -249,6 +247,12 @@ class Optimizer:
             "clipvalue": self.clipvalue,
             "global_clipnorm": self.global_clipnorm,
         }
+
+    def __repr__(self) -> str:
+        made = names.call(self, "learning_rate", learning_rate=self._rate)
+        if self._layout is None:
+            return made
+        return f"<{made}: {self.iterations} update(s) of {self._layout[0][0]:,} weights>"
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Optimizer:
