@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .. import checks
 from . import names, randomness
 from .initializers import Initializer
+from .options import Option, Options
 from .regularizers import Regularizer
 from .steps import checked_mask
 
@@ -38,7 +39,7 @@ class Weight(NamedTuple):
         return int(np.prod(self.shape, dtype=object))
 
 
-class Layer:
+class Layer(Options):
     """A step of a model, which can also be used alone.
 
     ``y = layer(x, training=True)`` keeps what ``dx = layer.backward(dy)`` needs, which then writes the gradients of the
@@ -67,12 +68,42 @@ class Layer:
     ------
     ValueError, TypeError
         Arguments that make no sense, or that are not there.
+
+    Notes
+    -----
+    Rates of dropout, go_backwards, stateful, zero_output_for_mask and a dense layer's activation may be set at any
+    time, in a callback of `fit` too. Other arguments of the constructor stay as they are: to set one is an
+    AttributeError.
     """
 
-    _fields: tuple[str, ...] = ()  # arguments of the constructor, for get_config
+    _fields: tuple[str, ...] = ()  # arguments of the constructor, for get_config; those in _options may change
+    built = False
     _ndim: tuple[int, int | None] = (2, None)  # axes of the input, at least and at most
     _made_when_bound: tuple[str, ...] = ()
     _mixes_time = False  # whether gradients at the inputs are kept, to see them fade over time
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for field in (*cls._fields, "dtype"):
+            setattr(cls, field, Option(field))
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if name in self._options:
+            return super()._checked(name, value)
+        if name in vars(self):
+            raise AttributeError(f"{self.name}.{name}: expected to be given when the layer is made, got {value!r} after")
+        return value
+
+    @property
+    def trainable(self) -> bool:
+        """True: no layer can be left out of training."""
+        return True
+
+    @trainable.setter
+    def trainable(self, value: Any) -> None:
+        if not flag("trainable", value):
+            raise AttributeError(f"{self.name}.trainable: expected True, as there are no frozen layers, got False; leave "
+                                 "the layer's part of flat_grads out of an update of your own")  # fmt: skip
 
     def __init__(self, *, name: str | None = None, dtype: Any = "float32", input_shape: Any = None, **unknown: Any):
         for argument in unknown:
@@ -85,7 +116,6 @@ class Layer:
         self.name = name or names.snake_case(type(self).__name__)
         self.dtype = _float_type(dtype)
         self._sample_shape = None if input_shape is None else (None, *sizes_of("input_shape", input_shape))
-        self.built = False
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
         self.weights_: list[Weight] = []
