@@ -9,13 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
-from ..kernels import updates
+from ... import checks
+from ...kernels import updates
 from . import names, schedules
 from .options import Options
 from .schedules import LearningRateSchedule
-
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get"]
 
 Array = NDArray[Any]
 
