@@ -85,9 +85,19 @@ def array(name: str, value: Any) -> Array:
     except Exception as error:  # ragged lists, tensors that need their gradient, ...
         wrong = ValueError if isinstance(error, ValueError) else TypeError
         raise wrong(f"{name}: expected an array, got {_kind(value)} that makes none ({error})") from error
+    if found is not value and _is_masked(value):
+        raise TypeError(f"{name}: expected an array without a mask, got a masked array, whose masked numbers would be "
+                        "used; fill it, or leave steps out by mask or lengths")  # fmt: skip
     if found.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}")
     return found
+
+
+def _is_masked(value: Any) -> bool:
+    """Whether it is a masked array, or a list that holds one."""
+    if isinstance(value, (list, tuple)):
+        return any(_is_masked(one) for one in value if isinstance(one, (list, tuple, np.ma.MaskedArray)))
+    return isinstance(value, np.ma.MaskedArray)
 
 
 def native(value: Array, dtype: DTypeLike, *, copy: bool = False) -> Array:

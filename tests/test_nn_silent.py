@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from fastlstm import nn
-from fastlstm.nn import callbacks, losses, metrics, optimizers, regularizers, repeat, schedules
+from fastlstm.nn import callbacks, losses, metrics, optimizers, regularizers
+from fastlstm.nn._src import regularizers as known
+from fastlstm.nn._src import repeat, schedules
 from fastlstm.nn.callbacks import Callback, CallbackList
 
 N, T, D = 12, 5, 3
@@ -413,7 +415,7 @@ def test_a_penalty_by_name(name: str) -> None:
 
 
 def test_every_name_of_a_penalty_penalises() -> None:
-    for name in regularizers.KNOWN:
+    for name in known.KNOWN:
         assert regularizers.get("x", name)(np.ones(3)) > 0  # type: ignore[misc]
     explicit = {"class_name": "L1L2", "config": {"l1": 0.0, "l2": 0.5}}
     assert regularizers.get("x", explicit)(np.ones(3)) == 1.5  # type: ignore[misc]

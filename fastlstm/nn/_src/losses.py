@@ -514,7 +514,7 @@ def masked_weights(mask: Any, sample_weight: Any = None) -> Array:
         raise TypeError(f"mask: expected booleans, got dtype {found.dtype}")
     weights = found * (found.size / max(int(np.count_nonzero(found)), 1))
     if sample_weight is not None:
-        weights *= _spread("sample_weight", checks.array("sample_weight", sample_weight), found.shape)
+        weights *= spread("sample_weight", checks.array("sample_weight", sample_weight), found.shape)
     return np.asarray(weights, np.float64)
 
 
@@ -581,11 +581,11 @@ def _weights(sample_weight: Any, p: Array) -> Array:
     found = checks.array("sample_weight", sample_weight)
     rows = p.shape[:-1]
     if found.shape != rows:
-        found = _spread("sample_weight", found, rows)
+        found = spread("sample_weight", found, rows)
     return writable(checks.native(found, p.dtype)).reshape(-1)
 
 
-def _spread(name: str, weights: Array, shape: tuple[int, ...]) -> Array:
+def spread(name: str, weights: Array, shape: tuple[int, ...]) -> Array:
     """Weights of samples, or of all axes up to some one, as weights of steps: shape (N, ...)."""
     leading = weights.shape[:-1] if weights.shape[-1:] == (1,) and weights.ndim > 1 else weights.shape
     if not leading or leading != shape[: len(leading)]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,13 +15,13 @@ from . import data, losses, metrics, names, optimizers, saving
 from .base import Mask
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Stream
-from .metrics import get as known_metric
 from .repeat import Repeated, Repeats
 from .stack import Stack
 
 Array = NDArray[Any]
 _BATCH = 32  # samples, as in Keras
 _CHECKED = 4096  # samples whose targets are checked at once
+_COUNTING: set[int] = set()  # ids of metrics that a run is under way with
 
 
 class Sequential(Stack):
@@ -75,8 +77,8 @@ class Sequential(Stack):
         self._loss: Any = None
         self._given_metrics: tuple[list[Any], list[Any]] = ([], [])
         self._metrics: list[tuple[Any, bool]] = []
-        self._total = metrics.Mean("loss")
-        self._built_for: Array | None = None  # the parameters that the optimizer knows
+        self._total: Any = metrics.Mean("loss")
+        self._fitting, self._runs = False, 0  # whether `fit` is under way; runs, one within another
         super().__init__(layers, name, seed)
 
     @classmethod
@@ -91,9 +93,17 @@ class Sequential(Stack):
         made: Sequential = saving.from_config(cls, config, draw=True)
         return made
 
-    def _joined(self) -> None:
+    def _rejoined(self, before: Array) -> None:
         if self.compiled:
-            self._choose_metrics()
+            self._metrics = self._chosen(self._given_metrics, self._loss)
+            if self.optimizer.knows(before):
+                self.optimizer.forget()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._fitting, self._runs = False, 0
+        if self.optimizer is not None and self.optimizer.knows(state["flat_params"]):
+            self.optimizer.moved(self.flat_params)
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, weighted_metrics: Any = None
@@ -103,6 +113,7 @@ class Sequential(Stack):
         Parameters
         ----------
         optimizer : str or Optimizer
+            One that has learned goes on where it was; but not with another model.
         loss : str or Loss
         metrics, weighted_metrics : list of str, Metric or functions, optional
             The latter take sample weights into account.
@@ -110,31 +121,35 @@ class Sequential(Stack):
         Raises
         ------
         ValueError, TypeError
-            Unknown names; the message says the nearest one.
+            Unknown names; the message says the nearest one. An optimizer that has learned for another model.
         """
         if loss is None:
             raise ValueError("loss: expected a name such as 'mse' or a Loss, got None")
         found = optimizers.get(optimizer), losses.get(loss)
+        self._check_optimizer(found[0])
         given = (_listed("metrics", metrics), _listed("weighted_metrics", weighted_metrics))
+        chosen = self._chosen(given, found[1])
         self.optimizer, self._loss = found
-        self._given_metrics = given
-        self._metrics = []
-        if self.built:
-            self._choose_metrics()
-        else:  # names are checked now, for whatever outputs
-            for one in (*given[0], *given[1]):
-                known_metric(one, self._loss, (None, 1))
+        self._given_metrics, self._metrics = given, chosen
         self.compiled = True
 
-    def _choose_metrics(self) -> None:
-        self._metrics = [
-            (metrics.get(one, self._loss, self.output_shape), weighted)
-            for weighted, given in zip((False, True), self._given_metrics, strict=True)
-            for one in given
-        ]
-        taken = ["loss", *(metric.name for metric, _ in self._metrics)]
+    def _check_optimizer(self, optimizer: Any) -> None:
+        """Refuse what another model has taught."""
+        if optimizer.built and not optimizer.knows(self.flat_params):
+            kind = type(optimizer).__name__
+            raise ValueError(f"optimizer: expected one that no other model has learned with, got an {kind} that has made "
+                             f"{optimizer.iterations} updates elsewhere; {kind}.from_config(optimizer.get_config()) makes "
+                             "another like it")  # fmt: skip
+
+    def _chosen(self, given: tuple[list[Any], list[Any]], loss: Any) -> list[tuple[Any, bool]]:
+        """Metrics, and whether they are weighted; of a model without outputs yet those for one number a sample."""
+        shape = self.output_shape if self.built else (None, 1)
+        found = [(metrics.get(one, loss, shape), weighted)
+                 for weighted, some in zip((False, True), given, strict=True) for one in some]  # fmt: skip
+        taken = ["loss", *(metric.name for metric, _ in found)]
         if len(set(taken)) < len(taken):
             raise ValueError(f"metrics: expected unlike names, got {', '.join(taken[1:])}")
+        return found
 
     @property
     def loss(self) -> Any:
@@ -151,9 +166,47 @@ class Sequential(Stack):
         """Names of what `evaluate` returns."""
         return [metric.name for metric in self.metrics]
 
-    def _ready(self, needed: str) -> None:
+    def _ready(self, needed: str, *, learns: bool = False) -> None:
         if not self.compiled:
             raise RuntimeError(f"{needed}: expected compile(loss=..., optimizer=...) before, the model is not compiled")
+        if learns:
+            self._check_optimizer(self.optimizer)
+
+    @contextlib.contextmanager
+    def _run(self) -> Iterator[None]:
+        """A run of batches. One within another, in a callback or of a model that shares metrics, counts for itself:
+        by copies of the metrics."""
+        outer = self._total, self._metrics
+        if self._runs or any(id(metric) in _COUNTING for metric in self.metrics):
+            self._total, self._metrics = copy.deepcopy(outer)
+        used = self._metrics
+        counting = {id(metric) for metric in self.metrics}
+        _COUNTING.update(counting)
+        self._runs += 1
+        try:
+            yield
+        finally:
+            self._runs -= 1
+            _COUNTING.difference_update(counting)
+            self._total = outer[0]
+            if self._metrics is used:  # and not others, since compile was called meanwhile
+                self._metrics = outer[1]
+
+    @contextlib.contextmanager
+    def _apart(self) -> Iterator[None]:
+        """A run that leaves a `fit` under way alone: stateful layers begin with zeros, and get their states back."""
+        if not self._fitting:
+            yield
+            return
+        carried = [(layer, layer._carried()) for layer in self.layers]
+        self.reset_state()
+        try:
+            yield
+        finally:
+            for layer, arrays in carried:
+                layer.reset_state()
+                if arrays:
+                    layer._carry(arrays)
 
     def _prepared(self, x: Any, y: Any, weights: Any, *, targets: bool, allow_nan: bool) -> Batch:
         """Samples as arrays of the model's types, checked against its shapes."""
@@ -176,15 +229,38 @@ class Sequential(Stack):
                 y = checks.native(y, self.dtype)
             if not allow_nan:
                 data.no_nan("y", y)
+            y = losses.in_shape(y, self._predicted_shape(x))
         if weights is not None:
             weights = checks.array("sample_weight", weights)
             data.same_length(x, sample_weight=weights)
             weights = checks.native(weights, self.dtype)
         return Batch(x, y, weights)
 
+    def _predicted_shape(self, x: Array) -> tuple[int, ...]:
+        """Of what the model makes of x."""
+        return len(x), *(x.shape[1] if size is None else size for size in self.output_shape[1:])
+
+    def _weighted(self, batch: Batch, class_weight: Any) -> Batch:
+        """The same, with weights by class multiplied in."""
+        if class_weight is None:
+            return batch
+        if batch.y is None:
+            raise ValueError("class_weight: expected y with it, got None")
+        shape, loss = self._predicted_shape(batch.x), self._loss
+        known = set(range(shape[-1])) if shape[-1] > 1 else set()
+        if isinstance(loss, losses.BinaryCrossentropy):
+            known |= {0, 1}
+        if known and getattr(loss, "ignore_class", None) is not None:
+            known.add(loss.ignore_class)
+        largest = isinstance(loss, losses.CategoricalCrossentropy)
+        own = data.class_weights(batch.y, class_weight, shape, known, largest)
+        if batch.weights is not None:
+            own = own * losses.spread("sample_weight", batch.weights, shape[:-1])
+        return batch._replace(weights=own.astype(batch.x.dtype))
+
     def _check_targets(self, batch: Batch) -> None:
         """Whether the loss can be had from such targets."""
-        shape = [batch.x.shape[1] if size is None else size for size in self.output_shape[1:]]
+        shape = self._predicted_shape(batch.x)[1:]
         n = min(_CHECKED, len(batch.x))
         like = np.zeros((n, *shape), self.dtype)
         for first in range(0, len(batch.x), n or 1):
@@ -204,12 +280,12 @@ class Sequential(Stack):
 
             def prepare(bx: Any, by: Any, bw: Any) -> Batch:
                 batch = self._prepared(bx, by, bw, targets=targets, allow_nan=allow_nan)
-                return _weighted(batch, class_weight)
+                return self._weighted(batch, class_weight)
 
             return Stream(x, steps, prepare)
         if steps is not None:
             raise ValueError(f"steps: expected None with arrays, whose batches are counted, got {steps}")
-        batch = _weighted(self._prepared(x, y, weights, targets=targets, allow_nan=allow_nan), class_weight)
+        batch = self._weighted(self._prepared(x, y, weights, targets=targets, allow_nan=allow_nan), class_weight)
         if not len(batch.x):
             raise ValueError("x: expected at least one sample, got none")
         if targets:
@@ -259,7 +335,7 @@ class Sequential(Stack):
         shuffle : bool
             Whether arrays are gone through in an order drawn anew for each epoch.
         class_weight : dict of int to float
-            Weights by class; they multiply sample_weight.
+            Weights by class; they multiply sample_weight. A class a step, where the model has outputs for each.
         sample_weight : array_like, shape (N,) or (N, T)
         steps_per_epoch, validation_steps : int
             Batches of an epoch, with an iterable.
@@ -280,11 +356,13 @@ class Sequential(Stack):
         ValueError, TypeError
             Data or arguments that do not fit, before anything is changed.
         RuntimeError
-            The model is not compiled.
+            The model is not compiled; `fit` is under way, and calls a callback that calls it.
         KeyboardInterrupt
             Ctrl-C: the weights are those after the last whole batch, `history` holds the epochs so far.
         """
-        self._ready("fit")
+        self._ready("fit", learns=True)
+        if self._fitting:
+            raise RuntimeError("fit: expected no fit of this model under way, got a call within a callback of one")
         epochs, initial_epoch = checks.count("epochs", epochs), checks.count("initial_epoch", initial_epoch)
         shown = _verbosity(verbose)
         every = checks.count("validation_freq", validation_freq)
@@ -307,22 +385,25 @@ class Sequential(Stack):
         logs: dict[str, Any] = {}
         rng = self.rng if shuffle else None
         repeats = Repeats(self)
-        try:
-            hooks.on_train_begin()
-            for epoch in range(initial_epoch, epochs):
-                hooks.on_epoch_begin(epoch)
-                self._train_epoch(train.epoch(rng), hooks, repeats)
-                logs = self._logs()
-                if judge is not None and (epoch + 1) % every == 0:
-                    logs |= {f"val_{name}": value for name, value in self._judge(judge, hooks).items()}
-                self.epoch = epoch + 1
-                hooks.on_epoch_end(epoch, logs)
-                if self.stop_training:
-                    break
-        finally:
-            self._discard()
-            hooks.on_train_end(logs)
-        return self.history
+        with self._run():
+            self._fitting = True
+            try:
+                hooks.on_train_begin()
+                for epoch in range(initial_epoch, epochs):
+                    hooks.on_epoch_begin(epoch)
+                    self._train_epoch(train.epoch(rng), hooks, repeats)
+                    logs = self._logs()
+                    if judge is not None and (epoch + 1) % every == 0:
+                        logs |= {f"val_{name}": value for name, value in self._judge(judge, hooks).items()}
+                    self.epoch = epoch + 1
+                    hooks.on_epoch_end(epoch, logs)
+                    if self.stop_training:
+                        break
+            finally:
+                self._fitting = False
+                self._discard()
+                hooks.on_train_end(logs)
+        return hooks.history
 
     def _train_epoch(self, batches: Iterator[Batch], hooks: CallbackList, repeats: Repeats) -> None:
         self._reset_metrics()
@@ -341,22 +422,21 @@ class Sequential(Stack):
         else:
             y_pred, mask = self._forward(x, None, True)
         counted = weights if mask is None else losses.masked_weights(mask, weights)
-        value, dy = self._loss.value_and_gradient(y, y_pred, counted)
+        value, dy = losses.computed(self._loss, y, y_pred, counted)
         for layer in self._regular:
             value += layer.penalty()
         if repeated is not None:
             repeated.backward(dy)
         else:
             self._backward(dy)
-        optimizer = self.optimizer
-        if not optimizer.built or self._built_for is not self.flat_params:
+        if not self.optimizer.knows(self.flat_params):
             self._build_optimizer()
-        optimizer.update(self.flat_params, self.flat_grads)
+        self.optimizer.update(self.flat_params, self.flat_grads)
         self._look(value, x, y, y_pred, mask, counted)
 
     def _build_optimizer(self) -> None:
+        self._check_optimizer(self.optimizer)
         self.optimizer.build(self.flat_params, list(self._slices()))
-        self._built_for = self.flat_params
 
     def _look(self, value: float, x: Array, y: Any, y_pred: Array, mask: Mask, weights: Any) -> None:
         self._total.add(value, len(x))
@@ -378,19 +458,20 @@ class Sequential(Stack):
     def _test(self, x: Array, y: Any, weights: Any) -> None:
         y_pred, mask = self._forward(x, None, False)
         counted = weights if mask is None else losses.masked_weights(mask, weights)
-        value = self._loss(y, y_pred, counted)
+        value = losses.computed(self._loss, y, y_pred, counted)[0]
         for layer in self._regular:
             value += layer.penalty()
         self._look(value, x, y, y_pred, mask, counted)
 
     def _judge(self, source: Arrays | Stream, hooks: CallbackList) -> dict[str, Any]:
-        self._reset_metrics()
-        hooks.on_test_begin()
-        for step, (x, y, weights) in enumerate(source.epoch(None)):
-            hooks.on_test_batch_begin(step)
-            self._test(x, y, weights)
-            hooks.on_test_batch_end(step, self._logs)
-        logs = self._logs()
+        with self._apart():
+            self._reset_metrics()
+            hooks.on_test_begin()
+            for step, (x, y, weights) in enumerate(source.epoch(None)):
+                hooks.on_test_batch_begin(step)
+                self._test(x, y, weights)
+                hooks.on_test_batch_end(step, self._logs)
+            logs = self._logs()
         hooks.on_test_end(logs)
         return logs
 
@@ -430,7 +511,8 @@ class Sequential(Stack):
         shown = _verbosity(verbose)
         source = self._source(x, y, sample_weight, batch_size, steps, allow_nan=allow_nan)
         hooks = CallbackList(callbacks, self, {"verbose": shown, "epochs": 1, "steps": source.steps}, shown)
-        logs = self._judge(source, hooks)
+        with self._run():
+            logs = self._judge(source, hooks)
         return logs if return_dict else _flattened(logs)
 
     def predict(
@@ -464,13 +546,14 @@ class Sequential(Stack):
         shown = _verbosity(verbose)
         source = self._source(x, None, None, batch_size, steps, targets=False, allow_nan=allow_nan)
         hooks = CallbackList(callbacks, self, {"verbose": shown, "epochs": 1, "steps": source.steps}, shown)
-        hooks.on_predict_begin()
         found = []
-        for step, (bx, _, _) in enumerate(source.epoch(None)):
-            hooks.on_predict_batch_begin(step)
-            y, _ = self._forward(bx, None, False)
-            found.append(y.copy() if np.may_share_memory(y, bx) else y)
-            hooks.on_predict_batch_end(step, {"outputs": y})
+        with self._apart():
+            hooks.on_predict_begin()
+            for step, (bx, _, _) in enumerate(source.epoch(None)):
+                hooks.on_predict_batch_begin(step)
+                y, _ = self._forward(bx, None, False)
+                found.append(y.copy() if np.may_share_memory(y, bx) else y)
+                hooks.on_predict_batch_end(step, {"outputs": y})
         hooks.on_predict_end()
         return np.concatenate(found)
 
@@ -495,14 +578,16 @@ class Sequential(Stack):
         ValueError, TypeError, RuntimeError
             As `fit`.
         """
-        self._ready("train_on_batch")
+        self._ready("train_on_batch", learns=True)
         batch = self._one(x, y, sample_weight, class_weight)
         self._discard()
-        try:
-            self._train(*batch)
-        finally:
-            self._discard()
-        logs = self._logs()
+        with self._run():
+            self._reset_metrics()
+            try:
+                self._train(*batch)
+            finally:
+                self._discard()
+            logs = self._logs()
         return logs if return_dict else _flattened(logs)
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False) -> Any:
@@ -524,14 +609,16 @@ class Sequential(Stack):
             As `fit`.
         """
         self._ready("test_on_batch")
-        self._test(*self._one(x, y, sample_weight, None))
-        logs = self._logs()
+        batch = self._one(x, y, sample_weight, None)
+        with self._run(), self._apart():
+            self._reset_metrics()
+            self._test(*batch)
+            logs = self._logs()
         return logs if return_dict else _flattened(logs)
 
     def _one(self, x: Any, y: Any, weights: Any, class_weight: Any) -> Batch:
-        batch = _weighted(self._prepared(x, y, weights, targets=True, allow_nan=False), class_weight)
+        batch = self._weighted(self._prepared(x, y, weights, targets=True, allow_nan=False), class_weight)
         self._check_targets(batch)
-        self._reset_metrics()
         return batch
 
     def predict_on_batch(self, x: Any) -> Array:
@@ -546,7 +633,8 @@ class Sequential(Stack):
         ValueError, TypeError
             As `fit`.
         """
-        return self(x)
+        with self._apart():
+            return self(x)
 
     def save(self, path: Any) -> None:
         """Write all to a file: see `saving.save_model`."""
@@ -584,19 +672,6 @@ def _verbosity(verbose: Any) -> int:
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose: expected 0, 1, 2 or 'auto', got {verbose!r}")
     return int(verbose)
-
-
-def _weighted(batch: Batch, class_weight: Any) -> Batch:
-    """The same, with weights by class multiplied in."""
-    if class_weight is None:
-        return batch
-    if batch.y is None:
-        raise ValueError("class_weight: expected y with it, got None")
-    own = data.class_weights(batch.y, class_weight).astype(batch.x.dtype)
-    weights = batch.weights
-    if weights is not None:
-        own = weights * own.reshape(-1, *(1,) * (weights.ndim - 1))
-    return batch._replace(weights=own)
 
 
 def _split(x: Any, y: Any, weights: Any, share: float) -> tuple[Any, Any, Any, Any]:

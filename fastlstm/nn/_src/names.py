@@ -90,6 +90,7 @@ def real(argument: str, value: Any, low: float = -float("inf"), high: float = fl
     except (TypeError, ValueError):
         raise TypeError(f"{argument}: expected a number, got {type(value).__name__}") from None
     if not low <= number <= high:
-        wanted = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:g}"
+        at_least = f"at least {low:g}" if low > -float("inf") else "a number"
+        wanted = at_least if high == float("inf") else f"{low:g} to {high:g}"
         raise ValueError(f"{argument}: expected {wanted}, got {number:g}")
     return number

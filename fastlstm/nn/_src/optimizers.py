@@ -91,7 +91,7 @@ class Optimizer(Options):
     def _checked(self, name: str, value: Any) -> Any:
         found = super()._checked(name, value)
         if name in _CLIPS and found is not None:
-            all_three = {other: getattr(self, other, None) for other in _CLIPS} | {name: found}
+            all_three = {other: vars(self).get(other) for other in _CLIPS} | {name: found}
             if sum(limit is not None for limit in all_three.values()) > 1:
                 raise ValueError(f"{', '.join(_CLIPS)}: expected at most one of them, got "
                                  f"{', '.join(map(str, all_three.values()))}")  # fmt: skip

@@ -96,7 +96,7 @@ class Stack:
         layer._in_model = True
         self.layers.append(layer)
         if self._input is not None:
-            self._join()
+            self._rejoin()
 
     def pop(self) -> Layer:
         """Take the top layer off, and return it.
@@ -114,7 +114,7 @@ class Stack:
             if layer.params:
                 size = layer.count_params()
                 layer._bind(self.flat_params[len(self.flat_params) - size :].copy(), np.zeros(size, layer.dtype))
-            self._join()
+            self._rejoin()
         return layer
 
     def _free_name(self, layer: Layer) -> str:
@@ -155,7 +155,13 @@ class Stack:
         for layer in self.layers:
             layer._make(shape, draw=draw)
             shape = layer.output_shape
+        self._rejoin()
+
+    def _rejoin(self) -> None:
+        """`_join`, with layers that were not there before, or without some that were."""
+        before = self.flat_params
         self._join()
+        self._rejoined(before)
 
     def _join(self) -> None:
         """Let all weights and gradients stand in one vector each, in the order of the layers."""
@@ -171,7 +177,6 @@ class Stack:
         self.flat_params, self.flat_grads = params, grads
         self.built = bool(self.layers)
         self._regular = [layer for layer in self.layers if any(weight.regularizer for weight in layer.weights_)]
-        self._joined()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -180,8 +185,8 @@ class Stack:
             self._join()
             self.flat_grads[...] = grads
 
-    def _joined(self) -> None:
-        """After the weights have come to stand elsewhere."""
+    def _rejoined(self, before: Array) -> None:
+        """After other weights have come to stand in flat_params; before: the vector until then."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
