@@ -80,14 +80,14 @@ def _is_plain(value: object) -> bool:
 
 def array(name: str, value: Any) -> Array:
     """value as an array of real numbers, of any type and layout."""
+    if type(value) is not np.ndarray and _is_masked(value):
+        raise TypeError(f"{name}: expected an array without a mask, got a masked array, whose masked numbers would be "
+                        "used; fill it, or leave steps out by mask or lengths")  # fmt: skip
     try:
         found = np.asarray(value)
     except Exception as error:  # ragged lists, tensors that need their gradient, ...
         wrong = ValueError if isinstance(error, ValueError) else TypeError
         raise wrong(f"{name}: expected an array, got {_kind(value)} that makes none ({error})") from error
-    if found is not value and _is_masked(value):
-        raise TypeError(f"{name}: expected an array without a mask, got a masked array, whose masked numbers would be "
-                        "used; fill it, or leave steps out by mask or lengths")  # fmt: skip
     if found.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}")
     return found
