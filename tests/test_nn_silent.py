@@ -71,7 +71,7 @@ WATCHERS: dict[str, Any] = {
 def test_an_unknown_metric_asks_for_mode(watcher: str, metric: Any) -> None:
     model = small(metrics=[metric])
     before = model.flat_params.copy()
-    with pytest.raises(ValueError, match="mode: expected 'min' or 'max' for 'val_rmse', .*got 'auto'"):
+    with pytest.raises(ValueError, match=r"mode: expected 'min' or 'max' for 'val_rmse', .*got 'auto'"):
         model.fit(X, Y, validation_data=(X, Y), callbacks=WATCHERS[watcher](), verbose=0)
     assert (model.flat_params == before).all()
 
@@ -188,9 +188,9 @@ def test_a_layer_is_in_one_place() -> None:
         nn.Sequential([layer])
     nn.TimeDistributed(dense)
     for place in (nn.TimeDistributed, lambda one: nn.Sequential([one])):
-        with pytest.raises(ValueError, match="expected .*in no model yet"):
+        with pytest.raises(ValueError, match=r"expected .*in no model yet"):
             place(dense)
-    with pytest.raises(ValueError, match="expected .*in no model yet"):
+    with pytest.raises(ValueError, match=r"expected .*in no model yet"):
         nn.TimeDistributed(layer)
 
 
@@ -424,7 +424,7 @@ def test_every_name_of_a_penalty_penalises() -> None:
         def __call__(self, w: Any) -> float:
             return float(np.abs(w).sum())
 
-    with pytest.raises(TypeError, match="kernel_regularizer: expected add_gradient .*Half"):
+    with pytest.raises(TypeError, match=r"kernel_regularizer: expected add_gradient .*Half"):
         nn.Dense(1, kernel_regularizer=Half())
 
 
@@ -790,10 +790,10 @@ def test_a_schedule_is_not_thrown_away(callback: Any) -> None:
     rate = schedules.ExponentialDecay(0.1, 2, 0.5)
     model = small(optimizer=optimizers.SGD(rate))
     before = model.flat_params.copy()
-    with pytest.raises(TypeError, match="learning_rate: expected a number .*ExponentialDecay"):
+    with pytest.raises(TypeError, match=r"learning_rate: expected a number .*ExponentialDecay"):
         model.fit(X, Y, epochs=9, callbacks=callback(), verbose=0)
     assert (model.flat_params == before).all()
-    with pytest.raises(TypeError, match="learning_rate: expected a LearningRateSchedule .*ExponentialDecay"):
+    with pytest.raises(TypeError, match=r"learning_rate: expected a LearningRateSchedule .*ExponentialDecay"):
         model.optimizer.learning_rate = 0.5
     model.fit(X, Y, batch_size=N, epochs=2, verbose=0)
     assert model.optimizer.learning_rate == pytest.approx(0.05)
@@ -812,7 +812,7 @@ def test_a_schedule_that_goes_wrong() -> None:
     sgd, p = optimizers.SGD(Wrong()), np.zeros(1)
     sgd.build(p)
     sgd.update(p, np.ones(1))
-    with pytest.raises(ValueError, match="learning_rate: expected at least 0, got -0.9"):
+    with pytest.raises(ValueError, match=r"learning_rate: expected at least 0, got -0.9"):
         sgd.update(p, np.ones(1))
     assert p[0] == -0.1
 

@@ -91,7 +91,7 @@ class Layer(Options):
         if name in self._options:
             return super()._checked(name, value)
         if name in vars(self):
-            raise AttributeError(f"{self.name}.{name}: expected to be given when the layer is made, got {value!r} after")
+            raise AttributeError(f"{self.name}.{name}: expected to be given when the layer is made, got {value!r} now")
         return value
 
     @property
@@ -102,8 +102,8 @@ class Layer(Options):
     @trainable.setter
     def trainable(self, value: Any) -> None:
         if not flag("trainable", value):
-            raise AttributeError(f"{self.name}.trainable: expected True, as there are no frozen layers, got False; leave "
-                                 "the layer's part of flat_grads out of an update of your own")  # fmt: skip
+            raise AttributeError(f"{self.name}.trainable: expected True, as no layer can be frozen, got False; leave its "
+                                 "part of flat_grads out of an update of your own")  # fmt: skip
 
     def __init__(self, *, name: str | None = None, dtype: Any = "float32", input_shape: Any = None, **unknown: Any):
         for argument in unknown:

@@ -387,7 +387,7 @@ class EarlyStopping(_Monitor):
     ) -> None:
         super().__init__(monitor, mode, min_delta)
         self.patience, self.verbose = patience, verbose
-        self.baseline = None if baseline is None else names.real("baseline", baseline)
+        self.baseline = _threshold("baseline", baseline)
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
         self.best_weights: Any = None
         self._begin()
@@ -469,8 +469,7 @@ class ModelCheckpoint(_Monitor):
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
-        threshold = initial_value_threshold
-        super().__init__(monitor, mode, best=None if threshold is None else names.real("initial_value_threshold", threshold))
+        super().__init__(monitor, mode, best=_threshold("initial_value_threshold", initial_value_threshold))
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
             raise ValueError(f"save_freq: expected 'epoch' or a number of batches, got {save_freq!r}")
         self.filepath, self.verbose = os.fspath(filepath), verbose
@@ -837,6 +836,11 @@ class Progress(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _threshold(argument: str, value: Any) -> float | None:
+    """A number, which NaN is not, or None."""
+    return None if value is None else names.real(argument, value)
 
 
 def _check_rate(callback: Callback) -> None:

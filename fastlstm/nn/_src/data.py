@@ -216,8 +216,8 @@ def class_weights(y: Array, by_class: Any, shape: tuple[int, ...], known: Collec
             raise ValueError(f"class_weight: expected class numbers in y, got {numbers[wrong][0]}")
     elif y.shape == shape:
         if not largest and not (((y == 0) | (y == 1)).all() and (y.sum(axis=-1) == 1).all()):
-            raise ValueError("class_weight: expected one class a sample or step, 1 for it and 0 for the others in y, got "
-                             "other numbers")  # fmt: skip
+            raise ValueError("class_weight: expected one class a sample or step, 1 for it and 0 for the others in y, "
+                             "got other numbers")  # fmt: skip
         numbers = y.argmax(axis=-1)
     else:
         raise ValueError(f"class_weight: expected y of shape {rows} or {shape}, got {y.shape}")

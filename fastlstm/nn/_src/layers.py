@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ...kernels import dense, memory
 from ...params import size_of
 from . import activations, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, sizes_of
+from .options import Checks
 from .randomness import checked_seed
 
 
@@ -92,7 +93,7 @@ class Dense(Layer):
 
     _fields = ("units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer",
                "bias_regularizer")  # fmt: skip
-    _options = {"activation": lambda _, value: activations.get(value)}
+    _options: ClassVar[Checks] = {"activation": lambda _, value: activations.get(value)}
     _made_when_bound = ("_W", "_dW", "_b", "_db")
 
     def __init__(
@@ -185,7 +186,7 @@ class Dropout(Layer):
     """
 
     _fields = ("rate", "noise_shape", "seed")
-    _options = {"rate": lambda name, value: names.real(name, value, 0.0, 1.0)}
+    _options: ClassVar[Checks] = {"rate": lambda name, value: names.real(name, value, 0.0, 1.0)}
     _ndim = (1, None)
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **common: Any) -> None:

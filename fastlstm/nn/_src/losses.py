@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from ... import checks
 from ...kernels import losses as kernels
 from ...kernels.backend import writable
 from . import names
-from .options import Options
+from .options import Checks, Options
 
 Array = NDArray[Any]
 
@@ -128,10 +128,8 @@ def _class_number(name: str, value: Any) -> int | None:
         raise TypeError(f"{name}: expected an integer or None, got {type(value).__name__}") from None
 
 
-_LOGITS: dict[str, Callable[[str, Any], Any]] = {"from_logits": lambda _, value: bool(value)}
-_SMOOTHING: dict[str, Callable[[str, Any], Any]] = {
-    "label_smoothing": lambda name, value: names.real(name, value, 0.0, 1.0)
-}
+_LOGITS = {"from_logits": lambda _, value: bool(value)}
+_SMOOTHING = {"label_smoothing": lambda name, value: names.real(name, value, 0.0, 1.0)}
 
 
 class _Compiled(Loss):
@@ -263,7 +261,7 @@ class Huber(_Pointwise):
     """
 
     _kind = kernels.HUBER
-    _options = {"delta": lambda name, value: names.real(name, value, np.finfo(float).tiny)}
+    _options: ClassVar[Checks] = {"delta": lambda name, value: names.real(name, value, np.finfo(float).tiny)}
 
     def __init__(self, delta: float = 1.0, name: str = "huber_loss") -> None:
         super().__init__(name)

@@ -137,9 +137,9 @@ class Sequential(Stack):
         """Refuse what another model has taught."""
         if optimizer.built and not optimizer.knows(self.flat_params):
             kind = type(optimizer).__name__
-            raise ValueError(f"optimizer: expected one that no other model has learned with, got an {kind} that has made "
-                             f"{optimizer.iterations} updates elsewhere; {kind}.from_config(optimizer.get_config()) makes "
-                             "another like it")  # fmt: skip
+            raise ValueError(f"optimizer: expected one that no other model has learned with, got one of "
+                             f"{optimizer.iterations} updates elsewhere; {kind}.from_config(optimizer.get_config()) "
+                             "makes another like it")  # fmt: skip
 
     def _chosen(self, given: tuple[list[Any], list[Any]], loss: Any) -> list[tuple[Any, bool]]:
         """Metrics, and whether they are weighted; of a model without outputs yet those for one number a sample."""
@@ -234,6 +234,7 @@ class Sequential(Stack):
             weights = checks.array("sample_weight", weights)
             data.same_length(x, sample_weight=weights)
             weights = checks.native(weights, self.dtype)
+            losses.spread("sample_weight", weights, self._predicted_shape(x)[:-1])
         return Batch(x, y, weights)
 
     def _predicted_shape(self, x: Array) -> tuple[int, ...]:

@@ -101,8 +101,9 @@ class Optimizer(Options):
     def learning_rate(self) -> float:
         """The rate of the next update. Another may be assigned, a number or a schedule; but no number in a schedule's
         place, as in Keras, since that would be the end of the schedule."""
-        rate = self._rate
-        return names.real("learning_rate", rate(self.iterations), 0.0) if isinstance(rate, LearningRateSchedule) else rate
+        if isinstance(self._rate, LearningRateSchedule):
+            return names.real("learning_rate", self._rate(self.iterations), 0.0)
+        return self._rate
 
     @learning_rate.setter
     def learning_rate(self, value: float | LearningRateSchedule) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
+
+Checks: TypeAlias = Mapping[str, Callable[[str, Any], Any]]
 
 
 class Option:
@@ -13,8 +15,10 @@ class Option:
         self._name = name
 
     def __set__(self, owner: Any, value: Any) -> None:
-        vars(owner)[self._name] = owner._checked(self._name, value)
-        owner._changes += 1
+        found, before = owner._checked(self._name, value), vars(owner)
+        if self._name not in before or before[self._name] != found:
+            owner._changes += 1
+        before[self._name] = found
 
 
 class Options:
@@ -24,7 +28,7 @@ class Options:
     decides, a class has its own `_checked`. Who keeps what follows from options looks at `_changes`.
     """
 
-    _options: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
+    _options: ClassVar[Checks] = {}
     _changes = 0
     """How often any was set."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ...params import CELLS, FORGET_BIAS, AnyParams, State, output_size, shapes,
 from . import initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, flag
 from .layers import inner_layer
+from .options import Checks
 from .randomness import checked_seed
 from .steps import Steps
 
@@ -156,9 +157,10 @@ class LSTM(Layer):
         "zero_output_for_mask", "cell", "projection_size",
     )  # fmt: skip
     _ndim = (3, 3)
-    _options = {name: flag for name in ("go_backwards", "stateful", "zero_output_for_mask")} | {
-        name: rate_of for name in ("dropout", "recurrent_dropout")
-    }
+    _options: ClassVar[Checks] = {
+        "dropout": rate_of, "recurrent_dropout": rate_of, "go_backwards": flag, "stateful": flag,
+        "zero_output_for_mask": flag,
+    }  # fmt: skip
     _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_rooms")
     _mixes_time = True
 
@@ -328,7 +330,7 @@ class LSTM(Layer):
         first = arrays.copied(h) if training else h
         plan = room.forward if room and lengths is None else backend.plan_forward(self._packed, N, T, lengths)
         backend.forward(plan, x, h, c, y, column, None, reverse, None, kept, mask)
-        return _Pass(x, lengths, first, kept, reverse, dropped, mask) if training else None
+        return None if kept is None else _Pass(x, lengths, first, kept, reverse, dropped, mask)
 
     def _drawn(self, N: int, count: int) -> Array:
         """Random numbers from 0 to 1, new ones each time that a recording runs."""
@@ -362,9 +364,9 @@ class LSTM(Layer):
             )
         return found
 
-    def _pass_back(self, kept_pass: _Pass, dy: Array | None, column: int, dstate: State, dx: Array, zeros: bool) -> None:
+    def _pass_back(self, done: _Pass, dy: Array | None, column: int, dstate: State, dx: Array, zeros: bool) -> None:
         """dx is added to (zeros: it is all 0), dstate turns from the last state's gradient into the first's."""
-        x, lengths, first, kept, reverse, dropped, mask = kept_pass
+        x, lengths, first, kept, reverse, dropped, mask = done
         N, T, _ = x.shape
         _, _, plan, room = self._room(N, T)
         if lengths is not None:
@@ -542,7 +544,7 @@ class Bidirectional(Layer):
             raise ValueError("layer: expected one with go_backwards=False for Bidirectional")
         self.layer, self.merge_mode = layer, merge_mode
         self._given = None if backward_layer is None else _lstm("backward_layer", inner_layer(backward_layer))
-        other = self._given or LSTM.from_config({**layer.get_config(), "go_backwards": True})
+        other: Any = self._given or LSTM.from_config({**layer.get_config(), "go_backwards": True})
         seed = other.seed
         if seed is not None and seed == layer.seed:
             seed += 1  # else both would drop the same
