@@ -723,6 +723,49 @@ def test_a_change_is_checked(layer: Any, option: str, value: Any, error: Any) ->
     assert getattr(layer, option) == before
 
 
+def test_arrays_that_are_set_are_written_to() -> None:
+    """And not put in the place of those that the kernels and the optimizer know."""
+    model, twin = small(), small()
+    for layer in (*model.layers, nn.Bidirectional(nn.LSTM(2)), nn.TimeDistributed(nn.Dense(2))):
+        layer(X if layer.name != "dense" else X[:, 0, :]) if not layer.built else None
+        for name, array in layer.params.items():
+            layer.params[name] = layer.params[name] * 0
+            layer.params |= {name: np.full(array.shape, 0.5)}  # type: ignore[misc]
+            assert layer.params[name] is array
+            assert (array == 0.5).all()
+    twin.flat_params[...] = 0.5
+    assert (model.flat_params == 0.5).all()
+    model.flat_params = model.flat_params * 0.25
+    model.flat_params *= 2
+    twin.flat_params *= 0.5
+    np.testing.assert_array_equal(model.predict(X, verbose=0), twin.predict(X, verbose=0))
+    layer = model.layers[0]
+    for wrong, error, message in (
+        (lambda: layer.params.__setitem__("kernle", 1), KeyError, "expected one of kernel, recurrent_kernel, bias"),
+        (lambda: layer.params.__setitem__("bias", [1.0]), ValueError, r"bias: expected shape \(16,\), got \(1,\)"),
+        (lambda: layer.params.pop("bias"), TypeError, "expected arrays that stay"),
+        (lambda: setattr(layer, "params", {}), AttributeError, "lstm.params: expected to be changed in place"),
+        (lambda: setattr(model, "flat_params", np.zeros(3)), ValueError, "flat_params: expected shape"),
+        (lambda: nn.LSTM(3).params.__setitem__("bias", 1), KeyError, "the arrays that build makes"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=message):
+            wrong()
+
+
+@pytest.mark.parametrize("thing", [lambda: small(), lambda: nn.LSTM(3), lambda: nn.Bidirectional(nn.LSTM(3))])
+def test_a_copy_shares_nothing(thing: Any) -> None:
+    made = thing()
+    made(X)
+    with pytest.raises(TypeError, match=r"expected copy.deepcopy, got copy.copy"):
+        copy.copy(made)
+    y, other = made(X), copy.deepcopy(made)
+    for layer in getattr(other, "layers", [other]):
+        for array in layer.params.values():
+            array += 1
+    assert (made(X) == y).all()
+    assert (other(X) != y).any()
+
+
 def test_halves_may_change() -> None:
     layer = nn.Bidirectional(nn.LSTM(40), merge_mode="sum")
     layer(X)

@@ -18,6 +18,7 @@ from . import names, randomness
 from .initializers import Initializer
 from .options import Option, Options
 from .regularizers import Regularizer
+from .standing import Arrays
 from .steps import checked_mask
 
 Array = NDArray[Any]
@@ -58,7 +59,7 @@ class Layer(Options):
     Attributes
     ----------
     params, grads : dict of str to ndarray
-        Weights and their gradients, views into the model's flat vectors; to be changed in place.
+        Weights and their gradients, views into the model's flat vectors. They stay: to set one is to write into it.
     built : bool
         Whether they are there yet: they come with `build` or the first call.
     input_shape, output_shape : tuple of int or None
@@ -84,14 +85,15 @@ class Layer(Options):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        for field in (*cls._fields, "dtype"):
+        for field in (*cls._fields, "dtype", "params", "grads"):
             setattr(cls, field, Option(field))
 
     def _checked(self, name: str, value: Any) -> Any:
         if name in self._options:
             return super()._checked(name, value)
-        if name in vars(self):
-            raise AttributeError(f"{self.name}.{name}: expected to be given when the layer is made, got {value!r} now")
+        if vars(self).get(name, value) is not value:
+            how = "changed in place" if name in ("params", "grads") else "given when the layer is made"
+            raise AttributeError(f"{self.name}.{name}: expected to be {how}, got {value!r:.80} now")
         return value
 
     @property
@@ -102,8 +104,8 @@ class Layer(Options):
     @trainable.setter
     def trainable(self, value: Any) -> None:
         if not flag("trainable", value):
-            raise AttributeError(f"{self.name}.trainable: expected True, as no layer can be frozen, got False; leave its "
-                                 "part of flat_grads out of an update of your own")  # fmt: skip
+            raise AttributeError(f"{self.name}.trainable: expected True, as no layer can be frozen, got False; leave "
+                                 "its part of flat_grads out of an update of your own")  # fmt: skip
 
     def __init__(self, *, name: str | None = None, dtype: Any = "float32", input_shape: Any = None, **unknown: Any):
         for argument in unknown:
@@ -116,8 +118,8 @@ class Layer(Options):
         self.name = name or names.snake_case(type(self).__name__)
         self.dtype = _float_type(dtype)
         self._sample_shape = None if input_shape is None else (None, *sizes_of("input_shape", input_shape))
-        self.params: dict[str, Array] = {}
-        self.grads: dict[str, Array] = {}
+        self.params = Arrays()
+        self.grads = Arrays()
         self.weights_: list[Weight] = []
         self._in_model = False
         self._shared_rng: np.random.Generator | None = None
@@ -214,10 +216,13 @@ class Layer(Options):
         at = 0
         for weight in self.weights_:
             part = slice(at, at + weight.size)
-            self.params[weight.name] = params[part].reshape(weight.shape)
-            self.grads[weight.name] = grads[part].reshape(weight.shape)
+            self.params.place(weight.name, params[part].reshape(weight.shape))
+            self.grads.place(weight.name, grads[part].reshape(weight.shape))
             at += weight.size
         self._bound()
+
+    def __copy__(self) -> Any:
+        raise TypeError(f"{self.name}: expected copy.deepcopy, got copy.copy, whose copy would share the weights")
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: without what `_bound` makes."""

@@ -313,7 +313,7 @@ class TimeDistributed(Layer):
 
     def _bind(self, params: Array, grads: Array) -> None:
         self.layer._bind(params, grads)
-        self.params, self.grads = self.layer.params, self.layer.grads
+        vars(self).update(params=self.layer.params, grads=self.layer.grads)
 
     def _draw(self, rng: np.random.Generator) -> None:
         self.layer._draw(rng)

@@ -42,7 +42,7 @@ class Sequential(Stack):
     layers : list
     flat_params, flat_grads : ndarray, shape (P,)
         All weights, and their gradients, of which `layer.params` and `layer.grads` are views, in the order of
-        `get_weights`. To be changed in place.
+        `get_weights`. They stay: to set one is to write into it.
     history : History
         Of the last `fit`, also of one that was interrupted.
     epoch : int

@@ -621,7 +621,8 @@ class Bidirectional(Layer):
             half._bind(params[part], grads[part])
             at = part.stop
             for name in half.params:
-                self.params[prefix + name], self.grads[prefix + name] = half.params[name], half.grads[name]
+                self.params.place(prefix + name, half.params[name])
+                self.grads.place(prefix + name, half.grads[name])
 
     def _draw(self, rng: np.random.Generator) -> None:
         for half in self._halves:

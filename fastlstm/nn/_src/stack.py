@@ -12,6 +12,7 @@ from ... import checks
 from . import names, randomness
 from .base import Layer, Mask, Shape, sizes_of
 from .layers import Input
+from .standing import Vector
 
 Array = NDArray[Any]
 
@@ -35,14 +36,16 @@ class GradientNorms(NamedTuple):
 class Stack:
     """All of a `Sequential` but the learning."""
 
+    flat_params: Array = Vector()  # type: ignore[assignment]
+    flat_grads: Array = Vector()  # type: ignore[assignment]
+
     def __init__(self, layers: Sequence[Any] | None, name: str, seed: int | None) -> None:
         if not isinstance(name, str):
             raise TypeError(f"name: expected a str, got {type(name).__name__}")
         self.name = name
         self.rng = randomness.generator(seed)
         self.layers: list[Layer] = []
-        self.flat_params: Array = np.zeros(0, np.float32)
-        self.flat_grads: Array = np.zeros(0, np.float32)
+        vars(self).update(flat_params=np.zeros(0, np.float32), flat_grads=np.zeros(0, np.float32))
         self.built = False
         self._input: Shape | None = None
         self._regular: list[Layer] = []  # those with penalties
@@ -174,9 +177,12 @@ class Stack:
             layer._bind(params[at : at + size], grads[at : at + size])
             layer._take(old)
             at += size
-        self.flat_params, self.flat_grads = params, grads
+        vars(self).update(flat_params=params, flat_grads=grads)
         self.built = bool(self.layers)
         self._regular = [layer for layer in self.layers if any(weight.regularizer for weight in layer.weights_)]
+
+    def __copy__(self) -> Any:
+        raise TypeError(f"{self.name}: expected copy.deepcopy, got copy.copy, whose copy would share the layers")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
