@@ -798,6 +798,8 @@ def test_settings_of_an_optimizer_are_heeded() -> None:
             m[...] = 0
         sgd.update(p, g)
         np.testing.assert_allclose(p, expected, rtol=1e-12)
+    sgd.momentum = 0.0
+    assert "momentum" not in sgd.state()
     adam, p = optimizers.Adam(0.1), np.zeros(1)
     adam.build(p)
     adam.update(p, np.ones(1))

@@ -88,25 +88,6 @@ class Layer(Options):
         for field in (*cls._fields, "dtype", "params", "grads"):
             setattr(cls, field, Option(field))
 
-    def _checked(self, name: str, value: Any) -> Any:
-        if name in self._options:
-            return super()._checked(name, value)
-        if vars(self).get(name, value) is not value:
-            how = "changed in place" if name in ("params", "grads") else "given when the layer is made"
-            raise AttributeError(f"{self.name}.{name}: expected to be {how}, got {value!r:.80} now")
-        return value
-
-    @property
-    def trainable(self) -> bool:
-        """True: no layer can be left out of training."""
-        return True
-
-    @trainable.setter
-    def trainable(self, value: Any) -> None:
-        if not flag("trainable", value):
-            raise AttributeError(f"{self.name}.trainable: expected True, as no layer can be frozen, got False; leave "
-                                 "its part of flat_grads out of an update of your own")  # fmt: skip
-
     def __init__(self, *, name: str | None = None, dtype: Any = "float32", input_shape: Any = None, **unknown: Any):
         for argument in unknown:
             near = difflib.get_close_matches(argument, self._fields, n=1)
@@ -126,6 +107,25 @@ class Layer(Options):
         self._own_rng: np.random.Generator | None = None
         self._tape: Any = None
         self._dx: Array | None = None
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if name in self._options:
+            return super()._checked(name, value)
+        if vars(self).get(name, value) is not value:
+            how = "changed in place" if name in ("params", "grads") else "given when the layer is made"
+            raise AttributeError(f"{self.name}.{name}: expected to be {how}, got {value!r:.80} now")
+        return value
+
+    @property
+    def trainable(self) -> bool:
+        """True: no layer can be left out of training."""
+        return True
+
+    @trainable.setter
+    def trainable(self, value: Any) -> None:
+        if not flag("trainable", value):
+            raise AttributeError(f"{self.name}.trainable: expected True, as no layer can be frozen, got False; leave "
+                                 "its part of flat_grads out of an update of your own")  # fmt: skip
 
     # what a kind of layer says about itself
 

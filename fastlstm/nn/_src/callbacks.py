@@ -851,7 +851,7 @@ def _check_rate(callback: Callback) -> None:
     TypeError
         The model's optimizer has one.
     """
-    schedule = getattr(callback.model.optimizer, "schedule", None)
+    schedule = getattr(callback.model.optimizer, "_schedule", None)
     if schedule is not None:
         raise TypeError(f"learning_rate: expected a number for {type(callback).__name__} to change, got the schedule "
                         f"{type(schedule).__name__}")  # fmt: skip

@@ -96,14 +96,14 @@ class Sequential(Stack):
     def _rejoined(self, before: Array) -> None:
         if self.compiled:
             self._metrics = self._chosen(self._given_metrics, self._loss)
-            if self.optimizer.knows(before):
-                self.optimizer.forget()
+            if self.optimizer._knows(before):
+                self.optimizer._forget()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._fitting, self._runs = False, 0
-        if self.optimizer is not None and self.optimizer.knows(state["flat_params"]):
-            self.optimizer.moved(self.flat_params)
+        if self.optimizer is not None and self.optimizer._knows(state["flat_params"]):
+            self.optimizer._moved(self.flat_params)
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, weighted_metrics: Any = None
@@ -135,7 +135,7 @@ class Sequential(Stack):
 
     def _check_optimizer(self, optimizer: Any) -> None:
         """Refuse what another model has taught."""
-        if optimizer.built and not optimizer.knows(self.flat_params):
+        if optimizer.built and not optimizer._knows(self.flat_params):
             kind = type(optimizer).__name__
             raise ValueError(f"optimizer: expected one that no other model has learned with, got one of "
                              f"{optimizer.iterations} updates elsewhere; {kind}.from_config(optimizer.get_config()) "
@@ -430,7 +430,7 @@ class Sequential(Stack):
             repeated.backward(dy)
         else:
             self._backward(dy)
-        if not self.optimizer.knows(self.flat_params):
+        if not self.optimizer._knows(self.flat_params):
             self._build_optimizer()
         self.optimizer.update(self.flat_params, self.flat_grads)
         self._look(value, x, y, y_pred, mask, counted)

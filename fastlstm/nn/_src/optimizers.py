@@ -108,9 +108,9 @@ class Optimizer(Options):
     @learning_rate.setter
     def learning_rate(self, value: float | LearningRateSchedule) -> None:
         if not isinstance(value, LearningRateSchedule):
-            if self.schedule is not None:
+            if self._schedule is not None:
                 raise TypeError(f"learning_rate: expected a LearningRateSchedule in place of one, "
-                                f"{type(self.schedule).__name__}, got {value!r}")  # fmt: skip
+                                f"{type(self._schedule).__name__}, got {value!r}")  # fmt: skip
             try:
                 value = names.real("learning_rate", value, 0.0)
             except TypeError:
@@ -120,7 +120,7 @@ class Optimizer(Options):
         self._rate: float | LearningRateSchedule = value
 
     @property
-    def schedule(self) -> LearningRateSchedule | None:
+    def _schedule(self) -> LearningRateSchedule | None:
         """What gives the learning rate, where that is not a number."""
         rate = getattr(self, "_rate", None)
         return rate if isinstance(rate, LearningRateSchedule) else None
@@ -187,16 +187,18 @@ class Optimizer(Options):
         if any(step != 1 for _, _, step in bounds) or edges != sorted(edges):
             raise ValueError(f"slices: expected rising slices that do not overlap, got {variables}")
         layout = ((P,), dtype, [name for name, _ in variables], edges)
-        if layout == self._layout and self.knows(flat_params):
+        if layout == self._layout and self._knows(flat_params):
             return
         self._layout, self._params, self.iterations, self._slots = layout, flat_params, 0, {}
         self._chunks = updates.cut(begins, ends)
         self._squares = np.empty(len(self._chunks))
+        self._settled = -1
         self._settle()
 
     def _settle(self) -> None:
-        """What follows from the options, as they are now. A slot that comes to be used begins with zeros."""
-        assert self._layout is not None
+        """What follows from the options, where they have changed. A slot that comes to be used begins with zeros."""
+        if self._layout is None or self._settled == self._changes:
+            return
         (P,), dtype, variables, _ = self._layout
         self._settled = self._changes
         self._factors = np.ones((len(variables), 2), dtype)
@@ -214,15 +216,15 @@ class Optimizer(Options):
         }
         self._own = [self._slots.get(slot, np.zeros(0, dtype)) for slot in wanted]
 
-    def knows(self, flat_params: Array) -> bool:
+    def _knows(self, flat_params: Array) -> bool:
         """Whether `build` was called for this very vector."""
         return self._params is flat_params
 
-    def moved(self, flat_params: Array) -> None:
+    def _moved(self, flat_params: Array) -> None:
         """The parameters that it was built for stand in this vector now."""
         self._params = flat_params
 
-    def forget(self) -> None:
+    def _forget(self) -> None:
         """What was learned; the next `build` begins anew."""
         self._layout = self._params = None
         self._slots, self.iterations = {}, 0
@@ -247,8 +249,7 @@ class Optimizer(Options):
         shape, dtype, *_ = self._layout
         checks.own("flat_params", flat_params, shape, dtype)
         checks.own("flat_grads", flat_grads, shape, dtype)
-        if self._settled != self._changes:
-            self._settle()
+        self._settle()
         self._before_update(self.learning_rate)
         if len(self._chunks):
             updates.update(self._kernel, self._clip, self._chunks, self._factors, self._squares, self._numbers,
@@ -258,6 +259,7 @@ class Optimizer(Options):
     def state(self) -> dict[str, Array]:
         """All that an update depends on besides parameters and gradient, but for the constructor's arguments: copies
         of the arrays, the number of updates, and the learning rate where it is no schedule."""
+        self._settle()
         found = {name: array.copy() for name, array in self._slots.items()}
         found["iterations"] = np.array(self.iterations, np.int64)
         if not isinstance(self._rate, LearningRateSchedule):
@@ -280,7 +282,7 @@ class Optimizer(Options):
         """
         if self._layout is None:
             raise RuntimeError(f"{self.name}: expected build before load_state")
-        scheduled = self.schedule is not None
+        scheduled = self._schedule is not None
         self._settle()
         expected = {*self._slots, "iterations"} | (set() if scheduled else {"learning_rate"})
         if set(state) - {"learning_rate"} != expected - {"learning_rate"} or not expected <= set(state):
