@@ -366,6 +366,13 @@ def test_what_a_function_returns() -> None:
     wrong = metrics.MeanMetricWrapper(lambda t, p: t.ravel() - p, "wrong")
     with pytest.raises(ValueError, match=r"wrong: expected numbers of shape \(4,\) .*got \(4, 4\)"):
         wrong.update_state(t, p)
+
+    class Apart(Squares):
+        def values(self, y_true: Any, y_pred: Any) -> Any:
+            return (y_pred - y_true) ** 2
+
+    with pytest.raises(ValueError, match=r"squares: expected numbers of shape \(4,\) .*got \(4, 4\)"):
+        metrics.LossMetric(Apart()).update_state(t, p)
     whole = metrics.MeanMetricWrapper(lambda t, p: np.abs(t - p).mean(), "whole")
     whole.update_state(t, p, [2, 2, 2, 2])
     assert whole.result() == 1.0

@@ -113,6 +113,9 @@ class _MeanOfValues(Mean):
             return
         if values.ndim == 0:
             values, sample_weight = np.full(N, values), _weight_of_all(self.name, sample_weight, N)
+        if not _leads(values.shape, predicted.shape):
+            raise ValueError(f"{self.name}: expected numbers of shape {predicted.shape[:1]} or {predicted.shape} for "
+                             f"such predictions, got {values.shape}")  # fmt: skip
         if sample_weight is None:
             # a count of what is true is a tenth of the cost of a sum
             total = int(np.count_nonzero(values)) if values.dtype == bool else float(values.sum(dtype=np.float64))
@@ -157,14 +160,7 @@ class MeanMetricWrapper(_MeanOfValues):
 
     def _values(self, y_true: Any, y_pred: Array) -> Any:
         y_true = losses.in_shape(checks.array("y_true", y_true), y_pred.shape)
-        found = checks.array(self.name, self._fn(y_true, y_pred, **self._kwargs))
-        axes = found.ndim
-        while axes > 1 and found.shape[axes - 1] == 1:
-            axes -= 1
-        if found.shape[:axes] != y_pred.shape[:axes]:
-            raise ValueError(f"{self.name}: expected numbers of shape {y_pred.shape[:1]} or {y_pred.shape} for such "
-                             f"predictions, got {found.shape}")  # fmt: skip
-        return found
+        return checks.array(self.name, self._fn(y_true, y_pred, **self._kwargs))
 
     def get_config(self) -> dict[str, Any]:
         raise TypeError(f"{self.name}: expected a metric that can be described by its name, got a function")
@@ -720,6 +716,15 @@ def _spread(sample_weight: Any, shape: tuple[int, ...]) -> Array:
                          f"got {found.shape}")  # fmt: skip
     weights = found.reshape(leading + (1,) * (len(shape) - len(leading)))
     return np.broadcast_to(weights, shape).astype(np.float64)
+
+
+def _leads(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether a shape, but for last axes of 1, is the beginning of another."""
+    if shape == whole or shape == whole[:-1]:
+        return True
+    while len(shape) > 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape == whole[: len(shape)]
 
 
 def _weight_of_all(name: str, sample_weight: Any, N: int) -> Array | None:
