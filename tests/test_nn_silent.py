@@ -615,6 +615,12 @@ def taken(model: nn.Sequential) -> None:
     model.add(nn.Dense(1, "sigmoid", kernel_initializer="ones"))
 
 
+def put_back(model: nn.Sequential) -> None:
+    """The same layers, whose weights then stand elsewhere."""
+    model.add(model.pop())
+    model.flat_params *= 0.5
+
+
 def other_weights(model: nn.Sequential) -> None:
     model.set_weights([w * 0.5 for w in model.get_weights()])
 
@@ -635,7 +641,7 @@ def other_rate(model: nn.Sequential) -> None:
     model.optimizer.learning_rate = 0.5
 
 
-CHANGES = [dropped, dropped_within, turned, carried, activated, added, taken, other_weights, other_optimizer, other_loss,
+CHANGES = [dropped, dropped_within, turned, carried, activated, added, taken, put_back, other_weights, other_optimizer, other_loss,
            learned, other_rate]  # fmt: skip
 
 
@@ -757,6 +763,22 @@ def test_arrays_that_are_set_are_written_to() -> None:
     ):  # fmt: skip
         with pytest.raises(error, match=message):
             wrong()
+
+
+def test_the_list_of_layers_changes_with_the_model() -> None:
+    model = small()
+    first = model.layers[0]
+    for wrong in (
+        lambda: model.layers.pop(), lambda: model.layers.append(nn.Dense(1)), lambda: model.layers.clear(),
+        lambda: model.layers.__setitem__(0, nn.LSTM(4)), lambda: model.layers.__delitem__(0),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match="layers: expected add or pop of the model"):
+            wrong()
+    with pytest.raises(AttributeError, match="layers: expected to be changed by add and pop"):
+        model.layers = [nn.Dense(1)]
+    assert model.layers[:1] == [first] == copy.copy(model.layers)[:1]
+    assert len(model.layers) == len(copy.deepcopy(model).layers) == 2
+    assert model.layers == list(model.layers)
 
 
 @pytest.mark.parametrize("thing", [lambda: small(), lambda: nn.LSTM(3), lambda: nn.Bidirectional(nn.LSTM(3))])

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...kernels import threads
 from ...kernels.options import Recording
-from .base import Array, Layer
+from .base import Array
 from .stack import Stack
 
 
@@ -83,7 +83,6 @@ class Repeats:
         self._model = model
         self._seen: dict[tuple[int, ...], int] = {}
         self._found: dict[tuple[int, ...], Repeated | None] = {}
-        self._layers: list[Layer] = []
         self._params: Array | None = None
         self._changes = 0
 
@@ -100,12 +99,11 @@ class Repeats:
         return self._found[shape]
 
     def _outdated(self) -> bool:
-        """Whether the model is another than at the last call."""
-        layers, params = self._model.layers, self._model.flat_params
-        changes = sum([layer._changes for layer in layers])
-        if params is self._params and changes == self._changes and layers == self._layers:
+        """Whether the model is another than at the last call. With other layers it has another vector of weights."""
+        params, changes = self._model.flat_params, sum([layer._changes for layer in self._model.layers])
+        if params is self._params and changes == self._changes:
             return False
-        self._layers, self._params, self._changes = list(layers), params, changes
+        self._params, self._changes = params, changes
         return True
 
     def _possible(self, shape: tuple[int, ...]) -> bool:

@@ -12,7 +12,7 @@ from ... import checks
 from . import names, randomness
 from .base import Layer, Mask, Shape, sizes_of
 from .layers import Input
-from .standing import Vector
+from .standing import Settled, Vector
 
 Array = NDArray[Any]
 
@@ -33,9 +33,23 @@ class GradientNorms(NamedTuple):
     steps: dict[str, Array]
 
 
+class _Layers(list[Layer]):
+    """A model's layers. They change by the model's `add` and `pop`, which let the weights stand in one vector again."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("layers: expected add or pop of the model, got a change of the list alone")
+
+    append = extend = insert = remove = pop = clear = sort = reverse = _refuse
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+
+    def __reduce__(self) -> Any:
+        return _Layers, (list(self),)
+
+
 class Stack:
     """All of a `Sequential` but the learning."""
 
+    layers: list[Layer] = Settled("add and pop")  # type: ignore[assignment]
     flat_params: Array = Vector()  # type: ignore[assignment]
     flat_grads: Array = Vector()  # type: ignore[assignment]
 
@@ -44,8 +58,7 @@ class Stack:
             raise TypeError(f"name: expected a str, got {type(name).__name__}")
         self.name = name
         self.rng = randomness.generator(seed)
-        self.layers: list[Layer] = []
-        vars(self).update(flat_params=np.zeros(0, np.float32), flat_grads=np.zeros(0, np.float32))
+        vars(self).update(layers=_Layers(), flat_params=np.zeros(0, np.float32), flat_grads=np.zeros(0, np.float32))
         self.built = False
         self._input: Shape | None = None
         self._regular: list[Layer] = []  # those with penalties
@@ -97,7 +110,7 @@ class Stack:
             layer.name, layer._shared_rng = before
             raise
         layer._in_model = True
-        self.layers.append(layer)
+        list.append(self.layers, layer)
         if self._input is not None:
             self._rejoin()
 
@@ -111,7 +124,7 @@ class Stack:
         """
         if not self.layers:
             raise ValueError("pop: expected a layer, the model has none")
-        layer = self.layers.pop()
+        layer = list.pop(self.layers)
         layer._in_model = False
         if self.built:
             if layer.params:

@@ -1,5 +1,5 @@
-"""Arrays that kernels write to and optimizers update: to set one is to write into it, and never to put another in its
-place, which nobody would look at."""
+"""What stays where it is. Kernels and optimizers know the arrays of a model: to set one is to write into it, and never
+to put another in its place, which nobody would look at."""
 
 from __future__ import annotations
 
@@ -36,6 +36,20 @@ class Vector:
 
     def __set__(self, owner: Any, value: Any) -> None:
         write(self._name, vars(owner)[self._name], value)
+
+
+class Settled:
+    """An attribute that changes in one way only. Its owner places it by `vars`."""
+
+    def __init__(self, how: str) -> None:
+        self._how = how
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        if value is not vars(owner)[self._name]:
+            raise AttributeError(f"{self._name}: expected to be changed by {self._how}, got {value!r:.80}")
 
 
 class Arrays(dict[str, Array]):
