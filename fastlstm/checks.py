@@ -6,6 +6,7 @@ A stack is taken apart into levels, bottom first; a level holds one direction, o
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -86,10 +87,13 @@ def array(name: str, value: Any) -> Array:
     try:
         found = np.asarray(value)
     except Exception as error:  # ragged lists, tensors that need their gradient, ...
+        _refuse_unlike(name, value)
         wrong = ValueError if isinstance(error, ValueError) else TypeError
         raise wrong(f"{name}: expected an array, got {_kind(value)} that makes none ({error})") from error
     if found.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}")
+        if found.dtype == object:
+            _refuse_unlike(name, value)
+        raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}{_culprit(value, found)}")
     return found
 
 
@@ -98,6 +102,30 @@ def _is_masked(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(_is_masked(one) for one in value if isinstance(one, (list, tuple, np.ma.MaskedArray)))
     return isinstance(value, np.ma.MaskedArray)
+
+
+def _refuse_unlike(name: str, value: Any) -> None:
+    """Refuse a list of rows of unlike length, which NumPy would speak of in other words."""
+    lengths: set[int] = set()
+    with contextlib.suppress(Exception):  # whatever it is, the caller says what is wrong with it
+        lengths = {len(row) for row in value if not isinstance(row, (str, bytes))}
+    if len(lengths) > 1:
+        raise ValueError(f"{name}: expected rows of one length, got some of {min(lengths)} to {max(lengths)}; if these "
+                         "are sequences, pad them, and pass lengths")  # fmt: skip
+
+
+def _culprit(value: Any, found: Array) -> str:
+    """What is no number in an array of objects, and where; by its column in a data frame."""
+    columns = [str(column) for column in getattr(value, "columns", ())]
+    named = found.ndim == 2 and len(columns) == found.shape[1]
+    if found.ndim == 0 or not (named or found.dtype == object):
+        return ""
+    for place, one in np.ndenumerate(found):
+        if not isinstance(one, (bool, int, float, np.bool_, np.integer, np.floating)):
+            where = f"in column {columns[place[-1]]!r}" if named else f"at {list(place)}"
+            return f": {one!r:.50} {where}"
+    kinds = zip(columns, getattr(value, "dtypes", ()), strict=False)
+    return "".join(f"; column {column!r} has dtype object" for column, kind in kinds if kind == np.dtype(object))
 
 
 def native(value: Array, dtype: DTypeLike, *, copy: bool = False) -> Array:

@@ -697,7 +697,7 @@ BAD = [
     (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), mask=np.ones((2, 4), bool)), ValueError, r"mask: expected shape \(2, 3\)"),
     (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), mask=np.ones((2, 3))), TypeError, "mask: expected booleans"),
     (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), lengths=[1, 4]), ValueError, "lengths: expected 0 to 3"),
-    (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), initial_state=np.ones(3)), TypeError, r"initial_state: expected \[h, c\]"),
+    (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), initial_state=np.ones(3)), ValueError, r"initial_state: expected \[h, c\]"),
     (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), initial_state=[np.ones((2, 3)), np.ones((3, 3))]), ValueError,
      r"initial_state.c: expected shape \(2, 3\), got \(3, 3\)"),
     (lambda: nn.LSTM(3).set_weights([]), ValueError, "lstm: expected a layer that has been built"),
@@ -759,3 +759,28 @@ def test_initializers_and_seeds() -> None:
         again = nn.initializers.get({
             "class_name": type(made).__name__, "config": made.get_config()})  # fmt: skip
         np.testing.assert_array_equal(again(shape), made(shape))
+
+
+@pytest.mark.parametrize("name", [name for name in nn.activations.__all__ if name != "get"])
+def test_activations_as_functions(name: str, rng: np.random.Generator) -> None:
+    """The same numbers as the kernel's, and taken by layers in a name's place."""
+    x = 5 * rng.standard_normal((4, 3, 6))
+    function = nn.activations.get(name)
+    assert function is getattr(nn.activations, name) is nn.activations.get(function)
+    layer = nn.Dense(6, function, kernel_initializer="identity", dtype="float64")
+    np.testing.assert_allclose(layer(x), function(x), rtol=1e-13, atol=1e-15)
+    assert layer.get_config()["activation"] == name
+    for z in (x, x.astype(np.float32)):
+        assert function(z).dtype == z.dtype
+
+
+def test_activations_of_an_lstm() -> None:
+    layer = nn.LSTM(2, activation=nn.activations.tanh, recurrent_activation=nn.activations.sigmoid)
+    assert layer.get_config() == nn.LSTM(2).get_config()
+    assert nn.activations.get(None) is nn.activations.linear
+    for made, error in (
+        (lambda: nn.LSTM(2, nn.activations.relu), ValueError),
+        (lambda: nn.Dense(2, np.tanh), TypeError),
+    ):
+        with pytest.raises(error, match="activation: expected"):
+            made()

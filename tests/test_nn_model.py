@@ -432,7 +432,7 @@ def test_layers_come_and_go() -> None:
     for call, message in (
         (lambda: model.add(head), "head: expected a layer that is in no model yet"),
         (lambda: model.add(nn.Dense(1, name="head")), "name: expected one that no layer has yet, got 'head'"),
-        (lambda: model.add(nn.LSTM(3)), "lstm_2: expected x of 3 axes"),
+        (lambda: model.add(nn.LSTM(3)), "lstm_2: expected sequences, got the last step alone from lstm_1"),
         (lambda: model.add(nn.Input((3,))), "expected Input at the bottom only"),
         (lambda: model.add(nn.LSTM(3, return_state=True)), "expected one output in a model"),
         (lambda: model.get_layer("tail"), "name: expected one of lstm, lstm_1, head, got 'tail'"),

@@ -17,7 +17,7 @@ from fastlstm import nn
 
 MODULES = [
     "layers", "models", "optimizers", "optimizers.schedules", "losses", "metrics", "callbacks", "regularizers",
-    "initializers", "saving", "utils",
+    "initializers", "activations", "saving", "utils",
 ]  # fmt: skip
 OURS = {"callbacks": {"Progress"}, "metrics": {"LossMetric"}}
 

@@ -327,5 +327,5 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
     model = rich()
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(ImportError, match=r"pip install fastlstm\[nn\]"):
+    with pytest.raises(ImportError, match=r"pip install safetensors"):
         model.save(tmp_path / "m")

@@ -6,7 +6,19 @@ changes ``keras`` to ``fastlstm.nn`` in its imports.
 
 import sys
 
-from . import callbacks, initializers, layers, losses, metrics, models, optimizers, regularizers, saving, utils
+from . import (
+    activations,
+    callbacks,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    regularizers,
+    saving,
+    utils,
+)
 from ._src.public import publish
 from ._src.stack import GradientNorms
 from .layers import LSTM, Bidirectional, Dense, Dropout, Input, Layer, Masking, TimeDistributed
@@ -24,6 +36,7 @@ __all__ = [
     "Masking",
     "Sequential",
     "TimeDistributed",
+    "activations",
     "callbacks",
     "initializers",
     "layers",
@@ -39,4 +52,4 @@ __all__ = [
 ]
 
 publish(layers, models, saving, losses, metrics, callbacks, optimizers, optimizers.schedules, initializers)
-publish(regularizers, utils, sys.modules[__name__])
+publish(regularizers, activations, utils, sys.modules[__name__])

@@ -327,6 +327,8 @@ class Layer(Options):
     def _mask(self, mask: Any, lengths: Any, x: Array) -> Mask:
         if mask is None and lengths is None:
             return None
+        if x.ndim < 3:
+            raise ValueError(f"{self.name}: expected no mask or lengths with x of shape {x.shape}, which has no steps")
         return checked_mask(self.name, mask, lengths, x.shape[0], x.shape[1])
 
     def backward(self, dy: Any) -> Array:
@@ -382,7 +384,7 @@ class Layer(Options):
         low, high = self._ndim
         if not low <= len(shape) <= (high or len(shape)):
             wanted = f"{low} axes" if low == high else f"at least {low} axes"
-            raise ValueError(f"{self.name}: expected x of {wanted}, got shape {_shown(shape)}")
+            raise ValueError(f"{self.name}: expected x of {wanted}, got shape {shown(shape)}")
 
     def _check_shape(self, shape: Shape) -> None:
         expected = self.input_shape
@@ -390,7 +392,7 @@ class Layer(Options):
             b is None or a is None or a == b for a, b in zip(shape[1:], expected[1:], strict=True)
         )
         if not fits:
-            raise ValueError(f"{self.name}: expected x of shape {_shown(expected)}, got {_shown(shape)}")
+            raise ValueError(f"{self.name}: expected x of shape {shown(expected)}, got {shown(shape)}")
 
     # what a file keeps besides the weights
 
@@ -426,7 +428,8 @@ class Layer(Options):
         return cls(**config)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r}>"
+        shapes = f": {shown(self.input_shape)} -> {shown(self.output_shape)}" if self.built else ""
+        return f"<{names.call(self)} {self.name!r}{shapes}>"
 
 
 def _float_type(dtype: Any) -> np.dtype[Any]:
@@ -451,8 +454,10 @@ def sizes_of(name: str, shape: Any) -> Shape:
     return tuple(None if size is None else int(size) for size in found)
 
 
-def _shown(shape: Sequence[int | None]) -> str:
-    """A batch's shape, in the letters of the documentation."""
+def shown(shape: Sequence[Any]) -> str:
+    """A batch's shape, in the letters of the documentation; those of several outputs one after the other."""
+    if shape and isinstance(shape[0], tuple):
+        return ", ".join(map(shown, shape))
     letters = ["N", "T"] if len(shape) > 2 else ["N"]
     free = dict(enumerate(letters))
     return "(" + ", ".join(free.get(i, "any") if size is None else str(size) for i, size in enumerate(shape)) + ")"

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import difflib
 import inspect
 import math
 import os
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
 import numpy as np
+from numba.core import event
 
 from . import metrics, names
 
@@ -49,6 +52,9 @@ class Callback:
     model: Any = None
     params: Mapping[str, Any] | None = None
     lazy_logs: ClassVar[bool] = False  # whether the hooks of batches take a function that makes the logs
+
+    def __repr__(self) -> str:
+        return names.call(self)
 
     def set_model(self, model: Any) -> None:
         self.model = model
@@ -183,6 +189,32 @@ class CallbackList:
             for hook in HOOKS
         }
 
+    def __repr__(self) -> str:
+        return f"CallbackList({self.callbacks!r})"
+
+    def check_names(self, logged: Sequence[str]) -> None:
+        """Say it before training where a callback goes by a number that will not be there.
+
+        Parameters
+        ----------
+        logged : sequence of str
+            Names of what the model will log, validation included.
+
+        Raises
+        ------
+        ValueError
+            Such a callback; never where callbacks of the caller's own may log more.
+        """
+        logged = list(logged)
+        for callback in self.callbacks:
+            if type(callback).__module__ != Callback.__module__ and _found(callback, "on_epoch_end") is not None:
+                return
+            if isinstance(callback, (ReduceLROnPlateau, LearningRateScheduler)):
+                logged.append("learning_rate")
+        for callback in self.callbacks:
+            if isinstance(callback, _Monitor):
+                callback.check_names(logged)
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._call("on_train_begin", logs)
 
@@ -263,6 +295,9 @@ class History(Callback):
             self.epoch, self.history = [], {}
         super().set_model(model)
 
+    def __repr__(self) -> str:
+        return f"<History: {len(self.epoch)} epoch(s) of {', '.join(self.history) or 'nothing yet'}>"
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epoch = []
 
@@ -290,6 +325,22 @@ class _Monitor(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._rises()  # where that cannot be told, it is said before anything is computed
+
+    def check_names(self, logged: Sequence[str]) -> None:
+        """Say where what is watched is not among what will be logged.
+
+        Raises
+        ------
+        ValueError
+            It is not.
+        """
+        if self.monitor not in logged:
+            near = difflib.get_close_matches(self.monitor, logged, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            if self.monitor.startswith("val_") and not any(name.startswith("val_") for name in logged):
+                hint = "; without data to validate with there is no val_ anything"
+            raise ValueError(f"{type(self).__name__}: monitor: expected one of {', '.join(logged)}, got "
+                             f"{self.monitor!r}{hint}")  # fmt: skip
 
     def _value(self, logs: Logs | None) -> Any:
         """What is watched, or None with a warning."""
@@ -476,7 +527,23 @@ class ModelCheckpoint(_Monitor):
         self.save_best_only, self.save_weights_only, self.save_freq = save_best_only, save_weights_only, save_freq
         self._epoch = self._batches = 0
 
+    def check_names(self, logged: Sequence[str]) -> None:
+        if self.save_best_only:
+            super().check_names(logged)
+        numbers: dict[str, Any] = dict.fromkeys(logged, 0.5) | {"epoch": 1}
+        if self.save_freq != "epoch":
+            numbers["batch"] = 1
+        try:
+            self.filepath.format(**numbers)
+        except (KeyError, IndexError):
+            raise ValueError(f"filepath: expected names among {', '.join(numbers)}, got {self.filepath!r}") from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"filepath: expected formats of numbers, got {self.filepath!r} ({error})") from None
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        check = getattr(self.model, "_check_saving", None)
+        if check is not None:
+            check(self.filepath, weights_only=self.save_weights_only)
         if self.save_best_only:
             super().on_train_begin(logs)
 
@@ -739,13 +806,32 @@ class TerminateOnNaN(Callback):
         self.model.stop_training = True
 
 
+class _Compiling(event.Listener):
+    """Tells a `Progress`, as long as there is one, when a kernel begins to be compiled; one from the cache is not."""
+
+    KIND = "numba:compile"
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = weakref.ref(progress)
+
+    def on_start(self, event: Any) -> None:
+        function = getattr(event.data["dispatcher"], "py_func", None)
+        progress = self._progress()
+        if progress is not None and getattr(function, "__module__", "").startswith("fastlstm."):
+            progress._compiles()
+
+    def on_end(self, event: Any) -> None:
+        """What comes next is shown by the next batch."""
+
+
 class Progress(Callback):
     """Shows how far training, an evaluation or a prediction is.
 
     Parameters
     ----------
     verbose : 1 or 2
-        1: a bar, by tqdm, where that is installed. 2, or where it is not: a line an epoch.
+        1: a bar, by tqdm, where that is installed. 2, or where it is not: a line an epoch. It says so while kernels are
+        compiled, once on a machine.
 
     Examples
     --------
@@ -764,6 +850,8 @@ class Progress(Callback):
         self._bar: Any = None
         self._began = self._shown = 0.0
         self._done = 0
+        self._told = False  # that kernels are being compiled
+        self._stop_listening: Callable[[], Any] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._training = True
@@ -812,6 +900,19 @@ class Progress(Callback):
                 from tqdm import tqdm
 
                 self._bar = tqdm(total=(self.params or {}).get("steps"), desc=title, unit="batch", mininterval=0)
+        listener = _Compiling(self)
+        event.register(listener.KIND, listener)  # type: ignore[no-untyped-call]
+        # also where an error keeps the end from being told
+        self._stop_listening = weakref.finalize(self, event.unregister, listener.KIND, listener)
+
+    def _compiles(self) -> None:
+        if self._told:
+            return
+        self._told = True
+        if self._bar is not None:
+            self._bar.set_postfix_str("compiling the kernels, once on this machine")
+        else:
+            print(f"{self._title}: compiling the kernels, once on this machine", flush=True)
 
     def _advance(self, batch: int, logs: Any) -> None:
         self._done += 1
@@ -819,7 +920,7 @@ class Progress(Callback):
             self._show(logs() if callable(logs) else logs)
 
     def _show(self, logs: Logs | None) -> None:
-        self._shown = time.perf_counter()
+        self._shown, self._told = time.perf_counter(), False
         self._bar.set_postfix_str(_listed(logs), refresh=False)
         self._bar.update(self._done - self._bar.n)
 
@@ -828,11 +929,15 @@ class Progress(Callback):
             self._show(logs)
             self._close()
             return
+        self._close()
         seconds = time.perf_counter() - self._began
         print(" - ".join(filter(None, (f"{self._title}: {self._done} batches", f"{seconds:.2f} s", _listed(logs)))),
               flush=True)  # fmt: skip
 
     def _close(self) -> None:
+        if self._stop_listening is not None:
+            self._stop_listening()
+            self._stop_listening = None
         if self._bar is not None:
             self._bar.close()
             self._bar = None

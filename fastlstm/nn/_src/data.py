@@ -14,15 +14,27 @@ Array = NDArray[Any]
 _CHUNK = 1 << 20  # numbers looked at at once for NaN
 
 
+class Given(NamedTuple):
+    """What a caller gave: arrays, or x something that yields batches. A batch, and data to validate with, may come as
+    a dict of these names."""
+
+    x: Any = None
+    y: Any = None
+    sample_weight: Any = None
+    lengths: Any = None
+    mask: Any = None
+
+
 class Batch(NamedTuple):
-    """x (N, ...), y and weights (N, ...) or None; of the model's types, in C order."""
+    """x (N, ...), y and weights (N, ...) or None, mask (N, T) or None; of the model's types, in C order."""
 
     x: Any
     y: Any
     weights: Any
+    mask: Any
 
 
-Prepare: TypeAlias = Callable[[Any, Any, Any], Batch]
+Prepare: TypeAlias = Callable[[Given], Batch]
 
 
 def no_nan(name: str, array: Any) -> None:
@@ -58,6 +70,18 @@ def same_length(x: Any, **others: Any) -> None:
             raise ValueError(f"{name}: expected {len(x)} samples, as in x, got {got}")
 
 
+def without(array: Array, mask: Array) -> Array:
+    """array (N, T, ...), 0 where mask (N, T) is false; the same where it is that already."""
+    if not array[~mask].any():  # NaN counts as true
+        return array
+    return np.where(mask.reshape(*mask.shape, *(1,) * (array.ndim - 2)), array, array.dtype.type(0))
+
+
+def masked_where_needed(batch: Batch) -> Batch:
+    """The same, without a mask where all steps are real: that costs nothing then."""
+    return batch if batch.mask is None or not batch.mask.all() else batch._replace(mask=None)
+
+
 class Arrays:
     """Batches of arrays: in order as views, or shuffled, gathered into the same memory each time."""
 
@@ -65,30 +89,28 @@ class Arrays:
         self._batch, self._size = batch, size
         self.samples = len(batch.x)
         self.steps: int | None = -(-self.samples // size)
-        self._rooms: list[tuple[Array, Array, Array]] | None = None
+        self._rooms: list[tuple[Array, Array, Array] | None] | None = None
 
     def batches(self, order: Array | None) -> Iterator[Batch]:
         """All samples once, in that order."""
         if order is None:
             for first in range(0, self.samples, self._size):
                 part = slice(first, first + self._size)
-                x, y, weights = (None if array is None else array[part] for array in self._batch)
-                yield Batch(x, y, weights)
+                yield masked_where_needed(Batch(*(None if array is None else array[part] for array in self._batch)))
             return
         if self._rooms is None:
-            self._rooms = [_room(array, self._size) for array in self._batch if array is not None]
+            self._rooms = [None if array is None else _room(array, self._size) for array in self._batch]
         for first in range(0, self.samples, self._size):
             some = order[first : first + self._size]
-            found = []
-            for rows, room, shaped in self._rooms:
+            found: list[Array | None] = []
+            for gathered in self._rooms:
+                if gathered is None:
+                    found.append(None)
+                    continue
+                rows, room, shaped = gathered
                 np.take(rows, some, axis=0, out=room[: len(some)], mode="clip")
                 found.append(shaped[: len(some)])
-            x, *rest = found
-            yield Batch(
-                x,
-                None if self._batch.y is None else rest[0],
-                None if self._batch.weights is None else rest[-1],
-            )
+            yield masked_where_needed(Batch(*found))
 
     def epoch(self, rng: np.random.Generator | None) -> Iterator[Batch]:
         """All samples once, shuffled where there is a generator."""
@@ -112,7 +134,7 @@ class Stream:
     def __init__(self, source: Any, steps: int | None, prepare: Prepare) -> None:
         self._source = _Indexed(source) if _is_indexed(source) else source
         self._again = iter(self._source) is not self._source if not isinstance(self._source, _Indexed) else True
-        self.steps = steps if steps is not None else getattr(source, "__len__", lambda: None)()
+        self.steps = steps if steps is not None else _length(source)
         self._counted, self._prepare = steps is not None, prepare
         self._running: Iterator[Any] | None = None
         self._epoch = 0
@@ -130,7 +152,7 @@ class Stream:
                 item = next(self._running, _END)
             if item is _END:
                 break
-            yield self._prepare(*unpacked(item))
+            yield self._prepare(unpacked(item))
             done += 1
         if done == 0 or (self._counted and self.steps is not None and done < self.steps):
             wanted = f"{self.steps} batches" if self._counted else "batches"
@@ -155,33 +177,64 @@ class _Indexed:
             end()
 
 
+def _length(source: Any) -> int | None:
+    """How many batches there are, where the source knows: a loader may have a length that raises."""
+    try:
+        return len(source)
+    except Exception:  # TypeError, NotImplementedError, ...: all say that it does not know
+        return None
+
+
 def _is_indexed(source: Any) -> bool:
     return hasattr(source, "__getitem__") and hasattr(source, "__len__") and not hasattr(source, "__iter__")
 
 
 def is_stream(x: Any) -> bool:
-    """Whether x yields batches and is no array of samples: a generator, an object of the caller's, a list of tuples."""
+    """Whether x yields batches, and is no array of samples: a generator, an object of the caller's, a list of them."""
     if isinstance(x, (list, tuple)):
-        return bool(x) and all(isinstance(item, tuple) for item in x)
+        return isinstance(x, list) and bool(x) and all(_is_batch(item) for item in x)
     if isinstance(x, (np.ndarray, Mapping, str)) or hasattr(x, "__array__") or np.isscalar(x) or x is None:
         return False
     return hasattr(x, "__iter__") or _is_indexed(x)
 
 
-def unpacked(item: Any) -> tuple[Any, Any, Any]:
-    """x, y and weights of what a stream yields or validation_data is: x, (x,), (x, y) or (x, y, weights).
+def _is_batch(item: Any) -> bool:
+    """Whether an entry of a list is a batch, and not a sample: a sample's first entry has fewer axes than an x."""
+    if isinstance(item, Mapping):
+        return True
+    return isinstance(item, tuple) and bool(item) and hasattr(item[0], "__array__") and np.ndim(item[0]) > 1
+
+
+def unpacked(item: Any) -> Given:
+    """What a stream yields: x, (x,), (x, y), (x, y, sample_weight), or a dict.
 
     Raises
     ------
     ValueError
-        A tuple of another length.
+        A tuple of another length, a dict of other names.
     """
+    if isinstance(item, Mapping):
+        return named("batch", item)
     if not isinstance(item, (tuple, list)) or (isinstance(item, list) and not hasattr(item[0], "__array__")):
-        return item, None, None
+        return Given(item)
     if not 1 <= len(item) <= 3:
-        raise ValueError(f"batch: expected (x, y) or (x, y, sample_weight), got a tuple of {len(item)}")
-    x, y, weights = (*item, None, None)[:3]
-    return x, y, weights
+        raise ValueError(f"batch: expected (x, y), (x, y, sample_weight) or a dict of {', '.join(Given._fields)}, "
+                         f"got a tuple of {len(item)}")  # fmt: skip
+    return Given(*item)
+
+
+def named(argument: str, item: Mapping[str, Any]) -> Given:
+    """Data by the names of the arguments of `fit`.
+
+    Raises
+    ------
+    ValueError
+        Other names, or no x.
+    """
+    if "x" not in item or not set(item) <= set(Given._fields):
+        raise ValueError(f"{argument}: expected a dict of x and any of {', '.join(Given._fields[1:])}, got one of "
+                         f"{', '.join(map(str, item)) or 'nothing'}")  # fmt: skip
+    return Given(**item)
 
 
 def class_weights(y: Array, by_class: Any, shape: tuple[int, ...], known: Collection[int], largest: bool) -> Array:

@@ -50,6 +50,9 @@ class Initializer:
         """What the constructor takes, to make the same again."""
         return dict(vars(self))
 
+    def __repr__(self) -> str:
+        return names.call(self)
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Initializer:
         """The initializer that `get_config` described."""

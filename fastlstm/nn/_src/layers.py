@@ -10,7 +10,7 @@ import numpy as np
 from ...kernels import dense, memory
 from ...params import size_of
 from . import activations, initializers, names, regularizers
-from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, sizes_of
+from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, shown, sizes_of
 from .options import Checks
 from .randomness import checked_seed
 
@@ -52,6 +52,9 @@ class Input:
             self.batch_shape = sizes_of("batch_shape", batch_shape)
         self.name = name or "input"
 
+    def __repr__(self) -> str:
+        return f"<Input {self.name!r}: {shown(self.batch_shape)}>"
+
 
 _SMALL = 1 << 18  # numbers of a layer's input and weights with which its passes are recorded
 
@@ -63,8 +66,8 @@ class Dense(Layer):
     ----------
     units : int
         U, numbers that come out.
-    activation : str, optional
-        One of `activations.KINDS`: linear, relu, sigmoid, tanh, softmax, softplus, elu, exponential.
+    activation : str or function, optional
+        One of `fastlstm.nn.activations`: linear, relu, sigmoid, tanh, softmax, softplus, elu, exponential.
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
@@ -93,13 +96,13 @@ class Dense(Layer):
 
     _fields = ("units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer",
                "bias_regularizer")  # fmt: skip
-    _options: ClassVar[Checks] = {"activation": lambda _, value: activations.get(value)}
+    _options: ClassVar[Checks] = {"activation": lambda _, value: activations.name_of(value)}
     _made_when_bound = ("_W", "_dW", "_b", "_db")
 
     def __init__(
         self,
         units: int,
-        activation: str | None = None,
+        activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
@@ -250,10 +253,15 @@ class Masking(Layer):
 
     def __init__(self, mask_value: float = 0.0, **common: Any) -> None:
         super().__init__(**common)
+        if isinstance(mask_value, (float, np.floating)) and np.isnan(mask_value):
+            raise ValueError("mask_value: expected a number that a step can equal, got NaN, which equals nothing; give "
+                             "fit, evaluate and predict lengths, or mask=~np.isnan(x).all(axis=2)")  # fmt: skip
         self.mask_value = names.real("mask_value", mask_value)
 
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         real = (x != self.mask_value).any(axis=-1)
+        if mask is not None:
+            real &= mask
         if training:
             self._tape = x.shape, real
         return np.where(real[..., None], x, self.dtype.type(0)), real

@@ -115,6 +115,9 @@ class Loss(Options):
         """What the constructor takes, to make the same loss again."""
         return {"name": self.name}
 
+    def __repr__(self) -> str:
+        return names.call(self)
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Loss:
         """The loss that `get_config` described."""

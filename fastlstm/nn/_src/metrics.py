@@ -65,6 +65,9 @@ class Metric:
         """What the constructor takes, to make the same metric again."""
         return {"name": self.name}
 
+    def __repr__(self) -> str:
+        return names.call(self)
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Metric:
         """The metric that `get_config` described."""
@@ -157,6 +160,9 @@ class MeanMetricWrapper(_MeanOfValues):
     def __init__(self, fn: Callable[..., Any], name: str | None = None, **kwargs: Any) -> None:
         self._fn, self._kwargs = fn, kwargs
         super().__init__(name or str(getattr(fn, "__name__", type(fn).__name__)))
+
+    def __repr__(self) -> str:
+        return names.call(self, fn=self._fn)
 
     def _values(self, y_true: Any, y_pred: Array) -> Any:
         y_true = losses.in_shape(checks.array("y_true", y_true), y_pred.shape)
@@ -579,6 +585,9 @@ class AUC(Metric):
         # weights by the number of thresholds that the prediction is above
         self._positives = np.zeros(self.num_thresholds + 1)
         self._negatives = np.zeros(self.num_thresholds + 1)
+
+    def __repr__(self) -> str:
+        return names.call(self, thresholds=self._given)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -14,7 +14,7 @@ from ... import checks
 from . import data, losses, metrics, names, optimizers, saving
 from .base import Mask
 from .callbacks import CallbackList, History
-from .data import Arrays, Batch, Stream
+from .data import Arrays, Batch, Given, Stream
 from .repeat import Repeated, Repeats
 from .stack import Stack
 
@@ -208,9 +208,9 @@ class Sequential(Stack):
                 if arrays:
                     layer._carry(arrays)
 
-    def _prepared(self, x: Any, y: Any, weights: Any, *, targets: bool, allow_nan: bool) -> Batch:
-        """Samples as arrays of the model's types, checked against its shapes."""
-        found = checks.array("x", x)
+    def _prepared(self, given: Given, *, targets: bool, allow_nan: bool) -> Batch:
+        """Samples as arrays of the model's types, checked against its shapes; 0 at steps that do not count."""
+        found, y, weights = checks.array("x", given.x), given.y, given.sample_weight
         self._make_for(found)
         first = self.layers[0]
         first._check_axes(found.shape)
@@ -218,6 +218,9 @@ class Sequential(Stack):
         if targets and y is None:
             raise ValueError("y: expected targets, got None")
         x = checks.native(found, self.dtype)
+        mask = first._mask(given.mask, given.lengths, x)
+        if mask is not None:
+            x = data.without(x, mask)
         if not allow_nan:
             data.no_nan("x", x)
         if y is not None:
@@ -227,6 +230,8 @@ class Sequential(Stack):
                 y = checks.native(y, np.int64)
             else:
                 y = checks.native(y, self.dtype)
+            if mask is not None and len(self.output_shape) > 2 and y.shape[:2] == mask.shape:
+                y = data.without(y, mask)
             if not allow_nan:
                 data.no_nan("y", y)
             y = losses.in_shape(y, self._predicted_shape(x))
@@ -235,7 +240,7 @@ class Sequential(Stack):
             data.same_length(x, sample_weight=weights)
             weights = checks.native(weights, self.dtype)
             losses.spread("sample_weight", weights, self._predicted_shape(x)[:-1])
-        return Batch(x, y, weights)
+        return data.masked_where_needed(Batch(x, y, weights, mask))
 
     def _predicted_shape(self, x: Array) -> tuple[int, ...]:
         """Of what the model makes of x."""
@@ -267,26 +272,48 @@ class Sequential(Stack):
         for first in range(0, len(batch.x), n or 1):
             y = batch.y[first : first + n]
             weights = None if batch.weights is None else batch.weights[first : first + n]
-            self._loss.check(y, like[: len(y)], weights)
+            try:
+                self._loss.check(y, like[: len(y)], weights)
+            except ValueError as error:
+                if hint := self._about_sequences(batch):
+                    raise ValueError(f"{error}; {hint}") from error
+                raise
+
+    def _about_sequences(self, batch: Batch) -> str:
+        """Which layer to change where targets are a step's and outputs a sample's, or the other way round."""
+        by_step = batch.y.shape[:2] == batch.x.shape[:2]
+        for layer in reversed(self.layers):
+            given = getattr(layer, "return_sequences", None)
+            if given is not None and given != by_step and len(self.output_shape) == (3 if given else 2):
+                kind = "steps" if by_step else "samples"
+                return f"for targets of {kind} give {layer.name} return_sequences={by_step}"
+        return ""
 
     def _source(
-        self, x: Any, y: Any, weights: Any, size: int | None, steps: int | None, *,
+        self, given: Given, size: int | None, steps: int | None, *,
         targets: bool = True, allow_nan: bool = False, class_weight: Any = None,
     ) -> Arrays | Stream:  # fmt: skip
         """Batches to go through."""
-        if data.is_stream(x):
-            for name, value in (("y", y), ("sample_weight", weights), ("batch_size", size)):
-                if value is not None:
-                    raise ValueError(f"{name}: expected None where x yields batches, got {type(value).__name__}")
+        if data.is_stream(given.x):
+            for name, value in (given._asdict() | {"batch_size": size}).items():
+                if value is not None and name != "x":
+                    hint = "; a batch may be a dict of x, y and lengths" if name in ("lengths", "mask") else ""
+                    raise ValueError(f"{name}: expected None where x yields batches, got {type(value).__name__}{hint}")
 
-            def prepare(bx: Any, by: Any, bw: Any) -> Batch:
-                batch = self._prepared(bx, by, bw, targets=targets, allow_nan=allow_nan)
-                return self._weighted(batch, class_weight)
+            new = targets
 
-            return Stream(x, steps, prepare)
+            def prepare(item: Given) -> Batch:
+                nonlocal new
+                batch = self._weighted(self._prepared(item, targets=targets, allow_nan=allow_nan), class_weight)
+                if new:  # the others are like the first; the loss says so where they are not
+                    self._check_targets(batch)
+                    new = False
+                return batch
+
+            return Stream(given.x, steps, prepare)
         if steps is not None:
             raise ValueError(f"steps: expected None with arrays, whose batches are counted, got {steps}")
-        batch = self._weighted(self._prepared(x, y, weights, targets=targets, allow_nan=allow_nan), class_weight)
+        batch = self._weighted(self._prepared(given, targets=targets, allow_nan=allow_nan), class_weight)
         if not len(batch.x):
             raise ValueError("x: expected at least one sample, got none")
         if targets:
@@ -312,6 +339,8 @@ class Sequential(Stack):
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
         *,
+        lengths: Any = None,
+        mask: Any = None,
         allow_nan: bool = False,
     ) -> History:
         """Learn.
@@ -319,8 +348,8 @@ class Sequential(Stack):
         Parameters
         ----------
         x : array_like, shape (N, ...), or an iterable of batches
-            Batches are (x, y) or (x, y, sample_weight). What can be gone through again, is in each epoch; a generator
-            can not, and needs steps_per_epoch.
+            Batches are (x, y), (x, y, sample_weight), or a dict of any of x, y, sample_weight, lengths, mask. What can
+            be gone through again, is in each epoch; a generator can not, and needs steps_per_epoch.
         y : array_like, shape (N, ...)
         batch_size : int
             32 if None.
@@ -332,7 +361,7 @@ class Sequential(Stack):
             Objects with hooks such as on_epoch_end(epoch, logs).
         validation_split : float
             The share of the samples, the last ones, to validate with.
-        validation_data : (x, y) or (x, y, sample_weight), or an iterable of batches
+        validation_data : (x, y) or (x, y, sample_weight), a dict as of a batch, or an iterable of batches
         shuffle : bool
             Whether arrays are gone through in an order drawn anew for each epoch.
         class_weight : dict of int to float
@@ -344,6 +373,12 @@ class Sequential(Stack):
             batch_size if None.
         validation_freq : int
             Validates every so many epochs.
+        lengths : array_like of int, shape (N,)
+            Steps of each sequence, from 0 to T; what is behind them is padding, and may hold anything, NaN too. The
+            layers leave padding out, as behind a `Masking` layer; so do losses and metrics where the model's outputs
+            are sequences.
+        mask : array_like of bool, shape (N, T)
+            The same with gaps: true at real steps. At most one of the two.
         allow_nan : bool
             Whether NaN in x or y is taken, and not an error.
 
@@ -370,17 +405,19 @@ class Sequential(Stack):
         if every < 1:
             raise ValueError("validation_freq: expected at least 1, got 0")
         split = names.real("validation_split", validation_split, 0.0, 1.0)
+        given = Given(x, y, sample_weight, lengths, mask)
         if split and validation_data is None:
-            x, y, sample_weight, validation_data = _split(x, y, sample_weight, split)
-        train = self._source(x, y, sample_weight, batch_size, steps_per_epoch, allow_nan=allow_nan,
-                             class_weight=class_weight)  # fmt: skip
+            given, validation_data = _split(given, split)
+        train = self._source(given, batch_size, steps_per_epoch, allow_nan=allow_nan, class_weight=class_weight)
         judge = None
         if validation_data is not None:
-            vx, vy, vw = (validation_data, None, None) if _is_batches(validation_data) else _three(validation_data)
-            size = None if data.is_stream(vx) else validation_batch_size or batch_size
-            judge = self._source(vx, vy, vw, size, validation_steps, allow_nan=allow_nan)
+            held_out = _validation(validation_data)
+            size = None if data.is_stream(held_out.x) else validation_batch_size or batch_size
+            judge = self._source(held_out, size, validation_steps, allow_nan=allow_nan)
         params = {"verbose": shown, "epochs": epochs, "steps": train.steps}
         hooks = CallbackList(callbacks, self, params, shown)
+        logged = self.metrics_names
+        hooks.check_names(logged if judge is None else [*logged, *(f"val_{name}" for name in logged)])
         self.history = hooks.history
         self.stop_training = False
         logs: dict[str, Any] = {}
@@ -408,20 +445,20 @@ class Sequential(Stack):
 
     def _train_epoch(self, batches: Iterator[Batch], hooks: CallbackList, repeats: Repeats) -> None:
         self._reset_metrics()
-        for step, (x, y, weights) in enumerate(batches):
+        for step, batch in enumerate(batches):
             hooks.on_train_batch_begin(step)
-            self._train(x, y, weights, repeats.of(x))
+            self._train(batch, repeats.of(batch.x) if batch.mask is None else None)
             hooks.on_train_batch_end(step, self._logs)
             if self.stop_training:
                 break
 
-    def _train(self, x: Array, y: Any, weights: Any, repeated: Repeated | None = None) -> None:
+    def _train(self, batch: Batch, repeated: Repeated | None = None) -> None:
         """One update, and what the metrics see of it."""
-        mask: Mask = None
+        x, y, weights, mask = batch
         if repeated is not None:
             y_pred = repeated.forward(x)
         else:
-            y_pred, mask = self._forward(x, None, True)
+            y_pred, mask = self._forward(x, mask, True)
         counted = weights if mask is None else losses.masked_weights(mask, weights)
         value, dy = losses.computed(self._loss, y, y_pred, counted)
         for layer in self._regular:
@@ -456,8 +493,9 @@ class Sequential(Stack):
     def _logs(self) -> dict[str, Any]:
         return {metric.name: metric.result() for metric in self.metrics}
 
-    def _test(self, x: Array, y: Any, weights: Any) -> None:
-        y_pred, mask = self._forward(x, None, False)
+    def _test(self, batch: Batch) -> None:
+        x, y, weights, mask = batch
+        y_pred, mask = self._forward(x, mask, False)
         counted = weights if mask is None else losses.masked_weights(mask, weights)
         value = losses.computed(self._loss, y, y_pred, counted)[0]
         for layer in self._regular:
@@ -468,9 +506,9 @@ class Sequential(Stack):
         with self._apart():
             self._reset_metrics()
             hooks.on_test_begin()
-            for step, (x, y, weights) in enumerate(source.epoch(None)):
+            for step, batch in enumerate(source.epoch(None)):
                 hooks.on_test_batch_begin(step)
-                self._test(x, y, weights)
+                self._test(batch)
                 hooks.on_test_batch_end(step, self._logs)
             logs = self._logs()
         hooks.on_test_end(logs)
@@ -487,13 +525,15 @@ class Sequential(Stack):
         callbacks: Any = None,
         return_dict: bool = False,
         *,
+        lengths: Any = None,
+        mask: Any = None,
         allow_nan: bool = False,
     ) -> Any:
         """Loss and metrics on data.
 
         Parameters
         ----------
-        x, y, batch_size, verbose, sample_weight, callbacks, allow_nan
+        x, y, batch_size, verbose, sample_weight, callbacks, lengths, mask, allow_nan
             As for `fit`.
         steps : int
             Batches, with an iterable.
@@ -510,7 +550,7 @@ class Sequential(Stack):
         """
         self._ready("evaluate")
         shown = _verbosity(verbose)
-        source = self._source(x, y, sample_weight, batch_size, steps, allow_nan=allow_nan)
+        source = self._source(Given(x, y, sample_weight, lengths, mask), batch_size, steps, allow_nan=allow_nan)
         hooks = CallbackList(callbacks, self, {"verbose": shown, "epochs": 1, "steps": source.steps}, shown)
         with self._run():
             logs = self._judge(source, hooks)
@@ -524,13 +564,15 @@ class Sequential(Stack):
         steps: int | None = None,
         callbacks: Any = None,
         *,
+        lengths: Any = None,
+        mask: Any = None,
         allow_nan: bool = False,
     ) -> Array:
         """What the model makes of data.
 
         Parameters
         ----------
-        x, batch_size, verbose, callbacks, allow_nan
+        x, batch_size, verbose, callbacks, lengths, mask, allow_nan
             As for `fit`.
         steps : int
             Batches, with an iterable.
@@ -545,27 +587,29 @@ class Sequential(Stack):
             As `fit`.
         """
         shown = _verbosity(verbose)
-        source = self._source(x, None, None, batch_size, steps, targets=False, allow_nan=allow_nan)
+        given = Given(x, lengths=lengths, mask=mask)
+        source = self._source(given, batch_size, steps, targets=False, allow_nan=allow_nan)
         hooks = CallbackList(callbacks, self, {"verbose": shown, "epochs": 1, "steps": source.steps}, shown)
         found = []
         with self._apart():
             hooks.on_predict_begin()
-            for step, (bx, _, _) in enumerate(source.epoch(None)):
+            for step, batch in enumerate(source.epoch(None)):
                 hooks.on_predict_batch_begin(step)
-                y, _ = self._forward(bx, None, False)
-                found.append(y.copy() if np.may_share_memory(y, bx) else y)
+                y, _ = self._forward(batch.x, batch.mask, False)
+                found.append(y.copy() if np.may_share_memory(y, batch.x) else y)
                 hooks.on_predict_batch_end(step, {"outputs": y})
         hooks.on_predict_end()
         return np.concatenate(found)
 
     def train_on_batch(
-        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
-    ) -> Any:
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False, *,
+        lengths: Any = None, mask: Any = None,
+    ) -> Any:  # fmt: skip
         """One update.
 
         Parameters
         ----------
-        x, y, sample_weight, class_weight
+        x, y, sample_weight, class_weight, lengths, mask
             As for `fit`, one batch.
         return_dict : bool
 
@@ -580,23 +624,26 @@ class Sequential(Stack):
             As `fit`.
         """
         self._ready("train_on_batch", learns=True)
-        batch = self._one(x, y, sample_weight, class_weight)
+        batch = self._one(Given(x, y, sample_weight, lengths, mask), class_weight)
         self._discard()
         with self._run():
             self._reset_metrics()
             try:
-                self._train(*batch)
+                self._train(batch)
             finally:
                 self._discard()
             logs = self._logs()
         return logs if return_dict else _flattened(logs)
 
-    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False, *, lengths: Any = None,
+        mask: Any = None,
+    ) -> Any:  # fmt: skip
         """Loss and metrics of one batch.
 
         Parameters
         ----------
-        x, y, sample_weight
+        x, y, sample_weight, lengths, mask
             As for `fit`.
         return_dict : bool
 
@@ -610,24 +657,26 @@ class Sequential(Stack):
             As `fit`.
         """
         self._ready("test_on_batch")
-        batch = self._one(x, y, sample_weight, None)
+        batch = self._one(Given(x, y, sample_weight, lengths, mask), None)
         with self._run(), self._apart():
             self._reset_metrics()
-            self._test(*batch)
+            self._test(batch)
             logs = self._logs()
         return logs if return_dict else _flattened(logs)
 
-    def _one(self, x: Any, y: Any, weights: Any, class_weight: Any) -> Batch:
-        batch = self._weighted(self._prepared(x, y, weights, targets=True, allow_nan=False), class_weight)
+    def _one(self, given: Given, class_weight: Any) -> Batch:
+        batch = self._weighted(self._prepared(given, targets=True, allow_nan=False), class_weight)
         self._check_targets(batch)
         return batch
 
-    def predict_on_batch(self, x: Any) -> Array:
+    def predict_on_batch(self, x: Any, *, lengths: Any = None, mask: Any = None) -> Array:
         """`predict` of one batch.
 
         Parameters
         ----------
         x : array_like, shape (N, ...)
+        lengths, mask
+            As for `fit`.
 
         Raises
         ------
@@ -635,7 +684,11 @@ class Sequential(Stack):
             As `fit`.
         """
         with self._apart():
-            return self(x)
+            return self(x, mask=mask, lengths=lengths)
+
+    def _check_saving(self, path: Any, *, weights_only: bool) -> None:
+        """Say now what `save`, or `save_weights`, would say later."""
+        saving.check(self, path, weights_only=weights_only)
 
     def save(self, path: Any) -> None:
         """Write all to a file: see `saving.save_model`."""
@@ -675,35 +728,37 @@ def _verbosity(verbose: Any) -> int:
     return int(verbose)
 
 
-def _split(x: Any, y: Any, weights: Any, share: float) -> tuple[Any, Any, Any, Any]:
+def _split(given: Given, share: float) -> tuple[Given, Given]:
     """The first samples to learn from, and the last ones to validate with."""
-    if data.is_stream(x):
+    if data.is_stream(given.x):
         raise ValueError("validation_split: expected 0 where x yields batches: there is no telling where it ends")
-    found = checks.array("x", x)
-    y, weights = (None if value is None else checks.array(name, value) for name, value in
-                  (("y", y), ("sample_weight", weights)))  # fmt: skip
-    if found.ndim == 0:
+    found = {name: None if value is None else checks.array(name, value) for name, value in given._asdict().items()}
+    x = checks.array("x", given.x)
+    if x.ndim == 0:
         raise ValueError("x: expected shape (N, ...), got a number")
-    data.same_length(found, y=y, sample_weight=weights)
-    n = len(found)
+    data.same_length(**found)
+    n = len(x)
     first = int(np.floor(n * (1.0 - share)))
     if not 0 < first < n:
         raise ValueError(f"validation_split: expected samples on both sides, got {share:g} of {n} samples: {first} to "
                          f"learn from and {n - first} to validate with")  # fmt: skip
-    learn, judge = (tuple(None if array is None else array[part] for array in (found, y, weights))
+    learn, judge = (Given(**{name: None if array is None else array[part] for name, array in found.items()})
                     for part in (slice(first), slice(first, None)))  # fmt: skip
-    return learn[0], learn[1], learn[2], judge
+    return learn, judge
 
 
-def _is_batches(validation_data: Any) -> bool:
-    return not isinstance(validation_data, (tuple, list)) or data.is_stream(validation_data)
-
-
-def _three(validation_data: Any) -> tuple[Any, Any, Any]:
-    if not 2 <= len(validation_data) <= 3:
-        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {len(validation_data)}")
-    x, y, weights = (*validation_data, None)[:3]
-    return x, y, weights
+def _validation(given: Any) -> Given:
+    """What to validate with."""
+    if isinstance(given, Given):
+        return given
+    if isinstance(given, Mapping):
+        return data.named("validation_data", given)
+    if not isinstance(given, (tuple, list)) or data.is_stream(given):
+        return Given(given)
+    if not 2 <= len(given) <= 3:
+        raise ValueError("validation_data: expected (x, y), (x, y, sample_weight) or a dict of "
+                         f"{', '.join(Given._fields)}, got {len(given)} entries")  # fmt: skip
+    return Given(*given)
 
 
 def _flattened(logs: dict[str, Any]) -> Any:

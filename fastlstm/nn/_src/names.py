@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
+
+import numpy as np
 
 _T = TypeVar("_T")
 
@@ -31,6 +34,34 @@ def find(argument: str, name: str, known: Mapping[str, _T]) -> _T:
     near = difflib.get_close_matches(snake_case(name), spellings, n=1, cutoff=0.5)
     hint = f"did you mean {spellings[near[0]]!r}?" if near else "known are " + ", ".join(sorted(known))
     raise ValueError(f"{argument}: expected a known name, got {name!r}; {hint}")
+
+
+def call(thing: Any, *always: str, **given: Any) -> str:
+    """How something was made: its class, and arguments that differ from their defaults, or are always to be shown; no
+    numbers of arrays. given: arguments that are no attributes of their own names."""
+    shown = []
+    for name, parameter in inspect.signature(type(thing)).parameters.items():
+        there = given if name in given else vars(thing)
+        if name in there and (name in always or not _is_default(there[name], parameter.default)):
+            shown.append(f"{name}={_brief(there[name])}")
+    return f"{type(thing).__name__}({', '.join(shown)})"
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    if isinstance(default, str) and hasattr(value, "get_config"):  # found by its name
+        return snake_case(repr(value).removesuffix("()")) == default
+    return value is default or (isinstance(value, (bool, int, float, str, tuple)) and value == default)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<{value.dtype} {value.shape}>"
+    if isinstance(value, (list, tuple)) and len(value) > 6:
+        return f"<{len(value)} entries>"
+    if inspect.isroutine(value):
+        return value.__name__
+    shown = repr(value)
+    return shown if len(shown) < 300 and "\n" not in shown else f"<{type(value).__name__}>"
 
 
 def serialize(thing: Any) -> dict[str, Any]:

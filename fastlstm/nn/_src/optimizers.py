@@ -315,6 +315,12 @@ class Optimizer(Options):
             "global_clipnorm": self.global_clipnorm,
         }
 
+    def __repr__(self) -> str:
+        made = names.call(self, "learning_rate", learning_rate=self._rate)
+        if self._layout is None:
+            return made
+        return f"<{made}: {self.iterations} update(s) of {self._layout[0][0]:,} weights>"
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Optimizer:
         """The optimizer that `get_config` described."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from ...kernels import arrays, backend, masks, memory
 from ...kernels.options import recording
 from ...params import CELLS, FORGET_BIAS, AnyParams, State, output_size, shapes, size_of
-from . import initializers, names, regularizers
+from . import activations, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, flag
 from .layers import inner_layer
 from .options import Checks
@@ -167,8 +168,8 @@ class LSTM(Layer):
     def __init__(
         self,
         units: int,
-        activation: str = "tanh",
-        recurrent_activation: str = "sigmoid",
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
@@ -195,9 +196,9 @@ class LSTM(Layer):
             ("activation", activation, "tanh"),
             ("recurrent_activation", recurrent_activation, "sigmoid"),
         ):
-            if value != there:
+            if value != there and value is not activations.FUNCTIONS[there]:
                 raise ValueError(f"{argument}: expected {there!r}, the only one in the kernels, got {value!r}")
-        self.activation, self.recurrent_activation = activation, recurrent_activation
+        self.activation, self.recurrent_activation = "tanh", "sigmoid"
         self.use_bias = flag("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.recurrent_initializer = initializers.get(recurrent_initializer, "recurrent_initializer")
@@ -293,12 +294,10 @@ class LSTM(Layer):
         return State(found.h.copy(), found.c.copy())
 
     def _given_state(self, name: str, given: Any, N: int) -> State | None:
-        """[h, c] or State, checked."""
+        """A pair of h and c, checked."""
         if given is None:
             return None
-        if not isinstance(given, (list, tuple)) or len(given) != 2:
-            raise TypeError(f"{self.name}: {name}: expected [h, c], got {type(given).__name__}")
-        h, c = given
+        h, c = _entries(f"{self.name}: {name}", given, "h, c")
         return State(self._gradient(f"{name}.h", h, (N, self.output_size)),
                      self._gradient(f"{name}.c", c, (N, self.units)))  # fmt: skip
 
@@ -690,9 +689,8 @@ class Bidirectional(Layer):
         return ys if self.merge_mode is None else ys[0]
 
     def _four(self, name: str, value: Any, N: int) -> list[State | None]:
-        if not isinstance(value, (list, tuple)) or len(value) != 4:
-            raise TypeError(f"{self.name}: {name}: expected [h, c, h, c], both directions', got {type(value).__name__}")
-        return [half._given_state(name, value[2 * i : 2 * i + 2], N) for i, half in enumerate(self._halves)]
+        found = _entries(f"{self.name}: {name}", value, "h, c, h, c")
+        return [half._given_state(name, found[2 * i : 2 * i + 2], N) for i, half in enumerate(self._halves)]
 
     def backward(self, dy: Any = None, dstate: Any = None) -> Array:
         """Gradients, through the last call in training.
@@ -805,6 +803,17 @@ class Bidirectional(Layer):
             "layer": names.serialize(self.layer),
             "backward_layer": None if other is None else names.serialize(other),
         }
+
+
+def _entries(name: str, given: Any, expected: str) -> list[Any]:
+    """The entries of whatever can be taken apart into as many as expected."""
+    if not isinstance(given, (str, bytes, Mapping)):
+        with contextlib.suppress(TypeError):
+            found = list(given)
+            if len(found) == expected.count(",") + 1:
+                return found
+            raise ValueError(f"{name}: expected [{expected}], got {len(found)} entries")
+    raise TypeError(f"{name}: expected [{expected}], got {type(given).__name__}")
 
 
 def _lstm(argument: str, layer: Layer) -> LSTM:

@@ -48,6 +48,9 @@ class Regularizer:
         """What the constructor takes, to make the same again."""
         return {name: getattr(self, name) for name in vars(self)}
 
+    def __repr__(self) -> str:
+        return names.call(self)
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Regularizer:
         """The regularizer that `get_config` described."""

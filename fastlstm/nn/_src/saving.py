@@ -24,6 +24,10 @@ Array = NDArray[Any]
 _MARK = "fastlstm.nn"
 _VERSION = 1
 _HEADER = 16 << 20  # bytes of a file's header at most: names, shapes and metadata
+_SUFFIX = ".safetensors"
+_NOT_OURS = (".keras", ".h5", ".hdf5", ".npz", ".npy", ".json", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".onnx")
+_OTHERS = {b"PK\x03\x04": "a zip archive, as .keras files are", b"\x89HDF\r\n\x1a\n": "an HDF5 file, as .h5 files are"}
+_TAKE_OVER = "Keras's weights come over by model.set_weights(keras_model.get_weights())"
 _KINDS = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "I64": np.dtype(np.int64)}
 
 
@@ -45,7 +49,8 @@ def save_model(model: Any, path: Any) -> None:
     ImportError
         The package safetensors is missing.
     ValueError, TypeError
-        A model that has not been built; losses, metrics or layers of the caller's own, which a file cannot describe.
+        A model that has not been built; losses, metrics or layers of the caller's own, which a file cannot describe;
+        a path that ends as files of another format do, such as .keras or .h5.
     OSError
         The file cannot be written.
 
@@ -76,6 +81,33 @@ def save_model(model: Any, path: Any) -> None:
         if model.optimizer.built:
             tensors |= {f"optimizer/{key}": array for key, array in model.optimizer.state().items()}
     _write(path, tensors, about)
+
+
+def check(model: Any, path: Any, *, weights_only: bool) -> None:
+    """Say what `save_model`, or `save_weights`, would say of a model and a path, as far as it can be known before the
+    model is built. Errors as there."""
+    _library()
+    checked_name(path)
+    if not weights_only:
+        _checked_config(model)
+        if model.compiled:
+            _compiled(model)
+
+
+def checked_name(path: Any) -> str:
+    """A file's name; never one that says it is of another format.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The suffix of another format; no name.
+    """
+    name = file_name(path)
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() in _NOT_OURS:
+        raise ValueError(f"path: expected a name that ends in {_SUFFIX}, the format that is written, got {name!r}: "
+                         f"{stem + _SUFFIX!r} would do")  # fmt: skip
+    return name
 
 
 def save_weights(model: Any, path: Any) -> None:
@@ -288,13 +320,13 @@ def _library() -> Any:
         import safetensors.numpy
     except ImportError as error:
         raise ImportError("saving models: expected the package safetensors, which is not installed "
-                          "(pip install fastlstm[nn])") from error  # fmt: skip
+                          "(pip install safetensors)") from error  # fmt: skip
     return safetensors
 
 
 def _write(path: Any, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> None:
     library = _library()
-    target = file_name(path)
+    target = checked_name(path)
     whole = {key: np.ascontiguousarray(array).reshape(array.shape) for key, array in tensors.items()}
     content = library.numpy.save(whole, {_MARK: json.dumps({"version": _VERSION, **about})})
     if int.from_bytes(content[:8], "little") > _HEADER:
@@ -309,6 +341,9 @@ def _opened(name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     size = os.path.getsize(name)
     with open(name, "rb") as file:
         start = file.read(8)
+    for sign, kind in _OTHERS.items():
+        if start.startswith(sign):
+            raise ValueError(f"path: expected a safetensors file, got {kind}: {name!r}; {_TAKE_OVER}")
     header = int.from_bytes(start, "little")
     if len(start) < 8 or header > min(size - 8, _HEADER):
         raise ValueError(f"path: expected a safetensors file, got one of {size} bytes that begins with a header of "

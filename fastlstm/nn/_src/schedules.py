@@ -31,6 +31,9 @@ class LearningRateSchedule:
         """What the constructor takes, to make the same schedule again."""
         raise NotImplementedError(f"{type(self).__name__}: expected get_config to be overridden")
 
+    def __repr__(self) -> str:
+        return names.call(self)
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> LearningRateSchedule:
         """The schedule that `get_config` described."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ... import checks
 from . import names, randomness
-from .base import Layer, Mask, Shape, sizes_of
+from .base import Layer, Mask, Shape, shown, sizes_of
+from .data import without
 from .layers import Input
 from .standing import Settled, Vector
 
@@ -31,6 +32,19 @@ class GradientNorms(NamedTuple):
 
     layers: dict[str, float]
     steps: dict[str, Array]
+
+    def __repr__(self) -> str:
+        steps = ", ".join(f"{name} of {len(norms)}" for name, norms in self.steps.items())
+        return f"<GradientNorms of {', '.join(self.layers)}; of steps: {steps or 'none'}>"
+
+
+def needs_sequences(layer: Layer, below: Sequence[Layer]) -> None:
+    """Say it where a layer that takes sequences stands above one that hands on its last step alone."""
+    recurrent = [one for one in below if hasattr(one, "return_sequences")]
+    if recurrent and not recurrent[-1].return_sequences and layer._ndim[0] > len(below[-1].output_shape):
+        name = recurrent[-1].name
+        raise ValueError(f"{layer.name}: expected sequences, got the last step alone from {name}: give {name} "
+                         "return_sequences=True")  # fmt: skip
 
 
 class _Layers(list[Layer]):
@@ -105,6 +119,7 @@ class Stack:
         layer._shared_rng = self.rng
         try:
             if self._input is not None:
+                needs_sequences(layer, self.layers)
                 layer._make(self.layers[-1].output_shape if self.layers else self._input, draw=draw)
         except BaseException:
             layer.name, layer._shared_rng = before
@@ -168,7 +183,8 @@ class Stack:
         if self._input is None:
             raise ValueError(f"{self.name}: expected an Input, input_shape in the first layer, or build(input_shape)")
         shape: Shape = self._input
-        for layer in self.layers:
+        for i, layer in enumerate(self.layers):
+            needs_sequences(layer, self.layers[:i])
             layer._make(shape, draw=draw)
             shape = layer.output_shape
         self._rejoin()
@@ -317,7 +333,7 @@ class Stack:
 
     # one batch
 
-    def __call__(self, x: Any, training: bool = False, mask: Any = None) -> Array:
+    def __call__(self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None) -> Array:
         """What comes out of the top layer.
 
         Parameters
@@ -327,6 +343,8 @@ class Stack:
             Whether dropout drops, and `backward` will follow.
         mask : array_like of bool, shape (N, T), optional
             True at real steps.
+        lengths : array_like of int, shape (N,), optional
+            The same as a mask that is true at the first steps.
 
         Raises
         ------
@@ -339,7 +357,8 @@ class Stack:
         self._make_for(found)
         first = self.layers[0]
         found = first._input(found, training)
-        y, _ = self._forward(found, first._mask(mask, None, found), training)
+        real = first._mask(mask, lengths, found)
+        y, _ = self._forward(found if real is None else without(found, real), real, training)
         if training:
             self._shape = y.shape
         return y.copy()
@@ -422,4 +441,9 @@ class Stack:
                 at += array.size
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} of {len(self.layers)} layer(s)>"
+        kinds = [type(layer).__name__ for layer in self.layers]
+        layers = ", ".join(kinds) or "no layers" if len(kinds) < 9 else f"{len(kinds)} layers"
+        about = ""
+        if self.built:
+            about = f", {shown(self.input_shape)} -> {shown(self.output_shape)}, {len(self.flat_params):,} weights"
+        return f"<{type(self).__name__} {self.name!r}: {layers}{about}>"
