@@ -76,6 +76,17 @@ def test_an_unknown_metric_asks_for_mode(watcher: str, metric: Any) -> None:
     assert (model.flat_params == before).all()
 
 
+def test_a_refused_run_restores_nothing() -> None:
+    """The best weights of the run before are not put back by one that another callback has refused."""
+    model = small(metrics=[rmse])
+    stop = callbacks.EarlyStopping("loss", restore_best_weights=True)
+    model.fit(X, Y, callbacks=stop, verbose=0)
+    model.flat_params[...] = 0.5
+    with pytest.raises(ValueError, match="mode: expected"):
+        model.fit(X, Y, callbacks=[callbacks.ReduceLROnPlateau("rmse"), stop], verbose=0)
+    assert (model.flat_params == 0.5).all()
+
+
 def test_the_best_weights_by_a_function() -> None:
     """Learning that goes wrong at a known epoch: the weights before it are put back."""
     model = small(metrics=[rmse], optimizer=optimizers.SGD(0.05))
