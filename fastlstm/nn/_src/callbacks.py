@@ -269,7 +269,7 @@ class CallbackList:
 
 
 class History(Callback):
-    """What came out of each epoch.
+    """What came out of each epoch, of all runs of one model; with another model it begins anew.
 
     Attributes
     ----------
@@ -446,6 +446,7 @@ class EarlyStopping(_Monitor):
     def _begin(self) -> None:
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best, self.best_weights = None, None
+        self._ended = False
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._begin()
@@ -467,6 +468,9 @@ class EarlyStopping(_Monitor):
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
+        if self._ended:  # a run that another callback has refused before it began here
+            return
+        self._ended = True
         if self.stopped_epoch > 0 and self.verbose > 0:
             print(f"Epoch {self.stopped_epoch + 1}: early stopping", flush=True)
         if self.best_weights is not None:
