@@ -40,7 +40,24 @@ class Weight(NamedTuple):
         return int(np.prod(self.shape, dtype=object))
 
 
-class Layer(Options):
+class Trained:
+    """Something that always learns as a whole."""
+
+    name: str
+
+    @property
+    def trainable(self) -> bool:
+        """True: no layer can be left out of training."""
+        return True
+
+    @trainable.setter
+    def trainable(self, value: Any) -> None:
+        if not flag("trainable", value):
+            raise AttributeError(f"{self.name}.trainable: expected True, as no layer can be frozen, got False; leave "
+                                 "its part of flat_grads out of an update of your own")  # fmt: skip
+
+
+class Layer(Trained, Options):
     """A step of a model, which can also be used alone.
 
     ``y = layer(x, training=True)`` keeps what ``dx = layer.backward(dy)`` needs, which then writes the gradients of the
@@ -115,17 +132,6 @@ class Layer(Options):
             how = "changed in place" if name in ("params", "grads") else "given when the layer is made"
             raise AttributeError(f"{self.name}.{name}: expected to be {how}, got {value!r:.80} now")
         return value
-
-    @property
-    def trainable(self) -> bool:
-        """True: no layer can be left out of training."""
-        return True
-
-    @trainable.setter
-    def trainable(self, value: Any) -> None:
-        if not flag("trainable", value):
-            raise AttributeError(f"{self.name}.trainable: expected True, as no layer can be frozen, got False; leave "
-                                 "its part of flat_grads out of an update of your own")  # fmt: skip
 
     # what a kind of layer says about itself
 

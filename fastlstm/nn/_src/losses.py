@@ -590,7 +590,8 @@ def spread(name: str, weights: Array, shape: tuple[int, ...]) -> Array:
     """Weights of samples, or of all axes up to some one, as weights of steps: shape (N, ...)."""
     leading = weights.shape[:-1] if weights.shape[-1:] == (1,) and weights.ndim > 1 else weights.shape
     if not leading or leading != shape[: len(leading)]:
-        raise ValueError(f"{name}: expected shape {shape[:1]} or {shape}, got {weights.shape}")
+        wanted = " or ".join(dict.fromkeys(map(str, (shape[:1], shape))))
+        raise ValueError(f"{name}: expected shape {wanted}, got {weights.shape}")
     return np.broadcast_to(weights.reshape(leading + (1,) * (len(shape) - len(leading))), shape)
 
 

@@ -55,6 +55,11 @@ class Sequential(Stack):
     ValueError, TypeError
         No layers; shapes that do not fit together.
 
+    Notes
+    -----
+    Validation within `fit`, and `evaluate`, `predict` and their like in a callback, change nothing of the run around
+    them: they count with metrics of their own, and stateful layers begin them with zeros and get their states back.
+
     Examples
     --------
     >>> import numpy as np

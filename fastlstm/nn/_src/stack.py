@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ... import checks
 from . import names, randomness
-from .base import Layer, Mask, Shape, shown, sizes_of
+from .base import Layer, Mask, Shape, Trained, shown, sizes_of
 from .data import without
 from .layers import Input
 from .standing import Settled, Vector
@@ -60,7 +60,7 @@ class _Layers(list[Layer]):
         return _Layers, (list(self),)
 
 
-class Stack:
+class Stack(Trained):
     """All of a `Sequential` but the learning."""
 
     layers: list[Layer] = Settled("add and pop")  # type: ignore[assignment]
