@@ -470,7 +470,7 @@ MASKED_Y = np.ma.masked_equal(Y, 1)
     ("sample_weight", lambda _: metrics.get("mae").update_state(Y, Y, MASKED_Y)),
 ])  # fmt: skip
 def test_masked_arrays_are_refused(name: str, call: Any) -> None:
-    with pytest.raises(TypeError, match=f"{name}: expected an array without a mask, got a masked array"):
+    with pytest.raises(TypeError, match=f"{name}: expected an array.* got a masked "):
         call(small())
 
 
