@@ -81,6 +81,9 @@ def _is_plain(value: object) -> bool:
 
 def array(name: str, value: Any) -> Array:
     """value as an array of real numbers, of any type and layout."""
+    if type(value) is not np.ndarray and _is_masked(value):
+        raise TypeError(f"{name}: expected an array without a mask, got a masked array, whose masked numbers would be "
+                        "used; fill it, or leave steps out by mask or lengths")  # fmt: skip
     try:
         found = np.asarray(value)
     except Exception as error:  # ragged lists, tensors that need their gradient, ...
@@ -92,6 +95,13 @@ def array(name: str, value: Any) -> Array:
             _refuse_unlike(name, value)
         raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}{_culprit(value, found)}")
     return found
+
+
+def _is_masked(value: Any) -> bool:
+    """Whether it is a masked array, or a list that holds one."""
+    if isinstance(value, (list, tuple)):
+        return any(_is_masked(one) for one in value if isinstance(one, (list, tuple, np.ma.MaskedArray)))
+    return isinstance(value, np.ma.MaskedArray)
 
 
 def _refuse_unlike(name: str, value: Any) -> None:

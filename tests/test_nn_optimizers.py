@@ -199,7 +199,7 @@ def test_rate_by_schedule() -> None:
         sgd.update(p, np.ones(1))
         assert p[0] == expected
     assert "learning_rate" not in sgd.state()
-    sgd.learning_rate = 2
+    sgd.learning_rate = schedules.PiecewiseConstantDecay([9], [2.0, 1.0])
     assert sgd.learning_rate == 2.0
     sgd.update(p, np.ones(1))
     assert p[0] == -3.75

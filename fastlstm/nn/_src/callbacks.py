@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
+import numpy as np
 from numba.core import event
 
 from . import metrics, names
@@ -140,6 +141,8 @@ class CallbackList:
     ------
     TypeError
         Something without any hook.
+    ValueError
+        One callback twice.
 
     Examples
     --------
@@ -162,6 +165,8 @@ class CallbackList:
             if isinstance(callback, type) or not any(callable(getattr(callback, hook, None)) for hook in
                                                      (*HOOKS, "on_batch_begin", "on_batch_end")):  # fmt: skip
                 raise TypeError(f"callbacks[{i}]: expected an object with hooks such as on_epoch_end, got {callback!r}")
+            if any(callback is other for other in self.callbacks[:i]):
+                raise ValueError(f"callbacks[{i}]: expected each callback once, got {callback!r} again")
         own = [callback for callback in self.callbacks if isinstance(callback, History)]
         self.history: History = own[0] if own else History()
         if not own:
@@ -264,7 +269,7 @@ class CallbackList:
 
 
 class History(Callback):
-    """What came out of each epoch.
+    """What came out of each epoch, of all runs of one model; with another model it begins anew.
 
     Attributes
     ----------
@@ -285,6 +290,11 @@ class History(Callback):
         self.epoch: list[int] = []
         self.history: dict[str, list[Any]] = {}
 
+    def set_model(self, model: Any) -> None:
+        if model is not self.model:  # another model's numbers are no part of this one's
+            self.epoch, self.history = [], {}
+        super().set_model(model)
+
     def __repr__(self) -> str:
         return f"<History: {len(self.epoch)} epoch(s) of {', '.join(self.history) or 'nothing yet'}>"
 
@@ -298,7 +308,7 @@ class History(Callback):
 
 
 class _Monitor(Callback):
-    """Watches whether a logged number becomes better."""
+    """Watches whether a logged number becomes better; NaN never is."""
 
     MODES = ("auto", "min", "max")
 
@@ -306,7 +316,15 @@ class _Monitor(Callback):
         if mode not in self.MODES:
             raise ValueError(f"mode: expected one of {self.MODES}, got {mode!r}")
         self.monitor, self.mode, self.min_delta = monitor, mode, abs(names.real("min_delta", min_delta))
-        self.best = best
+        self.best = self._first = best
+
+    def set_model(self, model: Any) -> None:
+        if model is not self.model:  # another model's best is nothing to be better than
+            self.best = self._first
+        super().set_model(model)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._rises()  # where that cannot be told, it is said before anything is computed
 
     def check_names(self, logged: Sequence[str]) -> None:
         """Say where what is watched is not among what will be logged.
@@ -329,9 +347,13 @@ class _Monitor(Callback):
         value = (logs or {}).get(self.monitor)
         if value is None:
             warnings.warn(f"{type(self).__name__}: {self.monitor} is not among {', '.join(logs or {})}", stacklevel=3)
+        elif np.ndim(value) != 0:
+            raise TypeError(f"monitor: expected one number as {self.monitor!r}, got {type(value).__name__}")
         return value
 
     def _better(self, value: float, than: float | None) -> bool:
+        if math.isnan(value):
+            return False
         if than is None:
             return True
         return value - self.min_delta > than if self._rises() else value + self.min_delta < than
@@ -343,11 +365,12 @@ class _Monitor(Callback):
         name = self.monitor.removeprefix("val_")
         if name == "loss":
             return False
-        for metric in getattr(self.model, "metrics", None) or ():
-            if getattr(metric, "name", None) == name and hasattr(metric, "direction"):
+        own = [metric for metric in getattr(self.model, "metrics", None) or () if getattr(metric, "name", None) == name]
+        with contextlib.suppress(ValueError):  # a name may say it, whatever goes by that name
+            own.append(metrics.get(name, output_shape=(None, 1)))
+        for metric in own:
+            if getattr(metric, "direction", None) in ("up", "down"):
                 return bool(metric.direction == "up")
-        with contextlib.suppress(ValueError):
-            return metrics.get(name, output_shape=(None, 1)).direction == "up"
         raise ValueError(
             f"mode: expected 'min' or 'max' for {self.monitor!r}, whose direction is not known, got 'auto'"
         )
@@ -367,7 +390,7 @@ class EarlyStopping(_Monitor):
     verbose : 0 or 1
         1 says when it ends, and which epoch's weights are restored.
     mode : "auto", "min" or "max"
-        Which is better; auto goes by the metric.
+        Which is better; auto goes by the metric, where its class or its name tells: a function has to have one given.
     baseline : float, optional
         Only what is better than this too starts patience anew.
     restore_best_weights : bool
@@ -383,7 +406,11 @@ class EarlyStopping(_Monitor):
     Raises
     ------
     ValueError, TypeError
-        Another mode, another min_delta.
+        Another mode, another min_delta; when training begins, a metric whose direction is not known.
+
+    Notes
+    -----
+    An epoch with NaN counts as none better, whatever came before it.
 
     Examples
     --------
@@ -410,21 +437,25 @@ class EarlyStopping(_Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience, self.verbose, self.baseline = patience, verbose, baseline
+        self.patience, self.verbose = patience, verbose
+        self.baseline = _threshold("baseline", baseline)
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
         self.best_weights: Any = None
-        self.on_train_begin()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.wait = self.stopped_epoch = self.best_epoch = 0
+        self.best, self.best_weights = None, None
+        self._ended = False
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.wait = self.stopped_epoch = self.best_epoch = 0
-        self.best = self.best_weights = None
+        self._begin()
+        super().on_train_begin(logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         value = self._value(logs)
         if value is None or epoch < self.start_from_epoch:
             return
-        if self.restore_best_weights and self.best_weights is None:
-            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
         self.wait += 1
         if self._better(value, self.best):
             self.best, self.best_epoch = value, epoch
@@ -437,6 +468,9 @@ class EarlyStopping(_Monitor):
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
+        if self._ended:  # a run that another callback has refused before it began here
+            return
+        self._ended = True
         if self.stopped_epoch > 0 and self.verbose > 0:
             print(f"Epoch {self.stopped_epoch + 1}: early stopping", flush=True)
         if self.best_weights is not None:
@@ -490,7 +524,7 @@ class ModelCheckpoint(_Monitor):
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
-        super().__init__(monitor, mode, best=initial_value_threshold)
+        super().__init__(monitor, mode, best=_threshold("initial_value_threshold", initial_value_threshold))
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
             raise ValueError(f"save_freq: expected 'epoch' or a number of batches, got {save_freq!r}")
         self.filepath, self.verbose = os.fspath(filepath), verbose
@@ -514,6 +548,8 @@ class ModelCheckpoint(_Monitor):
         check = getattr(self.model, "_check_saving", None)
         if check is not None:
             check(self.filepath, weights_only=self.save_weights_only)
+        if self.save_best_only:
+            super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -537,10 +573,8 @@ class ModelCheckpoint(_Monitor):
             raise KeyError(f"filepath: expected names among {', '.join(fields)}, got {self.filepath!r}") from error
         message = f"Epoch {epoch + 1}: "
         if self.save_best_only:
-            value = logs.get(self.monitor)
-            if value is None:
-                warnings.warn(f"ModelCheckpoint: {self.monitor} is not among {', '.join(logs)}", stacklevel=2)
-            else:
+            value = self._value(logs)
+            if value is not None:
                 before = "None" if self.best is None else f"{self.best:.5f}"
                 if not self._better(value, self.best):
                     if self.verbose > 0:
@@ -578,7 +612,8 @@ class ReduceLROnPlateau(_Monitor):
     Raises
     ------
     ValueError, TypeError
-        Another mode, min_delta or factor.
+        Another mode, min_delta or factor; when training begins, a metric whose direction is not known, or a learning
+        rate by a schedule.
 
     Examples
     --------
@@ -609,10 +644,15 @@ class ReduceLROnPlateau(_Monitor):
             raise ValueError(f"factor: expected less than 1, got {factor}")
         self.factor, self.patience, self.verbose = factor, patience, verbose
         self.cooldown, self.min_lr = cooldown, names.real("min_lr", min_lr, 0.0)
-        self.on_train_begin()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.best, self.wait, self.cooldown_counter = None, 0, 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.best, self.wait, self.cooldown_counter = None, 0, 0
+        self._begin()
+        _check_rate(self)
+        super().on_train_begin(logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         rate = float(self.model.optimizer.learning_rate)
@@ -649,7 +689,8 @@ class LearningRateScheduler(Callback):
     Raises
     ------
     TypeError
-        No function; when it is called, one that returns no number.
+        No function; when it is called, one that returns no number; when training begins, a learning rate by a
+        `LearningRateSchedule`, which would be thrown away.
 
     Examples
     --------
@@ -668,6 +709,9 @@ class LearningRateScheduler(Callback):
             self._takes_rate = False
         except ValueError:  # compiled code without a signature
             self._takes_rate = True
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        _check_rate(self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         before = float(self.model.optimizer.learning_rate)
@@ -901,6 +945,25 @@ class Progress(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _threshold(argument: str, value: Any) -> float | None:
+    """A number, which NaN is not, or None."""
+    return None if value is None else names.real(argument, value)
+
+
+def _check_rate(callback: Callback) -> None:
+    """Refuse to set a learning rate in the place of a schedule.
+
+    Raises
+    ------
+    TypeError
+        The model's optimizer has one.
+    """
+    schedule = getattr(callback.model.optimizer, "_schedule", None)
+    if schedule is not None:
+        raise TypeError(f"learning_rate: expected a number for {type(callback).__name__} to change, got the schedule "
+                        f"{type(schedule).__name__}")  # fmt: skip
 
 
 def _flat(callbacks: Any) -> Sequence[Any]:

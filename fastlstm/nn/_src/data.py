@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from . import names
 
 Array = NDArray[Any]
 _CHUNK = 1 << 20  # numbers looked at at once for NaN
@@ -235,28 +237,59 @@ def named(argument: str, item: Mapping[str, Any]) -> Given:
     return Given(**item)
 
 
-def class_weights(y: Array, by_class: Any) -> Array:
-    """A weight for each sample, by its class; 1 for classes that are not named.
+def class_weights(y: Array, by_class: Any, shape: tuple[int, ...], known: Collection[int], largest: bool) -> Array:
+    """A weight for each row of predictions, by its class; 1 for classes that are not named.
 
     Parameters
     ----------
-    y : ndarray, shape (N,), (N, 1), or (N, K): a number a class, the largest counts
+    y : ndarray, shape (N, ...), (N, ..., 1), or (N, ..., K)
+        Class numbers, or a number a class.
     by_class : mapping of int to float
+    shape : tuple, (N, ..., K)
+        Of the predictions.
+    known : collection of int
+        What classes there may be; any if empty.
+    largest : bool
+        Whether, of numbers a class, the largest says the class; else one has to be 1, the others 0.
+
+    Returns
+    -------
+    ndarray, shape (N, ...)
 
     Raises
     ------
     ValueError, TypeError
-        No mapping to numbers; targets of sequences.
+        No mapping of class numbers to numbers; targets that say no class.
     """
+    table, rows = _table(by_class, known), shape[:-1]
+    if y.shape in (rows, (*rows, 1)):
+        numbers = y.reshape(rows)
+        wrong = np.isfinite(numbers) & (numbers != np.rint(numbers))
+        if wrong.any():
+            raise ValueError(f"class_weight: expected class numbers in y, got {numbers[wrong][0]}")
+    elif y.shape == shape:
+        if not largest and not (((y == 0) | (y == 1)).all() and (y.sum(axis=-1) == 1).all()):
+            raise ValueError("class_weight: expected one class a sample or step, 1 for it and 0 for the others in y, "
+                             "got other numbers")  # fmt: skip
+        numbers = y.argmax(axis=-1)
+    else:
+        raise ValueError(f"class_weight: expected y of shape {rows} or {shape}, got {y.shape}")
+    classes, places = np.unique(numbers, return_inverse=True)  # NaN is of no class
+    weights = np.array([table.get(int(one), 1.0) if np.isfinite(one) else 1.0 for one in classes])
+    return weights[places].reshape(rows)
+
+
+def _table(by_class: Any, known: Collection[int]) -> dict[int, float]:
+    """Weights by class, checked."""
     if not isinstance(by_class, Mapping):
         raise TypeError(f"class_weight: expected a dict of class numbers to weights, got {type(by_class).__name__}")
-    if y.ndim > 2:
-        raise ValueError(f"class_weight: expected a class a sample, y of shape (N,) or (N, K), got {y.shape}")
-    if y.ndim == 2:
-        y = y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0]
-    classes, places = np.unique(np.rint(y).astype(np.int64), return_inverse=True)
-    try:
-        weights = np.array([float(by_class.get(int(one), 1.0)) for one in classes])
-    except (TypeError, ValueError):
-        raise TypeError(f"class_weight: expected numbers as weights, got {dict(by_class)!r}") from None
-    return weights[places]
+    table = {}
+    for one, weight in by_class.items():
+        if not isinstance(one, (int, float, np.integer, np.floating)) or one != np.rint(one):
+            raise TypeError(f"class_weight: expected class numbers as keys, got {one!r}")
+        if known and one not in known:
+            raise ValueError(f"class_weight: expected classes {min(known)} to {max(known)}, got {one}")
+        if isinstance(weight, np.ma.MaskedArray):
+            raise TypeError(f"class_weight: expected a number for class {one}, got a masked one")
+        table[int(one)] = names.real(f"class_weight: class {one}", weight, 0.0)
+    return table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ...kernels import dense, memory
 from ...params import size_of
 from . import activations, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, shown, sizes_of
+from .options import Checks
 from .randomness import checked_seed
 
 
@@ -95,6 +96,7 @@ class Dense(Layer):
 
     _fields = ("units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer",
                "bias_regularizer")  # fmt: skip
+    _options: ClassVar[Checks] = {"activation": lambda _, value: activations.name_of(value)}
     _made_when_bound = ("_W", "_dW", "_b", "_db")
 
     def __init__(
@@ -110,13 +112,12 @@ class Dense(Layer):
     ) -> None:
         super().__init__(**common)
         self.units = size_of("units", units)
-        self.activation = activations.name_of(activation)
+        self.activation: Any = activation
         self.use_bias = flag("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
         self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
         self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
-        self._kind = activations.KINDS[self.activation]
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
         D = input_shape[-1]
@@ -140,16 +141,17 @@ class Dense(Layer):
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
         y = memory.empty((len(rows), self.units), self.dtype)
-        dense.forward(rows, self._W, self._b, self._kind, y)
+        kind = activations.KINDS[self.activation]
+        dense.forward(rows, self._W, self._b, kind, y)
         shaped = y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.units)
         if training:
-            self._tape = shaped.shape, rows, y, x.shape
+            self._tape = shaped.shape, rows, y, x.shape, kind
         return shaped, mask
 
     def _back(self, dy: Array) -> Array:
-        _, rows, y, shape = self._tape
+        _, rows, y, shape, kind = self._tape
         dx = memory.empty(rows.shape, self.dtype)
-        dense.backward(rows, self._W, y, dy, self._kind, self._dW, self._db, dx)
+        dense.backward(rows, self._W, y, dy, kind, self._dW, self._db, dx)
         return dx.reshape(shape)
 
 
@@ -187,11 +189,12 @@ class Dropout(Layer):
     """
 
     _fields = ("rate", "noise_shape", "seed")
+    _options: ClassVar[Checks] = {"rate": lambda name, value: names.real(name, value, 0.0, 1.0)}
     _ndim = (1, None)
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **common: Any) -> None:
         super().__init__(**common)
-        self.rate = names.real("rate", rate, 0.0, 1.0)
+        self.rate = rate
         self.noise_shape = None if noise_shape is None else sizes_of("noise_shape", noise_shape)
         self.seed = None if seed is None else checked_seed(seed)
 
@@ -301,6 +304,7 @@ class TimeDistributed(Layer):
         if getattr(layer, "stateful", False) or getattr(layer, "return_state", False):
             raise ValueError("layer: expected one without states for TimeDistributed")
         self.layer: Layer = layer
+        layer._in_model = True  # from here on it is this one's
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
         return self.layer._plan((None, *input_shape[2:]))
@@ -317,7 +321,7 @@ class TimeDistributed(Layer):
 
     def _bind(self, params: Array, grads: Array) -> None:
         self.layer._bind(params, grads)
-        self.params, self.grads = self.layer.params, self.layer.grads
+        vars(self).update(params=self.layer.params, grads=self.layer.grads)
 
     def _draw(self, rng: np.random.Generator) -> None:
         self.layer._draw(rng)
@@ -357,6 +361,8 @@ def inner_layer(layer: Any) -> Layer:
         raise TypeError(f"layer: expected a layer, got {type(layer).__name__}")
     if layer.built:
         raise ValueError(f"layer: expected one that has not been used yet, got {layer.name!r}, which has weights")
+    if layer._in_model:
+        raise ValueError(f"layer: expected one that is in no model yet, got {layer.name!r}, which is")
     return layer
 
 

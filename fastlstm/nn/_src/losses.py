@@ -5,9 +5,10 @@ Letters: N samples, ... further axes such as time, K outputs of one sample or st
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from ... import checks
 from ...kernels import losses as kernels
 from ...kernels.backend import writable
 from . import names
+from .options import Checks, Options
 
 Array = NDArray[Any]
 
@@ -27,7 +29,7 @@ _NO_LABELS = np.zeros(0, np.int64)
 _NONE: dict[Any, Array] = {dtype: np.zeros(0, dtype) for dtype in _FLOATS}
 
 
-class Loss:
+class Loss(Options):
     """What all losses have in common. For one of your own, derive from it and write `value_and_gradient`.
 
     The value is the sum over all samples and steps of their losses times their weights, divided by their number
@@ -122,6 +124,17 @@ class Loss:
         return cls(**config)
 
 
+def _class_number(name: str, value: Any) -> int | None:
+    try:
+        return None if value is None else operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer or None, got {type(value).__name__}") from None
+
+
+_LOGITS = {"from_logits": lambda _, value: bool(value)}
+_SMOOTHING = {"label_smoothing": lambda name, value: names.real(name, value, 0.0, 1.0)}
+
+
 class _Compiled(Loss):
     """A loss that a kernel computes."""
 
@@ -155,7 +168,7 @@ class _Compiled(Loss):
     def _targets(self, y_true: Any, p: Array) -> Array:
         """Flat, as the kernel takes them."""
         found = checks.array("y_true", y_true)
-        if found.shape != p.shape and (found.shape + (1,) != p.shape) and found.shape != (*p.shape, 1):
+        if in_shape(found, p.shape).shape != p.shape:
             raise ValueError(
                 f"y_true: expected shape {p.shape} for {self.name}, got {found.shape}{self._advice(found, p)}"
             )
@@ -175,15 +188,13 @@ class _Pointwise(_Compiled):
     """The mean over the K outputs of a function of each."""
 
     _kind: int
-
-    def __init__(self, name: str, smoothing: float = 0.0, delta: float = 1.0) -> None:
-        super().__init__(name)
-        self._numbers = _numbers(smoothing, delta)
+    label_smoothing = 0.0
+    delta = 1.0
 
     def _fill(self, targets: Array, p: Array, weights: Array, values: Array, dy: Array) -> float:
         share = 1.0 / (len(values) - 1)
-        kernels.run_pointwise(self._kind, targets, p.reshape(-1), weights, p.shape[-1], self._numbers[p.dtype], share,
-                              values, dy)  # fmt: skip
+        numbers = _numbers(self.label_smoothing, self.delta)[p.dtype]
+        kernels.run_pointwise(self._kind, targets, p.reshape(-1), weights, p.shape[-1], numbers, share, values, dy)
         return share
 
 
@@ -253,10 +264,11 @@ class Huber(_Pointwise):
     """
 
     _kind = kernels.HUBER
+    _options: ClassVar[Checks] = {"delta": lambda name, value: names.real(name, value, np.finfo(float).tiny)}
 
     def __init__(self, delta: float = 1.0, name: str = "huber_loss") -> None:
-        self.delta = names.real("delta", delta, np.finfo(float).tiny)
-        super().__init__(name, delta=self.delta)
+        super().__init__(name)
+        self.delta = delta
 
     def get_config(self) -> dict[str, Any]:
         return {"delta": self.delta, "name": self.name}
@@ -290,13 +302,17 @@ class BinaryCrossentropy(_Pointwise):
     0.6931
     """
 
+    _options = _LOGITS | _SMOOTHING
+
     def __init__(
         self, from_logits: bool = False, label_smoothing: float = 0.0, name: str = "binary_crossentropy"
     ) -> None:
-        self.from_logits = bool(from_logits)
-        self.label_smoothing = names.real("label_smoothing", label_smoothing, 0.0, 1.0)
-        self._kind = kernels.BINARY_LOGITS if self.from_logits else kernels.BINARY
-        super().__init__(name, smoothing=self.label_smoothing)
+        super().__init__(name)
+        self.from_logits, self.label_smoothing = from_logits, label_smoothing
+
+    @property
+    def _kind(self) -> int:  # type: ignore[override]
+        return kernels.BINARY_LOGITS if self.from_logits else kernels.BINARY
 
     def get_config(self) -> dict[str, Any]:
         return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing, "name": self.name}
@@ -308,16 +324,18 @@ class BinaryCrossentropy(_Pointwise):
 class _Categorical(_Compiled):
     """Cross-entropy of K classes, from probabilities, which are divided by their sum, or from logits."""
 
-    def __init__(self, name: str, from_logits: bool, smoothing: float = 0.0) -> None:
+    label_smoothing = 0.0
+
+    def __init__(self, name: str, from_logits: bool) -> None:
         super().__init__(name)
-        self.from_logits = bool(from_logits)
-        self._kind = kernels.CATEGORICAL_LOGITS if self.from_logits else kernels.CATEGORICAL
-        self._numbers = _numbers(smoothing)
+        self.from_logits = from_logits
 
     def _crossentropy(self, t: Array, labels: Array, ignored: int, share: float, p: Array, weights: Array,
                       values: Array, dy: Array) -> float:  # fmt: skip
-        kernels.run_categorical(self._kind, t, labels, ignored, p.reshape(-1), weights, p.shape[-1],
-                                self._numbers[p.dtype], share, values, dy)  # fmt: skip
+        kind = kernels.CATEGORICAL_LOGITS if self.from_logits else kernels.CATEGORICAL
+        numbers = _numbers(self.label_smoothing, 1.0)[p.dtype]
+        kernels.run_categorical(kind, t, labels, ignored, p.reshape(-1), weights, p.shape[-1], numbers, share, values,
+                                dy)  # fmt: skip
         return share
 
 
@@ -348,11 +366,13 @@ class CategoricalCrossentropy(_Categorical):
     0.0513
     """
 
+    _options = _LOGITS | _SMOOTHING
+
     def __init__(
         self, from_logits: bool = False, label_smoothing: float = 0.0, name: str = "categorical_crossentropy"
     ) -> None:
-        self.label_smoothing = names.real("label_smoothing", label_smoothing, 0.0, 1.0)
-        super().__init__(name, from_logits, self.label_smoothing)
+        super().__init__(name, from_logits)
+        self.label_smoothing = label_smoothing
 
     def get_config(self) -> dict[str, Any]:
         return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing, "name": self.name}
@@ -395,6 +415,8 @@ class SparseCategoricalCrossentropy(_Categorical):
     0.0513
     """
 
+    _options = _LOGITS | {"ignore_class": _class_number}
+
     def __init__(
         self,
         from_logits: bool = False,
@@ -402,10 +424,7 @@ class SparseCategoricalCrossentropy(_Categorical):
         name: str = "sparse_categorical_crossentropy",
     ) -> None:
         super().__init__(name, from_logits)
-        try:
-            self.ignore_class = None if ignore_class is None else operator.index(ignore_class)
-        except TypeError:
-            raise TypeError(f"ignore_class: expected an integer or None, got {type(ignore_class).__name__}") from None
+        self.ignore_class = ignore_class
 
     def get_config(self) -> dict[str, Any]:
         return {"from_logits": self.from_logits, "ignore_class": self.ignore_class, "name": self.name}
@@ -442,6 +461,31 @@ class SparseCategoricalCrossentropy(_Categorical):
             raise ValueError(f"y_true: expected class numbers 0 to {K - 1} for {self.name}, got {targets[wrong][0]}")
 
 
+def in_shape(y_true: Array, shape: tuple[int, ...]) -> Array:
+    """Targets in the predictions' shape, where the two differ by a last axis of 1; else as they are."""
+    lacking, surplus = (*y_true.shape, 1) == shape, y_true.shape == (*shape, 1)
+    return y_true.reshape(shape) if lacking or surplus else y_true
+
+
+def computed(loss: Loss, y_true: Any, y_pred: Array, sample_weight: Any) -> tuple[float, Array]:
+    """`value_and_gradient`, with what a loss of the caller's own returns checked.
+
+    Raises
+    ------
+    ValueError, TypeError
+        More than one number; a gradient of another shape than y_pred, or of no numbers.
+    """
+    value, dy = loss.value_and_gradient(y_true, y_pred, sample_weight)
+    if isinstance(loss, _Compiled):
+        return value, dy
+    dy = checks.array(f"{loss.name}: gradient", dy)
+    if dy.shape != y_pred.shape:
+        raise ValueError(f"{loss.name}: expected a gradient of shape {y_pred.shape}, got {dy.shape}")
+    if np.ndim(value) != 0:
+        raise ValueError(f"{loss.name}: expected one number as its value, got shape {np.shape(value)}")
+    return float(value), checks.native(dy, y_pred.dtype)
+
+
 def masked_weights(mask: Any, sample_weight: Any = None) -> Array:
     """Weights under which a loss is the mean over what the mask leaves, as Keras weighs a masked output.
 
@@ -471,7 +515,7 @@ def masked_weights(mask: Any, sample_weight: Any = None) -> Array:
         raise TypeError(f"mask: expected booleans, got dtype {found.dtype}")
     weights = found * (found.size / max(int(np.count_nonzero(found)), 1))
     if sample_weight is not None:
-        weights *= _spread("sample_weight", checks.array("sample_weight", sample_weight), found.shape)
+        weights *= spread("sample_weight", checks.array("sample_weight", sample_weight), found.shape)
     return np.asarray(weights, np.float64)
 
 
@@ -515,7 +559,8 @@ KNOWN: dict[str, Callable[[], Loss]] = {
 """Names that `get` knows."""
 
 
-def _numbers(smoothing: float, delta: float = 1.0) -> dict[Any, Array]:
+@functools.lru_cache
+def _numbers(smoothing: float, delta: float) -> dict[Any, Array]:
     """For the kernels, in either float type."""
     return {dtype: np.array([EPSILON, 1 - EPSILON, smoothing, delta], dtype) for dtype in _FLOATS}
 
@@ -537,15 +582,16 @@ def _weights(sample_weight: Any, p: Array) -> Array:
     found = checks.array("sample_weight", sample_weight)
     rows = p.shape[:-1]
     if found.shape != rows:
-        found = _spread("sample_weight", found, rows)
+        found = spread("sample_weight", found, rows)
     return writable(checks.native(found, p.dtype)).reshape(-1)
 
 
-def _spread(name: str, weights: Array, shape: tuple[int, ...]) -> Array:
+def spread(name: str, weights: Array, shape: tuple[int, ...]) -> Array:
     """Weights of samples, or of all axes up to some one, as weights of steps: shape (N, ...)."""
     leading = weights.shape[:-1] if weights.shape[-1:] == (1,) and weights.ndim > 1 else weights.shape
     if not leading or leading != shape[: len(leading)]:
-        raise ValueError(f"{name}: expected shape {shape[:1]} or {shape}, got {weights.shape}")
+        wanted = " or ".join(dict.fromkeys(map(str, (shape[:1], shape))))
+        raise ValueError(f"{name}: expected shape {wanted}, got {weights.shape}")
     return np.broadcast_to(weights.reshape(leading + (1,) * (len(shape) - len(leading))), shape)
 
 

@@ -25,11 +25,11 @@ class Metric:
     Attributes
     ----------
     name : str
-    direction : "up" or "down"
-        Whether more is better or less.
+    direction : "up", "down" or None
+        Whether more is better or less. Where it is None, callbacks that watch the metric need to be given `mode`.
     """
 
-    direction: ClassVar[str] = "up"
+    direction: ClassVar[str | None] = None
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -110,10 +110,15 @@ class _MeanOfValues(Mean):
     """The mean over samples of a number each, itself the mean over the sample's steps and outputs."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        values = self._values(y_true, checks.array("y_pred", y_pred))
-        N = len(values)
+        predicted = checks.array("y_pred", y_pred)
+        values, N = self._values(y_true, predicted), len(predicted)
         if not N:
             return
+        if values.ndim == 0:
+            values, sample_weight = np.full(N, values), _weight_of_all(self.name, sample_weight, N)
+        if not _leads(values.shape, predicted.shape):
+            raise ValueError(f"{self.name}: expected numbers of shape {predicted.shape[:1]} or {predicted.shape} for "
+                             f"such predictions, got {values.shape}")  # fmt: skip
         if sample_weight is None:
             # a count of what is true is a tenth of the cost of a sum
             total = int(np.count_nonzero(values)) if values.dtype == bool else float(values.sum(dtype=np.float64))
@@ -135,7 +140,8 @@ class MeanMetricWrapper(_MeanOfValues):
     Parameters
     ----------
     fn : callable
-        fn(y_true, y_pred, **kwargs) -> numbers, shape (N,) or (N, ...), or one number for all of the batch.
+        fn(y_true, y_pred, **kwargs) -> numbers of y_pred's shape or of its first axes, (N,) or (N, ...); or one number
+        for all of the batch. y_true comes in y_pred's shape where the two differ by a last axis of 1 only.
     name : str, optional
         The function's by default.
     kwargs
@@ -159,8 +165,8 @@ class MeanMetricWrapper(_MeanOfValues):
         return names.call(self, fn=self._fn)
 
     def _values(self, y_true: Any, y_pred: Array) -> Any:
-        found = checks.array(self.name, self._fn(y_true, y_pred, **self._kwargs))
-        return found if found.ndim else np.full(len(y_pred), found)
+        y_true = losses.in_shape(checks.array("y_true", y_true), y_pred.shape)
+        return checks.array(self.name, self._fn(y_true, y_pred, **self._kwargs))
 
     def get_config(self) -> dict[str, Any]:
         raise TypeError(f"{self.name}: expected a metric that can be described by its name, got a function")
@@ -189,6 +195,8 @@ class BinaryAccuracy(_MeanOfValues):
     0.75
     """
 
+    direction = "up"
+
     def __init__(self, name: str = "binary_accuracy", threshold: float = 0.5) -> None:
         self.threshold = names.real("threshold", threshold, 0.0, 1.0)
         super().__init__(name)
@@ -216,6 +224,8 @@ class CategoricalAccuracy(_MeanOfValues):
     0.5
     """
 
+    direction = "up"
+
     def __init__(self, name: str = "categorical_accuracy") -> None:
         super().__init__(name)
 
@@ -238,6 +248,8 @@ class SparseCategoricalAccuracy(_MeanOfValues):
     >>> accuracy.result()
     0.5
     """
+
+    direction = "up"
 
     def __init__(self, name: str = "sparse_categorical_accuracy") -> None:
         super().__init__(name)
@@ -268,6 +280,8 @@ class TopKCategoricalAccuracy(_MeanOfValues):
     >>> accuracy.result()
     0.5
     """
+
+    direction = "up"
 
     def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy") -> None:
         self.k = _at_least_1("k", k)
@@ -302,6 +316,8 @@ class SparseTopKCategoricalAccuracy(_MeanOfValues):
     >>> accuracy.result()
     0.5
     """
+
+    direction = "up"
 
     def __init__(self, k: int = 5, name: str = "sparse_top_k_categorical_accuracy") -> None:
         self.k = _at_least_1("k", k)
@@ -403,6 +419,8 @@ class R2Score(Metric):
     0.5714
     """
 
+    direction = "up"
+
     _sums: list[Array] | None
     _origin: Array | None
     WAYS = ("uniform_average", "variance_weighted_average", None)
@@ -485,6 +503,8 @@ class AUC(Metric):
     >>> area.result()
     0.75
     """
+
+    direction = "up"
 
     CURVES, METHODS = ("ROC", "PR"), ("interpolation", "minoring", "majoring")
 
@@ -705,6 +725,25 @@ def _spread(sample_weight: Any, shape: tuple[int, ...]) -> Array:
                          f"got {found.shape}")  # fmt: skip
     weights = found.reshape(leading + (1,) * (len(shape) - len(leading)))
     return np.broadcast_to(weights, shape).astype(np.float64)
+
+
+def _leads(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether a shape, but for last axes of 1, is the beginning of another."""
+    if shape == whole or shape == whole[:-1]:
+        return True
+    while len(shape) > 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape == whole[: len(shape)]
+
+
+def _weight_of_all(name: str, sample_weight: Any, N: int) -> Array | None:
+    """The weight of a number for a whole batch, N times; there has to be one only."""
+    if sample_weight is None:
+        return None
+    found = checks.array("sample_weight", sample_weight)
+    if not (found == found.flat[0]).all():
+        raise ValueError(f"{name}: expected a number for each sample, as there are weights or a mask, got one for all")
+    return np.full(N, found.flat[0], np.float64)
 
 
 def _ratio(a: Any, b: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,13 +15,13 @@ from . import data, losses, metrics, names, optimizers, saving
 from .base import Mask
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Given, Stream
-from .metrics import get as known_metric
 from .repeat import Repeated, Repeats
 from .stack import Stack
 
 Array = NDArray[Any]
 _BATCH = 32  # samples, as in Keras
 _CHECKED = 4096  # samples whose targets are checked at once
+_COUNTING: set[int] = set()  # ids of metrics that a run is under way with
 
 
 class Sequential(Stack):
@@ -40,7 +42,7 @@ class Sequential(Stack):
     layers : list
     flat_params, flat_grads : ndarray, shape (P,)
         All weights, and their gradients, of which `layer.params` and `layer.grads` are views, in the order of
-        `get_weights`. To be changed in place.
+        `get_weights`. They stay: to set one is to write into it.
     history : History
         Of the last `fit`, also of one that was interrupted.
     epoch : int
@@ -52,6 +54,11 @@ class Sequential(Stack):
     ------
     ValueError, TypeError
         No layers; shapes that do not fit together.
+
+    Notes
+    -----
+    Validation within `fit`, and `evaluate`, `predict` and their like in a callback, change nothing of the run around
+    them: they count with metrics of their own, and stateful layers begin them with zeros and get their states back.
 
     Examples
     --------
@@ -75,8 +82,8 @@ class Sequential(Stack):
         self._loss: Any = None
         self._given_metrics: tuple[list[Any], list[Any]] = ([], [])
         self._metrics: list[tuple[Any, bool]] = []
-        self._total = metrics.Mean("loss")
-        self._built_for: Array | None = None  # the parameters that the optimizer knows
+        self._total: Any = metrics.Mean("loss")
+        self._fitting, self._runs = False, 0  # whether `fit` is under way; runs, one within another
         super().__init__(layers, name, seed)
 
     @classmethod
@@ -91,9 +98,17 @@ class Sequential(Stack):
         made: Sequential = saving.from_config(cls, config, draw=True)
         return made
 
-    def _joined(self) -> None:
+    def _rejoined(self, before: Array) -> None:
         if self.compiled:
-            self._choose_metrics()
+            self._metrics = self._chosen(self._given_metrics, self._loss)
+            if self.optimizer._knows(before):
+                self.optimizer._forget()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._fitting, self._runs = False, 0
+        if self.optimizer is not None and self.optimizer._knows(state["flat_params"]):
+            self.optimizer._moved(self.flat_params)
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, weighted_metrics: Any = None
@@ -103,6 +118,7 @@ class Sequential(Stack):
         Parameters
         ----------
         optimizer : str or Optimizer
+            One that has learned goes on where it was; but not with another model.
         loss : str or Loss
         metrics, weighted_metrics : list of str, Metric or functions, optional
             The latter take sample weights into account.
@@ -110,36 +126,35 @@ class Sequential(Stack):
         Raises
         ------
         ValueError, TypeError
-            Unknown names; the message says the nearest one.
+            Unknown names; the message says the nearest one. An optimizer that has learned for another model.
         """
         if loss is None:
             raise ValueError("loss: expected a name such as 'mse' or a Loss, got None")
         found = optimizers.get(optimizer), losses.get(loss)
+        self._check_optimizer(found[0])
         given = (_listed("metrics", metrics), _listed("weighted_metrics", weighted_metrics))
+        chosen = self._chosen(given, found[1])
         self.optimizer, self._loss = found
-        self._given_metrics = given
-        self._metrics = []
-        if self.built:
-            self._choose_metrics()
-        else:
-            self._chosen_metrics()  # names are checked now
+        self._given_metrics, self._metrics = given, chosen
         self.compiled = True
 
-    def _chosen_metrics(self) -> list[Any]:
-        """The metrics; of a model that is not built those for whatever outputs, to know their names."""
-        if self.built:
-            return [metric for metric, _ in self._metrics]
-        return [known_metric(one, self._loss, (None, 1)) for given in self._given_metrics for one in given]
+    def _check_optimizer(self, optimizer: Any) -> None:
+        """Refuse what another model has taught."""
+        if optimizer.built and not optimizer._knows(self.flat_params):
+            kind = type(optimizer).__name__
+            raise ValueError(f"optimizer: expected one that no other model has learned with, got one of "
+                             f"{optimizer.iterations} updates elsewhere; {kind}.from_config(optimizer.get_config()) "
+                             "makes another like it")  # fmt: skip
 
-    def _choose_metrics(self) -> None:
-        self._metrics = [
-            (metrics.get(one, self._loss, self.output_shape), weighted)
-            for weighted, given in zip((False, True), self._given_metrics, strict=True)
-            for one in given
-        ]
-        taken = ["loss", *(metric.name for metric, _ in self._metrics)]
+    def _chosen(self, given: tuple[list[Any], list[Any]], loss: Any) -> list[tuple[Any, bool]]:
+        """Metrics, and whether they are weighted; of a model without outputs yet those for one number a sample."""
+        shape = self.output_shape if self.built else (None, 1)
+        found = [(metrics.get(one, loss, shape), weighted)
+                 for weighted, some in zip((False, True), given, strict=True) for one in some]  # fmt: skip
+        taken = ["loss", *(metric.name for metric, _ in found)]
         if len(set(taken)) < len(taken):
             raise ValueError(f"metrics: expected unlike names, got {', '.join(taken[1:])}")
+        return found
 
     @property
     def loss(self) -> Any:
@@ -156,9 +171,47 @@ class Sequential(Stack):
         """Names of what `evaluate` returns."""
         return [metric.name for metric in self.metrics]
 
-    def _ready(self, needed: str) -> None:
+    def _ready(self, needed: str, *, learns: bool = False) -> None:
         if not self.compiled:
             raise RuntimeError(f"{needed}: expected compile(loss=..., optimizer=...) before, the model is not compiled")
+        if learns:
+            self._check_optimizer(self.optimizer)
+
+    @contextlib.contextmanager
+    def _run(self) -> Iterator[None]:
+        """A run of batches. One within another, in a callback or of a model that shares metrics, counts for itself:
+        by copies of the metrics."""
+        outer = self._total, self._metrics
+        if self._runs or any(id(metric) in _COUNTING for metric in self.metrics):
+            self._total, self._metrics = copy.deepcopy(outer)
+        used = self._metrics
+        counting = {id(metric) for metric in self.metrics}
+        _COUNTING.update(counting)
+        self._runs += 1
+        try:
+            yield
+        finally:
+            self._runs -= 1
+            _COUNTING.difference_update(counting)
+            self._total = outer[0]
+            if self._metrics is used:  # and not others, since compile was called meanwhile
+                self._metrics = outer[1]
+
+    @contextlib.contextmanager
+    def _apart(self) -> Iterator[None]:
+        """A run that leaves a `fit` under way alone: stateful layers begin with zeros, and get their states back."""
+        if not self._fitting:
+            yield
+            return
+        carried = [(layer, layer._carried()) for layer in self.layers]
+        self.reset_state()
+        try:
+            yield
+        finally:
+            for layer, arrays in carried:
+                layer.reset_state()
+                if arrays:
+                    layer._carry(arrays)
 
     def _prepared(self, given: Given, *, targets: bool, allow_nan: bool) -> Batch:
         """Samples as arrays of the model's types, checked against its shapes; 0 at steps that do not count."""
@@ -186,15 +239,39 @@ class Sequential(Stack):
                 y = data.without(y, mask)
             if not allow_nan:
                 data.no_nan("y", y)
+            y = losses.in_shape(y, self._predicted_shape(x))
         if weights is not None:
             weights = checks.array("sample_weight", weights)
             data.same_length(x, sample_weight=weights)
             weights = checks.native(weights, self.dtype)
+            losses.spread("sample_weight", weights, self._predicted_shape(x)[:-1])
         return data.masked_where_needed(Batch(x, y, weights, mask))
+
+    def _predicted_shape(self, x: Array) -> tuple[int, ...]:
+        """Of what the model makes of x."""
+        return len(x), *(x.shape[1] if size is None else size for size in self.output_shape[1:])
+
+    def _weighted(self, batch: Batch, class_weight: Any) -> Batch:
+        """The same, with weights by class multiplied in."""
+        if class_weight is None:
+            return batch
+        if batch.y is None:
+            raise ValueError("class_weight: expected y with it, got None")
+        shape, loss = self._predicted_shape(batch.x), self._loss
+        known = set(range(shape[-1])) if shape[-1] > 1 else set()
+        if isinstance(loss, losses.BinaryCrossentropy):
+            known |= {0, 1}
+        if known and getattr(loss, "ignore_class", None) is not None:
+            known.add(loss.ignore_class)
+        largest = isinstance(loss, losses.CategoricalCrossentropy)
+        own = data.class_weights(batch.y, class_weight, shape, known, largest)
+        if batch.weights is not None:
+            own = own * losses.spread("sample_weight", batch.weights, shape[:-1])
+        return batch._replace(weights=own.astype(batch.x.dtype))
 
     def _check_targets(self, batch: Batch) -> None:
         """Whether the loss can be had from such targets."""
-        shape = [batch.x.shape[1] if size is None else size for size in self.output_shape[1:]]
+        shape = self._predicted_shape(batch.x)[1:]
         n = min(_CHECKED, len(batch.x))
         like = np.zeros((n, *shape), self.dtype)
         for first in range(0, len(batch.x), n or 1):
@@ -232,7 +309,7 @@ class Sequential(Stack):
 
             def prepare(item: Given) -> Batch:
                 nonlocal new
-                batch = _weighted(self._prepared(item, targets=targets, allow_nan=allow_nan), class_weight)
+                batch = self._weighted(self._prepared(item, targets=targets, allow_nan=allow_nan), class_weight)
                 if new:  # the others are like the first; the loss says so where they are not
                     self._check_targets(batch)
                     new = False
@@ -241,7 +318,7 @@ class Sequential(Stack):
             return Stream(given.x, steps, prepare)
         if steps is not None:
             raise ValueError(f"steps: expected None with arrays, whose batches are counted, got {steps}")
-        batch = _weighted(self._prepared(given, targets=targets, allow_nan=allow_nan), class_weight)
+        batch = self._weighted(self._prepared(given, targets=targets, allow_nan=allow_nan), class_weight)
         if not len(batch.x):
             raise ValueError("x: expected at least one sample, got none")
         if targets:
@@ -293,7 +370,7 @@ class Sequential(Stack):
         shuffle : bool
             Whether arrays are gone through in an order drawn anew for each epoch.
         class_weight : dict of int to float
-            Weights by class; they multiply sample_weight.
+            Weights by class; they multiply sample_weight. A class a step, where the model has outputs for each.
         sample_weight : array_like, shape (N,) or (N, T)
         steps_per_epoch, validation_steps : int
             Batches of an epoch, with an iterable.
@@ -320,11 +397,13 @@ class Sequential(Stack):
         ValueError, TypeError
             Data or arguments that do not fit, before anything is changed.
         RuntimeError
-            The model is not compiled.
+            The model is not compiled; `fit` is under way, and calls a callback that calls it.
         KeyboardInterrupt
             Ctrl-C: the weights are those after the last whole batch, `history` holds the epochs so far.
         """
-        self._ready("fit")
+        self._ready("fit", learns=True)
+        if self._fitting:
+            raise RuntimeError("fit: expected no fit of this model under way, got a call within a callback of one")
         epochs, initial_epoch = checks.count("epochs", epochs), checks.count("initial_epoch", initial_epoch)
         shown = _verbosity(verbose)
         every = checks.count("validation_freq", validation_freq)
@@ -342,29 +421,32 @@ class Sequential(Stack):
             judge = self._source(held_out, size, validation_steps, allow_nan=allow_nan)
         params = {"verbose": shown, "epochs": epochs, "steps": train.steps}
         hooks = CallbackList(callbacks, self, params, shown)
-        logged = ["loss", *(metric.name for metric in self._chosen_metrics())]
+        logged = self.metrics_names
         hooks.check_names(logged if judge is None else [*logged, *(f"val_{name}" for name in logged)])
         self.history = hooks.history
         self.stop_training = False
         logs: dict[str, Any] = {}
         rng = self.rng if shuffle else None
         repeats = Repeats(self)
-        try:
-            hooks.on_train_begin()
-            for epoch in range(initial_epoch, epochs):
-                hooks.on_epoch_begin(epoch)
-                self._train_epoch(train.epoch(rng), hooks, repeats)
-                logs = self._logs()
-                if judge is not None and (epoch + 1) % every == 0:
-                    logs |= {f"val_{name}": value for name, value in self._judge(judge, hooks).items()}
-                self.epoch = epoch + 1
-                hooks.on_epoch_end(epoch, logs)
-                if self.stop_training:
-                    break
-        finally:
-            self._discard()
-            hooks.on_train_end(logs)
-        return self.history
+        with self._run():
+            self._fitting = True
+            try:
+                hooks.on_train_begin()
+                for epoch in range(initial_epoch, epochs):
+                    hooks.on_epoch_begin(epoch)
+                    self._train_epoch(train.epoch(rng), hooks, repeats)
+                    logs = self._logs()
+                    if judge is not None and (epoch + 1) % every == 0:
+                        logs |= {f"val_{name}": value for name, value in self._judge(judge, hooks).items()}
+                    self.epoch = epoch + 1
+                    hooks.on_epoch_end(epoch, logs)
+                    if self.stop_training:
+                        break
+            finally:
+                self._fitting = False
+                self._discard()
+                hooks.on_train_end(logs)
+        return hooks.history
 
     def _train_epoch(self, batches: Iterator[Batch], hooks: CallbackList, repeats: Repeats) -> None:
         self._reset_metrics()
@@ -383,22 +465,21 @@ class Sequential(Stack):
         else:
             y_pred, mask = self._forward(x, mask, True)
         counted = weights if mask is None else losses.masked_weights(mask, weights)
-        value, dy = self._loss.value_and_gradient(y, y_pred, counted)
+        value, dy = losses.computed(self._loss, y, y_pred, counted)
         for layer in self._regular:
             value += layer.penalty()
         if repeated is not None:
             repeated.backward(dy)
         else:
             self._backward(dy)
-        optimizer = self.optimizer
-        if not optimizer.built or self._built_for is not self.flat_params:
+        if not self.optimizer._knows(self.flat_params):
             self._build_optimizer()
-        optimizer.update(self.flat_params, self.flat_grads)
+        self.optimizer.update(self.flat_params, self.flat_grads)
         self._look(value, x, y, y_pred, mask, counted)
 
     def _build_optimizer(self) -> None:
+        self._check_optimizer(self.optimizer)
         self.optimizer.build(self.flat_params, list(self._slices()))
-        self._built_for = self.flat_params
 
     def _look(self, value: float, x: Array, y: Any, y_pred: Array, mask: Mask, weights: Any) -> None:
         self._total.add(value, len(x))
@@ -421,19 +502,20 @@ class Sequential(Stack):
         x, y, weights, mask = batch
         y_pred, mask = self._forward(x, mask, False)
         counted = weights if mask is None else losses.masked_weights(mask, weights)
-        value = self._loss(y, y_pred, counted)
+        value = losses.computed(self._loss, y, y_pred, counted)[0]
         for layer in self._regular:
             value += layer.penalty()
         self._look(value, x, y, y_pred, mask, counted)
 
     def _judge(self, source: Arrays | Stream, hooks: CallbackList) -> dict[str, Any]:
-        self._reset_metrics()
-        hooks.on_test_begin()
-        for step, batch in enumerate(source.epoch(None)):
-            hooks.on_test_batch_begin(step)
-            self._test(batch)
-            hooks.on_test_batch_end(step, self._logs)
-        logs = self._logs()
+        with self._apart():
+            self._reset_metrics()
+            hooks.on_test_begin()
+            for step, batch in enumerate(source.epoch(None)):
+                hooks.on_test_batch_begin(step)
+                self._test(batch)
+                hooks.on_test_batch_end(step, self._logs)
+            logs = self._logs()
         hooks.on_test_end(logs)
         return logs
 
@@ -475,7 +557,8 @@ class Sequential(Stack):
         shown = _verbosity(verbose)
         source = self._source(Given(x, y, sample_weight, lengths, mask), batch_size, steps, allow_nan=allow_nan)
         hooks = CallbackList(callbacks, self, {"verbose": shown, "epochs": 1, "steps": source.steps}, shown)
-        logs = self._judge(source, hooks)
+        with self._run():
+            logs = self._judge(source, hooks)
         return logs if return_dict else _flattened(logs)
 
     def predict(
@@ -512,13 +595,14 @@ class Sequential(Stack):
         given = Given(x, lengths=lengths, mask=mask)
         source = self._source(given, batch_size, steps, targets=False, allow_nan=allow_nan)
         hooks = CallbackList(callbacks, self, {"verbose": shown, "epochs": 1, "steps": source.steps}, shown)
-        hooks.on_predict_begin()
         found = []
-        for step, batch in enumerate(source.epoch(None)):
-            hooks.on_predict_batch_begin(step)
-            y, _ = self._forward(batch.x, batch.mask, False)
-            found.append(y.copy() if np.may_share_memory(y, batch.x) else y)
-            hooks.on_predict_batch_end(step, {"outputs": y})
+        with self._apart():
+            hooks.on_predict_begin()
+            for step, batch in enumerate(source.epoch(None)):
+                hooks.on_predict_batch_begin(step)
+                y, _ = self._forward(batch.x, batch.mask, False)
+                found.append(y.copy() if np.may_share_memory(y, batch.x) else y)
+                hooks.on_predict_batch_end(step, {"outputs": y})
         hooks.on_predict_end()
         return np.concatenate(found)
 
@@ -544,14 +628,16 @@ class Sequential(Stack):
         ValueError, TypeError, RuntimeError
             As `fit`.
         """
-        self._ready("train_on_batch")
+        self._ready("train_on_batch", learns=True)
         batch = self._one(Given(x, y, sample_weight, lengths, mask), class_weight)
         self._discard()
-        try:
-            self._train(batch)
-        finally:
-            self._discard()
-        logs = self._logs()
+        with self._run():
+            self._reset_metrics()
+            try:
+                self._train(batch)
+            finally:
+                self._discard()
+            logs = self._logs()
         return logs if return_dict else _flattened(logs)
 
     def test_on_batch(
@@ -576,14 +662,16 @@ class Sequential(Stack):
             As `fit`.
         """
         self._ready("test_on_batch")
-        self._test(self._one(Given(x, y, sample_weight, lengths, mask), None))
-        logs = self._logs()
+        batch = self._one(Given(x, y, sample_weight, lengths, mask), None)
+        with self._run(), self._apart():
+            self._reset_metrics()
+            self._test(batch)
+            logs = self._logs()
         return logs if return_dict else _flattened(logs)
 
     def _one(self, given: Given, class_weight: Any) -> Batch:
-        batch = _weighted(self._prepared(given, targets=True, allow_nan=False), class_weight)
+        batch = self._weighted(self._prepared(given, targets=True, allow_nan=False), class_weight)
         self._check_targets(batch)
-        self._reset_metrics()
         return batch
 
     def predict_on_batch(self, x: Any, *, lengths: Any = None, mask: Any = None) -> Array:
@@ -600,7 +688,8 @@ class Sequential(Stack):
         ValueError, TypeError
             As `fit`.
         """
-        return self(x, mask=mask, lengths=lengths)
+        with self._apart():
+            return self(x, mask=mask, lengths=lengths)
 
     def _check_saving(self, path: Any, *, weights_only: bool) -> None:
         """Say now what `save`, or `save_weights`, would say later."""
@@ -642,19 +731,6 @@ def _verbosity(verbose: Any) -> int:
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose: expected 0, 1, 2 or 'auto', got {verbose!r}")
     return int(verbose)
-
-
-def _weighted(batch: Batch, class_weight: Any) -> Batch:
-    """The same, with weights by class multiplied in."""
-    if class_weight is None:
-        return batch
-    if batch.y is None:
-        raise ValueError("class_weight: expected y with it, got None")
-    own = data.class_weights(batch.y, class_weight).astype(batch.x.dtype)
-    weights = batch.weights
-    if weights is not None:
-        own = weights * own.reshape(-1, *(1,) * (weights.ndim - 1))
-    return batch._replace(weights=own)
 
 
 def _split(given: Given, share: float) -> tuple[Given, Given]:

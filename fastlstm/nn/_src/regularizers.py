@@ -14,7 +14,8 @@ Array = NDArray[Any]
 
 
 class Regularizer:
-    """l1 Σ|w| + l2 Σw² of an array of weights, added to the loss.
+    """l1 Σ|w| + l2 Σw² of an array of weights, added to the loss. For one of your own, derive from it and write
+    `__call__` and `add_gradient`.
 
     Examples
     --------
@@ -95,6 +96,7 @@ def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
 
 l1, l2 = L1, L2
 KNOWN: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2, "l1l2": L1L2}
+_BY_NAME = KNOWN | {"l1_l2": l1_l2, "l1l2": l1_l2}  # L1L2's own defaults are 0, which would be no penalty
 
 
 def get(identifier: Any, argument: str = "regularizer") -> Regularizer | None:
@@ -105,7 +107,13 @@ def get(identifier: Any, argument: str = "regularizer") -> Regularizer | None:
     ValueError, TypeError
         An unknown name; another type.
     """
-    if identifier is None or isinstance(identifier, Regularizer):
+    if isinstance(identifier, Regularizer):
+        kind = type(identifier)
+        if kind.__call__ is not Regularizer.__call__ and kind.add_gradient is Regularizer.add_gradient:
+            raise TypeError(f"{argument}: expected add_gradient beside the __call__ of {kind.__name__}'s own, got none")
         return identifier
-    found: Regularizer = names.made(argument, identifier, KNOWN, "a name, a Regularizer or None")
+    if identifier is None:
+        return None
+    known = _BY_NAME if isinstance(identifier, str) else KNOWN
+    found: Regularizer = names.made(argument, identifier, known, "a name, a Regularizer or None")
     return found
