@@ -115,8 +115,10 @@ from fastlstm.params import (
     ProjectedParams,
     Stack,
     State,
+    array,
     cell_name,
     shapes,
+    shown,
     sizes,
 )
 
@@ -154,6 +156,9 @@ class LayerTape(NamedTuple):
     lengths: Array
     reverse: bool
 
+    def __repr__(self) -> str:
+        return shown(self)
+
 
 class Tape(NamedTuple):
     """One entry a layer, a `LayerTape` or a `Bidirectional` of two; was params a stack, x a single sequence."""
@@ -161,6 +166,9 @@ class Tape(NamedTuple):
     layers: tuple[Any, ...]
     stacked: bool
     single: bool
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 def forward(
@@ -181,7 +189,7 @@ def forward(
         Converted to the weights' float type.
     params : Params, InterpolatedParams, ProjectedParams, PeepholeParams, NormalizedParams, Bidirectional
         Or a list or tuple of these: a stack, bottom first.
-    state : State, Bidirectional of State, or a sequence of these for a stack, optional
+    state : State or a pair (h, c), Bidirectional of two of these, or a sequence of them for a stack, optional
         Where to begin; h (N, P) and c (N, H), or (P,) and (H,) for a single sequence. Zeros if None.
     lengths : array_like of int, shape (N,), optional
         Real steps of each sequence, from 0 to T (one number for a single sequence). Past them y is 0, the
@@ -673,9 +681,7 @@ def _map(function: Callable[[Any], Any], tree: Any) -> Any:
 
 def _real(name: str, value: ArrayLike, shape: tuple[int, ...] | None = None) -> Array:
     """value as an array of real numbers, of this shape if one is given."""
-    a = np.asarray(value)
-    if a.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected real numbers, got {a.dtype}")
+    a = array(name, value)
     if shape is not None and a.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {a.shape}")
     return a
@@ -731,7 +737,7 @@ def _lengths(lengths: ArrayLike | None, N: int, T: int, single: bool) -> Array:
         return np.full(N, T)
     if single:
         raise ValueError("lengths: expected None with a single sequence (T, D)")
-    a = np.asarray(lengths)
+    a = array("lengths", lengths)
     if a.size and a.dtype.kind not in "iu":
         raise TypeError(f"lengths: expected integers, got {a.dtype}")
     if a.shape != (N,) or (a.size and (a.min() < 0 or a.max() > T)):
@@ -743,7 +749,7 @@ def _reset(reset: ArrayLike | None, N: int, T: int, single: bool) -> Array:
     """Where an episode begins (N, T), nowhere where reset is None."""
     if reset is None:
         return np.zeros((N, T), bool)
-    a = np.asarray(reset)
+    a = array("reset", reset)
     if a.dtype != bool:
         raise TypeError(f"reset: expected booleans, got dtype {a.dtype}")
     shape = (T,) if single else (N, T)
@@ -764,8 +770,10 @@ def _states(
         _, H, P = sizes(params)
         if entry is None:
             return State(np.zeros((N, P), kind), np.zeros((N, H), kind))
+        if type(entry) in (list, tuple) and len(entry) == 2:
+            entry = State(*entry)
         if not isinstance(entry, State):
-            raise TypeError(f"{name}: expected State, got {type(entry).__name__}")
+            raise TypeError(f"{name}: expected State, or a pair (h, c), got {type(entry).__name__}")
         h, c = (
             _real(f"{name}.{field}", a, (width,) if single else (N, width)).reshape(N, width).astype(kind)
             for field, a, width in zip(State._fields, entry, (P, H), strict=True)
