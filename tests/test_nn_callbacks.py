@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from keras_golden import live_keras
 
 from fastlstm.nn import callbacks, metrics
-from fastlstm.nn.callbacks import HOOKS, Callback, CallbackList
+from fastlstm.nn._src.callbacks import HOOKS
+from fastlstm.nn.callbacks import Callback, CallbackList
 
 
 class Model:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import fastlstm
 from fastlstm import InterpolatedParams, Params, ProjectedParams, State, nn, reference
 from fastlstm.kernels import dense
-from fastlstm.nn.base import Layer
+from fastlstm.nn.layers import Layer
 from fastlstm.params import CELLS
 
 
@@ -747,7 +747,7 @@ def test_initializers_and_seeds() -> None:
         ("he_uniform", 2 / 300, np.sqrt(6 / 300)), ("lecun_normal", 1 / 300, None), ("random_normal", 0.05**2, None),
         ("lecun_uniform", 1 / 300, np.sqrt(3 / 300)), ("random_uniform", 0.1**2 / 12, 0.05), ("zeros", 0, 0), ("ones", 0, 1),
     ):  # fmt: skip
-        drawn = nn.initializers.get("kernel_initializer", name)(shape, rng)
+        drawn = nn.initializers.get(name)(shape, rng)
         assert drawn.shape == shape
         assert drawn.var() == pytest.approx(variance, rel=0.03)
         assert limit is None or np.abs(drawn).max() <= limit
@@ -756,6 +756,6 @@ def test_initializers_and_seeds() -> None:
     assert truncated.max() <= 5
     np.testing.assert_array_equal(nn.initializers.Identity(2.0)((2, 3)), [[2, 0, 0], [0, 2, 0]])
     for made in (nn.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal", 3), nn.initializers.HeNormal(4)):
-        again = nn.initializers.get("x", {
+        again = nn.initializers.get({
             "class_name": type(made).__name__, "config": made.get_config()})  # fmt: skip
         np.testing.assert_array_equal(again(shape), made(shape))

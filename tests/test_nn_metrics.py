@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_golden import TABLES, live_keras, of
 
-from fastlstm.nn import losses, metrics, names
+from fastlstm.nn import losses, metrics
+from fastlstm.nn._src import names
 
 CASES = TABLES["METRICS"]
 

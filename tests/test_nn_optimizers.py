@@ -11,7 +11,8 @@ import pytest
 from keras_golden import TABLES, live_keras, of
 
 from fastlstm.kernels import updates
-from fastlstm.nn import names, optimizers, schedules
+from fastlstm.nn import optimizers
+from fastlstm.nn._src import names, schedules
 
 CASES, SCHEDULES = TABLES["OPTIMIZERS"], TABLES["SCHEDULES"]
 

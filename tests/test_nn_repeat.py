@@ -11,7 +11,7 @@ import pytest
 from fastlstm import nn
 from fastlstm.kernels import arrays, memory, threads
 from fastlstm.kernels.options import Recording
-from fastlstm.nn import repeat
+from fastlstm.nn._src import repeat
 
 D, T = 5, 7
 F64 = {"dtype": "float64"}

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastlstm import nn
-from fastlstm.nn import saving
+from fastlstm.nn._src import saving
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 6, 4)).astype(np.float32)
@@ -41,7 +41,7 @@ def rich(seed: int = 0) -> nn.Sequential:
         seed=seed,
         name="rich",
     )
-    rate = nn.schedules.ExponentialDecay(0.01, 3, 0.9)
+    rate = nn.optimizers.schedules.ExponentialDecay(0.01, 3, 0.9)
     optimizer = nn.optimizers.Adam(rate, clipnorm=1.0, weight_decay=0.01)
     optimizer.exclude_from_weight_decay(["bias"])
     model.compile(

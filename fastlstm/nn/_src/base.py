@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
+from ... import checks
 from . import names, randomness
 from .initializers import Initializer
 from .regularizers import Regularizer

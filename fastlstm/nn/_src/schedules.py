@@ -8,11 +8,6 @@ from typing import Any
 
 from . import names
 
-__all__ = [
-    "CosineDecay", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule", "PiecewiseConstantDecay",
-    "PolynomialDecay", "get",
-]  # fmt: skip
-
 
 class LearningRateSchedule:
     """What all schedules have in common. For one of your own, derive from it and write `__call__(step)`; and
@@ -20,7 +15,7 @@ class LearningRateSchedule:
 
     Examples
     --------
-    >>> from fastlstm.nn.schedules import LearningRateSchedule
+    >>> from fastlstm.nn.optimizers.schedules import LearningRateSchedule
     >>> class Halving(LearningRateSchedule):
     ...     def __call__(self, step):
     ...         return 0.1 / (1 + step)
@@ -77,7 +72,7 @@ class ExponentialDecay(_Decay):
 
     Examples
     --------
-    >>> from fastlstm.nn.schedules import ExponentialDecay
+    >>> from fastlstm.nn.optimizers.schedules import ExponentialDecay
     >>> ExponentialDecay(0.1, decay_steps=100, decay_rate=0.5)(200)
     0.025
     """
@@ -114,7 +109,7 @@ class InverseTimeDecay(_Decay):
 
     Examples
     --------
-    >>> from fastlstm.nn.schedules import InverseTimeDecay
+    >>> from fastlstm.nn.optimizers.schedules import InverseTimeDecay
     >>> InverseTimeDecay(0.1, decay_steps=100, decay_rate=0.5)(200)
     0.05
     """
@@ -152,7 +147,7 @@ class PolynomialDecay(_Decay):
 
     Examples
     --------
-    >>> from fastlstm.nn.schedules import PolynomialDecay
+    >>> from fastlstm.nn.optimizers.schedules import PolynomialDecay
     >>> round(PolynomialDecay(0.1, decay_steps=100, end_learning_rate=0.0)(25), 6)
     0.075
     """
@@ -204,7 +199,7 @@ class CosineDecay(_Decay):
 
     Examples
     --------
-    >>> from fastlstm.nn.schedules import CosineDecay
+    >>> from fastlstm.nn.optimizers.schedules import CosineDecay
     >>> CosineDecay(0.1, decay_steps=100)(50)
     0.05
     """
@@ -249,7 +244,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     Examples
     --------
-    >>> from fastlstm.nn.schedules import PiecewiseConstantDecay
+    >>> from fastlstm.nn.optimizers.schedules import PiecewiseConstantDecay
     >>> rate = PiecewiseConstantDecay([100, 200], [0.1, 0.05, 0.01])
     >>> rate(100), rate(101), rate(1000)
     (0.1, 0.05, 0.01)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
+from ... import checks
 from . import names, randomness
 from .base import Layer, Mask, Shape, sizes_of
 from .layers import Input

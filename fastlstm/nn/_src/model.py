@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
+from ... import checks
 from . import data, losses, metrics, names, optimizers, saving
 from .base import Mask
 from .callbacks import CallbackList, History
@@ -549,16 +549,16 @@ class Sequential(Stack):
         return self(x)
 
     def save(self, path: Any) -> None:
-        """Write all to a file: see `saving.save`."""
-        saving.save(path, self)
+        """Write all to a file: see `saving.save_model`."""
+        saving.save_model(self, path)
 
     def save_weights(self, path: Any) -> None:
         """Write the weights alone: see `saving.save_weights`."""
-        saving.save_weights(path, self)
+        saving.save_weights(self, path)
 
     def load_weights(self, path: Any) -> None:
         """Take the weights of a file: see `saving.load_weights`."""
-        saving.load_weights(path, self)
+        saving.load_weights(self, path)
 
 
 def _listed(argument: str, given: Any) -> list[Any]:

@@ -9,12 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
-from ..kernels import updates
+from ... import checks
+from ...kernels import updates
 from . import names, schedules
 from .schedules import LearningRateSchedule
-
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get"]
 
 Array = NDArray[Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernels import dense
+from ...kernels import dense
 from . import names
 
 KINDS = {

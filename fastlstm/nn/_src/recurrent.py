@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..kernels import arrays, backend, masks, memory
-from ..kernels.options import recording
-from ..params import CELLS, FORGET_BIAS, AnyParams, State, output_size, shapes, size_of
+from ...kernels import arrays, backend, masks, memory
+from ...kernels.options import recording
+from ...params import CELLS, FORGET_BIAS, AnyParams, State, output_size, shapes, size_of
 from . import initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, flag
 from .layers import inner_layer
@@ -162,13 +162,13 @@ class LSTM(Layer):
                 raise ValueError(f"{argument}: expected {there!r}, the only one in the kernels, got {value!r}")
         self.activation, self.recurrent_activation = activation, recurrent_activation
         self.use_bias = flag("use_bias", use_bias)
-        self.kernel_initializer = initializers.get("kernel_initializer", kernel_initializer)
-        self.recurrent_initializer = initializers.get("recurrent_initializer", recurrent_initializer)
-        self.bias_initializer = initializers.get("bias_initializer", bias_initializer)
+        self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
+        self.recurrent_initializer = initializers.get(recurrent_initializer, "recurrent_initializer")
+        self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
         self.unit_forget_bias = flag("unit_forget_bias", unit_forget_bias)
-        self.kernel_regularizer = regularizers.get("kernel_regularizer", kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get("recurrent_regularizer", recurrent_regularizer)
-        self.bias_regularizer = regularizers.get("bias_regularizer", bias_regularizer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
+        self.recurrent_regularizer = regularizers.get(recurrent_regularizer, "recurrent_regularizer")
+        self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
         self.dropout = _rate("dropout", dropout)
         self.recurrent_dropout = _rate("recurrent_dropout", recurrent_dropout)
         self.seed = None if seed is None else checked_seed(seed)

@@ -7,8 +7,8 @@ import time
 import numba
 import numpy as np
 
-from ..kernels import threads
-from ..kernels.options import Recording
+from ...kernels import threads
+from ...kernels.options import Recording
 from .base import Array
 from .stack import Stack
 
