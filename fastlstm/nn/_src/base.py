@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ... import checks
 from . import names, randomness
 from .initializers import Initializer
+from .names import flag as flag
 from .regularizers import Regularizer
 from .steps import checked_mask
 
@@ -421,13 +422,6 @@ def _shown(shape: Sequence[int | None]) -> str:
     letters = ["N", "T"] if len(shape) > 2 else ["N"]
     free = dict(enumerate(letters))
     return "(" + ", ".join(free.get(i, "any") if size is None else str(size) for i, size in enumerate(shape)) + ")"
-
-
-def flag(name: str, value: Any) -> bool:
-    """A bool, checked."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
-    return bool(value)
 
 
 def dropout_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, dtype: np.dtype[Any]) -> Array:

@@ -205,10 +205,10 @@ class Dropout(Layer):
             return x, mask
         own = self.noise_shape or (None,) * x.ndim
         shape = tuple(there if size is None else size for size, there in zip(own, x.shape, strict=True))
+        if any(size not in (1, there) for size, there in zip(shape, x.shape, strict=True)):
+            raise ValueError(f"{self.name}: expected noise_shape {self.noise_shape} to fit x of shape {x.shape}")
         factors = dropout_mask(self.rng, shape, self.rate, self.dtype)
         y = x * factors
-        if y.shape != x.shape:
-            raise ValueError(f"{self.name}: expected noise_shape {self.noise_shape} to fit x of shape {x.shape}")
         self._tape = x.shape, factors
         return y, mask
 

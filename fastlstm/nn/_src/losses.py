@@ -5,7 +5,6 @@ Letters: N samples, ... further axes such as time, K outputs of one sample or st
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from ... import checks
 from ...kernels import losses as kernels
 from ...kernels.backend import writable
+from ...params import integer
 from . import names
 
 Array = NDArray[Any]
@@ -48,7 +48,7 @@ class Loss:
     """
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name = names.text("name", name)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """The loss; as `value_and_gradient` without the gradient."""
@@ -290,7 +290,7 @@ class BinaryCrossentropy(_Pointwise):
     def __init__(
         self, from_logits: bool = False, label_smoothing: float = 0.0, name: str = "binary_crossentropy"
     ) -> None:
-        self.from_logits = bool(from_logits)
+        self.from_logits = names.flag("from_logits", from_logits)
         self.label_smoothing = names.real("label_smoothing", label_smoothing, 0.0, 1.0)
         self._kind = kernels.BINARY_LOGITS if self.from_logits else kernels.BINARY
         super().__init__(name, smoothing=self.label_smoothing)
@@ -307,7 +307,7 @@ class _Categorical(_Compiled):
 
     def __init__(self, name: str, from_logits: bool, smoothing: float = 0.0) -> None:
         super().__init__(name)
-        self.from_logits = bool(from_logits)
+        self.from_logits = names.flag("from_logits", from_logits)
         self._kind = kernels.CATEGORICAL_LOGITS if self.from_logits else kernels.CATEGORICAL
         self._numbers = _numbers(smoothing)
 
@@ -399,10 +399,7 @@ class SparseCategoricalCrossentropy(_Categorical):
         name: str = "sparse_categorical_crossentropy",
     ) -> None:
         super().__init__(name, from_logits)
-        try:
-            self.ignore_class = None if ignore_class is None else operator.index(ignore_class)
-        except TypeError:
-            raise TypeError(f"ignore_class: expected an integer or None, got {type(ignore_class).__name__}") from None
+        self.ignore_class = None if ignore_class is None else integer("ignore_class", ignore_class, -(2**63) + 1)
 
     def get_config(self) -> dict[str, Any]:
         return {"from_logits": self.from_logits, "ignore_class": self.ignore_class, "name": self.name}

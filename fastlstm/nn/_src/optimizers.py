@@ -62,7 +62,7 @@ class Optimizer:
         if sum(limit is not None for limit in (clipnorm, clipvalue, global_clipnorm)) > 1:
             raise ValueError(f"clipnorm, clipvalue, global_clipnorm: expected at most one of them, got {clipnorm}, "
                              f"{clipvalue}, {global_clipnorm}")  # fmt: skip
-        self.name = name
+        self.name = names.text("name", name)
         self.iterations = 0
         self._excluded: tuple[str, ...] = ()
         self._slots: dict[str, Array] = {}
@@ -316,7 +316,7 @@ class SGD(Optimizer):
         name: str = "SGD",
     ) -> None:
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.momentum, self.nesterov = names.real("momentum", momentum, 0.0, 1.0), bool(nesterov)
+        self.momentum, self.nesterov = names.real("momentum", momentum, 0.0, 1.0), names.flag("nesterov", nesterov)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}
@@ -382,7 +382,7 @@ class RMSprop(Optimizer):
     ) -> None:
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
         self.rho, self.momentum = names.real("rho", rho, 0.0, 1.0), names.real("momentum", momentum, 0.0, 1.0)
-        self.epsilon, self.centered = names.real("epsilon", epsilon, 0.0), bool(centered)
+        self.epsilon, self.centered = names.real("epsilon", epsilon, 0.0), names.flag("centered", centered)
 
     def get_config(self) -> dict[str, Any]:
         own = {"rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon, "centered": self.centered}
@@ -450,7 +450,7 @@ class Adam(Optimizer):
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
         below_1 = math.nextafter(1.0, 0.0)
         self.beta_1, self.beta_2 = names.real("beta_1", beta_1, 0, below_1), names.real("beta_2", beta_2, 0, below_1)
-        self.epsilon, self.amsgrad = names.real("epsilon", epsilon, 0.0), bool(amsgrad)
+        self.epsilon, self.amsgrad = names.real("epsilon", epsilon, 0.0), names.flag("amsgrad", amsgrad)
 
     def get_config(self) -> dict[str, Any]:
         own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon, "amsgrad": self.amsgrad}

@@ -177,7 +177,7 @@ class LSTM(Layer):
         self.go_backwards = flag("go_backwards", go_backwards)
         self.stateful = flag("stateful", stateful)
         self.zero_output_for_mask = flag("zero_output_for_mask", zero_output_for_mask)
-        if cell not in CELLS:
+        if not isinstance(cell, str) or cell not in CELLS:
             raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
         if cell != "standard" and self.recurrent_dropout:
             raise ValueError(f"recurrent_dropout: expected 0 for the {cell} cell, got {recurrent_dropout}")
