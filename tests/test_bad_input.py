@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import assert_same, random_state
+from conftest import assert_same, leaves, random_params, random_state
 
 import fastlstm
 from fastlstm import Bidirectional, Params, State, init_params, reference
+from fastlstm.params import CELLS
 
 P = init_params(3, 5, rng=0)
 WIDE = init_params(10, 5, rng=0)
@@ -139,6 +140,39 @@ def test_any_pair_is_a_state(rng: Any, module: Any) -> None:
         assert_same((module.forward_cells(x, params, pair)[0], module.forward(x, params, pair)[0]), (y, y))
         assert type(found_last) is type(last)
         assert_same(tuple(module.backward(tape, y, pair)), tuple(module.backward(tape, y, state)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cell", CELLS)
+def test_numbers_beyond_all_sense_make_what_the_equations_make_of_them(rng: Any, cell: str, dtype: Any) -> None:
+    """NaN where the reference has it, infinities and finite numbers alike elsewhere: above all in the interpolated cell
+    a gate of minus infinity is closed, and 0 times an infinity is NaN."""
+    info = np.finfo(dtype)
+    huge = info.max / 64  # of which sums over all units are no infinity yet
+    numbers = [np.inf, -np.inf, np.nan, huge, -huge, 1e30, -1e30, info.tiny / 3]
+    params, x = random_params(rng, 2, 5, dtype, cell), rng.standard_normal((3, 4, 2)).astype(dtype)
+    state = State(*(a.astype(dtype) for a in random_state(rng, params, 3)))
+    for array in (x, *state, *params):
+        for number in numbers:
+            at = tuple(rng.integers(size) for size in array.shape)
+            kept = array[at]
+            array[at] = number
+            with np.errstate(all="ignore"):
+                expected = leaves(reference.forward_cells(x, params, state))
+            for a, b in zip(leaves(fastlstm.forward_cells(x, params, state)), expected, strict=True):
+                np.testing.assert_allclose(a, b, rtol=100 * info.eps, atol=100 * info.eps, err_msg=f"{number} at {at}")
+            array[at] = kept
+
+
+def test_minus_infinity_closes_a_gate() -> None:
+    x = X.copy()
+    x[0, 1] = -np.inf
+    positive = I._replace(W=np.abs(I.W))
+    y, _, c = fastlstm.forward_cells(x, positive)
+    assert np.isfinite(y[0, 0]).all()
+    assert np.isnan(y[0, 1:]).all()
+    assert np.isnan(c[0, 1:]).all()
+    assert_same(y[1], fastlstm.forward(X, positive)[0][1])
 
 
 def test_infinite_and_not_a_number_go_through() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -414,6 +415,8 @@ def sizes_of(name: str, shape: Any) -> Shape:
             raise TypeError(f"{name}: expected integers or None, got {found}")
         if size is not None and size < 1:
             raise ValueError(f"{name}: expected sizes of at least 1, got {found}")
+        if size is not None and size > sys.maxsize:
+            raise ValueError(f"{name}: expected sizes of at most {sys.maxsize}, got {found}")
     return tuple(None if size is None else int(size) for size in found)
 
 
