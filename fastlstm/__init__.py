@@ -1,8 +1,7 @@
 """An exact LSTM, forward and backward, for NumPy; its kernels are compiled by Numba."""
 
-import importlib as _importlib
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-from typing import Any as _Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from . import reference
 from .config import show_config
@@ -68,14 +67,14 @@ __all__ = [
 
 _LATER = ("datasets", "nn")  # imported where they are first used
 
-if _TYPE_CHECKING:
+if TYPE_CHECKING:
     from . import datasets as datasets
     from . import nn as nn
 else:
 
-    def __getattr__(name: str) -> _Any:
+    def __getattr__(name: str) -> Any:
         if name in _LATER:
-            return _importlib.import_module(f"{__name__}.{name}")
+            return importlib.import_module(f"{__name__}.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

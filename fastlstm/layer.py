@@ -9,7 +9,7 @@ from .checks import Array, Stack, States, Weights, assemble
 from .kernels import backend, memory
 from .kernels.backend import Kept
 from .kernels.packing import Packed
-from .params import AnyParams, Grads, State
+from .params import AnyParams, Grads, State, form
 
 
 class _Pass(NamedTuple):
@@ -91,7 +91,7 @@ class Tape:
         return view
 
     def __repr__(self) -> str:
-        return f"Tape(x={self.x.dtype} {self.x.shape}, layers={len(self._levels)})"
+        return f"Tape(x={form(self.x)}, layers={len(self._levels)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _tape, (self._levels, self._lengths, self._reset, self._single, self._stacked)

@@ -426,9 +426,6 @@ def size_of(name: str, size: object) -> int:
 
 def array(name: str, value: Any) -> Array:
     """value as an array of real numbers, of any type and layout."""
-    if type(value) is not np.ndarray and _has_mask(value):
-        raise TypeError(f"{name}: expected an array, got a masked one, whose mask would be lost: fill it, and pass "
-                        "lengths where steps are missing")  # fmt: skip
     try:
         found = np.asarray(value)
     except Exception as error:  # lists of different lengths, tensors that need their gradient, ...
@@ -438,12 +435,15 @@ def array(name: str, value: Any) -> Array:
     if found.dtype.kind not in "biuf":
         _refuse_ragged(name, value)
         raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}")
+    if found is not value and _has_mask(value):
+        raise TypeError(f"{name}: expected an array, got a masked one, whose mask would be lost: fill it, and pass "
+                        "lengths where steps are missing")  # fmt: skip
     return found
 
 
 def _has_mask(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
-        return any(_has_mask(item) for item in value)
+        return any(_has_mask(item) for item in value if isinstance(item, (list, tuple, np.ma.MaskedArray)))
     return isinstance(value, np.ma.MaskedArray)
 
 

@@ -189,7 +189,9 @@ def _restore(model: Any, file: Any, about: Mapping[str, Any], compile: bool) -> 
     if compile and about.get("compiled") is not None:
         made = about["compiled"]
         optimizer = optimizers.get(made["optimizer"])
-        optimizer.exclude_from_weight_decay(_listed("spared", made["spared"]))
+        if not isinstance(made["spared"], list):
+            raise ValueError(f"spared: expected a list of names, got {made['spared']!r:.200}")
+        optimizer.exclude_from_weight_decay(made["spared"])
         plain, weighted = (
             [metrics.get(one) if isinstance(one, Mapping) else names.text(argument, one)
              for one in _listed(argument, made[argument])]
@@ -207,7 +209,7 @@ def _restore(model: Any, file: Any, about: Mapping[str, Any], compile: bool) -> 
 
 
 def _listed(argument: str, given: Any) -> list[Any]:
-    """A list of a file, of no more things than a model may have."""
+    """The metrics that a file has, or is to have."""
     if not isinstance(given, list) or len(given) > _MOST:
         raise ValueError(f"{argument}: expected a list of at most {_MOST}, got {given!r:.200}")
     return given
