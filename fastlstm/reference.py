@@ -701,8 +701,7 @@ def _layers(params: Any, D: int, reverse: bool) -> tuple[Any, ...]:
     """The layers, bottom first, their arrays checked against one another."""
     if not isinstance(reverse, (bool, np.bool_)):
         raise TypeError(f"reverse: expected a bool, got {type(reverse).__name__}")
-    plain = isinstance(params, (list, tuple)) and not hasattr(params, "_fields")
-    layers = tuple(params) if plain else (params,)
+    layers = tuple(params) if _is_plain(params) else (params,)
     if not layers:
         raise ValueError("params: expected at least one layer, got none")
     kind = None
@@ -758,19 +757,32 @@ def _reset(reset: ArrayLike | None, N: int, T: int, single: bool) -> Array:
     return a.reshape(N, T)
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether value is a list or a tuple, but no record of named fields."""
+    return isinstance(value, (list, tuple)) and not hasattr(value, "_fields")
+
+
+def _entries(name: str, given: Any, layers: tuple[Any, ...], stacked: bool) -> tuple[Any, ...]:
+    """What belongs to each layer, of what has the structure of the weights; None for all where it is None."""
+    if given is None or not stacked:
+        return (given,) * len(layers)
+    if not _is_plain(given):
+        raise TypeError(f"{name}: expected a tuple, an entry a layer of the stack, got {type(given).__name__}")
+    if len(given) != len(layers):
+        raise ValueError(f"{name}: expected {len(layers)} entries, one a layer, got {len(given)}")
+    return tuple(given)
+
+
 def _states(
     name: str, state: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool, kind: Any
 ) -> tuple[Any, ...]:
     """A State (N, P), (N, H), or a Bidirectional of two, a layer; zeros where state is None."""
-    if state is not None and stacked and len(state) != len(layers):
-        raise ValueError(f"{name}: expected {len(layers)} entries, one a layer, got {len(state)}")
-    given = state if stacked and state is not None else (state,) * len(layers)
 
     def one(params: AnyParams, entry: Any) -> State:
         _, H, P = sizes(params)
-        if entry is None:
+        if state is None:
             return State(np.zeros((N, P), kind), np.zeros((N, H), kind))
-        if type(entry) in (list, tuple) and len(entry) == 2:
+        if _is_plain(entry) and len(entry) == 2:
             entry = State(*entry)
         if not isinstance(entry, State):
             raise TypeError(f"{name}: expected State, or a pair (h, c), got {type(entry).__name__}")
@@ -783,19 +795,16 @@ def _states(
     def both(layer: Any, entry: Any) -> Any:
         if not isinstance(layer, Bidirectional):
             return one(layer, entry)
-        if entry is not None and not isinstance(entry, Bidirectional):
+        if state is not None and not isinstance(entry, Bidirectional):
             raise TypeError(f"{name}: expected Bidirectional(State, State), got {type(entry).__name__}")
         first, second = entry or (None, None)
         return Bidirectional(one(layer.forward, first), one(layer.backward, second))
 
-    return tuple(both(layer, entry) for layer, entry in zip(layers, given, strict=True))
+    return tuple(both(*pair) for pair in zip(layers, _entries(name, state, layers, stacked), strict=True))
 
 
 def _masks(h_mask: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool, kind: Any) -> tuple[Any, ...]:
     """Factors (N, P), or a Bidirectional of two, a layer; ones where there are none."""
-    if h_mask is not None and stacked and len(h_mask) != len(layers):
-        raise ValueError(f"h_mask: expected {len(layers)} entries, one a layer, got {len(h_mask)}")
-    given = h_mask if stacked and h_mask is not None else (h_mask,) * len(layers)
 
     def one(params: AnyParams, entry: Any) -> Array:
         P = params.U.shape[0]
@@ -813,4 +822,4 @@ def _masks(h_mask: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: 
         first, second = entry or (None, None)
         return Bidirectional(one(layer.forward, first), one(layer.backward, second))
 
-    return tuple(both(layer, entry) for layer, entry in zip(layers, given, strict=True))
+    return tuple(both(*pair) for pair in zip(layers, _entries("h_mask", h_mask, layers, stacked), strict=True))
