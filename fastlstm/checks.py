@@ -20,6 +20,7 @@ from .kernels.packing import sizes as sizes_of_packed
 from .kernels.simd import BLOCK, lanes
 from .params import CELLS, AnyParams, Bidirectional, State, cell_name, integer, shapes
 from .params import array as array
+from .params import is_plain as _is_plain
 from .params import sizes as sizes_of_record
 
 Array: TypeAlias = NDArray[Any]
@@ -71,11 +72,6 @@ def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Any:
 
 def _kind(value: object) -> str:
     return type(value).__name__
-
-
-def _is_plain(value: object) -> bool:
-    """Whether value is a list or a tuple, but no record of named fields."""
-    return isinstance(value, (list, tuple)) and not hasattr(value, "_fields")
 
 
 def native(value: Array, dtype: DTypeLike, *, copy: bool = False) -> Array:

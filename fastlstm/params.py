@@ -30,7 +30,7 @@ def shown(record: Any) -> str:
 
 def form(value: Any) -> str:
     """An array as its type and shape; anything else as repr has it."""
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+    if is_plain(value):
         return f"({', '.join(map(form, value))}{',' * (len(value) == 1)})" if len(value) < 10 else f"{len(value)} items"
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return f"{value.dtype} {tuple(value.shape)}"
@@ -422,6 +422,11 @@ def integer(name: str, value: Any, least: int) -> int:
 def size_of(name: str, size: object) -> int:
     """A size, checked; name: the argument's."""
     return integer(name, size, 1)
+
+
+def is_plain(value: object) -> bool:
+    """Whether value is a list or a tuple, but no record of named fields."""
+    return isinstance(value, (list, tuple)) and not hasattr(value, "_fields")
 
 
 def array(name: str, value: Any) -> Array:

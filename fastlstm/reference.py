@@ -117,6 +117,7 @@ from fastlstm.params import (
     State,
     array,
     cell_name,
+    is_plain,
     shapes,
     shown,
     sizes,
@@ -701,7 +702,7 @@ def _layers(params: Any, D: int, reverse: bool) -> tuple[Any, ...]:
     """The layers, bottom first, their arrays checked against one another."""
     if not isinstance(reverse, (bool, np.bool_)):
         raise TypeError(f"reverse: expected a bool, got {type(reverse).__name__}")
-    layers = tuple(params) if _is_plain(params) else (params,)
+    layers = tuple(params) if is_plain(params) else (params,)
     if not layers:
         raise ValueError("params: expected at least one layer, got none")
     kind = None
@@ -757,16 +758,11 @@ def _reset(reset: ArrayLike | None, N: int, T: int, single: bool) -> Array:
     return a.reshape(N, T)
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether value is a list or a tuple, but no record of named fields."""
-    return isinstance(value, (list, tuple)) and not hasattr(value, "_fields")
-
-
 def _entries(name: str, given: Any, layers: tuple[Any, ...], stacked: bool) -> tuple[Any, ...]:
     """What belongs to each layer, of what has the structure of the weights; None for all where it is None."""
     if given is None or not stacked:
         return (given,) * len(layers)
-    if not _is_plain(given):
+    if not is_plain(given):
         raise TypeError(f"{name}: expected a tuple, an entry a layer of the stack, got {type(given).__name__}")
     if len(given) != len(layers):
         raise ValueError(f"{name}: expected {len(layers)} entries, one a layer, got {len(given)}")
@@ -782,7 +778,7 @@ def _states(
         _, H, P = sizes(params)
         if state is None:
             return State(np.zeros((N, P), kind), np.zeros((N, H), kind))
-        if _is_plain(entry) and len(entry) == 2:
+        if is_plain(entry) and len(entry) == 2:
             entry = State(*entry)
         if not isinstance(entry, State):
             raise TypeError(f"{name}: expected State, or a pair (h, c), got {type(entry).__name__}")
