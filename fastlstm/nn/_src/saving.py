@@ -46,7 +46,8 @@ def save_model(model: Any, path: Any) -> None:
     ImportError
         The package safetensors is missing.
     ValueError, TypeError
-        A model that has not been built; losses, metrics or layers of the caller's own, which a file cannot describe.
+        A model that has not been built; losses, metrics or layers of the caller's own, which a file cannot describe;
+        more than 100 metrics.
     OSError
         The file cannot be written.
 
