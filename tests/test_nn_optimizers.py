@@ -247,7 +247,7 @@ BUILT.build(np.zeros(3))
         (lambda: BUILT.load_state(BUILT.state() | {"velocity": np.zeros(2)}), ValueError, r"state\['velocity'\]: expected shape \(3,\)"),
         (lambda: BUILT.load_state(BUILT.state() | {"velocity": np.zeros(3, "f4")}), TypeError, r"state\['velocity'\]: expected float64"),
         (lambda: BUILT.load_state(BUILT.state() | {"iterations": -1}), ValueError, r"state\['iterations'\]: .*got -1"),
-        (lambda: schedules.ExponentialDecay(0.1, 0, 0.5), ValueError, "decay_steps: expected more than 0, got 0"),
+        (lambda: schedules.ExponentialDecay(0.1, 0, 0.5), ValueError, "decay_steps: expected at least 1, got 0"),
         (lambda: schedules.PiecewiseConstantDecay([1, 2], [1, 2]), ValueError, "values: expected 3, one more"),
         (lambda: schedules.PiecewiseConstantDecay([2, 1], [1, 2, 3]), ValueError, "boundaries: expected rising"),
         (lambda: schedules.get({"class_name": "CosDecay", "config": {}}), ValueError, "did you mean 'cosine_decay'"),

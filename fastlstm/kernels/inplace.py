@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import from_dtype, types
 
+from ..params import form
 from .backward import backward
 from .cells import CELLS, cell_of, kept_of, projects, rows_of_vectors, width_of
 from .norms import normalize
@@ -68,6 +69,9 @@ class Buffers(NamedTuple):
     wt: Any
     ut: Any
     where: Any
+
+    def __repr__(self) -> str:
+        return f"Buffers(x={form(self.x)}, h={form(self.h)}, and room to work in)"
 
 
 def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: Any, panels: Any, second: Any,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from ... import checks
 from . import names, randomness
 from .initializers import Initializer
+from .names import flag as flag
 from .options import Option, Options
 from .regularizers import Regularizer
 from .standing import Arrays
@@ -457,6 +459,8 @@ def sizes_of(name: str, shape: Any) -> Shape:
             raise TypeError(f"{name}: expected integers or None, got {found}")
         if size is not None and size < 1:
             raise ValueError(f"{name}: expected sizes of at least 1, got {found}")
+        if size is not None and size > sys.maxsize:
+            raise ValueError(f"{name}: expected sizes of at most {sys.maxsize}, got {found}")
     return tuple(None if size is None else int(size) for size in found)
 
 
@@ -467,13 +471,6 @@ def shown(shape: Sequence[Any]) -> str:
     letters = ["N", "T"] if len(shape) > 2 else ["N"]
     free = dict(enumerate(letters))
     return "(" + ", ".join(free.get(i, "any") if size is None else str(size) for i, size in enumerate(shape)) + ")"
-
-
-def flag(name: str, value: Any) -> bool:
-    """A bool, checked."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
-    return bool(value)
 
 
 def dropout_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, dtype: np.dtype[Any]) -> Array:

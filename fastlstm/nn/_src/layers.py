@@ -202,7 +202,13 @@ class Dropout(Layer):
         if self.noise_shape is not None and len(self.noise_shape) != len(input_shape):
             raise ValueError(f"{self.name}: expected as many axes as noise_shape {self.noise_shape} has, got x of "
                              f"shape {input_shape}")  # fmt: skip
+        self._check_noise(input_shape)
         return []
+
+    def _check_noise(self, shape: Shape) -> None:
+        for size, there in zip(self.noise_shape or (), shape, strict=False):
+            if size not in (None, 1) and there not in (None, size):
+                raise ValueError(f"{self.name}: expected noise_shape {self.noise_shape} to fit x of shape {shape}")
 
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         if not training or self.rate == 0:
@@ -211,10 +217,9 @@ class Dropout(Layer):
             return x, mask
         own = self.noise_shape or (None,) * x.ndim
         shape = tuple(there if size is None else size for size, there in zip(own, x.shape, strict=True))
+        self._check_noise(x.shape)
         factors = dropout_mask(self.rng, shape, self.rate, self.dtype)
         y = x * factors
-        if y.shape != x.shape:
-            raise ValueError(f"{self.name}: expected noise_shape {self.noise_shape} to fit x of shape {x.shape}")
         self._tape = x.shape, factors
         return y, mask
 

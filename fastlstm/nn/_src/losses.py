@@ -6,7 +6,6 @@ Letters: N samples, ... further axes such as time, K outputs of one sample or st
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from ... import checks
 from ...kernels import losses as kernels
 from ...kernels.backend import writable
+from ...params import integer
 from . import names
 from .options import Checks, Options
 
@@ -50,7 +50,7 @@ class Loss(Options):
     """
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name = names.text("name", name)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """The loss; as `value_and_gradient` without the gradient."""
@@ -125,13 +125,10 @@ class Loss(Options):
 
 
 def _class_number(name: str, value: Any) -> int | None:
-    try:
-        return None if value is None else operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected an integer or None, got {type(value).__name__}") from None
+    return None if value is None else integer(name, value, -(2**63) + 1)
 
 
-_LOGITS = {"from_logits": lambda _, value: bool(value)}
+_LOGITS = {"from_logits": names.flag}
 _SMOOTHING = {"label_smoothing": lambda name, value: names.real(name, value, 0.0, 1.0)}
 
 

@@ -5,7 +5,6 @@ Letters: N samples, ... further axes such as time, K outputs of one sample or st
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -13,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
+from ...params import size_of
 from . import losses, names
 
 Array = NDArray[Any]
+_MOST_THRESHOLDS = 100_000
 
 
 class Metric:
@@ -32,7 +33,7 @@ class Metric:
     direction: ClassVar[str | None] = None
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name = names.text("name", name)
         self.reset_state()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -284,7 +285,7 @@ class TopKCategoricalAccuracy(_MeanOfValues):
     direction = "up"
 
     def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy") -> None:
-        self.k = _at_least_1("k", k)
+        self.k = size_of("k", k)
         super().__init__(name)
 
     def _values(self, y_true: Any, y_pred: Array) -> Any:
@@ -320,7 +321,7 @@ class SparseTopKCategoricalAccuracy(_MeanOfValues):
     direction = "up"
 
     def __init__(self, k: int = 5, name: str = "sparse_top_k_categorical_accuracy") -> None:
-        self.k = _at_least_1("k", k)
+        self.k = size_of("k", k)
         super().__init__(name)
 
     def _values(self, y_true: Any, y_pred: Array) -> Any:
@@ -475,7 +476,7 @@ class AUC(Metric):
     Parameters
     ----------
     num_thresholds : int
-        At least 2, spread evenly over 0 to 1.
+        From 2 to 100000, spread evenly over 0 to 1.
     curve : "ROC" or "PR"
     summation_method : "interpolation", "minoring" or "majoring"
         Height of the curve between two thresholds: in between [1]_ (for PR as [2]_ derives it), the lower, the upper.
@@ -521,14 +522,18 @@ class AUC(Metric):
             raise ValueError(f"curve: expected one of {self.CURVES}, got {curve!r}")
         if summation_method not in self.METHODS:
             raise ValueError(f"summation_method: expected one of {self.METHODS}, got {summation_method!r}")
-        self.curve, self.summation_method, self.from_logits = curve, summation_method, bool(from_logits)
+        self.curve, self.summation_method, self.from_logits = (
+            curve,
+            summation_method,
+            names.flag("from_logits", from_logits),
+        )
         self._given = None
         if thresholds is not None:
             self._given = sorted(names.real("thresholds", value, 0.0, 1.0) for value in thresholds)
             inner = self._given
         else:
-            if _at_least_1("num_thresholds", num_thresholds) < 2:
-                raise ValueError(f"num_thresholds: expected at least 2, got {num_thresholds}")
+            if not 2 <= size_of("num_thresholds", num_thresholds) <= _MOST_THRESHOLDS:
+                raise ValueError(f"num_thresholds: expected 2 to {_MOST_THRESHOLDS}, got {num_thresholds}")
             inner = [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
         # below every prediction and above
         self.thresholds = np.array([-losses.EPSILON, *inner, 1 + losses.EPSILON])
@@ -616,7 +621,7 @@ CLASSES: dict[str, Any] = {
     made.__name__: made
     for made in (
         BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy,
-        SparseTopKCategoricalAccuracy, RootMeanSquaredError, R2Score, AUC, LossMetric, Mean,
+        SparseTopKCategoricalAccuracy, RootMeanSquaredError, R2Score, AUC, LossMetric,
     )
 }  # fmt: skip
 """What a record of `names.serialize` may be of."""
@@ -673,16 +678,6 @@ def get(identifier: Any, loss: Any = None, output_shape: Sequence[int | None] | 
     if callable(identifier):
         return MeanMetricWrapper(identifier)
     raise TypeError(f"metric: expected a name, a Metric or a function, got {type(identifier).__name__}")
-
-
-def _at_least_1(name: str, value: Any) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
-    if number < 1:
-        raise ValueError(f"{name}: expected at least 1, got {number}")
-    return number
 
 
 def _like(y_true: Any, y_pred: Array, name: str) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -107,7 +108,7 @@ def made(argument: str, identifier: Any, known: Mapping[str, Any], wanted: str) 
 
 
 def real(argument: str, value: Any, low: float = -float("inf"), high: float = float("inf")) -> float:
-    """value as a float in [low, high].
+    """value as a finite float in [low, high].
 
     Raises
     ------
@@ -120,8 +121,28 @@ def real(argument: str, value: Any, low: float = -float("inf"), high: float = fl
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{argument}: expected a number, got {type(value).__name__}") from None
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{argument}: expected a finite number, got {number:g}")
     if not low <= number <= high:
         at_least = f"at least {low:g}" if low > -float("inf") else "a number"
         wanted = at_least if high == float("inf") else f"{low:g} to {high:g}"
         raise ValueError(f"{argument}: expected {wanted}, got {number:g}")
     return number
+
+
+def flag(argument: str, value: Any) -> bool:
+    """A bool, checked."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{argument}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def text(argument: str, value: Any) -> str:
+    """A str that is not empty, checked."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument}: expected a str, got {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{argument}: expected a str that is not empty, got {value!r}")
+    return value

@@ -30,10 +30,6 @@ def _number(low: float, high: float = math.inf) -> Callable[[str, Any], float]:
     return lambda name, value: names.real(name, value, low, high)
 
 
-def _flag(name: str, value: Any) -> bool:
-    return bool(value)
-
-
 _BELOW_1 = math.nextafter(1.0, 0.0)
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 
@@ -81,7 +77,7 @@ class Optimizer(Options):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
-        self.name = name
+        self.name = names.text("name", name)
         self.iterations = 0
         self._excluded: tuple[str, ...] = ()
         self._slots: dict[str, Array] = {}
@@ -376,7 +372,7 @@ class SGD(Optimizer):
     """
 
     _kernel = staticmethod(updates.sgd)
-    _options = Optimizer._options | {"momentum": _number(0.0, 1.0), "nesterov": _flag}
+    _options = Optimizer._options | {"momentum": _number(0.0, 1.0), "nesterov": names.flag}
 
     def __init__(
         self,
@@ -441,7 +437,7 @@ class RMSprop(Optimizer):
 
     _kernel = staticmethod(updates.rmsprop)
     _options = Optimizer._options | {
-        "rho": _number(0.0, 1.0), "momentum": _number(0.0, 1.0), "epsilon": _number(0.0), "centered": _flag,
+        "rho": _number(0.0, 1.0), "momentum": _number(0.0, 1.0), "epsilon": _number(0.0), "centered": names.flag,
     }  # fmt: skip
 
     def __init__(
@@ -510,7 +506,8 @@ class Adam(Optimizer):
 
     _kernel = staticmethod(updates.adam)
     _options = Optimizer._options | {
-        "beta_1": _number(0.0, _BELOW_1), "beta_2": _number(0.0, _BELOW_1), "epsilon": _number(0.0), "amsgrad": _flag,
+        "beta_1": _number(0.0, _BELOW_1), "beta_2": _number(0.0, _BELOW_1), "epsilon": _number(0.0),
+        "amsgrad": names.flag,
     }  # fmt: skip
 
     def __init__(

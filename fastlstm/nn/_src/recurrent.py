@@ -207,7 +207,7 @@ class LSTM(Layer):
         self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
         self.recurrent_regularizer = regularizers.get(recurrent_regularizer, "recurrent_regularizer")
         self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
-        if cell not in CELLS:
+        if not isinstance(cell, str) or cell not in CELLS:
             raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
         self.cell = cell
         self.dropout, self.recurrent_dropout = dropout, recurrent_dropout

@@ -29,6 +29,7 @@ _SUFFIX = ".safetensors"
 _NOT_OURS = (".keras", ".h5", ".hdf5", ".npz", ".npy", ".json", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".onnx")
 _OTHERS = {b"PK\x03\x04": "a zip archive, as .keras files are", b"\x89HDF\r\n\x1a\n": "an HDF5 file, as .h5 files are"}
 _TAKE_OVER = "Keras's weights come over by model.set_weights(keras_model.get_weights())"
+_MOST = 100  # metrics of a model, which take memory for what a few words in a file say
 _KINDS = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "I64": np.dtype(np.int64)}
 
 
@@ -51,7 +52,7 @@ def save_model(model: Any, path: Any) -> None:
         The package safetensors is missing.
     ValueError, TypeError
         A model that has not been built; losses, metrics or layers of the caller's own, which a file cannot describe;
-        a path that ends as files of another format do, such as .keras or .h5.
+        more than 100 metrics; a path that ends as files of another format do, such as .keras or .h5.
     OSError
         The file cannot be written.
 
@@ -183,6 +184,10 @@ def load_model(path: Any, compile: bool = True) -> Any:
             if shape is None:
                 raise ValueError("input_shape: expected a tuple, got None")
             _check(file, _planned(layers, shape), "weights/", name)
+            parts = ("weights/", "state/", *(("optimizer/",) if about.get("compiled") is not None else ()))
+            strange = [key for key in file.keys() if not key.startswith(parts)]  # noqa: SIM118 - no mapping
+            if strange:
+                raise ValueError(f"tensors: expected {', '.join(parts)}, got {strange[0]!r}")
             model = from_config(Sequential, about["model"], draw=False)
             for layer in model.layers:
                 for key, array in layer.params.items():
@@ -217,8 +222,15 @@ def _restore(model: Any, file: Any, about: Mapping[str, Any], compile: bool) -> 
     if compile and about.get("compiled") is not None:
         made = about["compiled"]
         optimizer = optimizers.get(made["optimizer"])
-        optimizer.exclude_from_weight_decay([str(part) for part in made["spared"]])
-        model.compile(optimizer, losses.get(made["loss"]), list(made["metrics"]), list(made["weighted_metrics"]))
+        if not isinstance(made["spared"], list):
+            raise ValueError(f"spared: expected a list of names, got {made['spared']!r:.200}")
+        optimizer.exclude_from_weight_decay(made["spared"])
+        plain, weighted = (
+            [metrics.get(one) if isinstance(one, Mapping) else names.text(argument, one)
+             for one in _listed(argument, made[argument])]
+            for argument in ("metrics", "weighted_metrics")
+        )  # fmt: skip
+        model.compile(optimizer, losses.get(made["loss"]), plain, weighted)
         state = {
             key.removeprefix("optimizer/"): file.get_tensor(key)
             for key in file.keys()  # noqa: SIM118
@@ -227,6 +239,13 @@ def _restore(model: Any, file: Any, about: Mapping[str, Any], compile: bool) -> 
         if state:
             model._build_optimizer()
             optimizer.load_state(state)
+
+
+def _listed(argument: str, given: Any) -> list[Any]:
+    """The metrics that a file has, or is to have."""
+    if not isinstance(given, list) or len(given) > _MOST:
+        raise ValueError(f"{argument}: expected a list of at most {_MOST}, got {given!r:.200}")
+    return given
 
 
 def _weights(model: Any) -> dict[str, Array]:
@@ -253,7 +272,7 @@ def _compiled(model: Any) -> dict[str, Any]:
         raise ValueError(f"{argument}: expected one of fastlstm.nn's own to be saved, got {thing!r}; save_weights "
                          "takes the weights alone")  # fmt: skip
 
-    plain, weighted = model._given_metrics
+    plain, weighted = (_listed("metrics", given) for given in model._given_metrics)
     return {
         "optimizer": described("optimizer", model.optimizer, optimizers.get),
         "spared": list(model.optimizer.excluded_from_weight_decay),
@@ -273,7 +292,7 @@ def _parts(config: Any) -> tuple[list[Layer], Shape | None]:
         if not isinstance(record, Mapping):
             raise ValueError(f"layers: expected dicts of class_name and config, got {record!r:.200}")
         kind = record.get("class_name")
-        if kind not in KNOWN_LAYERS:
+        if not isinstance(kind, str) or kind not in KNOWN_LAYERS:
             raise ValueError(f"layers: expected one of {', '.join(KNOWN_LAYERS)}, got {kind!r:.200}")
         found.append(names.deserialize("layers", record, KNOWN_LAYERS))
     return found, None if shape is None else sizes_of("input_shape", shape)

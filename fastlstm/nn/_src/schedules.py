@@ -45,10 +45,8 @@ class _Decay(LearningRateSchedule):
 
     def __init__(self, initial_learning_rate: float, decay_steps: int, name: str) -> None:
         self.initial_learning_rate = names.real("initial_learning_rate", initial_learning_rate, 0.0)
-        self.decay_steps = names.real("decay_steps", decay_steps)
-        if not 0 < self.decay_steps < math.inf:
-            raise ValueError(f"decay_steps: expected more than 0, got {decay_steps}")
-        self.name = name
+        self.decay_steps = names.real("decay_steps", decay_steps, 1.0)
+        self.name = names.text("name", name)
 
     def get_config(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -89,10 +87,13 @@ class ExponentialDecay(_Decay):
         name: str = "ExponentialDecay",
     ) -> None:
         super().__init__(initial_learning_rate, decay_steps, name)
-        self.decay_rate, self.staircase = names.real("decay_rate", decay_rate, 0.0), bool(staircase)
+        self.decay_rate, self.staircase = names.real("decay_rate", decay_rate, 0.0), names.flag("staircase", staircase)
 
     def __call__(self, step: int) -> float:
-        return float(self.initial_learning_rate * self.decay_rate ** self._progress(step, self.staircase))
+        try:
+            return float(self.initial_learning_rate * self.decay_rate ** self._progress(step, self.staircase))
+        except OverflowError:  # a rate that grows
+            return math.inf
 
 
 class InverseTimeDecay(_Decay):
@@ -126,7 +127,7 @@ class InverseTimeDecay(_Decay):
         name: str = "InverseTimeDecay",
     ) -> None:
         super().__init__(initial_learning_rate, decay_steps, name)
-        self.decay_rate, self.staircase = names.real("decay_rate", decay_rate, 0.0), bool(staircase)
+        self.decay_rate, self.staircase = names.real("decay_rate", decay_rate, 0.0), names.flag("staircase", staircase)
 
     def __call__(self, step: int) -> float:
         return self.initial_learning_rate / (1 + self.decay_rate * self._progress(step, self.staircase))
@@ -166,7 +167,7 @@ class PolynomialDecay(_Decay):
     ) -> None:
         super().__init__(initial_learning_rate, decay_steps, name)
         self.end_learning_rate = names.real("end_learning_rate", end_learning_rate, 0.0)
-        self.power, self.cycle = names.real("power", power, 0.0), bool(cycle)
+        self.power, self.cycle = names.real("power", power, 0.0), names.flag("cycle", cycle)
 
     def __call__(self, step: int) -> float:
         steps = self.decay_steps
@@ -256,7 +257,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
         self.boundaries = [names.real(f"boundaries[{i}]", value) for i, value in enumerate(boundaries)]
         self.values = [names.real(f"values[{i}]", value, 0.0) for i, value in enumerate(values)]
-        self.name = name
+        self.name = names.text("name", name)
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(f"values: expected {len(self.boundaries) + 1}, one more than boundaries, "
                              f"got {len(self.values)}")  # fmt: skip
