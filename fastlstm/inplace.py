@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba.extending import overload
 
 from . import checks
 from .checks import Array, Weights, assemble
@@ -560,8 +559,8 @@ def _weight_arrays(name: str, entry: Any, packed: Packed, dtype: np.dtype[Any]) 
         checks.own(f"{name}.{field}", getattr(entry, field), shape, dtype)
 
 
-overload(step, jit_options=INLINED)(overloads.step_of)
-overload(forward_into, jit_options=INLINED)(overloads.forward_into_of)
-overload(forward_train_into, jit_options=INLINED)(overloads.forward_train_into_of)
-overload(backward_into, jit_options=INLINED)(overloads.backward_into_of)
-overload(pack_into, jit_options=INLINED)(overloads.pack_into_of)
+overloads.public(step, overloads.step_of)
+overloads.public(forward_into, overloads.forward_into_of)
+overloads.public(forward_train_into, overloads.forward_train_into_of)
+overloads.public(backward_into, overloads.backward_into_of)
+overloads.public(pack_into, overloads.pack_into_of)

@@ -14,7 +14,8 @@ from typing import Any
 
 from numba import types
 from numba.core.errors import TypingError
-from numba.extending import overload
+from numba.core.typing.templates import infer, infer_global, make_overload_template
+from numba.extending import models, overload, register_model
 from numba.np.numpy_support import as_dtype
 
 from ..params import CELLS, Grads, State, shapes
@@ -53,6 +54,34 @@ from .inplace import (
 from .options import INLINED
 from .packing import LAYOUT, Packed
 from .simd import flat
+
+
+class Public(types.Function):  # type: ignore[misc]
+    """The Numba type of a public function: the error for types that do not fit begins with what is wrong.
+
+    Numba's own has that line in the middle of what it tried."""
+
+    def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
+        try:
+            return super().get_call_type(context, args, kws)
+        except TypingError as error:
+            (template,) = self.templates
+            try:
+                template._overload_func(*map(types.unliteral, args), **kws)
+            except TypeError:  # not these arguments at all
+                pass
+            raise error
+
+
+register_model(Public)(models.OpaqueModel)
+
+
+def public(function: Any, form: Any) -> None:
+    """Let form(types) choose what Numba compiles where a user's function calls that one: numba.extending.overload, but
+    for `Public`."""
+    template = make_overload_template(function, form, INLINED, True, "never")
+    infer(template)
+    infer_global(function, Public(template))
 
 
 def _expect(right: bool, name: str, expected: str, found: Any) -> None:
@@ -99,8 +128,8 @@ def _array(name: str, kind: Any, ndims: tuple[int, ...], dtype: Any, *, own: boo
     right = isinstance(kind, types.Array) and kind.dtype == dtype and kind.ndim in ndims and kind.aligned
     if right and (own or whole):
         right = kind.layout == "C" and (kind.mutable or not own)
-    order = "C-ordered, writable " if own else "C-ordered " if whole else ""
-    _expect(right, name, f"a {order}array of {dtype} with {' or '.join(map(str, ndims))} dimensions", kind)
+    order = "a C-ordered, writable " if own else "a C-ordered " if whole else "an "
+    _expect(right, name, f"{order}array of {dtype} with {' or '.join(map(str, ndims))} dimensions", kind)
 
 
 def _field(kind: Any, name: str) -> Any:
