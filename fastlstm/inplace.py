@@ -18,7 +18,6 @@ from .kernels.cells import CELLS as KERNEL_CELLS
 from .kernels.inplace import Buffers
 from .kernels.inplace import step as compiled_step
 from .kernels.inplace import step_of_any as compiled_step_of_any
-from .kernels.options import INLINED
 from .kernels.packing import Packed, cell_in, cell_with_mark, mark, record_of
 from .layer import forward, pack, zero_state
 from .params import CELLS, AnyParams, Grads, State, cell_name, shapes
@@ -125,7 +124,7 @@ def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:
     True
     """
     given, layers, found, states = _chunk(x, packed, state, y)
-    own, weights = (checks.arrays_of(name, some, found.stacked) for name, some in (("state", states), ("packed", layers)))
+    own, weights = checks.arrays_of("state", states, found.stacked), checks.arrays_of("packed", layers, found.stacked)
     checks.share_nothing([*own, ("y", y)], [("x", given), *weights], ("x", "y"))
     below = checks.native(checks.out_of_the_way(given, y), found.dtype)  # threads may write y ahead of reading x
     for i, (layer, (h, c)) in enumerate(zip(layers, states, strict=True)):

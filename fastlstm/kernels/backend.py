@@ -107,7 +107,8 @@ def kind_of(packed: Packed) -> int:
 def keep(packed: Packed, N: int, T: int) -> Kept:
     """Room for what a forward pass keeps."""
     dtype = packed.panels.dtype
-    return Kept(*(memory.empty(shape, dtype) for shape in kept_shapes(dtype, packed.hidden_size, N, T, cell_in(packed))))
+    gates, cells = kept_shapes(dtype, packed.hidden_size, N, T, cell_in(packed))
+    return Kept(memory.empty(gates, dtype), memory.empty(cells, dtype))
 
 
 def kept_shapes(dtype: np.dtype[Any], H: int, N: int, T: int, cell: Cell) -> list[tuple[int, ...]]:

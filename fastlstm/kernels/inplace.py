@@ -308,7 +308,7 @@ def _step_layer(steps: Any) -> Any:
             N, row = x.shape[0], numbers(x, x.strides[0])
         h_ = flat(h)
         second, most = array_or_flat(packed.second, packed.panels), at_once(packed)
-        if N < most:
+        if most > N:
             most = one
         work = on_stack(packed.panels, most * sample_numbers(packed))
         steps(packed.layout, flat(x), row, zero, numbers(x, x.strides[-1]), N, one, x.shape[-1], flat(packed.panels),
@@ -414,7 +414,7 @@ def _tape_fits(tape: Any, packed: Any) -> Any:
     return (
         tape.hidden_size == H
         and tape.output_size == P
-        and D == inputs_of(packed)
+        and inputs_of(packed) == D
         and tape.h.shape == (N, P)
         and tape.gates.shape == (T, N, nb, kept_of(cell) * L)
         and tape.cells.shape == (T + 1, N, nb * L)
@@ -441,7 +441,7 @@ def _scheduled(N: Any, T: Any, M: Any, bases: Any, order: Any, lens: Any) -> Any
     for s in range(T + 1):
         if bases[s] != s * N:
             return False
-    for n in range(N):
+    for n in range(N):  # noqa: SIM110 - Numba has no all()
         if order[n] != n or lens[n] != T:
             return False
     return True

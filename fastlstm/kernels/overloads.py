@@ -10,6 +10,7 @@ the rest. A function that is handed such tuples takes long to compile, so that t
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from numba import types
@@ -66,10 +67,8 @@ class Public(types.Function):  # type: ignore[misc]
             return super().get_call_type(context, args, kws)
         except TypingError as error:
             (template,) = self.templates
-            try:
+            with contextlib.suppress(TypeError):  # not these arguments at all
                 template._overload_func(*map(types.unliteral, args), **kws)
-            except TypeError:  # not these arguments at all
-                pass
             raise error
 
 
