@@ -197,7 +197,7 @@ def _span(array: Array) -> tuple[int, int]:
 def overlap(one: Array, other: Array) -> bool:
     """Whether they share a number; where that is too hard to say, it counts as if they did."""
     try:
-        return np.shares_memory(one, other, max_work=10_000)
+        return np.shares_memory(one, other, max_work=10_000)  # type: ignore[arg-type] # any number will do
     except np.exceptions.TooHardError:
         return True
 

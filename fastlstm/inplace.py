@@ -217,7 +217,7 @@ def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) ->
         dx = entry.dx if i else grads.x.reshape(N, T, D)
         dx.fill(0)
         kept = backend.Kept(entry.gates, entry.cells)
-        room = backend.Room(*map(backend.writable, entry[-len(backend.Room._fields) :]))
+        room = backend.Room(*(getattr(entry, field) for field in backend.Room._fields))
         plan = backend.plan_backward(layers[i], N, T, None, entries[i], room)
         backend.backward(plan, entry.x, entry.h, kept, False, None, above, 0, dh, dc, dx)
         for mine, new in zip(own_states[i], (dh, dc), strict=True):

@@ -259,6 +259,12 @@ def _flat_room(room: Room) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def room_for(packed: Packed, N: int, T: int) -> Room:
+    """Room for any backward pass over N sequences of T steps, for many calls."""
+    M = N * backward_block(N, T)
+    return backward_room(packed.panels.dtype, *sizes(packed), N, M, threads.most(), cell_in(packed))
+
+
 def _clear_padding(array: _Array, column: int, width: int, lengths: _Array) -> None:
     for n, length in enumerate(lengths):
         array[n, length:, column : column + width] = 0
