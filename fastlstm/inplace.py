@@ -155,7 +155,7 @@ def forward_train_into(x: Any, packed: Any, state: Any, y: Array, tape: Any) -> 
     own = [*checks.arrays_of("state", states, found.stacked), *_tape_arrays(entries, found.stacked)]
     weights = checks.arrays_of("packed", layers, found.stacked)
     checks.share_nothing([*own, ("y", y)], [("x", given), *weights], ("x", "y"))
-    below = checks.native(checks.out_of_the_way(given, y), found.dtype)
+    below = checks.native(given, found.dtype)
     for i, (layer, (h, c), entry) in enumerate(zip(layers, states, entries, strict=True)):
         entry.x[...], entry.h[...] = below, h
         out = y if i == len(layers) - 1 else entries[i + 1].x
@@ -211,7 +211,7 @@ def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) ->
         _weight_arrays(where, entry, layer, found.dtype)
     above = checks.output_gradient(dy, (N, T, layers[-1].output_size), found.dtype, single=single)
     last = checks.states("dstate", dstate, found, N, single=single)
-    _share_nothing(tape_entries, layers, dy, dstate, grads, found.stacked)
+    _share_nothing(tape_entries, layers, above, dstate, grads, found.stacked)
     for i in reversed(range(len(layers))):
         entry, ((dh, dc),) = tape_entries[i], last[i]
         dx = entry.dx if i else grads.x.reshape(N, T, D)
@@ -226,7 +226,7 @@ def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) ->
 
 
 def _share_nothing(
-    entries: tuple[Buffers, ...], layers: list[Packed], dy: Any, dstate: Any, grads: Grads, stacked: bool
+    entries: tuple[Buffers, ...], layers: list[Packed], dy: Array | None, dstate: Any, grads: Grads, stacked: bool
 ) -> None:
     """The arguments of `backward_into` that share memory, but for a dstate that is grads.state."""
     params, states = (list(one) if stacked else [one] for one in (grads.params, grads.state))
@@ -235,7 +235,7 @@ def _share_nothing(
         *checks.arrays_of("grads.state", states, stacked), *_tape_arrays(entries, stacked),
     ]  # fmt: skip
     read = checks.arrays_of("packed", layers, stacked)
-    if isinstance(dy, np.ndarray):
+    if dy is not None:
         read.append(("dy", dy))
     lasts = [] if dstate is None else list(dstate) if stacked else [dstate]
     arrays = [pair for one, own in zip(lasts, states, strict=False) for pair in zip(one, own, strict=True)]
@@ -279,7 +279,8 @@ def pack_into(params: Any, packed: Any) -> None:
             raise ValueError(f"{where}: expected D, H, P = {backend.sizes(layer)}, got {checks.sizes(level[0])}")
         pairs.append((level[0], layer))
     for name, array in checks.arrays_of("packed", list(packed) if found.stacked else [packed], found.stacked):
-        checks.own(name, array, array.shape, array.dtype)
+        if array.size:
+            checks.own(name, array, array.shape, array.dtype)
     written, read = zip(*((layer, one) for one, layer in pairs), strict=True)
     checks.share_nothing(
         checks.arrays_of("packed", written, found.stacked), checks.arrays_of("params", read, found.stacked)
@@ -315,6 +316,9 @@ def make_tape(packed: Any, N: int, T: int) -> Any:
     return assemble([[_buffers(layer, N, T, first=i == 0)] for i, layer in enumerate(layers)], found.stacked)
 
 
+_INTEGERS = "bases", "order", "lens", "where"
+
+
 def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
     """All arrays in one piece of memory."""
     dtype, sizes, cell = packed.panels.dtype, backend.sizes(packed), cell_in(packed)
@@ -333,9 +337,6 @@ def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
     backend.begin_room(room, *sizes, cell)
     _, H, P = sizes
     return Buffers(layout=mark(cell), hidden_size=H, output_size=P, reset=np.zeros(0, np.bool_), **arrays)
-
-
-_INTEGERS = "bases", "order", "lens", "where"
 
 
 @lru_cache(256)
