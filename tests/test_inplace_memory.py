@@ -82,13 +82,14 @@ class Case:
         return arguments
 
     def refuses(self, way: Any, match: str, kind: Any = ValueError, **changes: Any) -> None:
-        """The same, with an error, and nothing has changed."""
+        """The same, with an error, and nothing has changed: of gradients that do not fit, those have not."""
         state, y, grads = copied(self.state), np.full_like(self.y, 7), map_leaves(np.ones_like, self.grads)
         given = {"state": state, "y": y, "grads": grads} | changes
-        before = copied(tuple(given[name] for name in ("state", "y", "grads")))
+        kept = tuple(given["grads"]) if "grads" in changes else (given["state"], given["y"], tuple(given["grads"]))
+        before = copied(kept)
         with pytest.raises(kind, match=match):
             self.run(way, **given)
-        assert_same(tuple(given[name] for name in ("state", "y", "grads")), before)
+        assert_same(kept, before)
 
 
 @pytest.mark.parametrize(("cell", "dtype", "single"), [
@@ -170,11 +171,13 @@ def test_every_array_of_a_tape(way: Any) -> None:
     for name, array in zip(case.tape._fields, case.tape, strict=True):
         if not isinstance(array, np.ndarray) or name in ("layout", "reset", "dx"):
             continue
-        axis = array.ndim - 1
-        case.refuses(way, "tape", tape=case.tape._replace(**{name: np.delete(array, 0, axis)}))
+        short = np.delete(array, 0, array.ndim - 1) if name != "tmp" else array[:9].copy()  # one thread needs less
+        case.refuses(way, "tape", tape=case.tape._replace(**{name: short}))
         if way is WAYS[0]:
             case.refuses(way, rf"tape\.{name}", tape=case.tape._replace(**{name: array[..., ::-1]}))
-            case.refuses(way, rf"tape\.{name}", TypeError, tape=case.tape._replace(**{name: array.astype(np.int16)}))
+            case.refuses(
+                way, rf"tape\.{name}", TypeError, tape=case.tape._replace(**{name: np.zeros(array.shape, np.int16)})
+            )
             fixed = array.copy()
             fixed.flags.writeable = False
             case.refuses(way, rf"tape\.{name}", tape=case.tape._replace(**{name: fixed}))
@@ -287,10 +290,12 @@ def refused_pairs(case: Case) -> list[tuple[str, str, Any, dict[str, Any]]]:
 @ways
 def test_what_may_not_share_memory(way: Any) -> None:
     for one, other, function, arguments in refused_pairs(Case("standard", inputs=H, units=H)):
-        before = [array.copy() for array in leaves_of(arguments)]
-        with pytest.raises(ValueError, match=f"{one}.*{other}|{other}.*{one}"):
+        # backward_into comes behind a pass that nothing is wrong with
+        kept = leaves_of(tuple(arguments[name] for name in ("grads", "dy", "dstate") if one == "grads") or arguments)
+        before = [array.copy() for array in kept]
+        with pytest.raises(ValueError, match=one if one == other else f"{one}.*{other}|{other}.*{one}"):
             way(function)(*arguments.values())
-        for array, old in zip(leaves_of(arguments), before, strict=True):
+        for array, old in zip(kept, before, strict=True):
             assert array.tobytes() == old.tobytes(), (one, other)
 
 
@@ -406,6 +411,7 @@ def test_a_small_stack() -> None:
     code = """
         import sys, threading
         import numpy as np, numba, fastlstm
+        from fastlstm.params import CELLS, shapes
         threading.stack_size(256 * 1024)
         def in_thread(function, *arguments):
             failed = []
@@ -425,7 +431,9 @@ def test_a_small_stack() -> None:
                     fastlstm.step(x[:, t], packed, state)
         inside = numba.njit(steps)
         def layer(cell, H, dtype, P=None):
-            return fastlstm.init_params(2, H, rng=0, cell=cell, dtype=dtype, projection_size=P)
+            record, rng = CELLS[cell], np.random.default_rng(0)
+            return record(*(rng.uniform(-0.1, 0.1, shape).astype(dtype)
+                            for shape in shapes(record, 2, H, P or H).values()))
         def check(params, N=5, T=2):
             packed = fastlstm.pack(params)
             x = np.random.default_rng(1).standard_normal((N, T, 2)).astype(params.W.dtype)
@@ -437,21 +445,21 @@ def test_a_small_stack() -> None:
                 assert (a == b).all()
             state = fastlstm.zero_state(params, N)
             in_thread(steps, x.astype(np.float64), packed, state, 1)
-            in_thread(steps, x, packed, fastlstm.zero_state(params, N), 20)
+            in_thread(steps, x, packed, fastlstm.zero_state(params, N), 3)
             for a, b in zip(state, last):
                 assert (a == b).all()
             return x, packed, state
         for cell in ("standard", "interpolated", "peephole", "normalized"):
             check(layer(cell, 600, np.float64))
-        check(layer("normalized", 1650, np.float32))
-        for H in (4000, 8150, 8200, 300_000):  # four rows at once, one, and none
+        check(layer("normalized", 1000, np.float32))  # more than four rows find room for
+        for H in (1500, 8000, 8300, 300_000):  # four rows at once, one, and none
             x, packed, state = check(layer("projected", H, np.float32, 1))
             inside(x[:, :0], packed, state, 1)
             try:
-                in_thread(inside, x, packed, state, 200)
-                assert H < 8200
+                in_thread(inside, x, packed, state, 50)
+                assert H <= 8000
             except ValueError as error:
-                assert H > 8180 and "64 KiB" in str(error), (H, error)
+                assert H > 8000 and "64 KiB" in str(error), (H, error)
             for x_, stream in ((x[:, 0], fastlstm.Stream(packed, 5)), (x[0, 0], fastlstm.Stream(packed))):
                 in_thread(stream, x_)
                 assert (stream.state.c == fastlstm.forward(x[:len(stream.state.c), :1], packed)[1].c).all()
