@@ -1,0 +1,111 @@
+"""Arguments that are wrong on purpose, and arguments that lie in another one's memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .arena import Arena
+from .problem import mapped, walk
+
+OPTIONAL = ("lengths", "reset", "h_mask", "dy")  # leaves that may be None
+OF_ARRAYS = ("longer", "shorter", "axes", "complex", "words", "none")
+OF_ROOMS = ("type", "read_only", "gaps", "unaligned", "byte_order", "repeated")  # of what is written to
+OF_INTEGERS = ("fraction", "minus", "words")
+OF_OTHERS = ("object",)
+COMPILED = ("longer", "shorter", "repeated")  # that leave Numba's types as they are
+MAY_WORK = ("gaps", "unaligned", "byte_order", "repeated")  # right results will do as well as an error
+SHAPES = ("longer", "shorter", "axes")
+
+
+def choices(arguments: dict[str, Any], writes: tuple[str, ...], *, compiled: bool) -> list[str]:
+    """"argument:damage" for all that can be broken in these arguments."""
+    found = []
+    for root, tree in arguments.items():
+        for path, leaf in walk(root, tree).items():
+            if leaf is None or path.endswith("layout"):
+                continue
+            if isinstance(leaf, np.ndarray | list):
+                kinds = OF_ARRAYS + (OF_ROOMS if root in writes else ("type",) if root == "params" else ())
+            else:
+                kinds = OF_INTEGERS if type(leaf) is int else OF_OTHERS
+            found += [f"{path}:{kind}" for kind in kinds if _possible(root, leaf, kind, compiled)]
+    return found
+
+
+def _possible(root: str, leaf: Any, kind: str, compiled: bool) -> bool:
+    if kind == "none":
+        return root not in OPTIONAL and not compiled
+    if compiled and kind not in COMPILED + ("minus",):
+        return False
+    if not isinstance(leaf, np.ndarray):
+        return True
+    if kind == "repeated":
+        return leaf.ndim > 1 and leaf.shape[-2] > 1 and leaf.shape[-1] > 0 and (root == "y" or not compiled)
+    if kind == "gaps":
+        return leaf.size > 0 and leaf.shape[-1] > 1
+    if kind in ("unaligned", "byte_order", "read_only", "type"):
+        return leaf.size > 0
+    if root == "tape" and kind == "longer":
+        return False  # room to spare does no harm
+    return kind != "shorter" or leaf.shape[-1] > 0
+
+
+def broken(leaf: Any, kind: str) -> Any:
+    """leaf with that damage."""
+    if kind in ("none", "object"):
+        return {"none": None, "object": object()}[kind]
+    if type(leaf) is int:
+        return {"fraction": leaf + 0.5, "minus": -1 - leaf, "words": "a"}[kind]
+    a = np.array(leaf)
+    if kind in ("longer", "shorter"):
+        return np.zeros((*a.shape[:-1], a.shape[-1] + (1 if kind == "longer" else -1)), a.dtype)
+    if kind == "axes":
+        return a[..., None, None]
+    if kind == "complex":
+        return a.astype(complex)
+    if kind == "words":
+        return np.full(a.shape, "a")
+    if kind == "type":
+        return a.astype(np.float32 if a.dtype == np.float64 else np.float64 if a.dtype.kind == "f" else np.int16)
+    if kind == "read_only":
+        a.flags.writeable = False
+    elif kind == "byte_order":
+        a = a.astype(a.dtype.newbyteorder())
+    elif kind == "gaps":
+        wide = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
+        wide[..., ::2] = a
+        a = wide[..., ::2]
+    elif kind == "repeated":
+        a = np.lib.stride_tricks.as_strided(a, strides=[*a.strides[:-2], 0, a.strides[-1]])
+    elif kind == "unaligned":
+        raw = np.zeros(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
+        raw[...] = a
+        a = raw
+    return a
+
+
+def replaced(arguments: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """arguments with another leaf at path."""
+    return {root: mapped(lambda at, leaf: value if at == path else leaf, root, tree)
+            for root, tree in arguments.items()}  # fmt: skip
+
+
+def leaf_at(arguments: dict[str, Any], path: str) -> Any:
+    return next(walk(root, tree)[path] for root, tree in arguments.items() if path in walk(root, tree))
+
+
+def aliases(arguments: dict[str, Any], writes: tuple[str, ...], arena: Arena) -> list[str]:
+    """"argument:another" for all that can lie in another's memory, one of them written to."""
+    leaves = {path: (root, leaf) for root, tree in arguments.items() for path, leaf in walk(root, tree).items()
+              if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" and leaf.size}  # fmt: skip
+    return [f"{a}:{b}" for a, (root, inner) in leaves.items() if root in writes
+            for b, (_, outer) in leaves.items() if a != b and inner.nbytes <= outer.nbytes]  # fmt: skip
+
+
+def aliased(arguments: dict[str, Any], alias: str, arena: Arena) -> dict[str, Any]:
+    a, b = alias.split(":")
+    inner = arena.inside(leaf_at(arguments, b), leaf_at(arguments, a))
+    assert inner is not None, f"alias: no room for {a} in {b}"
+    return replaced(arguments, a, inner)
