@@ -15,13 +15,12 @@ import pytest
 import fastlstm
 from fastlstm.kernels import backend, threads
 
-from . import compiled, damage
+from . import damage
 from .arena import Arena
 from .cases import SHARING, Case, Layer, layer, layers, sizes
 from .functions import FUNCTIONS, Entry
 from .problem import BACKWARD, FORWARD, Problem, assert_bits, assert_near, mapped, passes, plain
 
-COMPILED = compiled.kinds
 FREELY = {("y", "x")}  # arguments that may lie in each other's memory, the same numbers at the same places
 
 
@@ -127,48 +126,56 @@ def _assert_apart(p: Problem, found: dict[str, Any]) -> None:
         assert_bits(f"{name} of the other sequences", mapped(pick, "", found[name]), mapped(pick, "", twin[name]))
 
 
-def draw(seed: int, index: int, only: tuple[str, ...], kinds: list[Case]) -> Case:
-    """The case of that number. only: names of functions; kinds: of calls from compiled code."""
+def draw(seed: int, index: int, only: tuple[str, ...], kinds: list[Case]) -> Iterator[Case]:
+    """The cases of that number: one, and after it perhaps the same with something wrong in it.
+
+    only: names of functions; kinds: of calls from compiled code."""
     rng = np.random.default_rng([seed, index])
-    compiled = {kind.function for kind in kinds}
-    names = [name for name in FUNCTIONS if (not only or name in only) and (not FUNCTIONS[name].compiled
-             or name in compiled)]  # fmt: skip
-    name = str(rng.choice(names))
-    entry = FUNCTIONS[name]
-    case = Case(name, int(rng.integers(1 << 31)), ())
-    if entry.compiled:
-        kind = [kind for kind in kinds if kind.function == name]
-        case = kind[int(rng.integers(len(kind)))]._replace(seed=case.seed)
-        found = tuple(layer(rng, one.cell, both=False) for one in case.layers)
-        options = case.options + (("special",) if rng.random() < 0.15 and "special" in entry.options else ())
-    else:
-        found = layers(rng, both="bidirectional" in entry.options)
-        options = tuple(o for o in entry.options if o != "bidirectional" and rng.random() < (0.15 if o == "special" else 0.4))
-        if any(one.both for one in found):
-            options = tuple(o for o in options if o != "reverse")
-        case = case._replace(dtype=str(rng.choice(["float32", "float64"])))
-    form = "any" if rng.random() < 0.7 else "plain"
-    case = case._replace(layers=found, options=tuple(sorted(options)), form=form, sharing=str(rng.choice(SHARING)),
-                         **sizes(rng, found))  # fmt: skip
-    if entry.needs is not None and not entry.needs(case):
-        return draw(seed, index + (1 << 40), only, kinds)
-    return case
+    case = _drawn(rng, only, kinds)
+    yield case
+    spoiled = _spoiled(rng, case)
+    if spoiled is not None:
+        yield spoiled
 
 
-def spoiled(case: Case) -> Case:
-    """The case with something wrong in it, or with arguments in one memory, now and then."""
-    rng = np.random.default_rng([case.seed, 1])
-    entry = FUNCTIONS[case.function]
-    kind = rng.random()
-    if kind > 0.35:
-        return case
-    alias = kind < 0.15 and entry.writes
-    case = case._replace(form="plain" if alias else case.form, options=tuple(o for o in case.options if o != "special"))
+def _drawn(rng: np.random.Generator, only: tuple[str, ...], kinds: list[Case]) -> Case:
+    there = {kind.function for kind in kinds}
+    names = [name for name, entry in FUNCTIONS.items()
+             if (not only or name in only) and (name in there or not entry.compiled)]  # fmt: skip
+    while True:
+        name, seed = str(rng.choice(names)), int(rng.integers(1 << 31))
+        entry = FUNCTIONS[name]
+        if entry.compiled:
+            same = [kind for kind in kinds if kind.function == name]
+            case = same[int(rng.integers(len(same)))]
+            case = case._replace(layers=tuple(layer(rng, one.cell, both=False) for one in case.layers))
+        else:
+            options = [o for o in entry.options if o not in ("bidirectional", "special") and rng.random() < 0.4]
+            found = layers(rng, both="bidirectional" in entry.options)
+            if any(one.both for one in found):
+                options = [option for option in options if option != "reverse"]
+            case = Case(name, seed, found, str(rng.choice(["float32", "float64"])), options=tuple(options))
+        special = ("special",) if "special" in entry.options and rng.random() < 0.15 else ()
+        case = case._replace(seed=seed, options=case.options + special, **sizes(rng, case.layers),
+                             form="any" if rng.random() < 0.7 else "plain",
+                             sharing=str(rng.choice(SHARING)))  # fmt: skip
+        if entry.needs is None or entry.needs(case):
+            return case
+
+
+def _spoiled(rng: np.random.Generator, case: Case) -> Case | None:
+    """The case with a wrong argument, or with two arguments in one memory; None mostly."""
+    entry, kind = FUNCTIONS[case.function], rng.random()
+    if kind > 0.4:
+        return None
+    alias = kind < 0.15 and bool(entry.writes)
+    case = case._replace(options=tuple(option for option in case.options if option != "special"))
+    if alias:
+        case = case._replace(form="plain")
     if case.function == "step":
         case = case._replace(T=1)
-    _, p, _, arguments = prepare(case)
+    with shared(case.sharing):
+        _, p, _, arguments = prepare(case)
     names = (damage.aliases(arguments, entry.writes, p.arena) if alias else
              damage.choices(arguments, entry.writes, compiled=entry.compiled))  # fmt: skip
-    if not names:
-        return case
-    return case._replace(**{"alias" if alias else "wrong": str(rng.choice(names))})
+    return case._replace(**{"alias" if alias else "wrong": str(rng.choice(names))}) if names else None
