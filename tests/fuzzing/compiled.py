@@ -79,7 +79,7 @@ def call_of(function: Any, given: dict[str, Any], *names: str) -> Call:
     return call, given
 
 
-@entry("single special state stack", "state", compiled=True)
+@entry("single special state stack", "state", compiled=True, needs=lambda case: case.T > 0)
 def compiled_step(p: Problem) -> Call:
     return call_of(steps, {"x": _x(p), "packed": p.packed(("plain",)), "state": p.state_room()}, "state")
 

@@ -27,7 +27,7 @@ def choices(arguments: dict[str, Any], writes: tuple[str, ...], *, compiled: boo
             if leaf is None or path.endswith("layout"):
                 continue
             if isinstance(leaf, np.ndarray | list):
-                kinds = OF_ARRAYS + (OF_ROOMS if root in writes else ("type",) if root == "params" else ())
+                kinds = OF_ARRAYS + (OF_ROOMS if root in writes else ("type",) if root in ("params", "packed") else ())
             else:
                 kinds = OF_INTEGERS if type(leaf) is int else OF_OTHERS
             found += [f"{path}:{kind}" for kind in kinds if _possible(root, leaf, kind, compiled)]

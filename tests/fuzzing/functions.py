@@ -130,7 +130,7 @@ def chunks(p: Problem) -> Call:
     cuts = [0, *sorted(p.rng("cuts").integers(0, p.T + 1, 2).tolist()), p.T]
 
     def call(x: Any, params: Any, state: Any, h_mask: Any) -> dict[str, Any]:
-        x, parts = np.asarray(x).reshape(p.exact["x"].shape), []
+        x, parts = np.asarray(x), []
         for begin, end in zip(cuts, cuts[1:], strict=False):
             y, state = fastlstm.forward(x[..., begin:end, :], params, state, h_mask=h_mask)
             parts.append(y)
@@ -254,7 +254,7 @@ def stream(p: Problem) -> Call:
         stream, rng, t, ys = fastlstm.Stream(params, batch_size), p.rng("stream"), 0, []
         if state is not None:
             stream.state = state
-        x = np.asarray(x).reshape(p.exact["x"].shape)
+        x = np.asarray(x)
         while t < p.T:
             if reset is not None:
                 stream.reset(reset[:, t])
@@ -290,14 +290,14 @@ def _torch_has(case: Any) -> bool:
 
 @entry("bidirectional packed stack", needs=_torch_has)
 def torch_names(p: Problem) -> Call:
-    """to_torch and from_torch."""
+    """from_torch of what to_torch makes."""
+    named = fastlstm.to_torch(p.given["params"])
+    layers = p.params if type(p.params) is tuple else (p.params,)
 
-    def call(params: Any) -> dict[str, Any]:
-        named = fastlstm.to_torch(params)
-        given = {name: p.arena.give(name, a, KEPT) for name, a in named.items()}
-        return {"params": (fastlstm.from_torch(given), p.params if type(p.params) is tuple else (p.params,))}
+    def call(**state_dict: Any) -> dict[str, Any]:
+        return {"params": (fastlstm.from_torch(state_dict), layers)}
 
-    return call, p.arguments("params")
+    return call, {name: p.arena.give(name, a, KEPT) for name, a in named.items()}
 
 
 @entry("")

@@ -43,6 +43,10 @@ def shared(way: str) -> Iterator[None]:
 
 
 def run(case: Case) -> None:
+    """Nothing where the function cannot be called so."""
+    needs = FUNCTIONS[case.function].needs
+    if needs is not None and not needs(case):
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _run(case)
