@@ -22,13 +22,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the package, where it is not installed
-
 from conftest import _of_nan
 from fuzzing import compiled, run
 from fuzzing.cases import Case

@@ -66,7 +66,7 @@ class Arena:
     def inside(self, outer: np.ndarray, like: np.ndarray) -> np.ndarray | None:
         """An array such as `like`, in C order, which begins where `outer` does; None where there is no room."""
         for place in self.places:
-            offset = outer.__array_interface__["data"][0] - place.memory.__array_interface__["data"][0]
+            offset = _address(outer) - _address(place.memory)
             if 0 < offset and offset + like.nbytes <= place.memory.size - PAD:
                 found = np.ndarray(like.shape, like.dtype, place.memory, offset)
                 place.own[offset : offset + like.nbytes] = True
@@ -127,9 +127,11 @@ class Arena:
 
 def _sentinels(span: int, dtype: np.dtype[Any]) -> tuple[np.ndarray, int]:
     """Memory for that many bytes between two pads, and where in it they begin: on a cache line."""
-    memory = np.full(2 * PAD + 64 + span, 0xA5, np.uint8)
-    begin = PAD + -(memory.ctypes.data + PAD) % 64
+    memory = np.full(2 * PAD + 64 + -(-span // 8) * 8, 0xA5, np.uint8)
     if dtype.kind == "f" and dtype.itemsize in NANS:
-        item = np.array([NANS[dtype.itemsize]], f"u{dtype.itemsize}").view(np.uint8)
-        memory[begin % dtype.itemsize :] = np.resize(item, memory.size - begin % dtype.itemsize)
-    return memory, begin
+        memory.view(f"u{dtype.itemsize}").fill(NANS[dtype.itemsize])
+    return memory, PAD + -(_address(memory) + PAD) % 64
+
+
+def _address(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])

@@ -162,7 +162,7 @@ def _drawn(rng: np.random.Generator, only: tuple[str, ...], kinds: list[Case]) -
         special = ("special",) if "special" in entry.options and rng.random() < 0.15 else ()
         case = case._replace(seed=seed, options=case.options + special, **sizes(rng, case.layers),
                              form="any" if rng.random() < 0.7 else "plain",
-                             sharing=str(rng.choice(SHARING)))  # fmt: skip
+                             sharing=str(rng.choice(SHARING, p=[0.5, 0.25, 0.25])))  # fmt: skip
         if entry.needs is None or entry.needs(case):
             return case
 
