@@ -50,9 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         worker(given)
         return 0
     if given.case:
-        why = alone(Case.parse(given.case))
-        report(given.case, why) if why else print("held")
-        return 1 if why else 0
+        case = Case.parse(given.case)
+        why = alone(case)
+        if why is not None:
+            report(case, why)
+        return 1 if why is not None else 0
     return hunt(given)
 
 
@@ -69,15 +71,14 @@ def hunt(given: argparse.Namespace) -> int:
                 continue
             failures[kind(case, why)] += 1
             if failures[kind(case, why)] == 1:
-                case = shrunk(case, why, alone) if event["died"] else case
-                report(case, why)
+                report(*(shrunk(case, why, alone) if event["died"] else (case, why)))
     print(f"{calls.total()} cases of {len(calls)} functions in {time.time() - began:.0f} s, seed {given.seed}: "
           f"{failures.total()} failed")  # fmt: skip
     print(", ".join(f"{name} {count}" for name, count in sorted(calls.items())))
     return 1 if failures else 0
 
 
-def report(case: Case | str, why: str) -> None:
+def report(case: Case, why: str) -> None:
     print(f'FAILED {why}\n    python tests/fuzz.py --case "{case}"\n', flush=True)
 
 
@@ -87,20 +88,20 @@ def kind(case: Case, why: str) -> str:
     return re.sub(r"-?(\d[\d.]*(e[+-]?\d+)?|nan|inf)", "#", words)[:100]
 
 
-def shrunk(case: Case, why: str, attempt: Callable[[Case], str | None]) -> Case:
-    """The smallest case found in a few seconds that fails in the same way."""
+def shrunk(case: Case, why: str, attempt: Callable[[Case], str | None]) -> tuple[Case, str]:
+    """The smallest case found in a few seconds that fails in the same way, and what is wrong with it."""
     until, wanted = time.time() + SHRINKS, kind(case, why)
     again = True
     while again:
         again = False
         for smaller in case.smaller():
             if time.time() > until:
-                return case
+                return case, why
             found = attempt(smaller) if smaller != case else None
             if found is not None and kind(smaller, found) == wanted:
-                case, again = smaller, True
+                case, why, again = smaller, found, True
                 break
-    return case
+    return case, why
 
 
 def watch(arguments: list[Any], program: str = __file__) -> Iterator[dict[str, Any]]:
@@ -134,7 +135,7 @@ def attempt(case: Case) -> str | None:
     try:
         run.run(case)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {error}"[:1000]
     finally:
         faulthandler.cancel_dump_traceback_later()
     return None
@@ -161,7 +162,7 @@ def worker(given: argparse.Namespace) -> None:
                 continue
             if kind(case, why) not in seen:
                 seen.add(kind(case, why))
-                case = shrunk(case, why, attempt)
+                case, why = shrunk(case, why, attempt)
             say(at, case, why)
         at += 1
 

@@ -67,7 +67,7 @@ class Arena:
         """An array such as `like`, in C order, which begins where `outer` does; None where there is no room."""
         for place in self.places:
             offset = _address(outer) - _address(place.memory)
-            if 0 < offset and offset + like.nbytes <= place.memory.size - PAD:
+            if offset > 0 and offset + like.nbytes <= place.memory.size - PAD:
                 found = np.ndarray(like.shape, like.dtype, place.memory, offset)
                 place.own[offset : offset + like.nbytes] = True
                 return found

@@ -20,7 +20,7 @@ SHAPES = ("longer", "shorter", "axes")
 
 
 def choices(arguments: dict[str, Any], writes: tuple[str, ...], *, compiled: bool) -> list[str]:
-    """"argument:damage" for all that can be broken in these arguments."""
+    """All "argument:damage" that there can be in these arguments."""
     found = []
     for root, tree in arguments.items():
         for path, leaf in walk(root, tree).items():
@@ -96,8 +96,8 @@ def leaf_at(arguments: dict[str, Any], path: str) -> Any:
     return next(walk(root, tree)[path] for root, tree in arguments.items() if path in walk(root, tree))
 
 
-def aliases(arguments: dict[str, Any], writes: tuple[str, ...], arena: Arena) -> list[str]:
-    """"argument:another" for all that can lie in another's memory, one of them written to."""
+def aliases(arguments: dict[str, Any], writes: tuple[str, ...]) -> list[str]:
+    """All "argument:another" where one can lie in the other's memory, and is written to."""
     leaves = {path: (root, leaf) for root, tree in arguments.items() for path, leaf in walk(root, tree).items()
               if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" and leaf.size}  # fmt: skip
     return [f"{a}:{b}" for a, (root, inner) in leaves.items() if root in writes

@@ -11,6 +11,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,8 @@ class Entry(NamedTuple):
         Arguments that it changes.
     needs : function of a Case, or None
         Whether it can be called so.
+    plain : bool
+        Whether it is called once, as it is: then it is also called with wrong arguments.
     compiled : bool
         Whether Numba compiles the call; then layers, types and axes come from a few kinds.
     """
@@ -45,6 +48,7 @@ class Entry(NamedTuple):
     options: tuple[str, ...]
     writes: tuple[str, ...] = ()
     needs: Callable[[Any], bool] | None = None
+    plain: bool = True
     compiled: bool = False
 
 
@@ -100,7 +104,7 @@ def backward(p: Problem) -> Call:
     return call, {"tape": tape} | p.arguments("dy dstate")
 
 
-@entry("bidirectional h_mask packed reset reverse special stack state", needs=lambda case: case.N > 0)
+@entry("bidirectional h_mask packed reset reverse special stack state", needs=lambda case: case.N > 0, plain=False)
 def a_sequence_alone(p: Problem) -> Call:
     """forward of each sequence by itself, without the batch's axis."""
 
@@ -124,14 +128,14 @@ def _stacked(trees: list[Any]) -> Any:
     return mapped(lambda _, __: next(each), "", trees[0])
 
 
-@entry("h_mask packed single special stack state")
+@entry("h_mask packed single special stack state", plain=False)
 def chunks(p: Problem) -> Call:
     """forward in pieces, the state carried over."""
     cuts = [0, *sorted(p.rng("cuts").integers(0, p.T + 1, 2).tolist()), p.T]
 
     def call(x: Any, params: Any, state: Any, h_mask: Any) -> dict[str, Any]:
         x, parts = np.asarray(x), []
-        for begin, end in zip(cuts, cuts[1:], strict=False):
+        for begin, end in pairwise(cuts):
             y, state = fastlstm.forward(x[..., begin:end, :], params, state, h_mask=h_mask)
             parts.append(y)
         return {"y": np.concatenate(parts, axis=-2), "state": state}
@@ -255,6 +259,8 @@ def stream(p: Problem) -> Call:
         if state is not None:
             stream.state = state
         x = np.asarray(x)
+        if x.ndim != 3:
+            stream.run(x)  # an error
         while t < p.T:
             if reset is not None:
                 stream.reset(reset[:, t])
@@ -294,10 +300,10 @@ def torch_names(p: Problem) -> Call:
     named = fastlstm.to_torch(p.given["params"])
     layers = p.params if type(p.params) is tuple else (p.params,)
 
-    def call(**state_dict: Any) -> dict[str, Any]:
-        return {"params": (fastlstm.from_torch(state_dict), layers)}
+    def call(state_dict: tuple[Any, ...]) -> dict[str, Any]:
+        return {"params": (fastlstm.from_torch(dict(zip(named, state_dict, strict=True))), layers)}
 
-    return call, {name: p.arena.give(name, a, KEPT) for name, a in named.items()}
+    return call, {"state_dict": tuple(p.arena.give(name, a, KEPT) for name, a in named.items())}
 
 
 @entry("")

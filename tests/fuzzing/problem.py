@@ -66,7 +66,7 @@ class Problem:
             forms = tuple(form for form in FORMS if form not in ("integers", "repeated"))
         for name, tree in values.items():
             kind = {"lengths": np.int64, "reset": np.bool_}.get(name, self.dtype)
-            also = (*LAYOUTS, "list") if name in ("lengths", "reset") else forms
+            also = {"lengths": (*KEPT, "list"), "reset": (*LAYOUTS, "list")}.get(name, forms)
             give = lambda path, leaf, also=also: leaf if leaf is None else arena.give(path, leaf, also)  # noqa: E731
             self.given[name] = mapped(give, name, tree)
             self.exact[name] = plain(self.given[name], kind)
