@@ -52,37 +52,37 @@ def _possible(root: str, leaf: Any, kind: str, compiled: bool) -> bool:
     return kind != "shorter" or leaf.shape[-1] > 0
 
 
-def broken(leaf: Any, kind: str) -> Any:
-    """leaf with that damage."""
+def broken(path: str, leaf: Any, kind: str, arena: Arena) -> Any:
+    """leaf with that damage; in the arena, where it could be written to."""
     if kind in ("none", "object"):
         return {"none": None, "object": object()}[kind]
     if type(leaf) is int:
         return {"fraction": leaf + 0.5, "minus": -1 - leaf, "words": "a"}[kind]
     a = np.array(leaf)
-    if kind in ("longer", "shorter"):
-        return np.zeros((*a.shape[:-1], a.shape[-1] + (1 if kind == "longer" else -1)), a.dtype)
-    if kind == "axes":
-        return a[..., None, None]
     if kind == "complex":
         return a.astype(complex)
     if kind == "words":
         return np.full(a.shape, "a")
-    if kind == "type":
-        return a.astype(np.float32 if a.dtype == np.float64 else np.float64 if a.dtype.kind == "f" else np.int16)
-    if kind == "read_only":
-        a.flags.writeable = False
-    elif kind == "byte_order":
-        a = a.astype(a.dtype.newbyteorder())
-    elif kind == "gaps":
-        wide = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
-        wide[..., ::2] = a
-        a = wide[..., ::2]
-    elif kind == "repeated":
-        a = np.lib.stride_tricks.as_strided(a, strides=[*a.strides[:-2], 0, a.strides[-1]])
-    elif kind == "unaligned":
+    if kind == "byte_order":
+        return a.astype(a.dtype.newbyteorder())
+    if kind == "gaps":
+        wide = arena.room(path, np.repeat(a, 2, axis=-1))
+        return wide[..., ::2]
+    if kind == "unaligned":
         raw = np.zeros(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
         raw[...] = a
-        a = raw
+        return raw
+    if kind in ("longer", "shorter"):
+        a = np.zeros((*a.shape[:-1], a.shape[-1] + (1 if kind == "longer" else -1)), a.dtype)
+    elif kind == "axes":
+        a = a[..., None, None]
+    elif kind == "type":
+        a = a.astype(np.float32 if a.dtype == np.float64 else np.float64 if a.dtype.kind == "f" else np.int16)
+    if kind == "repeated":  # all steps in the memory of one
+        one = arena.room(path, a[..., :1, :])
+        return np.lib.stride_tricks.as_strided(one, a.shape, [*one.strides[:-2], 0, one.strides[-1]])
+    a = arena.room(path, a)
+    a.flags.writeable = kind != "read_only"
     return a
 
 

@@ -70,7 +70,7 @@ def _run(case: Case) -> None:
                 p.exact["x"] = p.exact["x"][..., None, :]
         if case.wrong:
             path, kind = case.wrong.split(":")
-            leaf = damage.broken(damage.leaf_at(arguments, path), kind)
+            leaf = damage.broken(path, damage.leaf_at(arguments, path), kind, p.arena)
             arguments = damage.replaced(arguments, path, leaf)
         p.arena.begin()
         before = leaf.tobytes() if isinstance(leaf, np.ndarray) else None
