@@ -37,6 +37,11 @@ def walk(path: str, tree: Any) -> dict[str, Any]:
     return found
 
 
+def _has_numbers(path: str, leaf: Any) -> bool:
+    """An array, but not the one whose type alone says something."""
+    return isinstance(leaf, np.ndarray) and not path.endswith("layout")
+
+
 class Problem:
     """Arguments of one kind: as they are handed in (`given`), and as arrays in C order of the weights' type (`exact`).
 
@@ -83,15 +88,16 @@ class Problem:
         """What `pack` makes of the weights, in the arena."""
 
         def give(path: str, leaf: Any) -> Any:
-            if not isinstance(leaf, np.ndarray) or path.endswith("layout"):
-                return leaf
-            return self.arena.give(path, leaf, forms)
+            return self.arena.give(path, leaf, forms) if _has_numbers(path, leaf) else leaf
 
         return mapped(give, "packed", fastlstm.pack(self.params))
 
     def room(self, name: str, tree: Any, forms: tuple[str, ...] = ("plain",)) -> Any:
         """Arrays in the arena to be written to, holding what tree does."""
-        put = lambda path, leaf: self.arena.room(path, leaf, forms) if isinstance(leaf, np.ndarray) else leaf  # noqa: E731
+
+        def put(path: str, leaf: Any) -> Any:
+            return self.arena.room(path, leaf, forms) if _has_numbers(path, leaf) else leaf
+
         return mapped(put, name, tree)
 
     def state_room(self) -> Any:
@@ -118,11 +124,11 @@ class Problem:
             width = P * (1 + both)
         params: Any = tuple(layers) if len(layers) > 1 or case.uses("stack") else layers[0]
         values: dict[str, Any] = {
-            "x": self.rng("x").standard_normal((N, T, self.D)),
+            "x": self.rng("x").standard_normal((N, T, self.D)) * self.rng("scale").choice([1, 1, 1, 30, 1e-3]),
             "dy": self.rng("dy").standard_normal((N, T, width)),
             "state": random_state(self.rng("state"), params, N),
             "dstate": random_state(self.rng("dstate"), params, N),
-            "lengths": self.rng("lengths").integers(0, T + 1, N),
+            "lengths": self.rng("lengths").integers(0, T + 1, N).astype(self.rng("kind").choice(["i1", "u2", "i8"])),
             "reset": self.rng("reset").random((N, T)) < 0.25,
             "h_mask": random_masks(self.rng("h_mask"), params, N),
         }
