@@ -28,6 +28,7 @@ import numpy as np
 from conftest import _of_nan
 from fuzzing import compiled, run
 from fuzzing.cases import Case
+from fuzzing.functions import FUNCTIONS
 
 from fastlstm.kernels import memory
 
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--until", type=float, help=argparse.SUPPRESS)  # a worker: from case `at` on, until then
     parser.add_argument("--at", type=int, default=0, help=argparse.SUPPRESS)
     given = parser.parse_args(argv)
+    if unknown := set(filter(None, given.only.split(","))) - set(FUNCTIONS):
+        parser.error(f"--only: expected names out of {', '.join(FUNCTIONS)}, got {', '.join(sorted(unknown))}")
     if given.until is not None:
         worker(given)
         return 0
@@ -107,7 +110,7 @@ def shrunk(case: Case, why: str, attempt: Callable[[Case], str | None]) -> tuple
 def watch(arguments: list[Any], program: str = __file__) -> Iterator[dict[str, Any]]:
     """What a worker says, a line for each case before it begins and for each failure; if it dies, the failure of the
     case that it was at."""
-    last = {"case": "none seed=0 layers=standard-1"}
+    last: dict[str, Any] = {}
     with tempfile.TemporaryFile("w+") as errors:
         command = [sys.executable, program, *map(str, arguments)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
@@ -116,7 +119,10 @@ def watch(arguments: list[Any], program: str = __file__) -> Iterator[dict[str, A
                 yield last
         if process.returncode != 0:
             errors.seek(0)
-            said = errors.read().split("\n\n")[0].strip()  # faulthandler's first lines
+            said = errors.read().strip()
+            if not last:
+                raise SystemExit(f"{program}: the worker did not begin: {said}")
+            said = said.split("\n\n")[0]  # faulthandler's first lines
             yield last | {"why": f"the process died, status {process.returncode}: {said}", "died": True}
 
 
@@ -152,7 +158,7 @@ def worker(given: argparse.Namespace) -> None:
             say(0, case, why)
         return
     only = tuple(filter(None, given.only.split(",")))
-    kinds = compiled.kinds(np.random.default_rng(given.seed), int(given.seconds) // KIND_SECONDS)
+    kinds = compiled.kinds(np.random.default_rng(given.seed), int(given.seconds) // KIND_SECONDS, only)
     seen, at = set(), given.at
     while time.time() < given.until:
         for case in run.draw(given.seed, at, only, kinds):
