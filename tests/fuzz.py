@@ -32,7 +32,7 @@ from fuzzing.functions import FUNCTIONS
 
 from fastlstm.kernels import memory
 
-HANGS = 120.0  # seconds after which a case hangs; it may have to compile
+HANGS = 300.0  # seconds after which a case hangs; it may have to compile
 SHRINKS = 10.0  # seconds for making a case smaller
 KIND_SECONDS = 10  # of a run for each kind of call from compiled code, which takes half of that or so to compile
 
