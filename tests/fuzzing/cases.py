@@ -81,6 +81,8 @@ class Case(NamedTuple):
         numbers = {name: int(fields[name]) for name in ("seed", "N", "T", "D") if name in fields}
         layers = tuple(map(Layer.parse, fields["layers"].split(",")))
         options = tuple(fields.get("options", "").split(",")) if fields.get("options") else ()
+        if unknown := set(options) - set(OPTIONS):
+            raise ValueError(f"options: expected some of {', '.join(OPTIONS)}, got {', '.join(unknown)}")
         return cls(function, **(fields | numbers | {"layers": layers, "options": options}))
 
     def uses(self, option: str) -> bool:
