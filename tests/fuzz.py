@@ -33,7 +33,8 @@ from fuzzing.functions import FUNCTIONS
 from fastlstm.kernels import memory
 
 HANGS = 300.0  # seconds after which a case hangs; it may have to compile
-SHRINKS = 10.0  # seconds for making a case smaller
+TRIES = 100  # smaller cases that are tried where one has failed
+TRIES_ALONE = 10  # the same, where each needs a process of its own
 KIND_SECONDS = 10  # of a run for each kind of call from compiled code, which takes half of that or so to compile
 
 
@@ -74,7 +75,7 @@ def hunt(given: argparse.Namespace) -> int:
                 continue
             failures[kind(case, why)] += 1
             if failures[kind(case, why)] == 1:
-                report(*(shrunk(case, why, alone) if event["died"] else (case, why)))
+                report(*(shrunk(case, why, alone, TRIES_ALONE) if event["died"] else (case, why)))
     print(f"{calls.total()} cases of {len(calls)} functions in {time.time() - began:.0f} s, seed {given.seed}: "
           f"{failures.total()} failed")  # fmt: skip
     print(", ".join(f"{name} {count}" for name, count in sorted(calls.items())))
@@ -91,19 +92,16 @@ def kind(case: Case, why: str) -> str:
     return re.sub(r"-?(\d[\d.]*(e[+-]?\d+)?|nan|inf)", "#", words)[:100]
 
 
-def shrunk(case: Case, why: str, attempt: Callable[[Case], str | None]) -> tuple[Case, str]:
-    """The smallest case found in a few seconds that fails in the same way, and what is wrong with it."""
-    until, wanted = time.time() + SHRINKS, kind(case, why)
-    again = True
-    while again:
-        again = False
-        for smaller in case.smaller():
-            if time.time() > until:
-                return case, why
-            found = attempt(smaller) if smaller != case else None
-            if found is not None and kind(smaller, found) == wanted:
-                case, why, again = smaller, found, True
-                break
+def shrunk(case: Case, why: str, attempt: Callable[[Case], str | None], tries: int) -> tuple[Case, str]:
+    """The smallest case found in some tries that fails in the same way, and what is wrong with it."""
+    wanted, smaller = kind(case, why), case.smaller()
+    for _ in range(tries):
+        other = next(smaller, None)
+        if other is None:
+            break
+        found = attempt(other)
+        if found is not None and kind(other, found) == wanted:
+            case, why, smaller = other, found, other.smaller()
     return case, why
 
 
@@ -168,7 +166,7 @@ def worker(given: argparse.Namespace) -> None:
                 continue
             if kind(case, why) not in seen:
                 seen.add(kind(case, why))
-                case, why = shrunk(case, why, attempt)
+                case, why = shrunk(case, why, attempt, TRIES)
             say(at, case, why)
         at += 1
 

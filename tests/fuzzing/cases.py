@@ -90,8 +90,9 @@ class Case(NamedTuple):
 
     def smaller(self) -> Iterator[Case]:
         """Simpler ones, the greatest step first."""
-        for change in ({"form": "plain"}, {"sharing": "one"}):
-            yield self._replace(**change)
+        for name, simple in (("form", "plain"), ("sharing", "one")):
+            if getattr(self, name) != simple:
+                yield self._replace(**{name: simple})
         for option in self.options:
             if option != "stack" or len(self.layers) == 1:
                 yield self._replace(options=tuple(o for o in self.options if o != option))
