@@ -75,7 +75,7 @@ def main() -> None:
         except ValueError as error:
             parser.error(str(error))
         if "jax" not in installed(["jax"]):
-            parser.error("jax is not installed: pip install 'fastlstm[peers]'")
+            parser.error("jax is not installed: pip install -e '.[peers]'")
         results = measure(arguments.modes, shapes, arguments.rounds, arguments.seconds, results)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
         results = json.loads(RESULTS.read_text())

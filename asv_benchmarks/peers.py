@@ -169,7 +169,7 @@ def main() -> None:
         return
     systems = installed(arguments.systems)
     if not set(systems) - {"fastlstm", "reference"}:
-        parser.error("no other system is installed: pip install 'fastlstm[peers]'")
+        parser.error("no other system is installed: pip install -e '.[peers]'")
     if arguments.only:
         try:
             shapes = [Shape.parse(text) for text in arguments.only]
@@ -185,7 +185,7 @@ def main() -> None:
     if not {"fastlstm", "reference"} <= set(systems):
         parser.error("the pages need fastlstm and reference among --systems")
     if importlib.util.find_spec("matplotlib") is None:
-        parser.error("the plots need matplotlib: pip install 'fastlstm[bench]'")
+        parser.error("the plots need matplotlib: pip install -e '.[bench]'")
     results = measure(systems, arguments.rounds, arguments.seconds)
     report.RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     report.write(json.loads(report.RESULTS.read_text()))

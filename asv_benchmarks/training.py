@@ -88,7 +88,7 @@ def main() -> None:
     if not arguments.from_json:
         systems = installed(arguments.systems, NEEDS)
         if not set(systems) - {"fastlstm"}:
-            parser.error("no other system is installed: pip install 'fastlstm[keras]'")
+            parser.error("no other system is installed: pip install -e '.[keras]'")
         if "fastlstm" not in systems and not arguments.only:
             parser.error("the page needs fastlstm among --systems")
         results = measure(systems, fits, arguments.rounds)

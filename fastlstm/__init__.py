@@ -1,5 +1,8 @@
 """An exact LSTM, forward and backward, for NumPy; its kernels are compiled by Numba."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import reference
 from .config import show_config
 from .inplace import (
@@ -61,3 +64,19 @@ __all__ = [
     "to_torch",
     "zero_state",
 ]
+
+_LATER = ("datasets", "nn")  # imported where they are first used
+
+if TYPE_CHECKING:
+    from . import datasets as datasets
+    from . import nn as nn
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name in _LATER:
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted((*__all__, *_LATER))

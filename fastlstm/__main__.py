@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
+COMMANDS = {"demo": "demo", "info": "config", "warmup": "warmup"}  # and the module whose `main` it is
 USAGE = """\
-usage: python -m fastlstm COMMAND
+usage: python -m fastlstm COMMAND ...
 
-  demo     train an LSTM to tell nine speakers apart (--help: its options)
+  demo     train an LSTM to tell nine speakers apart
   info     versions, processor, vector width, threads and cache folder
-  warmup   compile every kernel ahead (warmup CELL ...: those of other cells than the standard one)"""
+  warmup   compile every kernel ahead
+
+COMMAND --help says which options it takes."""
 
 
 def main(argv: list[str]) -> None:
     """Run one command; its module is imported only then."""
     command, rest = (argv[0], argv[1:]) if argv else ("", [])
-    if command == "demo":
-        from .demo import main as demo
-
-        demo(rest)
-    elif command == "warmup":
-        from .warmup import main as warmup
-
-        warmup(rest)
-    elif command == "info" and not rest:
-        from .config import show_config
-
-        show_config()
+    if command in COMMANDS:
+        importlib.import_module(f"fastlstm.{COMMANDS[command]}").main(rest)
     elif command in ("-h", "--help"):
         print(USAGE)
     else:
-        raise SystemExit(f"{USAGE}\n\ngot: {' '.join(argv) or 'no command'}")
+        print(f"{USAGE}\n\nexpected {', '.join(COMMANDS)}, got {command or 'no command'}", file=sys.stderr)
+        raise SystemExit(2)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ A stack is taken apart into levels, bottom first; a level holds one direction, o
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -19,13 +18,15 @@ from .kernels.cells import cell_with
 from .kernels.packing import LAYOUT, Packed, blocks, cell_in, record_of, wide_blocks
 from .kernels.packing import sizes as sizes_of_packed
 from .kernels.simd import BLOCK, lanes
-from .params import CELLS, AnyParams, Bidirectional, State, cell_name, shapes
+from .params import CELLS, AnyParams, Bidirectional, State, cell_name, integer, shapes
+from .params import array as array
+from .params import is_plain as _is_plain
 from .params import sizes as sizes_of_record
 
 Array: TypeAlias = NDArray[Any]
 Layer: TypeAlias = AnyParams | Packed | Bidirectional
 Stack: TypeAlias = Layer | Sequence[Layer]
-States: TypeAlias = State | Bidirectional | Sequence[State | Bidirectional]
+States: TypeAlias = State | tuple[Any, Any] | Bidirectional | Sequence[State | tuple[Any, Any] | Bidirectional]
 
 _T = TypeVar("_T")
 _DIRECTION = ", ".join(record.__name__ for record in CELLS.values()) + " or Packed"
@@ -71,23 +72,6 @@ def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Any:
 
 def _kind(value: object) -> str:
     return type(value).__name__
-
-
-def _is_plain(value: object) -> bool:
-    """Whether value is a list or a tuple, but no record of named fields."""
-    return isinstance(value, (list, tuple)) and not hasattr(value, "_fields")
-
-
-def array(name: str, value: Any) -> Array:
-    """value as an array of real numbers, of any type and layout."""
-    try:
-        found = np.asarray(value)
-    except Exception as error:  # ragged lists, tensors that need their gradient, ...
-        wrong = ValueError if isinstance(error, ValueError) else TypeError
-        raise wrong(f"{name}: expected an array, got {_kind(value)} that makes none ({error})") from error
-    if found.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}")
-    return found
 
 
 def native(value: Array, dtype: DTypeLike, *, copy: bool = False) -> Array:
@@ -148,8 +132,8 @@ def steppable(packed: Any, name: str = "packed") -> tuple[list[Packed], Weights]
 
 def own(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, whole: bool = True) -> None:
     """Check an array that is changed in place. whole: it must be in C order; else its last axis."""
-    if not isinstance(value, np.ndarray) or value.dtype != dtype:
-        raise TypeError(f"{name}: expected an array of {dtype}, got {getattr(value, 'dtype', _kind(value))}")
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray) or value.dtype != dtype:
+        raise TypeError(f"{name}: expected an array of {dtype}, got {_kind(value)} of {getattr(value, 'dtype', None)}")
     if value.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {value.shape}")
     lined_up = value.flags.c_contiguous or (not whole and (value.strides[-1] == value.itemsize or value.size == 0))
@@ -315,15 +299,7 @@ def direction(reverse: Any, weights: Weights) -> bool:
 
 def count(name: str, value: Any) -> int:
     """value as an int, at least 0."""
-    try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected an integer, got {_kind(value)}") from None
-    if number < 0:
-        raise ValueError(f"{name}: expected at least 0, got {number}")
-    return number
+    return integer(name, value, 0)
 
 
 def states(name: str, state: Any, weights: Weights, N: int, *, single: bool) -> list[list[State]]:
@@ -388,8 +364,10 @@ def _mask(
 
 
 def _state(name: str, state: Any, N: int, layer: AnyParams | Packed, dtype: np.dtype[Any], single: bool) -> State:
+    if _is_plain(state) and len(state) == 2:
+        state = State(*state)
     if not isinstance(state, State):
-        raise TypeError(f"{name}: expected State, got {_kind(state)}")
+        raise TypeError(f"{name}: expected State, or a pair (h, c), got {_kind(state)}")
     arrays = []
     for field, value, width in _fields(state, layer):
         found, expected = array(f"{name}.{field}", value), (width,) if single else (N, width)

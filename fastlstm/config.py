@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
+from collections.abc import Sequence
 
 import llvmlite
 import numba
 import numpy as np
 
-from .kernels.options import cache_folder
+from .kernels.cache import cache_folder
 from .kernels.simd import vector_bytes
 from .kernels.threads import layer
 
@@ -36,7 +38,15 @@ def show_config() -> None:
         "vector width": f"{8 * vector_bytes()} bits",
         "threading layer": layer(),
         "threads": numba.get_num_threads(),
-        "cache folder": f"{folder} (writable)" if folder else "none can be written: compiles in every process",
+        "cache folder": f"{folder} (writable)" if folder else "none: compiles in every process",
     }
     for name, value in rows.items():
         print(f"{name:<16} {value}")
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """`show_config` from the command line."""
+    argparse.ArgumentParser(
+        prog="python -m fastlstm info", description="Versions, processor, vector width, threads and cache folder."
+    ).parse_args(argv)
+    show_config()

@@ -371,6 +371,9 @@ class Stream:
         self._packed, self._state = fields
         self._top = (self._state if isinstance(self._state, State) else self._state[-1]).h
 
+    def __repr__(self) -> str:
+        return f"Stream({self._packed!r}, batch_size={len(self._top)})"
+
     def __call__(self, x: Any) -> Array:
         """One step: x (N, D) -> h of the top layer (N, P), a new array; (D,) -> (P,) where N is 1."""
         if len(self._top) == 1 and np.ndim(x) == 1:

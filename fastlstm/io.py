@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-import secrets
+import struct
 import zipfile
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import IO, Any
 
 import numpy as np
 
 from . import checks
 from .checks import Array, Stack, assemble
+from .files import write_whole
 from .kernels import backend
 from .kernels.packing import Packed
 from .params import CELLS, GATES, AnyParams, Bidirectional, Params, ProjectedParams, cell_name, sizes
@@ -23,6 +24,11 @@ _MARK = "fastlstm"  # the entry of a file that holds the number of its format
 _CELL = "cell"  # the entry that holds the name of a layer's cell, where that is not the standard one
 _FIELDS = sorted({field for record in CELLS.values() for field in record._fields})
 _ENTRY = re.compile(rf"(?:(0|[1-9][0-9]{{0,5}})\.)?(?:(forward|backward)\.)?({'|'.join(_FIELDS)}|{_CELL})")
+_NPY = b"\x93NUMPY\x01\x00"  # what an array in a file begins with; the length of its header follows, 2 bytes
+_HEADER = re.compile(
+    rb"\{'descr': '([<>](?:f[48]|i[48]|U[1-9][0-9]?))', 'fortran_order': (True|False), "
+    rb"'shape': \((|[1-9][0-9]{0,17},|[1-9][0-9]{0,17}(?:, [1-9][0-9]{0,17})+)\), \} *\n"
+)
 _TORCH = re.compile(r"(weight|bias)_(ih|hh|hr)_l(0|[1-9][0-9]{0,5})(_reverse)?")
 
 
@@ -41,22 +47,6 @@ def file_name(path: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(f"path: expected str or path-like, got {type(path).__name__}")
     return name
-
-
-def write_whole(name: str, write: Callable[[IO[bytes]], Any]) -> None:
-    """A file that is there whole or as it was before: written beside its place, flushed to the disk, moved to it."""
-    target = os.path.realpath(name)  # through a link: its file is replaced, not the link
-    beside = f"{target}.{secrets.token_hex(8)}.part"
-    try:
-        with open(beside, "xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException:
-        if os.path.exists(beside):
-            os.unlink(beside)
-        raise
 
 
 def save(path: str | os.PathLike[str], params: Stack) -> None:
@@ -118,8 +108,11 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Raises
     ------
-    ValueError, TypeError
-        The file is damaged, is none of ours, or its weights make no sense.
+    ValueError
+        The file is damaged, is none of ours, or its weights make no sense. It is found before memory is taken for
+        more than the file holds.
+    TypeError
+        A path of another type.
     OSError
         The file cannot be read.
 
@@ -131,28 +124,67 @@ def load(path: str | os.PathLike[str]) -> Any:
     with open(name, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError(f"path: expected a file that save wrote, got no .npz file: {name!r}")
-        file.seek(0)
         try:
-            with np.load(file, allow_pickle=False) as archive:
-                entries = {key: archive[key] for key in archive.files}
-        except (ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, SyntaxError,
-                zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-            raise ValueError(f"path: expected a file that save wrote, got a damaged one: {name!r}") from error
+            entries = _entries(file)
+        except (ValueError, EOFError, OverflowError, RuntimeError, struct.error, zipfile.BadZipFile) as error:
+            raise ValueError(f"path: expected a file that save wrote, got {name!r}: {error}") from error
     mark = entries.pop(_MARK, None)
-    if not isinstance(mark, np.ndarray) or mark.shape != () or mark.dtype.kind != "i" or mark != _FORMAT:
+    if mark is None or mark.shape != () or mark.dtype.kind != "i" or mark != _FORMAT:
         raise ValueError(f"path: expected an entry {_MARK!r} of {_FORMAT}, got {mark!r} in {name!r}")
     return _from_entries(entries, name)
+
+
+def _entries(file: IO[bytes]) -> dict[str, Array]:
+    """The arrays of an .npz file by their names. What its directory says is checked before any of them is read: the
+    content is bare, each name stands there once, and all together they are no larger than the file."""
+    size = file.seek(0, os.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        found: dict[str, zipfile.ZipInfo] = {}
+        for info in archive.infolist():
+            key = info.filename.removesuffix(".npy")
+            if key == info.filename or (key != _MARK and _ENTRY.fullmatch(key) is None):
+                raise ValueError(f"expected entries such as W.npy, forward.U.npy or 0.b.npy, got {info.filename!r}")
+            if key in found:
+                raise ValueError(f"expected each entry once, got two of {key!r}")
+            if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+                raise ValueError(f"expected entries that are not compressed, got {info.file_size} bytes of {key!r} "
+                                 f"in {info.compress_size}")  # fmt: skip
+            if not 0 <= info.header_offset < size:
+                raise ValueError(f"expected {key!r} in the {size} bytes of the file, got it at {info.header_offset}")
+            found[key] = info
+        total = sum(info.file_size for info in found.values())
+        if total > size:
+            raise ValueError(f"expected entries of at most the file's {size} bytes, got {total}")
+        return {key: _array(archive, key, info) for key, info in found.items()}
+
+
+def _array(archive: zipfile.ZipFile, key: str, info: zipfile.ZipInfo) -> Array:
+    """One array of the file. NumPy's own reader evaluates the header, and takes memory for whatever shape it states."""
+    with archive.open(info) as member:
+        if member.read(len(_NPY)) != _NPY:
+            raise ValueError(f"expected {key!r} to be an array in NumPy's format 1.0")
+        length = int.from_bytes(member.read(2), "little")
+        header = _HEADER.fullmatch(member.read(length))
+        if header is None:
+            raise ValueError(f"expected {key!r} to be an array of float32 or float64 that is not empty, the number of "
+                             "the format or the name of a cell")  # fmt: skip
+        dtype, shape = np.dtype(header[1].decode()), tuple(int(n) for n in header[3].split(b",") if n)
+        whole = len(_NPY) + 2 + length + math.prod(shape) * dtype.itemsize
+        if whole != info.file_size:
+            raise ValueError(f"expected {whole} bytes for {key!r} of shape {shape}, got {info.file_size}")
+        # reading to the end also checks the sum over the content that the directory has
+        numbers = np.frombuffer(bytearray(member.read()), dtype)
+    if dtype.kind == "U" and (numbers.view(dtype.str[0] + "u4") >= 0x80).any():
+        raise ValueError(f"expected {key!r} to be the name of a cell")
+    return numbers.reshape(shape, order="F" if header[2] == b"True" else "C")
 
 
 def _from_entries(entries: Mapping[str, Any], name: object) -> Any:
     """Names and arrays -> the structure that the names spell out, checked."""
     tree: dict[int | None, dict[str | None, dict[str, Array]]] = {}
     for key, array in entries.items():
-        match = _ENTRY.fullmatch(key)
-        if match is None:
-            raise ValueError(f"path: expected entries such as W, forward.U or 0.b, got {key!r} in {name!r}")
-        number = None if match[1] is None else int(match[1])
-        tree.setdefault(number, {}).setdefault(match[2], {})[match[3]] = array
+        ((number, way, field),) = _ENTRY.findall(key)
+        tree.setdefault(int(number) if number else None, {}).setdefault(way or None, {})[field] = array
     stacked = None not in tree
     if stacked and sorted(k for k in tree if k is not None) != list(range(len(tree))):
         raise ValueError(f"path: expected layers 0 to {len(tree) - 1}, got {list(tree)} in {name!r}")
@@ -164,7 +196,10 @@ def _from_entries(entries: Mapping[str, Any], name: object) -> Any:
             raise ValueError(f"path: expected both directions or none, got {list(entries)} in {name!r}")
         order: tuple[str | None, ...] = (None,) if None in ways else Bidirectional._fields
         levels.append([_record(ways[way], name) for way in order])
-    found = checks.weights(assemble(levels, stacked), "path")
+    try:
+        found = checks.weights(assemble(levels, stacked), "path")
+    except TypeError as error:  # the caller's type is right, the file's content is not
+        raise ValueError(f"{error} in {name!r}") from error
     return assemble(found.levels, stacked)
 
 
@@ -173,7 +208,7 @@ def _record(arrays: Mapping[str, Array], name: object) -> AnyParams:
     given = dict(arrays)
     mark = given.pop(_CELL, np.array("standard"))
     cell = str(mark)
-    if mark.dtype.kind != "U" or cell not in CELLS:
+    if mark.dtype.kind != "U" or mark.shape != () or cell not in CELLS:
         raise ValueError(f"path: expected an entry {_CELL!r} of {' or '.join(CELLS)}, got {mark!r} in {name!r}")
     if set(given) != set(CELLS[cell]._fields):
         expected = ", ".join(CELLS[cell]._fields)

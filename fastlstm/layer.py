@@ -9,7 +9,7 @@ from .checks import Array, Stack, States, Weights, assemble
 from .kernels import backend, memory
 from .kernels.backend import Kept
 from .kernels.packing import Packed
-from .params import AnyParams, Grads, State
+from .params import AnyParams, Grads, State, form
 
 
 class _Pass(NamedTuple):
@@ -91,8 +91,7 @@ class Tape:
         return view
 
     def __repr__(self) -> str:
-        N, T, _ = self._levels[0].x.shape
-        return f"<Tape of {len(self._levels)} layer(s), {N} sequence(s) of {T} steps>"
+        return f"Tape(x={form(self.x)}, layers={len(self._levels)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _tape, (self._levels, self._lengths, self._reset, self._single, self._stacked)
@@ -186,10 +185,10 @@ def forward(
         Real numbers of any type; computed in the weights' float type.
     params : Params or another cell's record, Bidirectional, what `pack` makes of them, or a stack of these
         A list or tuple is a stack of layers, bottom first.
-    state : State, optional
+    state : State or a pair (h, c), optional
         The initial state, h (N, P) and c (N, H), or (P,) and (H,) for a single sequence; P, the width of h, is H but
         for the projected cell. Bidirectional(State, State) for a Bidirectional; a tuple, one entry a layer, for a
-        stack. Zeros if None.
+        stack, also of one layer. Zeros if None.
     lengths : array_like of int, shape (N,), optional
         Real steps of each sequence, 0 to T; what lies behind them is not read.
     reverse : bool
@@ -380,7 +379,7 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
         From `forward_train`; it is left as it was, so that calling again gives the same numbers.
     dy : array_like, shape of y, optional
         Gradient at every y; what lies in padding is not read. Zeros if None.
-    dstate : State, optional
+    dstate : State or a pair (dh, dc), optional
         Gradient at the last state, in its structure and shapes. Zeros if None.
 
     Returns

@@ -6,6 +6,10 @@ cell but the projected one.
 
 from __future__ import annotations
 
+import math
+import numbers
+import operator
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
@@ -16,6 +20,21 @@ Array: TypeAlias = NDArray[Any]
 
 GATES = ("i", "f", "g", "o")
 """Order of the gate blocks along the last axis of W, U and b: input, forget, candidate, output."""
+
+
+def shown(record: Any) -> str:
+    """What repr says of a record of named fields: types and shapes instead of pages of numbers."""
+    fields = ", ".join(f"{name}={form(value)}" for name, value in zip(record._fields, record, strict=True))
+    return f"{type(record).__name__}({fields})"
+
+
+def form(value: Any) -> str:
+    """An array as its type and shape; anything else as repr has it."""
+    if is_plain(value):
+        return f"({', '.join(map(form, value))}{',' * (len(value) == 1)})" if len(value) < 10 else f"{len(value)} items"
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{value.dtype} {tuple(value.shape)}"
+    return repr(value)
 
 
 class Params(NamedTuple):
@@ -34,6 +53,9 @@ class Params(NamedTuple):
     W: Array
     U: Array
     b: Array
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 class InterpolatedParams(NamedTuple):
@@ -56,6 +78,9 @@ class InterpolatedParams(NamedTuple):
     V: Array
     b: Array
 
+    def __repr__(self) -> str:
+        return shown(self)
+
 
 class ProjectedParams(NamedTuple):
     """Weights of one layer of the projected cell (docs/cells.md): the standard one, with V between its output and h.
@@ -76,6 +101,9 @@ class ProjectedParams(NamedTuple):
     U: Array
     V: Array
     b: Array
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 class PeepholeParams(NamedTuple):
@@ -98,6 +126,9 @@ class PeepholeParams(NamedTuple):
     p: Array
     b: Array
 
+    def __repr__(self) -> str:
+        return shown(self)
+
 
 class NormalizedParams(NamedTuple):
     """Weights of one layer of the normalized cell (docs/cells.md): the standard one, with layer normalisation.
@@ -119,6 +150,9 @@ class NormalizedParams(NamedTuple):
     s: Array
     b: Array
 
+    def __repr__(self) -> str:
+        return shown(self)
+
 
 NORMALIZED_EPSILON = 1e-5
 """What the normalized cell adds to each variance before it takes the root."""
@@ -130,12 +164,18 @@ class State(NamedTuple):
     h: Array
     c: Array
 
+    def __repr__(self) -> str:
+        return shown(self)
+
 
 class Bidirectional(NamedTuple):
     """Two of a kind, one for each direction of time: Params, State or gradients."""
 
     forward: Any
     backward: Any
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 class Grads(NamedTuple):
@@ -144,6 +184,9 @@ class Grads(NamedTuple):
     x: Array
     params: Any
     state: Any
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 AnyParams: TypeAlias = Params | InterpolatedParams | ProjectedParams | PeepholeParams | NormalizedParams
@@ -296,9 +339,10 @@ def init_params(
     Raises
     ------
     ValueError
-        A size below 1, a cell of another name, or a projection_size above H or for a cell without a projection.
+        A size below 1, a cell of another name, a projection_size above H or for a cell without a projection, or a
+        forget_bias that is not finite.
     TypeError
-        A size that is no integer, or another dtype.
+        A size that is no integer, another dtype, or what no generator can be made of.
 
     References
     ----------
@@ -330,7 +374,15 @@ def init_params(
     if cell not in CELLS:
         raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
     record, P = CELLS[cell], output_size(cell, H, projection_size, "hidden_size")
-    generator = np.random.default_rng(rng)
+    bias: Any = FORGET_BIAS[record] if forget_bias is None else forget_bias
+    if not isinstance(bias, numbers.Real):
+        raise TypeError(f"forget_bias: expected a number, got {type(bias).__name__}")
+    if not math.isfinite(bias):
+        raise ValueError(f"forget_bias: expected a finite number, got {bias}")
+    try:
+        generator = np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"rng: expected a numpy.random.Generator, a seed or None, got {rng!r}") from error
     arrays = {}
     for field, shape in shapes(record, D, H, P).items():
         if field == "W":
@@ -344,7 +396,7 @@ def init_params(
         elif field == "b":
             arrays[field] = np.zeros(shape)
             f = GATES.index("f")  # i and f come first in every cell
-            arrays[field][f * H : (f + 1) * H] = FORGET_BIAS[record] if forget_bias is None else forget_bias
+            arrays[field][f * H : (f + 1) * H] = bias
         else:
             arrays[field] = np.empty(shape)
             width = H if field == "U" else shape[1]
@@ -353,13 +405,74 @@ def init_params(
     return record(**{field: array.astype(kind) for field, array in arrays.items()})
 
 
+def integer(name: str, value: Any, least: int) -> int:
+    """An argument that counts something, checked."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
+    if not least <= number <= sys.maxsize:
+        bound = f"at least {least}" if number < least else f"at most {sys.maxsize}"
+        raise ValueError(f"{name}: expected {bound}, got {number}")
+    return number
+
+
 def size_of(name: str, size: object) -> int:
     """A size, checked; name: the argument's."""
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-        raise TypeError(f"{name}: expected an integer, got {type(size).__name__}")
-    if size < 1:
-        raise ValueError(f"{name}: expected at least 1, got {size}")
-    return int(size)
+    return integer(name, size, 1)
+
+
+def is_plain(value: object) -> bool:
+    """Whether value is a list or a tuple, but no record of named fields."""
+    return isinstance(value, (list, tuple)) and not hasattr(value, "_fields")
+
+
+def array(name: str, value: Any) -> Array:
+    """value as an array of real numbers, of any type and layout."""
+    try:
+        found = np.asarray(value)
+    except Exception as error:  # lists of different lengths, tensors that need their gradient, ...
+        _refuse_ragged(name, value)
+        wrong = ValueError if isinstance(error, ValueError) else TypeError
+        raise wrong(f"{name}: expected an array, got {type(value).__name__} that makes none ({error})") from error
+    if found.dtype.kind not in "biuf":
+        _refuse_ragged(name, value)
+        raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}{_culprit(value, found)}")
+    if found is not value and _has_mask(value):
+        raise TypeError(f"{name}: expected an array, got a masked one, whose mask would be lost: fill it, and pass "
+                        "lengths where steps are missing")  # fmt: skip
+    return found
+
+
+def _culprit(value: Any, found: Array) -> str:
+    """What is no number in an array of objects, and where; by its column in a data frame."""
+    columns = [str(column) for column in getattr(value, "columns", ())]
+    named = found.ndim == 2 and len(columns) == found.shape[1]
+    if found.ndim == 0 or not (named or found.dtype == object):
+        return ""
+    for place, one in np.ndenumerate(found):
+        if not isinstance(one, (bool, int, float, np.bool_, np.integer, np.floating)):
+            where = f"in column {columns[place[-1]]!r}" if named else f"at {list(place)}"
+            return f": {one!r:.50} {where}"
+    kinds = zip(columns, getattr(value, "dtypes", ()), strict=False)
+    return "".join(f"; column {column!r} has dtype object" for column, kind in kinds if kind == np.dtype(object))
+
+
+def _has_mask(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_has_mask(item) for item in value if isinstance(item, (list, tuple, np.ma.MaskedArray)))
+    return isinstance(value, np.ma.MaskedArray)
+
+
+def _refuse_ragged(name: str, value: Any) -> None:
+    """Say what to do with sequences of different lengths, if that is what x or y holds."""
+    if name.endswith(("x", "y")) and isinstance(value, (list, tuple, np.ndarray)):
+        lengths = {len(item) for item in value if isinstance(item, (list, tuple, np.ndarray))}
+        if len(lengths) > 1:
+            raise ValueError(f"{name}: expected sequences of one length, got {min(lengths)} to {max(lengths)} steps: "
+                             "pad them, and pass lengths")  # fmt: skip
 
 
 def output_size(cell: str, H: int, projection_size: object, name: str) -> int:

@@ -115,8 +115,11 @@ from fastlstm.params import (
     ProjectedParams,
     Stack,
     State,
+    array,
     cell_name,
+    is_plain,
     shapes,
+    shown,
     sizes,
 )
 
@@ -154,6 +157,9 @@ class LayerTape(NamedTuple):
     lengths: Array
     reverse: bool
 
+    def __repr__(self) -> str:
+        return shown(self)
+
 
 class Tape(NamedTuple):
     """One entry a layer, a `LayerTape` or a `Bidirectional` of two; was params a stack, x a single sequence."""
@@ -161,6 +167,9 @@ class Tape(NamedTuple):
     layers: tuple[Any, ...]
     stacked: bool
     single: bool
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 def forward(
@@ -181,7 +190,7 @@ def forward(
         Converted to the weights' float type.
     params : Params, InterpolatedParams, ProjectedParams, PeepholeParams, NormalizedParams, Bidirectional
         Or a list or tuple of these: a stack, bottom first.
-    state : State, Bidirectional of State, or a sequence of these for a stack, optional
+    state : State or a pair (h, c), Bidirectional of two of these, or a sequence of them for a stack, optional
         Where to begin; h (N, P) and c (N, H), or (P,) and (H,) for a single sequence. Zeros if None.
     lengths : array_like of int, shape (N,), optional
         Real steps of each sequence, from 0 to T (one number for a single sequence). Past them y is 0, the
@@ -673,9 +682,7 @@ def _map(function: Callable[[Any], Any], tree: Any) -> Any:
 
 def _real(name: str, value: ArrayLike, shape: tuple[int, ...] | None = None) -> Array:
     """value as an array of real numbers, of this shape if one is given."""
-    a = np.asarray(value)
-    if a.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected real numbers, got {a.dtype}")
+    a = array(name, value)
     if shape is not None and a.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {a.shape}")
     return a
@@ -695,8 +702,7 @@ def _layers(params: Any, D: int, reverse: bool) -> tuple[Any, ...]:
     """The layers, bottom first, their arrays checked against one another."""
     if not isinstance(reverse, (bool, np.bool_)):
         raise TypeError(f"reverse: expected a bool, got {type(reverse).__name__}")
-    plain = isinstance(params, (list, tuple)) and not hasattr(params, "_fields")
-    layers = tuple(params) if plain else (params,)
+    layers = tuple(params) if is_plain(params) else (params,)
     if not layers:
         raise ValueError("params: expected at least one layer, got none")
     kind = None
@@ -731,7 +737,7 @@ def _lengths(lengths: ArrayLike | None, N: int, T: int, single: bool) -> Array:
         return np.full(N, T)
     if single:
         raise ValueError("lengths: expected None with a single sequence (T, D)")
-    a = np.asarray(lengths)
+    a = array("lengths", lengths)
     if a.size and a.dtype.kind not in "iu":
         raise TypeError(f"lengths: expected integers, got {a.dtype}")
     if a.shape != (N,) or (a.size and (a.min() < 0 or a.max() > T)):
@@ -743,7 +749,7 @@ def _reset(reset: ArrayLike | None, N: int, T: int, single: bool) -> Array:
     """Where an episode begins (N, T), nowhere where reset is None."""
     if reset is None:
         return np.zeros((N, T), bool)
-    a = np.asarray(reset)
+    a = array("reset", reset)
     if a.dtype != bool:
         raise TypeError(f"reset: expected booleans, got dtype {a.dtype}")
     shape = (T,) if single else (N, T)
@@ -752,20 +758,30 @@ def _reset(reset: ArrayLike | None, N: int, T: int, single: bool) -> Array:
     return a.reshape(N, T)
 
 
+def _entries(name: str, given: Any, layers: tuple[Any, ...], stacked: bool) -> tuple[Any, ...]:
+    """What belongs to each layer, of what has the structure of the weights; None for all where it is None."""
+    if given is None or not stacked:
+        return (given,) * len(layers)
+    if not is_plain(given):
+        raise TypeError(f"{name}: expected a tuple, an entry a layer of the stack, got {type(given).__name__}")
+    if len(given) != len(layers):
+        raise ValueError(f"{name}: expected {len(layers)} entries, one a layer, got {len(given)}")
+    return tuple(given)
+
+
 def _states(
     name: str, state: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool, kind: Any
 ) -> tuple[Any, ...]:
     """A State (N, P), (N, H), or a Bidirectional of two, a layer; zeros where state is None."""
-    if state is not None and stacked and len(state) != len(layers):
-        raise ValueError(f"{name}: expected {len(layers)} entries, one a layer, got {len(state)}")
-    given = state if stacked and state is not None else (state,) * len(layers)
 
     def one(params: AnyParams, entry: Any) -> State:
         _, H, P = sizes(params)
-        if entry is None:
+        if state is None:
             return State(np.zeros((N, P), kind), np.zeros((N, H), kind))
+        if is_plain(entry) and len(entry) == 2:
+            entry = State(*entry)
         if not isinstance(entry, State):
-            raise TypeError(f"{name}: expected State, got {type(entry).__name__}")
+            raise TypeError(f"{name}: expected State, or a pair (h, c), got {type(entry).__name__}")
         h, c = (
             _real(f"{name}.{field}", a, (width,) if single else (N, width)).reshape(N, width).astype(kind)
             for field, a, width in zip(State._fields, entry, (P, H), strict=True)
@@ -775,19 +791,16 @@ def _states(
     def both(layer: Any, entry: Any) -> Any:
         if not isinstance(layer, Bidirectional):
             return one(layer, entry)
-        if entry is not None and not isinstance(entry, Bidirectional):
+        if state is not None and not isinstance(entry, Bidirectional):
             raise TypeError(f"{name}: expected Bidirectional(State, State), got {type(entry).__name__}")
         first, second = entry or (None, None)
         return Bidirectional(one(layer.forward, first), one(layer.backward, second))
 
-    return tuple(both(layer, entry) for layer, entry in zip(layers, given, strict=True))
+    return tuple(both(*pair) for pair in zip(layers, _entries(name, state, layers, stacked), strict=True))
 
 
 def _masks(h_mask: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool, kind: Any) -> tuple[Any, ...]:
     """Factors (N, P), or a Bidirectional of two, a layer; ones where there are none."""
-    if h_mask is not None and stacked and len(h_mask) != len(layers):
-        raise ValueError(f"h_mask: expected {len(layers)} entries, one a layer, got {len(h_mask)}")
-    given = h_mask if stacked and h_mask is not None else (h_mask,) * len(layers)
 
     def one(params: AnyParams, entry: Any) -> Array:
         P = params.U.shape[0]
@@ -805,4 +818,4 @@ def _masks(h_mask: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: 
         first, second = entry or (None, None)
         return Bidirectional(one(layer.forward, first), one(layer.backward, second))
 
-    return tuple(both(layer, entry) for layer, entry in zip(layers, given, strict=True))
+    return tuple(both(*pair) for pair in zip(layers, _entries("h_mask", h_mask, layers, stacked), strict=True))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastlstm import Bidirectional, Params, State
-from fastlstm.kernels import backend, memory, threads
+from fastlstm.kernels import memory, threads
 from fastlstm.params import CELLS, ProjectedParams, shapes, sizes
 
 MIXED = "standard on interpolated"
@@ -152,11 +152,17 @@ def _of_nan(make: Any, shape: Any, dtype: Any) -> Any:
 
 
 @pytest.fixture
-def always_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However little the work, and whether they pay or not."""
-    for limit in ("_PARALLEL_WORK", "_SHORT_WORK"):
-        monkeypatch.setattr(backend, limit, 0)
-    monkeypatch.setattr(threads.Payoff, "choose", lambda self: True)
+def timed() -> None:
+    """For tests of what the timing of calls does."""
+
+
+@pytest.fixture(autouse=True)
+def _not_timed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Which way was faster must not decide what a test covers: threads that may be used are."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "timed" not in request.fixturenames:
+            patch.setattr(threads.Payoff, "choose", lambda self: True)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -86,5 +86,13 @@ def test_ends(dtype: Any) -> None:
     assert np.signbit(t[1])
     assert np.isnan(t[4])
     assert np.isnan(s[4])
-    assert s[:3].tolist() == [0.5, 0.5, 1.0]
-    assert 0 <= s[3] < 1e-30
+    assert s[:4].tolist() == [0.5, 0.5, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [(np.float32, 87.0), (np.float64, 708.0)])
+def test_sigmoid_is_normal_or_nothing(dtype: Any, limit: float) -> None:
+    edge = dtype(-limit)
+    x = np.array([edge, np.nextafter(edge, dtype(-np.inf)), 2 * edge, np.finfo(dtype).min] * 4, dtype)
+    found = sigmoid(x)[:4]
+    assert found[0] >= np.finfo(dtype).tiny
+    assert found[1:].tolist() == [0.0, 0.0, 0.0]

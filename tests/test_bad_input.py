@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import assert_same, leaves, random_params, random_state
 
 import fastlstm
 from fastlstm import Bidirectional, Params, State, init_params, reference
+from fastlstm.params import CELLS
 
 P = init_params(3, 5, rng=0)
 WIDE = init_params(10, 5, rng=0)
@@ -38,7 +40,24 @@ CASES: list[tuple[str, Any, type[Exception], str]] = [
     ("D is not the H below", lambda m: m.forward(X, [P, P]), ValueError, "expected .*5.*3"),
     ("both and reverse", lambda m: m.forward(X, Bidirectional(P, P), reverse=True), ValueError, "reverse: expected False"),
     ("reverse no bool", lambda m: m.forward(X, P, reverse=1), TypeError, "reverse: expected a bool, got int"),
-    ("state no State", lambda m: m.forward(X, P, (Z.h, Z.c)), TypeError, "state: expected State, got tuple"),
+    ("ragged x", lambda m: m.forward([X[0], X[0, :3]], P), ValueError, "x: expected sequences of one length, got 3 to 4 steps: pad them, and pass lengths"),
+    ("ragged x of lists", lambda m: m.forward([[[1, 2, 3]], [[1, 2, 3], [4, 5, 6]]], P), ValueError, "x: expected sequences of one length, got 1 to 2 steps"),
+    ("ragged x of objects", lambda m: m.forward(np.array([X[0], X[0, :3]], object), P), ValueError, "x: expected sequences of one length, got 3 to 4 steps"),
+    ("ragged state", lambda m: m.forward(X, P, State([[1], [2, 3]], Z.c)), ValueError, "state.h: expected an array, got list that makes none"),
+    ("masked x", lambda m: m.forward(np.ma.masked_less(X, 0), P), TypeError, "x: expected an array, got a masked one"),
+    ("list of masked x", lambda m: m.forward([np.ma.masked_less(x, 0) for x in X], P), TypeError, "x: expected an array, got a masked one"),
+    ("masked h", lambda m: m.forward(X, P, (np.ma.masked_less(Z.h, 0), Z.c)), TypeError, "state.h: expected an array, got a masked one"),
+    ("masked lengths", lambda m: m.forward(X, P, lengths=np.ma.array([1, 2], mask=[True, False])), TypeError, "lengths: expected an array, got a masked one"),
+    ("masked reset", lambda m: m.forward(X, P, reset=np.ma.array(np.ones((2, 4), bool))), TypeError, "reset: expected an array, got a masked one"),
+    ("h for a state", lambda m: m.forward(X, P, Z.h), TypeError, r"state: expected State, or a pair \(h, c\), got ndarray"),
+    ("three for a state", lambda m: m.forward(X, P, (Z.h, Z.c, Z.c)), TypeError, r"state: expected State, or a pair \(h, c\), got tuple"),
+    ("a pair for a stack of two", lambda m: m.forward(X, [P, init_params(5, 5)], (Z.h, Z.c)), TypeError, r"state.*: expected State, or a pair \(h, c\), got ndarray"),
+    ("a State for a stack of two", lambda m: m.forward(X, [P, init_params(5, 5)], Z), TypeError, "state: expected a tuple, an entry a layer of the stack, got State"),
+    ("a number for a stack of one", lambda m: m.forward(X, [P], 3), TypeError, "state: expected a tuple, an entry a layer of the stack, got int"),
+    ("None for a layer's state", lambda m: m.forward(X, [P], (None,)), TypeError, r"state.*: expected State, or a pair \(h, c\), got NoneType"),
+    ("an array of h_masks", lambda m: m.forward(X, [P], h_mask=np.ones((1, 2, 5))), TypeError, "h_mask: expected a tuple, an entry a layer of the stack, got ndarray"),
+    ("a pair for a stack of one", lambda m: m.forward(X, [P], (Z.h, Z.c)), ValueError, "state: expected 1 entries"),
+    ("a pair for a Bidirectional", lambda m: m.forward(X, Bidirectional(P, P), (Z, Z)), TypeError, r"state: expected Bidirectional\(State, State\), got tuple"),
     ("state of another N", lambda m: m.forward(X[:1], P, Z), ValueError, r"state.h: expected shape \(1, 5\), got \(2, 5\)"),
     ("too few states", lambda m: m.forward(X, [P, init_params(5, 2)], (Z,)), ValueError, "state: expected 2 entries"),
     ("float lengths", lambda m: m.forward(X, P, lengths=[1.0, 2.0]), TypeError, "lengths: expected integers, got .*float64"),
@@ -72,10 +91,18 @@ def test_forward(module: Any, call: Any, kind: type[Exception], message: str) ->
         (lambda: fastlstm.backward(None), TypeError, "tape: expected the Tape of forward_train, got NoneType"),
         (lambda: fastlstm.backward(TAPE, np.ones((2, 4, 3))), ValueError, r"dy: expected shape \(2, 4, 5\).*\(2, 4, 3\)"),
         (lambda: fastlstm.backward(TAPE, 1j * np.ones((2, 4, 5))), TypeError, "dy: expected real numbers"),
-        (lambda: fastlstm.backward(TAPE, dstate=NAN), TypeError, "dstate: expected State, got ndarray"),
+        (lambda: fastlstm.backward(TAPE, dstate=NAN), TypeError, r"dstate: expected State, or a pair \(h, c\), got ndarray"),
         (lambda: fastlstm.backward(TAPE, dstate=State(Z.h[:1], Z.c)), ValueError, "dstate.h: expected shape"),
         (lambda: fastlstm.Tape(), TypeError, "Tape: made by forward_train only"),
         (lambda: init_params(0, 5), ValueError, "input_size: expected at least 1, got 0"),
+        (lambda: init_params(4.9, 5), TypeError, "input_size: expected an integer, got float"),
+        (lambda: init_params(np.timedelta64(4), 5), TypeError, "input_size: expected an integer, got timedelta64"),
+        (lambda: init_params(2**70, 5), ValueError, "input_size: expected at most"),
+        (lambda: init_params(3, 5, forget_bias="1"), TypeError, "forget_bias: expected a number, got str"),
+        (lambda: init_params(3, 5, forget_bias=np.nan), ValueError, "forget_bias: expected a finite number, got nan"),
+        (lambda: init_params(3, 5, rng=1.5), TypeError, "rng: expected a numpy.random.Generator, a seed or None, got 1.5"),
+        (lambda: init_params(3, 5, rng=-1), ValueError, "rng: expected a numpy.random.Generator, a seed or None, got -1"),
+        (lambda: fastlstm.forward_into(X, fastlstm.pack(P), fastlstm.zero_state(P, 2), np.ma.array(np.zeros((2, 4, 5), "f4"))), TypeError, "y: expected an array of float32, got MaskedArray"),
         (lambda: init_params(3, 5.0), TypeError, "hidden_size: expected an integer, got float"),
         (lambda: init_params(3, 5, dtype=np.float16), TypeError, "dtype: expected float32 or float64, got float16"),
         (lambda: init_params(3, 5, cell="gru"), ValueError, "cell: expected one of 'standard', 'interpolated', 'projected', 'peephole', 'normalized', got 'gru'"),
@@ -100,6 +127,56 @@ def test_forward(module: Any, call: Any, kind: type[Exception], message: str) ->
 def test_other_calls(call: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+@pytest.mark.parametrize("module", [fastlstm, reference])
+def test_any_pair_is_a_state(rng: Any, module: Any) -> None:
+    """Where one layer's state belongs: for the layer itself, in a stack and in a Bidirectional."""
+    top = init_params(10, 4, rng=1)
+    stack = [Bidirectional(P, P), top]
+    states = (Bidirectional(random_state(rng, P, 2), random_state(rng, P, 2)), random_state(rng, top, 2))
+    pairs = [Bidirectional(*([h.tolist(), c] for h, c in states[0])), (states[1].h, states[1].c)]
+    for params, state, pair in ((stack, states, pairs), (top, states[1], tuple(states[1]))):
+        x = X if params is stack else rng.standard_normal((2, 4, 10))
+        y, last, tape = module.forward_train(x, params, state)
+        found, found_last, _ = module.forward_train(x, params, pair)
+        assert_same((found, found_last), (y, last))
+        assert_same((module.forward_cells(x, params, pair)[0], module.forward(x, params, pair)[0]), (y, y))
+        assert type(found_last) is type(last)
+        assert_same(tuple(module.backward(tape, y, pair)), tuple(module.backward(tape, y, state)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cell", CELLS)
+def test_numbers_beyond_all_sense_make_what_the_equations_make_of_them(rng: Any, cell: str, dtype: Any) -> None:
+    """NaN where the reference has it, infinities and finite numbers alike elsewhere: above all in the interpolated cell
+    a gate of minus infinity is closed, and 0 times an infinity is NaN."""
+    info = np.finfo(dtype)
+    huge = info.max / 64  # of which sums over all units are no infinity yet
+    numbers = [np.inf, -np.inf, np.nan, huge, -huge, 1e30, -1e30, info.tiny / 3]
+    params, x = random_params(rng, 2, 5, dtype, cell), rng.standard_normal((3, 4, 2)).astype(dtype)
+    state = State(*(a.astype(dtype) for a in random_state(rng, params, 3)))
+    for array in (x, *state, *params):
+        for number in numbers:
+            at = tuple(rng.integers(size) for size in array.shape)
+            kept = array[at]
+            array[at] = number
+            with np.errstate(all="ignore"):
+                expected = leaves(reference.forward_cells(x, params, state))
+            for a, b in zip(leaves(fastlstm.forward_cells(x, params, state)), expected, strict=True):
+                np.testing.assert_allclose(a, b, rtol=100 * info.eps, atol=100 * info.eps, err_msg=f"{number} at {at}")
+            array[at] = kept
+
+
+def test_minus_infinity_closes_a_gate() -> None:
+    x = X.copy()
+    x[0, 1] = -np.inf
+    positive = I._replace(W=np.abs(I.W))
+    y, _, c = fastlstm.forward_cells(x, positive)
+    assert np.isfinite(y[0, 0]).all()
+    assert np.isnan(y[0, 1:]).all()
+    assert np.isnan(c[0, 1:]).all()
+    assert_same(y[1], fastlstm.forward(X, positive)[0][1])
 
 
 def test_infinite_and_not_a_number_go_through() -> None:

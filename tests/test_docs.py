@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import re
+import types
 from pathlib import Path
 
 import pytest
@@ -14,23 +15,8 @@ from keras_golden import live_keras
 import fastlstm
 from fastlstm import nn
 
-MODULES = ["params", "layer", "inplace", "io", "config", "datasets"] + [
-    f"nn.{name}"
-    for name in (
-        "losses",
-        "metrics",
-        "optimizers",
-        "schedules",
-        "callbacks",
-        "initializers",
-        "regularizers",
-        "randomness",
-        "layers",
-        "recurrent",
-        "model",
-        "saving",
-    )
-]
+MODULES = ["params", "layer", "inplace", "io", "config", "datasets"]
+NN_MODULES = [nn, nn.optimizers.schedules, *filter(inspect.ismodule, (getattr(nn, name) for name in nn.__all__))]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -38,6 +24,17 @@ def test_docstrings(name: str) -> None:
     failed, tried = doctest.testmod(importlib.import_module(f"fastlstm.{name}"))
     assert tried
     assert not failed
+
+
+@pytest.mark.parametrize("module", NN_MODULES, ids=lambda module: module.__name__)
+def test_docstrings_of_nn(module: types.ModuleType) -> None:
+    runner, tests = doctest.DocTestRunner(), []
+    for name in module.__all__:
+        if not inspect.ismodule(thing := getattr(module, name)):
+            assert thing.__doc__, name
+            tests += doctest.DocTestFinder().find(thing, name, module=False, globs={})
+    assert sum(runner.run(test).attempted for test in tests)
+    assert not runner.failures
 
 
 def test_every_public_name_is_documented() -> None:

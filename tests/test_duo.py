@@ -10,6 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+import ways
 from conftest import assert_same, random_params, random_state
 
 import fastlstm
@@ -20,20 +21,17 @@ two = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread"
 
 
 def both(x: Any, params: Any, state: Any, **options: Any) -> Any:
-    """Inference with c, and training, of one thread; then a function that does it again with two."""
+    """Inference with c, and training, of one thread; then a function that does it again."""
 
     def answers() -> Any:
         y, last, tape = fastlstm.forward_train(x, params, state, **options)
         return fastlstm.forward_cells(x, params, state, **options), y, last, tape.c
 
-    numba.set_num_threads(1)
-    alone = answers()
-    numba.set_num_threads(2)
+    with ways.forced("one"):
+        alone = answers()
     return alone, answers
 
 
-@two
-@pytest.mark.usefixtures("always_threads")
 @pytest.mark.parametrize("patience", [20_000, 100, 3, 0])
 @pytest.mark.parametrize(
     ("T", "D", "H", "dtype"), [(300, 5, 64, np.float32), (61, 70, 150, np.float64), (33, 1, 65, np.float32)]
@@ -49,13 +47,12 @@ def test_same_bits(
     for options in ({}, {"reverse": True, "reset": reset}, {"lengths": [T - 1], "reset": reset},
                     {"lengths": [T - 1], "reverse": True}):  # fmt: skip
         alone, again = both(rng.standard_normal((1, T, D)), params, state, **options)
-        for _ in range(40):
-            assert_same(again(), alone)
+        with ways.forced("sequence"):
+            for _ in range(10):
+                assert_same(again(), alone)
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@two
-@pytest.mark.usefixtures("always_threads")
 @pytest.mark.parametrize("patience", [20_000, 50])
 def test_same_bits_under_load(monkeypatch: pytest.MonkeyPatch, rng: Any, cell: str, patience: int) -> None:
     monkeypatch.setattr(backend, "_PATIENCE", patience)
@@ -63,20 +60,19 @@ def test_same_bits_under_load(monkeypatch: pytest.MonkeyPatch, rng: Any, cell: s
     alone, again = both(rng.standard_normal((1, 400, 20)), params, random_state(rng, params, 1))
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
     try:
-        for _ in range(100):
-            assert_same(again(), alone)
+        with ways.forced("sequence"):
+            for _ in range(30):
+                assert_same(again(), alone)
     finally:
         for process in busy:
             process.kill()
             process.wait()
 
 
-@two
-@pytest.mark.usefixtures("always_threads")
 def test_same_bits_from_many_threads(rng: Any) -> None:
     params = random_params(rng, 20, 80, np.float32)
     alone, again = both(rng.standard_normal((1, 200, 20)), params, random_state(rng, params, 1))
-    with ThreadPoolExecutor(8) as pool:
+    with ways.forced("sequence"), ThreadPoolExecutor(8) as pool:
         for found in pool.map(lambda _: again(), range(100)):
             assert_same(found, alone)
 
@@ -92,6 +88,7 @@ def seconds_taken(payoff: threads.Payoff, together: float, alone: float, calls: 
     return total
 
 
+@pytest.mark.usefixtures("timed")
 def test_the_faster_way_is_taken() -> None:
     payoff = threads.Payoff()
     payoff.took(payoff.choose(), 1000.0, 10)  # compiling
@@ -101,6 +98,7 @@ def test_the_faster_way_is_taken() -> None:
         seconds_taken(payoff, 50.0, alone, 1)  # a call that is held up
 
 
+@pytest.mark.usefixtures("timed")
 def test_what_surely_pays_is_doubted_where_calls_take_long() -> None:
     payoff = threads.Payoff(sure=True)
     payoff.took(payoff.choose(), 1000.0, 10)  # compiling
@@ -112,6 +110,7 @@ def test_what_surely_pays_is_doubted_where_calls_take_long() -> None:
 
 
 @two
+@pytest.mark.usefixtures("timed")
 def test_both_ways_are_tried(monkeypatch: pytest.MonkeyPatch, rng: Any) -> None:
     monkeypatch.setattr(backend, "_payoffs", {})
     params = random_params(rng, 3, 64, np.float32)

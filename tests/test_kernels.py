@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ways
 from conftest import KINDS, MIXED, error, map_leaves, random_masks, random_stack, random_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,12 +123,14 @@ def test_where_gradients_arrive(dy: bool, dlast: bool) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("cell", KINDS)
-@pytest.mark.usefixtures("always_threads")
 def test_parallel(cell: str, dtype: Any) -> None:
-    check(5, 37, 11, 40, [(50, True), (33, False)], dtype, cell, lengths=np.arange(37) % 12)
-    check(6, 37, 11, 40, [(50, True), (33, False)], dtype, cell, lengths=np.arange(37) % 12, reset=0.2, masked=True)
+    with ways.forced("rows"):
+        check(5, 37, 11, 40, [(50, True), (33, False)], dtype, cell, lengths=np.arange(37) % 12)
+    with ways.forced("units"):
+        check(6, 37, 11, 40, [(50, True), (33, False)], dtype, cell, lengths=np.arange(37) % 12, reset=0.2, masked=True)
     if cell != "normalized" or dtype == np.float64:  # so many steps of it make much of a rounding
-        check(7, 1, 90, 5, [(70, False)], dtype, cell, masked=True)
+        with ways.forced("sequence"):
+            check(7, 1, 90, 5, [(70, False)], dtype, cell, masked=True)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import sys
 import warnings
 from pathlib import Path
@@ -14,9 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_golden import live_keras
+from numba.core import event
 
+from fastlstm.kernels import options
 from fastlstm.nn import callbacks, metrics
-from fastlstm.nn.callbacks import HOOKS, Callback, CallbackList
+from fastlstm.nn._src.callbacks import HOOKS
+from fastlstm.nn.callbacks import Callback, CallbackList
 
 
 class Model:
@@ -357,3 +361,63 @@ def test_best_weights_are_of_the_best_epoch(values: list[int], patience: int, mo
 def test_bad_input(call: Any, kind: type[Exception], message: str) -> None:
     with warnings.catch_warnings(), pytest.raises(kind, match=message):
         call()
+
+
+class Compiles(Callback):
+    """Compiles a kernel, as far as a progress display sees: anew, or from the cache."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        def function(x):  # type: ignore[no-untyped-def]
+            return x + 1
+
+        function.__module__ = self.module
+        assert options.compiled_from_python(function)(batch) == batch + 1
+
+    on_test_batch_begin = on_train_batch_begin
+
+
+@pytest.mark.parametrize("bar", [True, False])
+def test_progress_says_that_kernels_are_compiled(
+    bar: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    if bar:
+        pytest.importorskip("tqdm")
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.setattr(options, "cache_folder", lambda: str(folders[0]))
+    monkeypatch.setattr(callbacks.Progress, "PAUSE", 0.0)
+    before = list(event._registered["numba:compile"])
+    note = "compiling the kernels, once on this machine"
+
+    def shown(module: str) -> str:
+        hooks = CallbackList(Compiles(module), Model(), {"epochs": 2, "steps": 1}, 1 if bar else 2)
+        hooks.on_epoch_begin(0)
+        for batch in range(3):
+            hooks.on_train_batch_begin(batch)
+            hooks.on_train_batch_end(batch, {"loss": 1.5})
+        hooks.on_epoch_end(0, {"loss": 1.5})
+        hooks.on_train_end()
+        return "".join(capsys.readouterr())
+
+    text = shown("fastlstm.kernels.own")
+    assert text.count(note) == 1  # compiled once, the later ones come from the cache
+    assert text.rindex("loss 1.5") > text.index(note)
+    assert text.index("Epoch 1/2") < text.index(note)
+    assert note not in shown("fastlstm.kernels.own")
+    folders.pop(0)
+    assert note not in shown("somebody.elses")
+    assert event._registered["numba:compile"] == before
+
+
+def test_progress_that_ends_by_an_error_stops_listening() -> None:
+    hooks = CallbackList(None, Model(), {"epochs": 2, "steps": 1}, 2)
+    hooks.on_test_begin()
+    before = len(event._registered["numba:compile"])
+    assert before
+    del hooks
+    gc.collect()
+    assert len(event._registered["numba:compile"]) == before - 1

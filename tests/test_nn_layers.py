@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
+import ways
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastlstm
 from fastlstm import InterpolatedParams, Params, ProjectedParams, State, nn, reference
 from fastlstm.kernels import dense
-from fastlstm.nn.base import Layer
+from fastlstm.nn.layers import Layer
 from fastlstm.params import CELLS
 
 
@@ -619,19 +619,16 @@ def test_dense_products(M: int, D: int, U: int, dtype: str, rng: np.random.Gener
             assert np.abs(a - e).max() <= tolerance * max(np.abs(e).max(), 0.1), kind
 
 
-@pytest.mark.usefixtures("always_threads")
 def test_dense_has_the_same_bits_on_threads(rng: np.random.Generator) -> None:
     x, W, b = (rng.standard_normal(s).astype(np.float32) for s in ((1700, 37), (37, 70), (70,)))
     results = []
-    for threads in (1, 2):
-        if threads > numba.config.NUMBA_NUM_THREADS:
-            pytest.skip("one thread only")
-        numba.set_num_threads(threads)
-        y, dW, db, dx = (np.empty(s, np.float32) for s in ((1700, 70), W.shape, b.shape, x.shape))
-        dense.forward(x, W, b, dense.TANH, y)
-        dense.backward(x, W, y, y, dense.TANH, dW, db, dx)
-        results.append([a.tobytes() for a in (y, dW, db, dx)])
-    assert results[0] == results[-1]
+    for way, count in (("one", 1), ("rows", 2), ("rows", 5)):
+        with ways.forced(way, count):
+            y, dW, db, dx = (np.empty(s, np.float32) for s in ((1700, 70), W.shape, b.shape, x.shape))
+            dense.forward(x, W, b, dense.TANH, y)
+            dense.backward(x, W, y, y, dense.TANH, dW, db, dx)
+            results.append([a.tobytes() for a in (y, dW, db, dx)])
+    assert results[0] == results[1] == results[2]
     rows = np.empty((3, 70), np.float32)
     dense.forward(x[5:8], W, b, dense.TANH, rows)
     assert rows.tobytes() == results[0][0][5 * 280 : 8 * 280]
@@ -697,7 +694,7 @@ BAD = [
     (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), mask=np.ones((2, 4), bool)), ValueError, r"mask: expected shape \(2, 3\)"),
     (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), mask=np.ones((2, 3))), TypeError, "mask: expected booleans"),
     (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), lengths=[1, 4]), ValueError, "lengths: expected 0 to 3"),
-    (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), initial_state=np.ones(3)), TypeError, r"initial_state: expected \[h, c\]"),
+    (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), initial_state=np.ones(3)), ValueError, r"initial_state: expected \[h, c\]"),
     (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), initial_state=[np.ones((2, 3)), np.ones((3, 3))]), ValueError,
      r"initial_state.c: expected shape \(2, 3\), got \(3, 3\)"),
     (lambda: nn.LSTM(3).set_weights([]), ValueError, "lstm: expected a layer that has been built"),
@@ -747,7 +744,7 @@ def test_initializers_and_seeds() -> None:
         ("he_uniform", 2 / 300, np.sqrt(6 / 300)), ("lecun_normal", 1 / 300, None), ("random_normal", 0.05**2, None),
         ("lecun_uniform", 1 / 300, np.sqrt(3 / 300)), ("random_uniform", 0.1**2 / 12, 0.05), ("zeros", 0, 0), ("ones", 0, 1),
     ):  # fmt: skip
-        drawn = nn.initializers.get("kernel_initializer", name)(shape, rng)
+        drawn = nn.initializers.get(name)(shape, rng)
         assert drawn.shape == shape
         assert drawn.var() == pytest.approx(variance, rel=0.03)
         assert limit is None or np.abs(drawn).max() <= limit
@@ -756,6 +753,31 @@ def test_initializers_and_seeds() -> None:
     assert truncated.max() <= 5
     np.testing.assert_array_equal(nn.initializers.Identity(2.0)((2, 3)), [[2, 0, 0], [0, 2, 0]])
     for made in (nn.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal", 3), nn.initializers.HeNormal(4)):
-        again = nn.initializers.get("x", {
+        again = nn.initializers.get({
             "class_name": type(made).__name__, "config": made.get_config()})  # fmt: skip
         np.testing.assert_array_equal(again(shape), made(shape))
+
+
+@pytest.mark.parametrize("name", [name for name in nn.activations.__all__ if name != "get"])
+def test_activations_as_functions(name: str, rng: np.random.Generator) -> None:
+    """The same numbers as the kernel's, and taken by layers in a name's place."""
+    x = 5 * rng.standard_normal((4, 3, 6))
+    function = nn.activations.get(name)
+    assert function is getattr(nn.activations, name) is nn.activations.get(function)
+    layer = nn.Dense(6, function, kernel_initializer="identity", dtype="float64")
+    np.testing.assert_allclose(layer(x), function(x), rtol=1e-13, atol=1e-15)
+    assert layer.get_config()["activation"] == name
+    for z in (x, x.astype(np.float32)):
+        assert function(z).dtype == z.dtype
+
+
+def test_activations_of_an_lstm() -> None:
+    layer = nn.LSTM(2, activation=nn.activations.tanh, recurrent_activation=nn.activations.sigmoid)
+    assert layer.get_config() == nn.LSTM(2).get_config()
+    assert nn.activations.get(None) is nn.activations.linear
+    for made, error in (
+        (lambda: nn.LSTM(2, nn.activations.relu), ValueError),
+        (lambda: nn.Dense(2, np.tanh), TypeError),
+    ):
+        with pytest.raises(error, match="activation: expected"):
+            made()

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
+import ways
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_golden import TABLES, live_keras, of
 
-from fastlstm.nn import losses, names
+from fastlstm.kernels.losses import pointwise
+from fastlstm.nn import losses
+from fastlstm.nn._src import names
+from fastlstm.nn._src.losses import masked_weights
 
 CASES = TABLES["LOSSES"]
 
@@ -93,9 +96,7 @@ def test_values_weights_and_threads(case: str, shape: tuple[int, ...], seed: int
     expected = (values * w.astype(np.float32)).sum() / max(count, 1)
     bad_p, bad_t = p.copy(), np.array(t)
     bad_p[dropped], bad_t[dropped] = np.nan, t[dropped] if arguments.get("ignore_class") else 99
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastlstm.kernels.losses._PARALLEL", 0)
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    with ways.forced("rows", threads):
         found, dy = loss.value_and_gradient(bad_t, bad_p, w)
     assert found == pytest.approx(expected, rel=1e-6)
     assert not dy[dropped].any()
@@ -118,9 +119,9 @@ def test_masked_weights(rng: np.random.Generator) -> None:
     mask, w = rng.uniform(size=(5, 3)) < 0.6, rng.uniform(size=5)
     loss = losses.MeanSquaredError()
     values = ((t - p) ** 2).mean(axis=2)
-    assert loss(t, p, losses.masked_weights(mask)) == pytest.approx(values[mask].mean())
-    assert loss(t, p, losses.masked_weights(mask, w)) == pytest.approx((values * w[:, None])[mask].sum() / mask.sum())
-    assert not losses.masked_weights(np.zeros((2, 3), bool)).any()
+    assert loss(t, p, masked_weights(mask)) == pytest.approx(values[mask].mean())
+    assert loss(t, p, masked_weights(mask, w)) == pytest.approx((values * w[:, None])[mask].sum() / mask.sum())
+    assert not masked_weights(np.zeros((2, 3), bool)).any()
 
 
 def test_far_logits_stay_finite() -> None:
@@ -162,8 +163,7 @@ def test_inputs_of_any_layout(rng: np.random.Generator) -> None:
     t, p, w = rng.uniform(size=(4, 3)), rng.uniform(size=(4, 3)), rng.uniform(size=4)
     loss = losses.BinaryCrossentropy()
     expected, expected_dy = loss.value_and_gradient(t, p, w)
-    kernels = losses.kernels.pointwise
-    before = len(kernels.signatures)
+    before = len(pointwise.signatures)
     for change in (
         np.asfortranarray,
         lambda a: np.repeat(a, 2, axis=0)[::2],
@@ -176,7 +176,7 @@ def test_inputs_of_any_layout(rng: np.random.Generator) -> None:
     for array in (t, p, w):
         array.flags.writeable = False
     assert loss(t, p, w) == expected
-    assert len(kernels.signatures) == before
+    assert len(pointwise.signatures) == before
     assert loss.value_and_gradient(t[:, 0], p[:, 0])[1].shape == (4,)
     assert loss(t[:, 0], p[:, :1]) == loss(t[:, :1], p[:, 0])
 
@@ -207,7 +207,7 @@ def test_inputs_of_any_layout(rng: np.random.Generator) -> None:
         (lambda: losses.Huber(delta=0), ValueError, "delta: expected at least .*got 0"),
         (lambda: losses.BinaryCrossentropy(label_smoothing=2), ValueError, "label_smoothing: expected 0 to 1, got 2"),
         (lambda: losses.SparseCategoricalCrossentropy(ignore_class=0.5), TypeError, "ignore_class: expected an integer"),
-        (lambda: losses.masked_weights([1, 0]), TypeError, "mask: expected booleans"),
+        (lambda: masked_weights([1, 0]), TypeError, "mask: expected booleans"),
     ],
 )  # fmt: skip
 def test_bad_input(call: Any, kind: type[Exception], message: str) -> None:

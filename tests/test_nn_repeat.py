@@ -7,11 +7,12 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+import ways
 
 from fastlstm import nn
 from fastlstm.kernels import arrays, memory, threads
 from fastlstm.kernels.options import Recording
-from fastlstm.nn import repeat
+from fastlstm.nn._src import repeat
 
 D, T = 5, 7
 F64 = {"dtype": "float64"}
@@ -75,20 +76,13 @@ def assert_same(one: Any, two: Any) -> None:
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("together", [False, True])
 def test_same_bits(name: str, together: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS) if together else 1)
-    own, none = fitted(MODELS[name], monkeypatch, 10**9)
-    recorded, some = fitted(MODELS[name], monkeypatch, 1)
+    with ways.forced("rows" if together else "one"):
+        own, none = fitted(MODELS[name], monkeypatch, 10**9)
+        recorded, some = fitted(MODELS[name], monkeypatch, 1)
     assert (none, some) == (0, 2)  # batches of 8, and the last of 2
     assert_same(recorded, own)
     x = np.ones((3, T, D))
     assert (recorded.predict(x, verbose=0) == own.predict(x, verbose=0)).all()
-
-
-@pytest.mark.usefixtures("always_threads")
-def test_same_bits_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    own, _ = fitted(MODELS["dropout"], monkeypatch, 10**9)
-    recorded, _ = fitted(MODELS["dropout"], monkeypatch, 1)
-    assert_same(recorded, own)
 
 
 def test_threads_may_change_within_a_run(monkeypatch: pytest.MonkeyPatch) -> None:

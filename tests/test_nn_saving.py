@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastlstm import nn
-from fastlstm.nn import saving
+from fastlstm.nn._src import saving
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 6, 4)).astype(np.float32)
@@ -41,7 +41,7 @@ def rich(seed: int = 0) -> nn.Sequential:
         seed=seed,
         name="rich",
     )
-    rate = nn.schedules.ExponentialDecay(0.01, 3, 0.9)
+    rate = nn.optimizers.schedules.ExponentialDecay(0.01, 3, 0.9)
     optimizer = nn.optimizers.Adam(rate, clipnorm=1.0, weight_decay=0.01)
     optimizer.exclude_from_weight_decay(["bias"])
     model.compile(
@@ -101,6 +101,22 @@ def test_optimizers_go_on(optimizer: Any, dtype: str, tmp_path: Path) -> None:
     whole.fit(X, y, verbose=0)
     np.testing.assert_array_equal(part.flat_params, whole.flat_params)
     assert part.loss.get_config() == whole.loss.get_config()
+
+
+def test_a_model_from_a_file_is_saved_again(tmp_path: Path) -> None:
+    model = rich()
+    fit(model, 1)
+    model.save(tmp_path / "m")
+    again = nn.load_model(tmp_path / "m")
+    again.save(tmp_path / "n")
+    assert (tmp_path / "n").read_bytes() == (tmp_path / "m").read_bytes()
+
+
+def test_more_metrics_than_a_file_may_have(tmp_path: Path) -> None:
+    model = nn.Sequential([nn.Dense(1, input_shape=(3,))])
+    model.compile("sgd", "mse", [nn.metrics.AUC(num_thresholds=2, name=f"auc {n}") for n in range(101)])
+    with pytest.raises(ValueError, match="metrics: expected a list of at most 100"):
+        model.save(tmp_path / "m")
 
 
 def test_checkpoints_of_a_run(tmp_path: Path) -> None:
@@ -241,7 +257,77 @@ def layers(about: Any) -> Any:
     return about["model"]["layers"]
 
 
+def loss_of(**config: Any) -> Any:
+    """A change of the file's loss."""
+    record = {"class_name": "SparseCategoricalCrossentropy", "config": config}
+    return lambda t, a: a["compiled"].update(loss=record)
+
+
+def metric_of(kind: str, **config: Any) -> Any:
+    """A change of the file's metrics."""
+    return lambda t, a: a["compiled"].update(metrics=[{"class_name": kind, "config": config}])
+
+
+def optimizer_of(**config: Any) -> Any:
+    """A change of what the file says of its Adam."""
+    return lambda t, a: a["compiled"]["optimizer"]["config"].update(config)
+
+
+def schedule_of(**config: Any) -> Any:
+    """A change of the file's learning rate."""
+    whole = {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5, **config}
+    return optimizer_of(learning_rate={"class_name": "ExponentialDecay", "config": whole})
+
+
+def nested(depth: int) -> Any:
+    """A change to a layer in a layer in a layer."""
+    around = '{"class_name": "TimeDistributed", "config": {"layer": '
+
+    def change(tensors: Any, about: Any) -> str:
+        whole = json.dumps(about)
+        first = json.dumps(layers(about)[0])
+        return whole.replace(first, around * depth + first + "}}" * depth)
+
+    return change
+
+
 HOSTILE = {
+    "gigabytes of thresholds": (metric_of("AUC", num_thresholds=10**9), "num_thresholds: expected 2 to 100000, got 10"),
+    "thresholds of words": (metric_of("AUC", thresholds=["x"]), "thresholds: expected a number, got str"),
+    "no metric": (metric_of("Mean"), "metric: expected a known name, got 'Mean'"),
+    "a metric's flag": (metric_of("AUC", from_logits="no"), "from_logits: expected True or False, got 'no'"),
+    "a metric's name": (metric_of("AUC", name=[]), "name: expected a str, got list"),
+    "a metric's argument": (metric_of("R2Score", k=3), "R2Score does not take .*'k'"),
+    "k": (metric_of("TopKCategoricalAccuracy", k=0), "k: expected at least 1, got 0"),
+    "metrics": (lambda t, a: a["compiled"].update(metrics="mse"), "metrics: expected a list of at most 100, got 'mse'"),
+    "many metrics": (lambda t, a: a["compiled"].update(metrics=["mse"] * 101), "metrics: expected a list of at most"),
+    "a metric of numbers": (lambda t, a: a["compiled"].update(metrics=[3]), "metrics: expected a str, got int"),
+    "spared": (lambda t, a: a["compiled"].update(spared="bias"), "spared: expected a list of names, got 'bias'"),
+    "no such class": (loss_of(ignore_class=2**63), "ignore_class: expected at most 9223372036854775807"),
+    "half a class": (loss_of(ignore_class=0.5), "ignore_class: expected an integer, got float"),
+    "a loss's flag": (loss_of(from_logits=1), "from_logits: expected True or False, got 1"),
+    "a loss's name": (loss_of(name=""), "name: expected a str that is not empty"),
+    "an infinite rate": (optimizer_of(learning_rate=float("inf")), "learning_rate: expected a finite number, got inf"),
+    "no rate": (optimizer_of(learning_rate=float("nan")), "learning_rate: expected a finite number, got nan"),
+    "a rate past all floats": (optimizer_of(learning_rate=10**400), "learning_rate: expected a finite number, got inf"),
+    "an optimizer's flag": (optimizer_of(amsgrad="no"), "amsgrad: expected True or False, got 'no'"),
+    "an optimizer's name": (optimizer_of(name=3), "name: expected a str, got int"),
+    "steps of nothing": (schedule_of(decay_steps=1e-308), "decay_steps: expected at least 1, got 1e-308"),
+    "a schedule's flag": (schedule_of(staircase=2), "staircase: expected True or False, got 2"),
+    "a cell of lists": (lambda t, a: layers(a)[0]["config"].update(cell=[]), "cell: expected one of"),
+    "a size past all integers": (lambda t, a: layers(a)[0]["config"].update(units=2**64), "units: expected at most"),
+    "time past all integers": (
+        lambda t, a: a["model"].update(input_shape=[None, 2**64, 4]),
+        "expected sizes of at most",
+    ),
+    "a class of lists": (lambda t, a: layers(a)[0].update(class_name=[]), "expected one of .*, got \\[\\]"),
+    "nested": (nested(4), "layers: expected|expected x of at least 3 axes"),
+    "deeply nested": (nested(220), "."),
+    "a strange tensor": (lambda t, a: t.update(other=np.ones(3)), "tensors: expected weights/, .*got 'other'"),
+    "an optimizer's, for none": (
+        lambda t, a: a.pop("compiled") and None,
+        "tensors: expected weights/, state/, got 'opt",
+    ),
     "an unknown layer": (lambda t, a: layers(a)[0].update(class_name="os.system"), "got 'os.system'"),
     "a known function": (
         lambda t, a: layers(a)[0].update(class_name="Sequential"),
@@ -299,6 +385,21 @@ def test_other_files(tmp_path: Path, whole: Path) -> None:
         nn.load_model(3)
 
 
+def test_noise_of_another_shape(tmp_path: Path, whole: Path) -> None:
+    """Refused where it can be seen: in a file, or when batches come, before memory is taken for it."""
+    model = nn.Sequential([nn.Dropout(0.5, noise_shape=(None, 10**12, None), input_shape=(None, 4)), nn.Dense(1)])
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "m")
+    again = nn.load_model(tmp_path / "m")
+    with pytest.raises(
+        ValueError, match=r"dropout: expected noise_shape .*1000000000000.* to fit x of shape \(32, 6, 4\)"
+    ):
+        again.fit(X, Y, verbose=0)
+    path = altered(tmp_path / "m", lambda t, a: a["model"].update(input_shape=[None, 6, 4]))
+    with pytest.raises(ValueError, match=r"dropout: expected noise_shape .* to fit x of shape \(None, 6, 4\)"):
+        nn.load_model(path)
+
+
 def test_what_a_file_cannot_describe(tmp_path: Path) -> None:
     class Own(nn.losses.MeanSquaredError):
         pass
@@ -327,5 +428,5 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
     model = rich()
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(ImportError, match=r"pip install fastlstm\[nn\]"):
+    with pytest.raises(ImportError, match=r"pip install safetensors"):
         model.save(tmp_path / "m")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
+import ways
 from conftest import (
     MIXED,
     apart,
@@ -23,30 +23,32 @@ from conftest import (
 
 import fastlstm
 from fastlstm import Bidirectional, State
-from fastlstm.kernels import backend
 from fastlstm.params import CELLS, sizes
 
-SHAPES = [(13, 30, 5, 20), (7, 40, 40, 70), (3, 60, 16, 64), (30, 12, 33, 100)]
+SHAPES = [(13, 30, 5, 20, "rows"), (7, 40, 40, 70, "units"), (3, 60, 16, 64, "units"), (30, 12, 33, 100, "rows")]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("N", "T", "D", "H"), SHAPES)
+@pytest.mark.parametrize(("N", "T", "D", "H", "way"), SHAPES)
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.usefixtures("always_threads")
-def test_a_sequence_depends_on_itself_alone(rng: Any, cell: str, N: int, T: int, D: int, H: int, dtype: Any) -> None:
+def test_a_sequence_depends_on_itself_alone(
+    rng: Any, cell: str, N: int, T: int, D: int, H: int, way: str, dtype: Any
+) -> None:
     params = random_params(rng, D, H, dtype, cell)
     x = rng.standard_normal((N, T, D)).astype(dtype)
     state = map_leaves(lambda a: a.astype(dtype), random_state(rng, params, N))
-    whole = fastlstm.forward(x, params, state)
+    with ways.forced("one"):
+        whole = fastlstm.forward(x, params, state)
     pick = lambda chosen: map_leaves(lambda a: a[chosen], whole)  # noqa: E731
     begin = lambda chosen: map_leaves(lambda a: a[chosen], state)  # noqa: E731
     for n in range(N):
-        assert_same(fastlstm.forward(x[n], params, begin(n)), pick(n))
+        with ways.forced("sequence"):
+            assert_same(fastlstm.forward(x[n], params, begin(n)), pick(n))
     for count in range(1, N):
         chosen = rng.permutation(N)[:count]
-        assert_same(fastlstm.forward(x[chosen], params, begin(chosen)), pick(chosen))
-    for threads in (1, 2):
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        with ways.forced(way):
+            assert_same(fastlstm.forward(x[chosen], params, begin(chosen)), pick(chosen))
+    with ways.forced(way):
         assert_same(fastlstm.forward(x, params, state), whole)
     parts, carried, t = [], state, 0
     for size in (1, 2, 5, T):
@@ -73,37 +75,31 @@ PLANS = [[(20, False)], [(64, False), (37, False)], [(70, True), (33, True)]]
 
 
 @pytest.mark.parametrize("cell", ["standard", MIXED])
-@pytest.mark.parametrize("size", [1 << 60, 0])  # of weights, from which on threads share units
+@pytest.mark.parametrize(("many", "one"), [("rows", "sequence"), ("units", "units")])
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.usefixtures("always_threads")
-def test_a_reset_is_a_cut(
-    monkeypatch: pytest.MonkeyPatch, rng: Any, cell: str, plan: Any, dtype: Any, size: int
-) -> None:
-    monkeypatch.setattr(backend, "_WIDE_BYTES", size)
-    monkeypatch.setattr(backend, "_WIDE_UNITS", size)
-    backend._shares.cache_clear()
+def test_a_reset_is_a_cut(rng: Any, cell: str, plan: Any, dtype: Any, many: str, one: str) -> None:
     stack, N, T = random_stack(rng, 5, plan, dtype, cell), 7, 70
     state, dlast = (map_leaves(lambda a: a.astype(dtype), random_state(rng, stack, N)) for _ in range(2))
     x, reset, lengths = rng.standard_normal((N, T, 5)), rng.random((N, T)) < 0.1, np.array([T, T, T, T - 1, 40, 1, 0])
     reset[0], reset[2] = False, True
     reset[1, [0, 1, 2, T - 1]] = True
-    for chosen in (slice(N), slice(0, 1), slice(1, 2)):  # many, and one on two threads
+    for chosen, way in ((slice(N), many), (slice(0, 1), one), (slice(1, 2), one)):
         some = map_leaves(lambda a, chosen=chosen: a[chosen], (x, state, reset, lengths, dlast))
-        check_cut(stack, *some, reverse=False)
+        check_cut(way, stack, *some, reverse=False)
         if not plan[0][1]:
-            check_cut(stack, *some, reverse=True)
-    backend._shares.cache_clear()
+            check_cut(way, stack, *some, reverse=True)
 
 
-def check_cut(stack: Any, x: Any, state: Any, reset: Any, lengths: Any, dlast: Any, *, reverse: bool) -> None:
+def check_cut(way: str, stack: Any, x: Any, state: Any, reset: Any, lengths: Any, dlast: Any, *, reverse: bool) -> None:
     """Bit for bit what the pieces between the resets give, each by itself, but for the sums over them."""
     options: Any = {"lengths": lengths, "reverse": reverse, "reset": reset}
-    y, last, tape = fastlstm.forward_train(x, stack, state, **options)
-    assert_same(fastlstm.forward_cells(x, stack, state, **options), (y, last, tape.c))
-    assert_same(fastlstm.forward(x, stack, state, **options), (y, last))
-    dy = np.cos(y)
-    grads = fastlstm.backward(tape, dy, dlast)
+    with ways.forced(way):
+        y, last, tape = fastlstm.forward_train(x, stack, state, **options)
+        assert_same(fastlstm.forward_cells(x, stack, state, **options), (y, last, tape.c))
+        assert_same(fastlstm.forward(x, stack, state, **options), (y, last))
+        dy = np.cos(y)
+        grads = fastlstm.backward(tape, dy, dlast)
     dparams = []
     for n, length in enumerate(lengths):
         begin, end, final, dstate = (
@@ -122,14 +118,14 @@ def check_cut(stack: Any, x: Any, state: Any, reset: Any, lengths: Any, dlast: A
     assert error(leaves(grads.params), sums) < (1e-5 if y.dtype == np.float32 else 1e-13)
 
 
-@pytest.mark.parametrize(("N", "H"), [(7, 20), (1, 20), (1, 70)])
-@pytest.mark.usefixtures("always_threads")
-def test_a_mask_is_the_same_at_every_step(rng: Any, N: int, H: int) -> None:
+@pytest.mark.parametrize(("N", "H", "way"), [(7, 20, "rows"), (7, 20, "units"), (1, 20, "units"), (1, 70, "sequence")])
+def test_a_mask_is_the_same_at_every_step(rng: Any, N: int, H: int, way: str) -> None:
     """Bit for bit what steps by themselves give, and what an h that is multiplied before them does."""
     params, T = random_params(rng, 5, H, np.float32), 40
     x, state, mask = rng.standard_normal((N, T, 5)), random_state(rng, params, N), random_masks(rng, params, N)
-    y, last, tape = fastlstm.forward_train(x, params, state, h_mask=mask)
-    assert_same(fastlstm.forward_cells(x, params, state, h_mask=mask), (y, last, tape.c))
+    with ways.forced(way):
+        y, last, tape = fastlstm.forward_train(x, params, state, h_mask=mask)
+        assert_same(fastlstm.forward_cells(x, params, state, h_mask=mask), (y, last, tape.c))
     for t in range(T):
         one, state_ = fastlstm.forward(x[:, [t]], params, state, h_mask=mask)
         h = state.h.astype(np.float32) * mask.astype(np.float32)
@@ -171,47 +167,6 @@ def test_a_reset_in_padding_means_nothing(rng: Any, cell: str) -> None:
         y, last, tape = fastlstm.forward_train(x, stack, lengths=lengths, reset=reset)
         found.append((y, last, tape.c, tuple(fastlstm.backward(tape, y, dlast))))
     assert_same(found[1], found[0])
-
-
-@pytest.mark.parametrize("cell", ["standard", MIXED])
-@pytest.mark.parametrize("resets", [0, 0.2])
-@pytest.mark.parametrize("lengths", [None, [9, 0, 3, 9, 5]])
-@pytest.mark.parametrize("N", [5, 1])
-@pytest.mark.parametrize("H", [20, 64, 130])
-@pytest.mark.usefixtures("always_threads")
-def test_threads_that_share_units_give_the_same_bits(
-    monkeypatch: pytest.MonkeyPatch, rng: Any, cell: str, N: int, H: int, lengths: Any, resets: float
-) -> None:
-    stack = random_stack(rng, 30, [(H, True), (H, False)], np.float32, cell)
-    x, state, lengths = rng.standard_normal((N, 9, 30)), random_state(rng, stack, N), lengths and lengths[:N]
-    masks = random_masks(rng, stack, N) if resets else None
-    options: Any = {"lengths": lengths, "reset": rng.random((N, 9)) < resets, "h_mask": masks}
-    monkeypatch.setattr(backend, "_BLOCK_ROWS", 4 * N)  # T is no multiple of a block's steps
-    found = []
-    for size in (1 << 60, 0):  # of weights, from which on units are shared
-        monkeypatch.setattr(backend, "_WIDE_BYTES", size)
-        monkeypatch.setattr(backend, "_WIDE_UNITS", size)
-        backend._shares.cache_clear()
-        y, last, tape = fastlstm.forward_train(x, stack, state, **options)
-        grads = fastlstm.backward(tape, np.cos(y), last)
-        found.append((y, last, tape.c, fastlstm.forward_cells(x, stack, state, **options), tuple(grads)))
-    backend._shares.cache_clear()
-    assert_same(found[1], found[0])
-
-
-@pytest.mark.parametrize("cell", ["standard", MIXED])
-@pytest.mark.parametrize("lengths", [None, [12, 0, 3, 12, 7, 7, 1, 9, 12, 5]])
-@pytest.mark.usefixtures("always_threads")
-def test_gradients_do_not_depend_on_threads(rng: Any, cell: str, lengths: Any) -> None:
-    stack = random_stack(rng, 30, [(60, True), (70, False)], np.float32, cell)
-    x = rng.standard_normal((10, 12, 30))
-    found = []
-    for threads in (1, 2, 2):
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        y, last, tape = fastlstm.forward_train(x, stack, lengths=lengths)
-        found.append(tuple(fastlstm.backward(tape, np.cos(y), last)))
-    assert_same(found[1], found[0])
-    assert_same(found[2], found[0])
 
 
 @pytest.mark.parametrize("cell", ["standard", MIXED])

@@ -7,7 +7,7 @@ these frames, `LSTM` passes them by, and what comes out is the state after each 
 import numpy as np
 
 from fastlstm.datasets import load_japanese_vowels
-from fastlstm.nn import LSTM, Dense, Dropout, Masking, Sequential, callbacks, optimizers, schedules, set_random_seed
+from fastlstm.nn import LSTM, Dense, Dropout, Masking, Sequential, callbacks, optimizers, set_random_seed
 
 set_random_seed(0)
 train, test = load_japanese_vowels()
@@ -27,7 +27,7 @@ model.add(Dropout(0.3))
 model.add(Dense(9, activation="softmax"))
 model.compile(
     loss="sparse_categorical_crossentropy",
-    optimizer=optimizers.Adam(schedules.CosineDecay(5e-3, steps), global_clipnorm=1.0),
+    optimizer=optimizers.Adam(optimizers.schedules.CosineDecay(5e-3, steps), global_clipnorm=1.0),
     metrics=["accuracy"],
 )
 model.summary()

@@ -65,9 +65,13 @@ def _polynomial(coefficients: tuple[float, ...], r: Vector, square: Vector) -> V
 
 
 def sigmoid(x: Vector) -> Vector:
-    """1 / (1 + exp(-x)); absolute error below 2**-23 in float32, monotone, inside [0, 1]."""
-    limit = {32: 87.0, 64: 708.0}[x.emitter.bits]
-    s, q = _exp_parts(x.at_most(limit).at_least(-limit), -1.0)
+    """1 / (1 + exp(-x)); absolute error below 2**-23 in float32, monotone, inside [0, 1].
+
+    It is 0 where it would no longer be a normal number: at minus infinity it must be, so that a closed gate makes NaN
+    of an infinity. exp, out of its range there, is infinite.
+    """
+    limit, beyond = {32: (87.0, 89.0), 64: (708.0, 710.0)}[x.emitter.bits]
+    s, q = _exp_parts(x.at_most(limit).at_least(-limit, -beyond), -1.0)
     return (s.fma(q, s) + 1.0).reciprocal()
 
 

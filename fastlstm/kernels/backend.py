@@ -20,10 +20,11 @@ from . import memory, threads
 from .backward import GROUP
 from .cells import CELLS, Cell, cell_with
 from .duo import SPLIT, SYNC_WORDS, duo_room
-from .forward import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS, SPLIT_ROWS, forward_room
+from .forward import SPLIT_ROWS, forward_room
 from .options import recording, run
 from .packing import Packed, blocks, cell_in, into_panels, mark, record_of, sizes, unpack, wide_blocks
 from .simd import BLOCK, CACHE_LINE, TILE_ROWS, lanes, vector_bytes
+from .threads import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS
 
 __all__ = ["Packed", "Kept", "backward", "cells", "forward", "keep", "pack", "sizes", "unpack"]
 
@@ -168,14 +169,14 @@ def _schedule(N: int, T: int, lengths: _Array | None) -> tuple[_Array, _Array]:
     return order, lengths[order].astype(np.int64)
 
 
-def _enough(tasks: int, work: int) -> bool:
-    """Whether that many independent tasks and multiply-adds are enough for more threads than one."""
-    return tasks >= 2 and work >= _PARALLEL_WORK * vector_bytes()
+def _enough(work: int) -> bool:
+    """Whether that many multiply-adds are enough for more threads than one."""
+    return work >= _PARALLEL_WORK * vector_bytes()
 
 
 def threads_for(tasks: int, work: int) -> int:
-    """Threads to use for them now."""
-    return min(tasks, threads.available()) if _enough(tasks, work) else 1
+    """Threads to use now for that many independent tasks and multiply-adds."""
+    return threads.workers_for(tasks, _enough(work))
 
 
 def _paying(workers: int, N: int, amount: float, key: Any) -> tuple[int, threads.Payoff | None]:
@@ -272,17 +273,19 @@ def _clear_padding(array: _Array, column: int, width: int, lengths: _Array) -> N
 
 
 class _Shares(NamedTuple):
-    """How a forward pass is shared out: the first arguments of its kernel, and the numbers it needs to work in."""
+    """How a forward pass is shared out: some first arguments of its kernel, and the numbers it needs to work in."""
 
-    share: int
     turns: int
     chunk: int
     room: int
 
 
 @lru_cache(1024)
-def _shares(name: str, workers: int, N: int, steps: int, D: int, H: int, P: int, itemsize: int, T: int) -> _Shares:
-    """name: the cell's; steps: of the longest sequence; T: of the resets, 0 where there are none."""
+def _shares(
+    name: str, share: int, workers: int, N: int, steps: int, D: int, H: int, P: int, itemsize: int, T: int
+) -> _Shares:
+    """name: the cell's; share: what the workers share; steps: of the longest sequence; T: of the resets, 0 where there
+    are none."""
     L, cell = lanes(itemsize), next(one for one in CELLS if one.name == name)
     phases = len(cell.phases)
     units = P if cell.later < 3 else wide_blocks(P, itemsize) * BLOCK * L
@@ -292,13 +295,12 @@ def _shares(name: str, workers: int, N: int, steps: int, D: int, H: int, P: int,
         kept = cell.kept * nb * rows if cell.later == 2 else cell.kept
         return L, D, H, max(units, H) if cell.projects else units, 3 if cell.projects else 2, kept
 
-    if workers > 1 and N == 1:
-        return _Shares(SHARE_SEQUENCE, 1, 0, duo_room(*size(1), 2))
-    weights = nb * (1 + D + P) * BLOCK * L * itemsize
-    if workers > 1 and rows <= _WIDE_ROWS and weights >= _WIDE_BYTES:
-        return _Shares(SHARE_UNITS, phases * steps + 2, 0, workers * forward_room(*size(N), N, 0, 0))
+    if share == SHARE_SEQUENCE:
+        return _Shares(1, 0, duo_room(*size(1), 2))
+    if share == SHARE_UNITS:
+        return _Shares(phases * steps + 2, 0, workers * forward_room(*size(N), N, 0, 0))
     chunk = min(steps, _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
-    return _Shares(SHARE_ROWS, 1, chunk, workers * forward_room(*size(rows), rows, chunk, T * (1 + rows) or 1))
+    return _Shares(1, chunk, workers * forward_room(*size(rows), rows, chunk, T * (1 + rows) or 1))
 
 
 class ForwardPlan(NamedTuple):
@@ -343,6 +345,25 @@ def plan_forward(packed: Packed, N: int, T: int, lengths: _Array | None) -> Forw
     return ForwardPlan(N, D, H, P, longest, total, amount, cell_in(packed), kind_of(packed), lengths, arrays)
 
 
+def _way_forward(plan: ForwardPlan) -> tuple[int, int, threads.Payoff | None]:
+    """What the threads of a forward pass share, how many there are, and who wants to know what this takes."""
+    N, D, H, P, longest, _, amount, _, kind, _, arrays = plan
+    if threads.forced is not None:
+        if N > 1 and threads.forced.share == SHARE_SEQUENCE:
+            raise ValueError(f"expected one sequence, got {N}")
+        return threads.forced.share, threads.available(), None
+    shared = H >= _DUO_UNITS and longest >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
+    workers = min(max(N, 2), threads.available()) if shared else 1
+    workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, P, kind))
+    share = SHARE_ROWS
+    if workers > 1:
+        if N == 1:
+            share = SHARE_SEQUENCE
+        elif -(-N // workers) <= _WIDE_ROWS and arrays[2].nbytes >= _WIDE_BYTES:
+            share = SHARE_UNITS
+    return share, workers, payoff
+
+
 def forward(
     plan: ForwardPlan,
     x: _Array,
@@ -359,7 +380,7 @@ def forward(
     """y[:, :, column : column + P], and the last h and c in place of the first; cells and kept where given.
 
     reset: booleans (N, T), whichever way the steps run; mask: factors of h where it enters the product (N, P)."""
-    N, D, H, P, longest, total, amount, cell, kind, lengths, arrays = plan
+    N, D, H, P, longest, total, _, cell, kind, lengths, arrays = plan
     dtype = x.dtype
     if lengths is not None:
         _clear_padding(y, column, P, lengths)
@@ -367,16 +388,16 @@ def forward(
             _clear_padding(cells, 0, H, lengths)
     if total == 0:
         return
-    shared = H >= _DUO_UNITS and longest >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
-    workers = min(max(N, 2), threads.available()) if shared else 1
-    workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, P, kind))
-    share, turns, chunk, room = _shares(
-        cell.name, workers, N, longest, D, H, P, dtype.itemsize, 0 if reset is None else x.shape[1]
+    share, workers, payoff = _way_forward(plan)
+    turns, chunk, room = _shares(
+        cell.name, share, workers, N, longest, D, H, P, dtype.itemsize, 0 if reset is None else x.shape[1]
     )
     sync = _NO_SYNC
     if share == SHARE_SEQUENCE:
         sync = np.zeros(SYNC_WORDS, np.int64)
         sync[SPLIT] = -1
+        if np.may_share_memory(x, y):  # one thread writes steps that the other has yet to read
+            x = x.copy()
     work = memory.scratch(room, dtype)
     arguments = (
         share, turns, chunk, sync, _PATIENCE,
@@ -413,9 +434,9 @@ class BackwardPlan(NamedTuple):
     ----------
     found : record of arrays
         Where the weights' gradients go.
-    N, D, H, P, tasks, work, steps, total, block, phases, kind : int
-        Independent tasks, multiply-adds, steps of the longest sequence, of all, and of a block of time; the cell's
-        phases, and kind_of the weights.
+    N, D, H, P, tasks, most, work, steps, total, block, phases, kind : int
+        Independent tasks, threads that there is room for, multiply-adds, steps of the longest sequence, of all, and of
+        a block of time; the cell's phases, and kind_of the weights.
     arrays : tuple
         Last arguments of the kernel.
     """
@@ -426,6 +447,7 @@ class BackwardPlan(NamedTuple):
     H: int
     P: int
     tasks: int
+    most: int
     work: int
     steps: int
     total: int
@@ -445,15 +467,14 @@ def plan_backward(
 ) -> BackwardPlan:
     """For N sequences of T steps, or of lengths.
 
-    found, where the gradients go, in C order, and room for as many threads as there are: from the caller, who uses them
-    again."""
+    found, where the gradients go, in C order, and room: from the caller, who uses them again."""
     D, H, P = sizes(packed)
     dtype, cell = packed.panels.dtype, cell_in(packed)
     if found is None:
         found = _gradients(record_of(packed), D, H, P, dtype)
     tasks, kind, phases = max(N, blocks(H, dtype.itemsize)), kind_of(packed), len(cell.phases)
     if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
-        return BackwardPlan(found, N, D, H, P, tasks, 0, 0, 0, 1, phases, kind, ())
+        return BackwardPlan(found, N, D, H, P, tasks, 1, 0, 0, 0, 1, phases, kind, ())
     order, lens = _schedule(N, T, lengths)
     steps = int(lens[0])
     if lengths is None:
@@ -465,15 +486,30 @@ def plan_backward(
     work = H * (8 * (D + P) + _CELL_WORK) * total
     block = backward_block(N, steps)
     if room is None:
-        workers = min(tasks, threads.most()) if _enough(tasks, work) else 1
+        workers = min(tasks, threads.most()) if _enough(work) else 1
+        workers = workers if threads.forced is None else threads.most()
         room = backward_room(dtype, D, H, P, N, int(bases[block]), workers, cell)
+    most = room.tmp.size // (GROUP * BLOCK * lanes(dtype.itemsize))
     panels = _flat(packed.panels)
     W, U, *own, b = (array.ravel() for array in found)
     arrays = (
         block, steps, panels, W, U, own[0] if own else b, b, bases, packed.layout, _second(packed, panels), D, H,
         P, order, lens, T, *_flat_room(room),
     )  # fmt: skip
-    return BackwardPlan(found, N, D, H, P, tasks, work, steps, total, block, phases, kind, arrays)
+    return BackwardPlan(found, N, D, H, P, tasks, most, work, steps, total, block, phases, kind, arrays)
+
+
+def _way_backward(plan: BackwardPlan) -> tuple[bool, int, threads.Payoff | None]:
+    """Whether the threads of a backward pass share units, how many there are, and who wants to know what this takes."""
+    _, N, D, H, P, tasks, most, work, *_, kind, _ = plan
+    if threads.forced is not None:
+        if threads.forced.workers > most:
+            raise ValueError(f"expected room for {threads.forced.workers} threads, got it for {most}")
+        return threads.forced.share != SHARE_ROWS, threads.available(), None
+    key = backward_pass.backward, N, D, H, P, kind
+    # room may come from a process of fewer threads, on a tape that was pickled
+    workers, payoff = _paying(min(most, threads_for(tasks, work)), N, work / vector_bytes(), key)
+    return workers > N and H >= _WIDE_UNITS, workers, payoff
 
 
 def backward(
@@ -491,15 +527,13 @@ def backward(
     mask: _Array | None = None,
 ) -> AnyParams:
     """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's."""
-    found, N, D, H, P, tasks, work, steps, total, block, phases, kind, arrays = plan
+    found, (*_, steps, total, block, phases, kind, arrays) = plan.found, plan
     if total == 0:
         for array in found:
             array.fill(0)
         return found
     dtype = x.dtype
-    key = backward_pass.backward, N, D, H, P, kind
-    workers, payoff = _paying(threads_for(tasks, work), N, work / vector_bytes(), key)
-    wide = workers > N and H >= _WIDE_UNITS
+    wide, workers, payoff = _way_backward(plan)
     inner = block * phases + 1 if wide else 1  # turns of a block's steps; one more for its sums
     turns = 1 + -(-steps // block) * (inner + 1)
     arguments = (

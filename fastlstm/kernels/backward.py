@@ -104,9 +104,9 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
         if begun:  # from zeros, whatever the tape has there
             held, c0, c_block = zeros, N - N, 0
         if second.ndim == 2:
-            normalize_back(cell, phase, lo, hi, H, gates, g, cells, c + N * Hp, held, c0, c_block, t, u, dh, rank * ldh,
-                           dc, rank * ldc, dz, m * ldz, m * ldz + down, a, operand + 1 + D, panels,
-                           (1 + D + P) * width, rows * width)  # fmt: skip
+            normalize_back(cell, phase, lo, hi, H, gates, g, cells, c + N * Hp, held, c0, c_block, dh, rank * ldh, dc,
+                           rank * ldc, dz, m * ldz, m * ldz + down, a, operand + 1 + D, panels, (1 + D + P) * width,
+                           rows * width)  # fmt: skip
         if phase == 0:
             old = s - 1 if s > 0 else s  # before the first step there are no gates: any will do, h is put right
             g_old = (old * N + rank) * nb * g_width

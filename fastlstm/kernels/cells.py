@@ -28,9 +28,54 @@ from ..params import CELLS as RECORDS
 from .activations import sigmoid, tanh
 from .simd import BLOCK, Vector
 
+# What a phase reads of all units, or writes of its own, where threads share the units of a row. Other rows of the same
+# arrays have other names, since a step reads what the one before it has written.
+FORWARD = {
+    "operands": "x and the old h",
+    "h": "the new h, or what stands in its place until the last phase has made it",
+    "m": "what is projected",
+    "c": "the new c",
+    "z": "the first phase's z, where a later one reads it from the tape",
+    "gates": "all else that the tape keeps",
+}
+BACKWARD = {
+    "later dz": "gradients of z of the step behind this one in the order of computation",
+    "dz": "gradients of z",
+    "dv": "gradients of the second phase's sums, or of a projected h",
+    "dh": "gradients of h, or of what is projected",
+    "dc": "gradients of c",
+    "t": "tanh of c",
+    "operands": "the old h, and what a second phase read",
+    "dw": "what adds up to the gradients of weights of one number a unit; of a norm, those of z",
+    "dw of c": "the same of the norm of c",
+}
+
+
+class Touch(NamedTuple):
+    """What a phase has to do with numbers that threads share: names of `FORWARD` or `BACKWARD`.
+
+    The threads meet behind a phase, not within it. So what a phase writes of its units, it may read of these alone:
+    another thread's numbers there are the old ones or the new ones, as it happens. `checked` sees to that.
+
+    Attributes
+    ----------
+    of_all : frozenset
+        What it reads of all units of a row.
+    writes : frozenset
+        What it writes of its own.
+    """
+
+    of_all: frozenset[str]
+    writes: frozenset[str]
+
+
+def touch(of_all: str, writes: str) -> Touch:
+    """From names with commas between them."""
+    return Touch(frozenset(of_all.split(", ")), frozenset(writes.split(", ")))
+
 
 class Phase(NamedTuple):
-    """A phase's equations.
+    """A phase's equations, and what it touches.
 
     Attributes
     ----------
@@ -44,10 +89,15 @@ class Phase(NamedTuple):
         for what is none; dm in dh's place where m is projected. Of the second: (kept, tanh of the new c, dh,
         dc) -> dz, what of dh goes past z to the old h, dc but for z's part. Of a projection, whose dz is dh: (kept,
         tanh of the new c) -> m. Those of a normalized cell: norms.py says what they are given.
+    touch, touch_back : Touch
+        Of the phase forward, with y and all that follows from h; and backward, with what comes before the equations:
+        dh = dz @ U.T of the step behind in the last phase, the product with V.T in the first of two.
     """
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
+    touch: Touch
+    touch_back: Touch
 
 
 class Cell(NamedTuple):
@@ -184,38 +234,39 @@ def raw_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector, *
     return (zi, zf, zg, zo), c_old, zo
 
 
-def raw_backward(kept: list[Vector], dn: list[Vector], of_z: list[Any], means: list[Any]) -> Any:
-    dz = [_through_norm(d, z, of, mean) for d, z, of, mean in zip(dn, kept, of_z, means, strict=False)]
-    return dz, kept[8]
+def raw_backward(kept: list[Vector], da: list[Vector], of_z: list[Any], means: list[Any], own: list[Vector]) -> Any:
+    scales = own[Z_SCALE:]
+    return [_through_norm(d * s, z, *of) for d, s, z, *of in zip(da, scales, kept, of_z, means, strict=False)], kept[8]
 
 
 def normal_gates_forward(z: list[Vector], c: Vector, h: Vector, h_old: Vector, of_z: list[Any],
                          own: list[Vector]) -> Any:  # fmt: skip
-    ai, af, ag, ao = (s.fma(_norm(v, of), b) for v, of, s, b in zip(z, of_z, own[:4], own[4:8], strict=True))
+    scales, shifts = own[Z_SCALE : Z_SCALE + 4], own[Z_SHIFT : Z_SHIFT + 4]
+    ai, af, ag, ao = (s.fma(_norm(v, of), b) for v, of, s, b in zip(z, of_z, scales, shifts, strict=True))
     i, f, o = sigmoid(Vector.together(ai, af, ao)).split(3)
     g = tanh(ag)
     return 4, (i, f, g, o), f.fma(c, i * g), o
 
 
-def normal_gates_backward(kept: list[Vector], c: Vector, c_old: Vector, dc: Vector, dn: Vector, dao: Vector, of_c: Any,
+def normal_gates_backward(kept: list[Vector], c: Vector, c_old: Vector, dc: Vector, dao: Vector, du: Vector, of_c: Any,
                           means: Any, of_z: list[Any], own: list[Vector]) -> Any:  # fmt: skip
     z, (i, f, g, _) = kept[:4], kept[4:8]
-    dc = dc + _through_norm(dn, c, of_c, means)
+    dc = dc + _through_norm(du * own[C_SCALE], c, of_c, means)
     da = dc * g * (i * (1.0 - i)), dc * c_old * (f * (1.0 - f)), dc * i * (1.0 - g * g), dao
-    sums = {n: d * _norm(v, of) for n, (d, v, of) in enumerate(zip(da, z, of_z, strict=True))}
-    return [d * s for d, s in zip(da, own, strict=False)], dc * f, sums | dict(enumerate(da, 4))
+    sums = {n: d * _norm(v, of) for n, (d, v, of) in enumerate(zip(da, z, of_z, strict=True), Z_SCALE)}
+    return dc * f, sums | dict(enumerate(da[:3], Z_SHIFT))
 
 
 def normal_output_forward(z: list[Vector], c: Vector, o: Vector, h_old: Vector, of_c: list[Any],
                           own: list[Vector]) -> Any:  # fmt: skip
-    return 8, (h_old,), None, o * tanh(own[8].fma(_norm(c, of_c[0]), own[12]))
+    return 8, (h_old,), None, o * tanh(own[C_SCALE].fma(_norm(c, of_c[0]), own[C_SHIFT]))
 
 
 def normal_output_backward(kept: list[Vector], c: Vector, dh: Vector, of_c: Any, own: list[Vector]) -> Any:
     o, n = kept[7], _norm(c, of_c)
-    t = tanh(own[8].fma(n, own[12]))
+    t = tanh(own[C_SCALE].fma(n, own[C_SHIFT]))
     du = dh * o * (1.0 - t * t)
-    return dh * t * (o * (1.0 - o)), du * own[8], {8: du * n, 12: du}
+    return {Z_SHIFT + 3: dh * t * (o * (1.0 - o)), C_SCALE: du * n, C_SHIFT: du}
 
 
 def _norm(v: Vector, of: tuple[Vector, Vector]) -> Vector:
@@ -229,29 +280,63 @@ def _through_norm(dn: Vector, v: Vector, of: tuple[Vector, Vector], means: tuple
     return (dn - means[0] - _norm(v, of) * means[1]) * of[1]
 
 
+def checked(*cells: Cell) -> tuple[Cell, ...]:
+    """The table; ValueError where threads that share units could not run it."""
+    for cell in cells:
+        for number, phase in enumerate(cell.phases):
+            for way, names, touched in (("forward", FORWARD, phase.touch), ("backward", BACKWARD, phase.touch_back)):
+                where = f"cell {cell.name!r}, phase {number} {way}"
+                for name in sorted((touched.of_all | touched.writes) - set(names)):
+                    raise ValueError(f"{where}: expected names of {sorted(names)}, got {name!r}")
+                for name in sorted(touched.of_all & touched.writes):
+                    raise ValueError(
+                        f"{where}: it writes {name!r}, {names[name]}, and reads the same of all units; "
+                        "threads that share them meet behind a phase, so it would read some old and some new ones"
+                    )
+    return cells
+
+
 _EVERY, _NONE = (0, 1, 2, 3), (-1, -1, -1, -1)
 _BIAS, _OWN = 0, 3  # arrays: b, W, U, and the fourth of a cell that has one
-CELLS = (
-    Cell("standard", np.bool_, 4, 4, (_EVERY, _EVERY, _EVERY), (Phase(lstm_forward, lstm_backward),)),
+CELLS = checked(
+    Cell(
+        "standard", np.bool_, 4, 4, (_EVERY, _EVERY, _EVERY),
+        (Phase(lstm_forward, lstm_backward,
+               touch("operands", "h, c, gates"), touch("later dz", "dz, dh, dc, t, operands")),),
+    ),
     Cell(
         "interpolated", np.int8, 5, 3, ((0, 1, -1, 2), (0, 1, 2, -1), _EVERY),
-        (Phase(gated_forward, gated_backward), Phase(between_forward, between_backward)),
+        (Phase(gated_forward, gated_backward,
+               touch("operands", "h, c, gates"), touch("dv", "dz, dc, t, operands")),
+         Phase(between_forward, between_backward,
+               touch("c", "h, gates"), touch("later dz", "dz, dv, dh, dc, t, operands"))),
     ),
     Cell(
         "projected", np.uint8, 5, 4, (_EVERY, _EVERY, _EVERY),
-        (Phase(lstm_forward, unprojected_backward), Phase(projected_forward, projected_backward)), projects=True,
+        (Phase(lstm_forward, unprojected_backward,
+               touch("operands", "m, c, gates"), touch("dv", "dz, dh, dc, t, operands")),
+         Phase(projected_forward, projected_backward,
+               touch("m", "h, gates"), touch("later dz", "dv, dh, dc, t, operands"))),
+        projects=True,
     ),
     Cell(
         "peephole", np.int16, 4, 4, (_EVERY, _EVERY, _EVERY),
-        (Phase(peephole_forward, peephole_backward),), own=((_OWN, (0, 1, -1, 2)),),
+        (Phase(peephole_forward, peephole_backward,
+               touch("operands", "h, c, gates"), touch("later dz", "dz, dh, dc, t, operands, dw")),),
+        own=((_OWN, (0, 1, -1, 2)),),
     ),
     Cell(
         "normalized", np.uint16, 9, 4, (_NONE, _EVERY, _EVERY),
-        (Phase(raw_forward, raw_backward), Phase(normal_gates_forward, normal_gates_backward),
-         Phase(normal_output_forward, normal_output_backward)),
+        (Phase(raw_forward, raw_backward,
+               touch("operands", "z, h, c"), touch("dw", "dz, operands")),
+         Phase(normal_gates_forward, normal_gates_backward,
+               touch("z", "h, c, gates"), touch("dw of c", "dw, dc")),
+         Phase(normal_output_forward, normal_output_backward,
+               touch("c", "h, gates"), touch("later dz", "dw, dw of c, dh, dc"))),
         own=((_OWN, _EVERY), (_BIAS, _EVERY), (_OWN, (4, -1, -1, -1)), (_BIAS, (4, -1, -1, -1))),
     ),
 )  # fmt: skip
+Z_SCALE, Z_SHIFT, C_SCALE, C_SHIFT = (BLOCK * row for row in range(4))  # vectors of the normalized cell's own weights
 
 
 def cell_of(mark: Any) -> Cell:

@@ -36,9 +36,9 @@ from .step import (
     units,
     units_of,
 )
+from .threads import SHARE_ROWS, SHARE_SEQUENCE
 
 SPLIT_ROWS = 4  # up to that many rows, x @ W is done apart, for many steps at a time
-SHARE_ROWS, SHARE_UNITS, SHARE_SEQUENCE = 0, 1, 2  # what the threads share among them
 
 
 @compiled

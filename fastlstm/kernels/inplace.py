@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import from_dtype, types
 
+from ..params import form
 from .backward import backward
 from .cells import CELLS, cell_of, kept_of, projects, rows_of_vectors, width_of
 from .norms import normalize
-from .options import compiled, compiled_from_python, inlined, stored
+from .options import compiled, compiled_from_python, inlined, prepare, stored
 from .packing import LAYOUT, Packed, into_panels, mark, panel_rows, row_length
 from .phases import STEP_ROWS, finish_one, step_one, step_rows, step_twin
 from .simd import BLOCK, array_or_flat, copy, flat, lanes_of, lowest_bit, numbers, on_stack, tile_1, tile_4
@@ -68,6 +69,9 @@ class Buffers(NamedTuple):
     wt: Any
     ut: Any
     where: Any
+
+    def __repr__(self) -> str:
+        return f"Buffers(x={form(self.x)}, h={form(self.h)}, and room to work in)"
 
 
 def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: Any, panels: Any, second: Any,
@@ -478,27 +482,15 @@ def step_of_any(x: Any, panels: Any, H: Any, P: Any, layout: Any, second: Any, h
     return True
 
 
-for _step in (step, step_of_any):
-    _step._can_compile = False  # disable_compile() wants something compiled first
-
-
 @functools.cache
 def compile_step(dtype: Any, marking: Any, ndim: int) -> None:
     """The step of that float type and cell, for x of that many axes, once."""
     scalar = from_dtype(dtype)
     x, panels = types.Array(scalar, ndim, "C"), types.Array(scalar, 3, "C")
     if marking == _STANDARD.dtype:
-        _compile(step, (x, panels, types.int64, x, x))
+        prepare(step, (x, panels, types.int64, x, x))
         return
     layout = types.Array(from_dtype(marking), LAYOUT, "C")
     axes = cell_of(marking).later
     second = types.none if axes == 1 else types.Array(scalar, axes, "C")
-    _compile(step_of_any, (x, panels, types.int64, types.int64, layout, second, x, x))
-
-
-def _compile(function: Any, kinds: tuple[Any, ...]) -> None:
-    function._can_compile = True
-    try:
-        function.compile(kinds)
-    finally:
-        function._can_compile = False
+    prepare(step_of_any, (x, panels, types.int64, types.int64, layout, second, x, x))

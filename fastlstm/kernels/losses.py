@@ -172,7 +172,7 @@ def categorical(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> No
 
 
 def _workers(size: int, rows: int) -> int:
-    return min(rows, threads.available()) if size >= _PARALLEL else 1
+    return threads.workers_for(rows, size >= _PARALLEL)
 
 
 def run_pointwise(kind: int, t: _Array, p: _Array, weights: _Array, K: int, numbers: _Array, share: float,

@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..params import NORMALIZED_EPSILON
-from .cells import kept_of, marked, rows_of_vectors
+from .cells import C_SCALE, C_SHIFT, Z_SCALE, Z_SHIFT, kept_of, marked, rows_of_vectors
 from .options import compiled
 from .simd import BLOCK, Emitter, Vector, data, emitter, lanes_of, on_stack
 
@@ -36,15 +36,16 @@ def _total(e: Emitter, vector: Vector) -> Any:
     return b.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
 
-def _sum_of_row(e: Emitter, units: Any, term: Any) -> Any:
-    """The sum of term(block, units from there on) over the blocks of a row; the last block's by halves of its own."""
+def _sums_of_row(e: Emitter, units: Any, count: int, terms: Any) -> list[Any]:
+    """The sums of each of the `count` terms(block, units from there on) over the blocks of a row."""
     b, lanes = e.builder, e.index(e.lanes)
-    total = cgutils.alloca_once_value(b, e.splat(0.0).values[0])
+    totals = [cgutils.alloca_once_value(b, e.splat(0.0).values[0]) for _ in range(count)]
     blocks = b.sdiv(b.add(units, e.index(e.lanes - 1)), lanes)
     with cgutils.for_range(b, blocks, intp=units.type) as loop:
         left = b.sub(units, b.mul(loop.index, lanes))
-        b.store((Vector(e, b.load(total)) + e.first(left, term(loop.index, left))).values[0], total)
-    return _total(e, Vector(e, b.load(total)))
+        for total, term in zip(totals, terms(loop.index, left), strict=True):
+            b.store((Vector(e, b.load(total)) + e.first(left, term)).values[0], total)
+    return [_total(e, Vector(e, b.load(total))) for total in totals]
 
 
 @intrinsic  # type: ignore[misc]
@@ -54,28 +55,49 @@ def row_sum(typing: Any, x: Any, xo: Any, stride: Any, units: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = emitter(context, builder, x)
         x_ = e.at(data(context, builder, x, args[0]), args[1])
-        return _sum_of_row(e, args[3], lambda block, left: e.load_some(left, x_, builder.mul(block, args[2])))
+        terms = lambda block, left: [e.load_some(left, x_, builder.mul(block, args[2]))]  # noqa: E731
+        return _sums_of_row(e, args[3], 1, terms)[0]
 
     return x.dtype(x, types.intp, types.intp, types.intp), generate
 
 
 @intrinsic  # type: ignore[misc]
-def row_product(typing: Any, x: Any, xo: Any, x_stride: Any, x_mean: Any, y: Any, yo: Any, y_stride: Any, y_mean: Any,
-                units: Any) -> Any:  # fmt: skip
-    """The sum of (x - x_mean) (y - y_mean) over two rows' numbers."""
+def row_squares(typing: Any, x: Any, xo: Any, stride: Any, mean: Any, units: Any) -> Any:
+    """The sum of (x - mean)² over a row's numbers."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = emitter(context, builder, x)
-        x_, y_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 4))
-        x_mean_, y_mean_ = e.everywhere(args[3]), e.everywhere(args[7])
-        return _sum_of_row(
-            e, args[8],
-            lambda block, left: (e.load_some(left, x_, builder.mul(block, args[2])) - x_mean_)
-            * (e.load_some(left, y_, builder.mul(block, args[6])) - y_mean_),
-        )  # fmt: skip
+        x_, mean_ = e.at(data(context, builder, x, args[0]), args[1]), e.everywhere(args[3])
 
-    n, number = types.intp, x.dtype
-    return number(x, n, n, number, y, n, n, number, n), generate
+        def terms(block: Any, left: Any) -> list[Vector]:
+            apart = e.load_some(left, x_, builder.mul(block, args[2])) - mean_
+            return [apart * apart]
+
+        return _sums_of_row(e, args[4], 1, terms)[0]
+
+    return x.dtype(x, types.intp, types.intp, x.dtype, types.intp), generate
+
+
+@intrinsic  # type: ignore[misc]
+def gradient_sums(typing: Any, d: Any, do: Any, d_stride: Any, s: Any, so: Any, s_stride: Any, x: Any, xo: Any,
+                  x_stride: Any, mean: Any, units: Any, out: Any, oo: Any) -> Any:  # fmt: skip
+    """out[oo]: the sum of d s over rows of whole vectors, out[oo + 1]: that of d s (x - mean)."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        e = emitter(context, builder, d)
+        d_, s_, x_, out_ = _places(context, e, signature, args, 0, 3, 6, 11)
+        mean_ = e.everywhere(args[9])
+
+        def terms(block: Any, left: Any) -> list[Vector]:
+            scaled = e.load(d_, builder.mul(block, args[2])) * e.load(s_, builder.mul(block, args[5]))
+            return [scaled, scaled * (e.load(x_, builder.mul(block, args[8])) - mean_)]
+
+        for n, total in enumerate(_sums_of_row(e, args[10], 2, terms)):
+            builder.store(total, e.at(out_, e.index(n)))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(d, n, n, s, n, n, x, n, n, d.dtype, n, out, n), generate
 
 
 @compiled
@@ -84,20 +106,21 @@ def moments(x: Any, xo: Any, stride: Any, units: Any, out: Any, oo: Any) -> None
     number = out.dtype.type
     count = number(units)
     mean = row_sum(x, xo, stride, units) / count
-    variance = row_product(x, xo, stride, mean, x, xo, stride, mean, units) / count
+    variance = row_squares(x, xo, stride, mean, units) / count
     out[oo] = mean
     out[oo + 1] = number(1) / number(math.sqrt(variance + number(NORMALIZED_EPSILON)))
 
 
 @compiled
-def means_of(d: Any, do: Any, d_stride: Any, x: Any, xo: Any, x_stride: Any, units: Any, of: Any, oo: Any, out: Any,
-             place: Any) -> None:  # fmt: skip
-    """Of a gradient d of the normalised x, whose moments stand at of[oo]: out[place] its mean, out[place + 1] that of
-    its product with the normalised x."""
-    number = out.dtype.type
+def means_of(d: Any, do: Any, d_stride: Any, s: Any, so: Any, s_stride: Any, x: Any, xo: Any, x_stride: Any,
+             units: Any, stats: Any, of: Any, place: Any) -> None:  # fmt: skip
+    """Of the gradient d s of the normalised x, whose moments stand at stats[of]: stats[place] its mean,
+    stats[place + 1] that of its product with the normalised x. d: the gradient of the norm's shifts, s: its scales."""
+    number = stats.dtype.type
     count = number(units)
-    out[place] = row_sum(d, do, d_stride, units) / count
-    out[place + 1] = row_product(d, do, d_stride, number(0), x, xo, x_stride, of[oo], units) * of[oo + 1] / count
+    gradient_sums(d, do, d_stride, s, so, s_stride, x, xo, x_stride, stats[of], units, stats, place)
+    stats[place] = stats[place] / count
+    stats[place + 1] = stats[place + 1] * stats[of + 1] / count
 
 
 def _places(context: Any, e: Emitter, signature: Any, args: Any, *numbers: int) -> list[Any]:
@@ -183,82 +206,79 @@ def _store_sums(e: Emitter, sums: dict[int, Vector], place: Any) -> None:
 
 
 @intrinsic  # type: ignore[misc]
-def output_back(typing: Any, cell: Any, gates: Any, go: Any, c: Any, co: Any, dh: Any, ho: Any, t: Any, to: Any,
-                dz: Any, zo: Any, own: Any, wo: Any, down: Any, do: Any, stats: Any, so: Any) -> Any:  # fmt: skip
-    """The last phase for a block of units of one sample: the gradient of the normalised c to t, the last gate's to its
-    place in dz, what adds up to those of the weights for the equations to `down`."""
+def output_back(typing: Any, cell: Any, gates: Any, go: Any, c: Any, co: Any, dh: Any, ho: Any, own: Any, wo: Any,
+                down: Any, do: Any, stats: Any, so: Any) -> Any:  # fmt: skip
+    """The last phase for a block of units of one sample: what adds up to the gradients of the weights for the
+    equations goes to `down`."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e, table = emitter(context, builder, gates), marked(cell)
-        gates_, c_, dh_, t_, dz_, own_, down_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11, 13, 15)
-        last, normal, sums = table.phases[OUTPUT_PHASE].backward(
+        gates_, c_, dh_, own_, down_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11)
+        sums = table.phases[OUTPUT_PHASE].backward(
             _vectors(e, gates_, table.kept), e.load(c_), e.load(dh_), _pairs(e, stats_, _OF_C, 1)[0],
             _vectors(e, own_, table.vectors),
         )  # fmt: skip
-        e.store(last, dz_, (BLOCK - 1) * e.lanes)
-        e.store(normal, t_)
         _store_sums(e, sums, down_)
         return context.get_dummy_value()
 
-    arrays = (gates, c, dh, t, dz, own, down, stats)
+    arrays = (gates, c, dh, own, down, stats)
     return types.void(cell, *(kind for array in arrays for kind in (array, types.intp))), generate
 
 
 @intrinsic  # type: ignore[misc]
 def gates_back(typing: Any, cell: Any, gates: Any, go: Any, c: Any, co: Any, c_old: Any, oo: Any, dc: Any, dco: Any,
-               t: Any, to: Any, dz: Any, zo: Any, own: Any, wo: Any, down: Any, do: Any, stats: Any,
-               so: Any) -> Any:  # fmt: skip
-    """The phase before it: the gradients of the normalised z to dz; dc changes in place."""
+               own: Any, wo: Any, down: Any, do: Any, stats: Any, so: Any) -> Any:  # fmt: skip
+    """The phase before it: of the same kind; dc changes in place."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e, table = emitter(context, builder, gates), marked(cell)
-        gates_, c_, old_, dc_, t_, dz_, own_, down_, stats_ = _places(
-            context, e, signature, args, 1, 3, 5, 7, 9, 11, 13, 15, 17
-        )
-        normal, dc_new, sums = table.phases[GATES_PHASE].backward(
-            _vectors(e, gates_, table.kept), e.load(c_), e.load(old_), e.load(dc_), e.load(t_),
-            e.load(dz_, (BLOCK - 1) * e.lanes), *_pairs(e, stats_, _OF_C, 2), _pairs(e, stats_, _OF_Z, BLOCK),
-            _vectors(e, own_, table.vectors),
+        gates_, c_, old_, dc_, own_, down_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11, 13)
+        dc_new, sums = table.phases[GATES_PHASE].backward(
+            _vectors(e, gates_, table.kept), e.load(c_), e.load(old_), e.load(dc_),
+            e.load(down_, (Z_SHIFT + BLOCK - 1) * e.lanes), e.load(down_, C_SHIFT * e.lanes),
+            *_pairs(e, stats_, _OF_C, 2), _pairs(e, stats_, _OF_Z, BLOCK), _vectors(e, own_, table.vectors),
         )  # fmt: skip
-        for gate, value in enumerate(normal):
-            e.store(value, dz_, gate * e.lanes)
         e.store(dc_new, dc_)
         _store_sums(e, sums, down_)
         return context.get_dummy_value()
 
-    arrays = (gates, c, c_old, dc, t, dz, own, down, stats)
+    arrays = (gates, c, c_old, dc, own, down, stats)
     return types.void(cell, *(kind for array in arrays for kind in (array, types.intp))), generate
 
 
 @intrinsic  # type: ignore[misc]
-def raw_back(typing: Any, cell: Any, gates: Any, go: Any, dz: Any, zo: Any, h_old: Any, ho: Any, stats: Any,
-             so: Any) -> Any:  # fmt: skip
-    """The first phase: the gradients of z itself, in place; and the old h."""
+def raw_back(typing: Any, cell: Any, gates: Any, go: Any, own: Any, wo: Any, down: Any, do: Any, dz: Any, zo: Any,
+             h_old: Any, ho: Any, stats: Any, so: Any) -> Any:  # fmt: skip
+    """The first phase: the gradients of z from those of the shifts, which other threads read too; and the old h."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e, table = emitter(context, builder, gates), marked(cell)
-        gates_, dz_, h_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7)
+        gates_, own_, down_, dz_, h_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11)
         out, hidden = table.phases[0].backward(
-            _vectors(e, gates_, table.kept), _vectors(e, dz_, BLOCK), _pairs(e, stats_, _OF_Z, BLOCK),
-            _pairs(e, stats_, _MEANS_OF_Z, BLOCK),
+            _vectors(e, gates_, table.kept), _vectors(e, e.at(down_, e.index(Z_SHIFT * e.lanes)), BLOCK),
+            _pairs(e, stats_, _OF_Z, BLOCK), _pairs(e, stats_, _MEANS_OF_Z, BLOCK), _vectors(e, own_, table.vectors),
         )  # fmt: skip
         for gate, value in enumerate(out):
             e.store(value, dz_, gate * e.lanes)
         e.store(hidden, h_)
         return context.get_dummy_value()
 
-    arrays = (gates, dz, h_old, stats)
+    arrays = (gates, own, down, dz, h_old, stats)
     return types.void(cell, *(kind for array in arrays for kind in (array, types.intp))), generate
 
 
 @compiled
 def normalize_back(cell: Any, phase: Any, lo: Any, hi: Any, H: Any, gates: Any, g: Any, cells: Any, c: Any, held: Any,
-                   c_old: Any, c_block: Any, t: Any, u: Any, dh: Any, dho: Any, dc: Any, dco: Any, dz: Any, zo: Any,
-                   down: Any, h_old: Any, ho: Any, panels: Any, p0: Any, p_block: Any) -> None:  # fmt: skip
+                   c_old: Any, c_block: Any, dh: Any, dho: Any, dc: Any, dco: Any, dz: Any, zo: Any, down: Any,
+                   h_old: Any, ho: Any, panels: Any, p0: Any, p_block: Any) -> None:  # fmt: skip
     """A phase of a step back of one row, for blocks lo to hi of units, from the last phase to the first: the new c at
-    cells[c], the old one at held[c_old], from block to block c_block."""
+    cells[c], the old one at held[c_old], from block to block c_block.
+
+    The gradient of a normalised number is that of its shift, times its scale. The last phase leaves those of c's shifts
+    at dz[down], the next those of z's: the phase after each reads them of all units, and writes to other places."""
     L = lanes_of(panels)
     width, g_width = BLOCK * L, kept_of(cell) * L
+    d_block = rows_of_vectors(cell) * width
     stats = on_stack(panels, _STATS)
     if phase > 0:
         moments(cells, c, L, H, stats, _OF_C)
@@ -266,19 +286,18 @@ def normalize_back(cell: Any, phase: Any, lo: Any, hi: Any, H: Any, gates: Any, 
         for gate in range(BLOCK):
             moments(gates, g + gate * L, g_width, H, stats, _OF_Z + 2 * gate)
     if phase == GATES_PHASE:
-        means_of(t, u, L, cells, c, L, H, stats, _OF_C, stats, _MEANS_OF_C)
+        means_of(dz, down + C_SHIFT * L, d_block, panels, p0 + C_SCALE * L, p_block, cells, c, L, H, stats, _OF_C,
+                 _MEANS_OF_C)  # fmt: skip
     if phase == 0:
         for gate in range(BLOCK):
-            means_of(dz, zo + gate * L, width, gates, g + gate * L, g_width, H, stats, _OF_Z + 2 * gate, stats,
-                     _MEANS_OF_Z + 2 * gate)  # fmt: skip
+            means_of(dz, down + (Z_SHIFT + gate) * L, d_block, panels, p0 + (Z_SCALE + gate) * L, p_block, gates,
+                     g + gate * L, g_width, H, stats, _OF_Z + 2 * gate, _MEANS_OF_Z + 2 * gate)  # fmt: skip
     for b in range(lo, hi):
-        tape, z, v, w = g + b * g_width, zo + b * width, u + b * L, p0 + b * p_block
-        own_sums = down + b * rows_of_vectors(cell) * width
+        tape, weights, sums = g + b * g_width, p0 + b * p_block, down + b * d_block
         if phase == OUTPUT_PHASE:
-            output_back(cell, gates, tape, cells, c + b * L, dh, dho + b * L, t, v, dz, z, panels, w, dz, own_sums,
-                        stats, 0)  # fmt: skip
+            output_back(cell, gates, tape, cells, c + b * L, dh, dho + b * L, panels, weights, dz, sums, stats, 0)
         elif phase == GATES_PHASE:
-            gates_back(cell, gates, tape, cells, c + b * L, held, c_old + b * c_block, dc, dco + b * L, t, v, dz, z,
-                       panels, w, dz, own_sums, stats, 0)  # fmt: skip
+            gates_back(cell, gates, tape, cells, c + b * L, held, c_old + b * c_block, dc, dco + b * L, panels,
+                       weights, dz, sums, stats, 0)  # fmt: skip
         else:
-            raw_back(cell, gates, tape, dz, z, h_old, ho + b * L, stats, 0)
+            raw_back(cell, gates, tape, panels, weights, dz, sums, dz, zo + b * width, h_old, ho + b * L, stats, 0)

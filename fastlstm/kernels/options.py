@@ -1,4 +1,4 @@
-"""How kernels are compiled, kept on disk and run: the only jit options of the package, the cache, the threads.
+"""How kernels are compiled and run: the only jit options of the package, and the threads.
 
 Every option is explicit: a callee without one takes over its caller's. No fastmath flag is ever set,
 so that a result's bits depend on the equations and on nothing else.
@@ -9,27 +9,21 @@ outside, and one parallel region, compiled once for all, runs any of them on Num
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import logging
-import os
-import pathlib
-import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite
 import numba
 import numpy as np
 from numba import njit, prange, types
 from numba.core import cgutils
-from numba.core.caching import FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_jitable
 
+from .cache import cached
+from .compiling import compiling
 from .parts import PartCompiler
 
 logger = logging.getLogger("fastlstm")
@@ -39,113 +33,6 @@ OPTIONS: dict[str, Any] = {
 }  # fmt: skip
 HELPER: Any = OPTIONS | {"_nrt": False, "pipeline_class": PartCompiler}
 INLINED: Any = HELPER | {"forceinline": True}
-
-
-@functools.cache
-def source_stamp() -> str:
-    """Fingerprint of every kernel source and of what compiles it: a change of either starts a new cache."""
-    digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
-    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-@functools.cache
-def cache_folder() -> str:
-    """The first of these folders that can be written: NUMBA_CACHE_DIR, the user's cache, a temporary one."""
-    user = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    home = os.path.expanduser("~")
-    candidates = [
-        os.environ.get("NUMBA_CACHE_DIR"),
-        user,
-        os.path.join(home, ".cache") if home != "~" else None,
-        os.path.join(tempfile.gettempdir(), f"cache-{os.getuid() if hasattr(os, 'getuid') else 'user'}"),
-    ]
-    for parent in candidates:
-        if not parent:
-            continue
-        folder = os.path.join(parent, "fastlstm", source_stamp()[:16])
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError:
-            continue
-        status = os.stat(folder)
-        if hasattr(os, "getuid") and status.st_uid != os.getuid():
-            continue  # code is loaded from here: never from another user's folder
-        return folder
-    return ""
-
-
-class _Locator(_CacheLocator):  # type: ignore[misc]
-    def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
-        self._lineno = py_func.__code__.co_firstlineno
-
-    def get_cache_path(self) -> str:
-        return cache_folder()
-
-    def get_source_stamp(self) -> str:
-        return source_stamp()
-
-    def get_disambiguator(self) -> str:
-        return str(self._lineno)
-
-    @classmethod
-    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _Locator:
-        return cls(py_func, py_file)
-
-
-class _Impl(FunctionCache._impl_class):  # type: ignore[misc, name-defined]
-    _locator_classes = (_Locator,)
-
-
-class _Files(IndexDataCacheFile):  # type: ignore[misc]
-    """A file for each specialisation, named by what it is for.
-
-    Numba numbers them, and keeps an index of the numbers: two processes that compile at once give one number to two
-    specialisations, and then load the one for the other."""
-
-    def _data_name(self, key: Any) -> str:
-        return f"{self._index_name.removesuffix('.nbi')}.{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.nbc"
-
-    def save(self, key: Any, data: Any) -> None:
-        self._save_data(self._data_name(key), data)
-
-    def load(self, key: Any) -> Any:
-        try:
-            return self._load_data(self._data_name(key))
-        except FileNotFoundError:
-            return None
-
-
-class _KernelCache(FunctionCache):  # type: ignore[misc]
-    """Numba's disk cache, keyed by all our sources, that recompiles where a file cannot be read."""
-
-    _impl_class = _Impl
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
-        self._cache_file = _Files(self.cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp())
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # a damaged pickle raises whatever its bytes happen to mean
-            logger.debug("a file of the cache cannot be read", exc_info=True)
-            _warn_once(f"the cache in {cache_folder()} is damaged; compiling again")
-            return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        try:
-            super().save_overload(sig, data)
-        except OSError as error:
-            _warn_once(f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error})")
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    warnings.warn(f"fastlstm: {message}", RuntimeWarning, stacklevel=3)
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -169,16 +56,27 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def compiled_from_python(function: Callable[..., Any]) -> Any:
-    """A function that Python calls, kept in the cache."""
-    return cached(njit(_nrt=False, **OPTIONS)(function))
+    """A function that Python calls, with arguments of the types that `prepare` was told of: others are a TypeError.
+
+    Another dispatcher compiles it: one that may compile does so at any call, one that may not raises where it is told
+    to, and to switch between the two disturbs the threads that call it meanwhile."""
+    entrance = njit(_nrt=False, **OPTIONS)(function)
+    entrance._can_compile = False  # disable_compile() wants something compiled first
+    entrance.compiler = cached(njit(_nrt=False, **OPTIONS)(function))
+    return entrance
 
 
-def cached(dispatcher: Any) -> Any:
-    if cache_folder():
-        dispatcher._cache = _KernelCache(dispatcher.py_func)
-    else:
-        _warn_once("no folder can be written; kernels are compiled in every process")
-    return dispatcher
+def prepare(entrance: Any, kinds: tuple[Any, ...]) -> None:
+    """Compile what `compiled_from_python` made for those types of its arguments, or load it, once."""
+    with compiling():
+        if kinds not in entrance.overloads:
+            entrance.compiler.compile(kinds)
+            found = entrance.compiler.overloads[kinds]
+            codes = [kind._code for kind in kinds]
+            try:
+                entrance._insert(codes, found.entry_point, False)
+            finally:  # whatever interrupts: twice the same would be one too many
+                entrance.overloads = {**entrance.overloads, kinds: found}  # new: a call elsewhere may be reading it
 
 
 _N = types.intp
@@ -299,6 +197,7 @@ def _repeat(region: Any, runs: Any) -> None:
 
 
 _repeat = compiled_from_python(_repeat)
+_TABLE = (types.int64, types.Array(types.int64, 2, "C"))
 
 
 def _address(dispatcher: Any, kinds: tuple[Any, ...]) -> int:
@@ -310,7 +209,6 @@ def _address(dispatcher: Any, kinds: tuple[Any, ...]) -> int:
 
 _bodies: dict[tuple[Any, Any], tuple[int, int]] = {}  # address and bytes of arguments, by body and their kind
 _regions: list[int] = []  # the address of the region, once there is one
-_preparing = threading.RLock()
 NOTICED = 1.0  # seconds of compiling that the logger is told of
 
 
@@ -348,6 +246,7 @@ class Recording:
     """
 
     def __init__(self) -> None:
+        prepare(_repeat, _TABLE)
         self._runs: list[tuple[int, int, int, int]] = []
         self._kept: list[Any] = []
         self._before: list[Callable[[], Any]] = []
@@ -381,7 +280,7 @@ class Recording:
 
 def compile_region() -> None:
     """What runs kernels on threads."""
-    with _preparing:
+    with compiling():
         if not _regions:
             _regions.append(_address(_region, _KINDS))
 
@@ -389,12 +288,10 @@ def compile_region() -> None:
 def _prepare(body: Any, kind: Any, arguments: tuple[Any, ...]) -> tuple[int, int]:
     """The body's address and the bytes of these arguments, once all that runs it for them is there."""
     found = numba.typeof(arguments)
-    with _preparing:
+    with compiling():
         began, misses = time.perf_counter(), _misses(body)
         address = _address(body, (*_KINDS, types.CPointer(found)))
-        _enter.disable_compile(False)
-        _enter.compile((*_KINDS, _N, found))
-        _enter.disable_compile()  # other arguments are refused: there is no body for them
+        prepare(_enter, (*_KINDS, _N, found))
         context = cpu_target.target_context
         _bodies[body, kind] = address, context.get_abi_sizeof(context.get_data_type(found))
     seconds = time.perf_counter() - began

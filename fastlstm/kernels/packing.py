@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import CELLS as RECORDS
-from ..params import AnyParams, shapes
+from ..params import AnyParams, shapes, shown
 from . import memory
 from .cells import CELLS, Cell, array_of, blocks_of, cell_of, column_of, rows_of_vectors
 from .options import compiled, inlined, kernel, loaded
@@ -50,6 +50,9 @@ class Packed(NamedTuple):
     output_size: int
     layout: NDArray[Any] = np.empty((0,) * LAYOUT, np.bool_)
     second: NDArray[Any] | None = None
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     def copy(self) -> Packed:
         """The same in memory of its own that begins on a cache line."""

@@ -225,13 +225,14 @@ class Vector:
         """min(self, bound); a NaN stays one."""
         return self._select(">", bound)
 
-    def at_least(self, bound: float) -> Vector:
-        """max(self, bound); a NaN stays one."""
-        return self._select("<", bound)
+    def at_least(self, bound: float, below: float | None = None) -> Vector:
+        """max(self, bound), or `below` in place of what is less than that; a NaN stays one."""
+        return self._select("<", bound, below)
 
-    def _select(self, comparison: str, bound: float) -> Vector:
+    def _select(self, comparison: str, bound: float, beyond: float | None = None) -> Vector:
         b = self.emitter.builder
-        return self.each(lambda v, limit: b.select(b.fcmp_ordered(comparison, v, limit), limit, v), bound)
+        return self.each(lambda v, limit, other: b.select(b.fcmp_ordered(comparison, v, limit), other, v),
+                         bound, bound if beyond is None else beyond)  # fmt: skip
 
     def reciprocal(self) -> Vector:
         """1 / self."""

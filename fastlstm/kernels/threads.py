@@ -6,9 +6,12 @@ import functools
 import math
 import os
 import threading
+from typing import NamedTuple
 
 import numba
 from numba.np.ufunc import parallel
+
+from .compiling import compiling
 
 _forked = False  # this process is a child of one whose threads had started: they did not come along
 
@@ -26,9 +29,22 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+SHARE_ROWS, SHARE_UNITS, SHARE_SEQUENCE = 0, 1, 2  # what the threads share among them
+
+
+class Way(NamedTuple):
+    """How calls go: on how many threads, and what these share; more threads than Numba has take turns."""
+
+    share: int
+    workers: int
+
+
+forced: Way | None = None  # for tests: whatever the sizes and the number of Numba's threads, and nothing is timed
+
+
 def most() -> int:
     """As many as there will ever be."""
-    return int(numba.config.NUMBA_NUM_THREADS)
+    return int(numba.config.NUMBA_NUM_THREADS) if forced is None else forced.workers
 
 
 def available() -> int:
@@ -40,26 +56,28 @@ def available() -> int:
     if _forked:
         return 1
     layer = _running_layer()
-    threads: int = parallel._get_num_threads()  # numba.get_num_threads() without its lock
+    # numba.get_num_threads() without its lock
+    threads: int = parallel._get_num_threads() if forced is None else forced.workers
     if threads == 1 or (layer == "workqueue" and threading.active_count() > 1):
         return 1
     return threads
 
 
+def workers_for(tasks: int, enough: bool) -> int:
+    """Threads for independent tasks, where there is work enough for more than one."""
+    return min(tasks, available()) if tasks >= 2 and (enough or forced is not None) else 1
+
+
 @functools.cache
 def _running_layer() -> str:
-    parallel._launch_threads()
+    with compiling():  # that it is not half done where a process forks
+        parallel._launch_threads()
     return str(numba.threading_layer())
 
 
 def layer() -> str:
     """Name of the threading layer; starts it where that has not happened."""
-    if not _forked and numba.get_num_threads() > 1:
-        parallel._launch_threads()
-    try:
-        return str(numba.threading_layer())
-    except ValueError:
-        return "not started"
+    return str(numba.threading_layer()) if _forked else _running_layer()
 
 
 class Payoff:

@@ -186,6 +186,6 @@ def update(body: Any, clip: int, chunks: _Array, factors: _Array, squares: _Arra
            grads: _Array, *own: _Array) -> None:  # fmt: skip
     """Run one of the kernels; own: what the optimizer keeps, in its kernel's order."""
     skip = 2 if clip == NO_NORM else 0
-    workers = min(len(chunks), threads.available()) if len(params) >= _PARALLEL else 1
+    workers = threads.workers_for(len(chunks), len(params) >= _PARALLEL)
     arguments = skip, clip, chunks, factors, squares, numbers, grads, params, *own
     run(body, params.dtype, 3 - skip, workers, arguments)

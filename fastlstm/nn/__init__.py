@@ -1,16 +1,29 @@
 """Layers, models and training by Keras's names, on NumPy arrays: no framework.
 
-``from fastlstm.nn import Sequential, LSTM, Dense`` is all that a Keras script has to change, as far as this goes.
+The modules hold what Keras's modules of these names hold, as far as it exists here: a script of a `Sequential` model
+changes ``keras`` to ``fastlstm.nn`` in its imports.
 """
 
-from . import callbacks, initializers, losses, metrics, optimizers, regularizers, schedules
-from .base import Layer
-from .layers import Dense, Dropout, Input, Masking, TimeDistributed
-from .model import Sequential
-from .randomness import set_random_seed
-from .recurrent import LSTM, Bidirectional
-from .saving import load_model
-from .stack import GradientNorms
+import sys
+
+from . import (
+    activations,
+    callbacks,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    regularizers,
+    saving,
+    utils,
+)
+from ._src.public import publish
+from ._src.stack import GradientNorms
+from .layers import LSTM, Bidirectional, Dense, Dropout, Input, Layer, Masking, TimeDistributed
+from .models import Sequential, load_model
+from .utils import set_random_seed
 
 __all__ = [
     "LSTM",
@@ -23,13 +36,20 @@ __all__ = [
     "Masking",
     "Sequential",
     "TimeDistributed",
+    "activations",
     "callbacks",
     "initializers",
+    "layers",
     "load_model",
     "losses",
     "metrics",
+    "models",
     "optimizers",
     "regularizers",
-    "schedules",
+    "saving",
     "set_random_seed",
+    "utils",
 ]
+
+publish(layers, models, saving, losses, metrics, callbacks, optimizers, optimizers.schedules, initializers)
+publish(regularizers, activations, utils, sys.modules[__name__])

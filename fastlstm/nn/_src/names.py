@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
+
+import numpy as np
 
 _T = TypeVar("_T")
 
@@ -31,6 +35,34 @@ def find(argument: str, name: str, known: Mapping[str, _T]) -> _T:
     near = difflib.get_close_matches(snake_case(name), spellings, n=1, cutoff=0.5)
     hint = f"did you mean {spellings[near[0]]!r}?" if near else "known are " + ", ".join(sorted(known))
     raise ValueError(f"{argument}: expected a known name, got {name!r}; {hint}")
+
+
+def call(thing: Any, *always: str, **given: Any) -> str:
+    """How something was made: its class, and arguments that differ from their defaults, or are always to be shown; no
+    numbers of arrays. given: arguments that are no attributes of their own names."""
+    shown = []
+    for name, parameter in inspect.signature(type(thing)).parameters.items():
+        there = given if name in given else vars(thing)
+        if name in there and (name in always or not _is_default(there[name], parameter.default)):
+            shown.append(f"{name}={_brief(there[name])}")
+    return f"{type(thing).__name__}({', '.join(shown)})"
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    if isinstance(default, str) and hasattr(value, "get_config"):  # found by its name
+        return snake_case(repr(value).removesuffix("()")) == default
+    return value is default or (isinstance(value, (bool, int, float, str, tuple)) and value == default)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<{value.dtype} {value.shape}>"
+    if isinstance(value, (list, tuple)) and len(value) > 6:
+        return f"<{len(value)} entries>"
+    if inspect.isroutine(value):
+        return value.__name__
+    shown = repr(value)
+    return shown if len(shown) < 300 and "\n" not in shown else f"<{type(value).__name__}>"
 
 
 def serialize(thing: Any) -> dict[str, Any]:
@@ -76,7 +108,7 @@ def made(argument: str, identifier: Any, known: Mapping[str, Any], wanted: str) 
 
 
 def real(argument: str, value: Any, low: float = -float("inf"), high: float = float("inf")) -> float:
-    """value as a float in [low, high].
+    """value as a finite float in [low, high].
 
     Raises
     ------
@@ -89,7 +121,28 @@ def real(argument: str, value: Any, low: float = -float("inf"), high: float = fl
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{argument}: expected a number, got {type(value).__name__}") from None
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{argument}: expected a finite number, got {number:g}")
     if not low <= number <= high:
-        wanted = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:g}"
+        at_least = f"at least {low:g}" if low > -float("inf") else "a number"
+        wanted = at_least if high == float("inf") else f"{low:g} to {high:g}"
         raise ValueError(f"{argument}: expected {wanted}, got {number:g}")
     return number
+
+
+def flag(argument: str, value: Any) -> bool:
+    """A bool, checked."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{argument}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def text(argument: str, value: Any) -> str:
+    """A str that is not empty, checked."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument}: expected a str, got {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{argument}: expected a str that is not empty, got {value!r}")
+    return value

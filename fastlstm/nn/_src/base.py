@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
+from ... import checks
 from . import names, randomness
 from .initializers import Initializer
+from .names import flag as flag
+from .options import Option, Options
 from .regularizers import Regularizer
+from .standing import Arrays
 from .steps import checked_mask
 
 Array = NDArray[Any]
@@ -38,7 +42,24 @@ class Weight(NamedTuple):
         return int(np.prod(self.shape, dtype=object))
 
 
-class Layer:
+class Trained:
+    """Something that always learns as a whole."""
+
+    name: str
+
+    @property
+    def trainable(self) -> bool:
+        """True: no layer can be left out of training."""
+        return True
+
+    @trainable.setter
+    def trainable(self, value: Any) -> None:
+        if not flag("trainable", value):
+            raise AttributeError(f"{self.name}.trainable: expected True, as no layer can be frozen, got False; leave "
+                                 "its part of flat_grads out of an update of your own")  # fmt: skip
+
+
+class Layer(Trained, Options):
     """A step of a model, which can also be used alone.
 
     ``y = layer(x, training=True)`` keeps what ``dx = layer.backward(dy)`` needs, which then writes the gradients of the
@@ -57,7 +78,7 @@ class Layer:
     Attributes
     ----------
     params, grads : dict of str to ndarray
-        Weights and their gradients, views into the model's flat vectors; to be changed in place.
+        Weights and their gradients, views into the model's flat vectors. They stay: to set one is to write into it.
     built : bool
         Whether they are there yet: they come with `build` or the first call.
     input_shape, output_shape : tuple of int or None
@@ -67,12 +88,24 @@ class Layer:
     ------
     ValueError, TypeError
         Arguments that make no sense, or that are not there.
+
+    Notes
+    -----
+    Rates of dropout, go_backwards, stateful, zero_output_for_mask and a dense layer's activation may be set at any
+    time, in a callback of `fit` too. Other arguments of the constructor stay as they are: to set one is an
+    AttributeError.
     """
 
-    _fields: tuple[str, ...] = ()  # arguments of the constructor, for get_config
+    _fields: tuple[str, ...] = ()  # arguments of the constructor, for get_config; those in _options may change
+    built = False
     _ndim: tuple[int, int | None] = (2, None)  # axes of the input, at least and at most
     _made_when_bound: tuple[str, ...] = ()
     _mixes_time = False  # whether gradients at the inputs are kept, to see them fade over time
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for field in (*cls._fields, "dtype", "params", "grads"):
+            setattr(cls, field, Option(field))
 
     def __init__(self, *, name: str | None = None, dtype: Any = "float32", input_shape: Any = None, **unknown: Any):
         for argument in unknown:
@@ -85,15 +118,22 @@ class Layer:
         self.name = name or names.snake_case(type(self).__name__)
         self.dtype = _float_type(dtype)
         self._sample_shape = None if input_shape is None else (None, *sizes_of("input_shape", input_shape))
-        self.built = False
-        self.params: dict[str, Array] = {}
-        self.grads: dict[str, Array] = {}
+        self.params = Arrays()
+        self.grads = Arrays()
         self.weights_: list[Weight] = []
         self._in_model = False
         self._shared_rng: np.random.Generator | None = None
         self._own_rng: np.random.Generator | None = None
         self._tape: Any = None
         self._dx: Array | None = None
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if name in self._options:
+            return super()._checked(name, value)
+        if vars(self).get(name, value) is not value:
+            how = "changed in place" if name in ("params", "grads") else "given when the layer is made"
+            raise AttributeError(f"{self.name}.{name}: expected to be {how}, got {value!r:.80} now")
+        return value
 
     # what a kind of layer says about itself
 
@@ -184,10 +224,13 @@ class Layer:
         at = 0
         for weight in self.weights_:
             part = slice(at, at + weight.size)
-            self.params[weight.name] = params[part].reshape(weight.shape)
-            self.grads[weight.name] = grads[part].reshape(weight.shape)
+            self.params.place(weight.name, params[part].reshape(weight.shape))
+            self.grads.place(weight.name, grads[part].reshape(weight.shape))
             at += weight.size
         self._bound()
+
+    def __copy__(self) -> Any:
+        raise TypeError(f"{self.name}: expected copy.deepcopy, got copy.copy, whose copy would share the weights")
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: without what `_bound` makes."""
@@ -292,6 +335,8 @@ class Layer:
     def _mask(self, mask: Any, lengths: Any, x: Array) -> Mask:
         if mask is None and lengths is None:
             return None
+        if x.ndim < 3:
+            raise ValueError(f"{self.name}: expected no mask or lengths with x of shape {x.shape}, which has no steps")
         return checked_mask(self.name, mask, lengths, x.shape[0], x.shape[1])
 
     def backward(self, dy: Any) -> Array:
@@ -347,7 +392,7 @@ class Layer:
         low, high = self._ndim
         if not low <= len(shape) <= (high or len(shape)):
             wanted = f"{low} axes" if low == high else f"at least {low} axes"
-            raise ValueError(f"{self.name}: expected x of {wanted}, got shape {_shown(shape)}")
+            raise ValueError(f"{self.name}: expected x of {wanted}, got shape {shown(shape)}")
 
     def _check_shape(self, shape: Shape) -> None:
         expected = self.input_shape
@@ -355,7 +400,7 @@ class Layer:
             b is None or a is None or a == b for a, b in zip(shape[1:], expected[1:], strict=True)
         )
         if not fits:
-            raise ValueError(f"{self.name}: expected x of shape {_shown(expected)}, got {_shown(shape)}")
+            raise ValueError(f"{self.name}: expected x of shape {shown(expected)}, got {shown(shape)}")
 
     # what a file keeps besides the weights
 
@@ -391,7 +436,8 @@ class Layer:
         return cls(**config)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r}>"
+        shapes = f": {shown(self.input_shape)} -> {shown(self.output_shape)}" if self.built else ""
+        return f"<{names.call(self)} {self.name!r}{shapes}>"
 
 
 def _float_type(dtype: Any) -> np.dtype[Any]:
@@ -413,21 +459,18 @@ def sizes_of(name: str, shape: Any) -> Shape:
             raise TypeError(f"{name}: expected integers or None, got {found}")
         if size is not None and size < 1:
             raise ValueError(f"{name}: expected sizes of at least 1, got {found}")
+        if size is not None and size > sys.maxsize:
+            raise ValueError(f"{name}: expected sizes of at most {sys.maxsize}, got {found}")
     return tuple(None if size is None else int(size) for size in found)
 
 
-def _shown(shape: Sequence[int | None]) -> str:
-    """A batch's shape, in the letters of the documentation."""
+def shown(shape: Sequence[Any]) -> str:
+    """A batch's shape, in the letters of the documentation; those of several outputs one after the other."""
+    if shape and isinstance(shape[0], tuple):
+        return ", ".join(map(shown, shape))
     letters = ["N", "T"] if len(shape) > 2 else ["N"]
     free = dict(enumerate(letters))
     return "(" + ", ".join(free.get(i, "any") if size is None else str(size) for i, size in enumerate(shape)) + ")"
-
-
-def flag(name: str, value: Any) -> bool:
-    """A bool, checked."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
-    return bool(value)
 
 
 def dropout_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, dtype: np.dtype[Any]) -> Array:

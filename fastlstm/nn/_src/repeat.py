@@ -7,8 +7,8 @@ import time
 import numba
 import numpy as np
 
-from ..kernels import threads
-from ..kernels.options import Recording
+from ...kernels import threads
+from ...kernels.options import Recording
 from .base import Array
 from .stack import Stack
 
@@ -71,8 +71,11 @@ class Repeated:
 
 
 class Repeats:
-    """Recorded passes of a model for each shape of batches that comes often enough; as long as its layers stay as they
-    are: for one call of `fit`."""
+    """Recorded passes of a model for each shape of batches that comes often enough.
+
+    A recording is of the layers, of the arrays that their weights stand in, and of their options, as all of these were
+    when it was made: where any has changed, all recordings are given up. What the weights are does not matter; nor do
+    loss, metrics and optimizer, which are no part of a recording."""
 
     AFTER = 3  # batches
 
@@ -80,10 +83,14 @@ class Repeats:
         self._model = model
         self._seen: dict[tuple[int, ...], int] = {}
         self._found: dict[tuple[int, ...], Repeated | None] = {}
+        self._params: Array | None = None
+        self._changes = 0
 
     def of(self, x: Array) -> Repeated | None:
         """None where the layers' own passes are to be run."""
         shape = x.shape
+        if self._outdated():
+            self._seen, self._found = {}, {}
         if shape not in self._found:
             self._seen[shape] = seen = self._seen.get(shape, 0) + 1
             if seen <= self.AFTER:
@@ -91,9 +98,18 @@ class Repeats:
             self._found[shape] = Repeated(self._model, x) if self._possible(shape) else None
         return self._found[shape]
 
+    def _outdated(self) -> bool:
+        """Whether the model is another than at the last call. With other layers it has another vector of weights."""
+        params, changes = self._model.flat_params, sum([layer._changes for layer in self._model.layers])
+        if params is self._params and changes == self._changes:
+            return False
+        self._params, self._changes = params, changes
+        return True
+
     def _possible(self, shape: tuple[int, ...]) -> bool:
         for layer in self._model.layers:
-            if not layer._repeats(shape):
+            # a subclass of the caller's own may do in Python what no recording would
+            if "_repeats" not in vars(type(layer)) or not layer._repeats(shape):
                 return False
             shape = (shape[0], *layer.compute_output_shape(shape)[1:])
         return not self._model._regular

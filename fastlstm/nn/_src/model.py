@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
+from ... import checks
 from . import data, losses, metrics, names, optimizers, saving
 from .base import Mask
 from .callbacks import CallbackList, History
-from .data import Arrays, Batch, Stream
-from .metrics import get as known_metric
+from .data import Arrays, Batch, Given, Stream
 from .repeat import Repeated, Repeats
 from .stack import Stack
 
 Array = NDArray[Any]
 _BATCH = 32  # samples, as in Keras
 _CHECKED = 4096  # samples whose targets are checked at once
+_COUNTING: set[int] = set()  # ids of metrics that a run is under way with
 
 
 class Sequential(Stack):
@@ -40,7 +42,7 @@ class Sequential(Stack):
     layers : list
     flat_params, flat_grads : ndarray, shape (P,)
         All weights, and their gradients, of which `layer.params` and `layer.grads` are views, in the order of
-        `get_weights`. To be changed in place.
+        `get_weights`. They stay: to set one is to write into it.
     history : History
         Of the last `fit`, also of one that was interrupted.
     epoch : int
@@ -52,6 +54,11 @@ class Sequential(Stack):
     ------
     ValueError, TypeError
         No layers; shapes that do not fit together.
+
+    Notes
+    -----
+    Validation within `fit`, and `evaluate`, `predict` and their like in a callback, change nothing of the run around
+    them: they count with metrics of their own, and stateful layers begin them with zeros and get their states back.
 
     Examples
     --------
@@ -75,8 +82,8 @@ class Sequential(Stack):
         self._loss: Any = None
         self._given_metrics: tuple[list[Any], list[Any]] = ([], [])
         self._metrics: list[tuple[Any, bool]] = []
-        self._total = metrics.Mean("loss")
-        self._built_for: Array | None = None  # the parameters that the optimizer knows
+        self._total: Any = metrics.Mean("loss")
+        self._fitting, self._runs = False, 0  # whether `fit` is under way; runs, one within another
         super().__init__(layers, name, seed)
 
     @classmethod
@@ -91,9 +98,17 @@ class Sequential(Stack):
         made: Sequential = saving.from_config(cls, config, draw=True)
         return made
 
-    def _joined(self) -> None:
+    def _rejoined(self, before: Array) -> None:
         if self.compiled:
-            self._choose_metrics()
+            self._metrics = self._chosen(self._given_metrics, self._loss)
+            if self.optimizer._knows(before):
+                self.optimizer._forget()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._fitting, self._runs = False, 0
+        if self.optimizer is not None and self.optimizer._knows(state["flat_params"]):
+            self.optimizer._moved(self.flat_params)
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, weighted_metrics: Any = None
@@ -103,6 +118,7 @@ class Sequential(Stack):
         Parameters
         ----------
         optimizer : str or Optimizer
+            One that has learned goes on where it was; but not with another model.
         loss : str or Loss
         metrics, weighted_metrics : list of str, Metric or functions, optional
             The latter take sample weights into account.
@@ -110,31 +126,35 @@ class Sequential(Stack):
         Raises
         ------
         ValueError, TypeError
-            Unknown names; the message says the nearest one.
+            Unknown names; the message says the nearest one. An optimizer that has learned for another model.
         """
         if loss is None:
             raise ValueError("loss: expected a name such as 'mse' or a Loss, got None")
         found = optimizers.get(optimizer), losses.get(loss)
+        self._check_optimizer(found[0])
         given = (_listed("metrics", metrics), _listed("weighted_metrics", weighted_metrics))
+        chosen = self._chosen(given, found[1])
         self.optimizer, self._loss = found
-        self._given_metrics = given
-        self._metrics = []
-        if self.built:
-            self._choose_metrics()
-        else:  # names are checked now, for whatever outputs
-            for one in (*given[0], *given[1]):
-                known_metric(one, self._loss, (None, 1))
+        self._given_metrics, self._metrics = given, chosen
         self.compiled = True
 
-    def _choose_metrics(self) -> None:
-        self._metrics = [
-            (metrics.get(one, self._loss, self.output_shape), weighted)
-            for weighted, given in zip((False, True), self._given_metrics, strict=True)
-            for one in given
-        ]
-        taken = ["loss", *(metric.name for metric, _ in self._metrics)]
+    def _check_optimizer(self, optimizer: Any) -> None:
+        """Refuse what another model has taught."""
+        if optimizer.built and not optimizer._knows(self.flat_params):
+            kind = type(optimizer).__name__
+            raise ValueError(f"optimizer: expected one that no other model has learned with, got one of "
+                             f"{optimizer.iterations} updates elsewhere; {kind}.from_config(optimizer.get_config()) "
+                             "makes another like it")  # fmt: skip
+
+    def _chosen(self, given: tuple[list[Any], list[Any]], loss: Any) -> list[tuple[Any, bool]]:
+        """Metrics, and whether they are weighted; of a model without outputs yet those for one number a sample."""
+        shape = self.output_shape if self.built else (None, 1)
+        found = [(metrics.get(one, loss, shape), weighted)
+                 for weighted, some in zip((False, True), given, strict=True) for one in some]  # fmt: skip
+        taken = ["loss", *(metric.name for metric, _ in found)]
         if len(set(taken)) < len(taken):
             raise ValueError(f"metrics: expected unlike names, got {', '.join(taken[1:])}")
+        return found
 
     @property
     def loss(self) -> Any:
@@ -151,13 +171,51 @@ class Sequential(Stack):
         """Names of what `evaluate` returns."""
         return [metric.name for metric in self.metrics]
 
-    def _ready(self, needed: str) -> None:
+    def _ready(self, needed: str, *, learns: bool = False) -> None:
         if not self.compiled:
             raise RuntimeError(f"{needed}: expected compile(loss=..., optimizer=...) before, the model is not compiled")
+        if learns:
+            self._check_optimizer(self.optimizer)
 
-    def _prepared(self, x: Any, y: Any, weights: Any, *, targets: bool, allow_nan: bool) -> Batch:
-        """Samples as arrays of the model's types, checked against its shapes."""
-        found = checks.array("x", x)
+    @contextlib.contextmanager
+    def _run(self) -> Iterator[None]:
+        """A run of batches. One within another, in a callback or of a model that shares metrics, counts for itself:
+        by copies of the metrics."""
+        outer = self._total, self._metrics
+        if self._runs or any(id(metric) in _COUNTING for metric in self.metrics):
+            self._total, self._metrics = copy.deepcopy(outer)
+        used = self._metrics
+        counting = {id(metric) for metric in self.metrics}
+        _COUNTING.update(counting)
+        self._runs += 1
+        try:
+            yield
+        finally:
+            self._runs -= 1
+            _COUNTING.difference_update(counting)
+            self._total = outer[0]
+            if self._metrics is used:  # and not others, since compile was called meanwhile
+                self._metrics = outer[1]
+
+    @contextlib.contextmanager
+    def _apart(self) -> Iterator[None]:
+        """A run that leaves a `fit` under way alone: stateful layers begin with zeros, and get their states back."""
+        if not self._fitting:
+            yield
+            return
+        carried = [(layer, layer._carried()) for layer in self.layers]
+        self.reset_state()
+        try:
+            yield
+        finally:
+            for layer, arrays in carried:
+                layer.reset_state()
+                if arrays:
+                    layer._carry(arrays)
+
+    def _prepared(self, given: Given, *, targets: bool, allow_nan: bool) -> Batch:
+        """Samples as arrays of the model's types, checked against its shapes; 0 at steps that do not count."""
+        found, y, weights = checks.array("x", given.x), given.y, given.sample_weight
         self._make_for(found)
         first = self.layers[0]
         first._check_axes(found.shape)
@@ -165,6 +223,9 @@ class Sequential(Stack):
         if targets and y is None:
             raise ValueError("y: expected targets, got None")
         x = checks.native(found, self.dtype)
+        mask = first._mask(given.mask, given.lengths, x)
+        if mask is not None:
+            x = data.without(x, mask)
         if not allow_nan:
             data.no_nan("x", x)
         if y is not None:
@@ -174,42 +235,90 @@ class Sequential(Stack):
                 y = checks.native(y, np.int64)
             else:
                 y = checks.native(y, self.dtype)
+            if mask is not None and len(self.output_shape) > 2 and y.shape[:2] == mask.shape:
+                y = data.without(y, mask)
             if not allow_nan:
                 data.no_nan("y", y)
+            y = losses.in_shape(y, self._predicted_shape(x))
         if weights is not None:
             weights = checks.array("sample_weight", weights)
             data.same_length(x, sample_weight=weights)
             weights = checks.native(weights, self.dtype)
-        return Batch(x, y, weights)
+            losses.spread("sample_weight", weights, self._predicted_shape(x)[:-1])
+        return data.masked_where_needed(Batch(x, y, weights, mask))
+
+    def _predicted_shape(self, x: Array) -> tuple[int, ...]:
+        """Of what the model makes of x."""
+        return len(x), *(x.shape[1] if size is None else size for size in self.output_shape[1:])
+
+    def _weighted(self, batch: Batch, class_weight: Any) -> Batch:
+        """The same, with weights by class multiplied in."""
+        if class_weight is None:
+            return batch
+        if batch.y is None:
+            raise ValueError("class_weight: expected y with it, got None")
+        shape, loss = self._predicted_shape(batch.x), self._loss
+        known = set(range(shape[-1])) if shape[-1] > 1 else set()
+        if isinstance(loss, losses.BinaryCrossentropy):
+            known |= {0, 1}
+        if known and getattr(loss, "ignore_class", None) is not None:
+            known.add(loss.ignore_class)
+        largest = isinstance(loss, losses.CategoricalCrossentropy)
+        own = data.class_weights(batch.y, class_weight, shape, known, largest)
+        if batch.weights is not None:
+            own = own * losses.spread("sample_weight", batch.weights, shape[:-1])
+        return batch._replace(weights=own.astype(batch.x.dtype))
 
     def _check_targets(self, batch: Batch) -> None:
         """Whether the loss can be had from such targets."""
-        shape = [batch.x.shape[1] if size is None else size for size in self.output_shape[1:]]
+        shape = self._predicted_shape(batch.x)[1:]
         n = min(_CHECKED, len(batch.x))
         like = np.zeros((n, *shape), self.dtype)
         for first in range(0, len(batch.x), n or 1):
             y = batch.y[first : first + n]
             weights = None if batch.weights is None else batch.weights[first : first + n]
-            self._loss.check(y, like[: len(y)], weights)
+            try:
+                self._loss.check(y, like[: len(y)], weights)
+            except ValueError as error:
+                if hint := self._about_sequences(batch):
+                    raise ValueError(f"{error}; {hint}") from error
+                raise
+
+    def _about_sequences(self, batch: Batch) -> str:
+        """Which layer to change where targets are a step's and outputs a sample's, or the other way round."""
+        by_step = batch.y.shape[:2] == batch.x.shape[:2]
+        for layer in reversed(self.layers):
+            given = getattr(layer, "return_sequences", None)
+            if given is not None and given != by_step and len(self.output_shape) == (3 if given else 2):
+                kind = "steps" if by_step else "samples"
+                return f"for targets of {kind} give {layer.name} return_sequences={by_step}"
+        return ""
 
     def _source(
-        self, x: Any, y: Any, weights: Any, size: int | None, steps: int | None, *,
+        self, given: Given, size: int | None, steps: int | None, *,
         targets: bool = True, allow_nan: bool = False, class_weight: Any = None,
     ) -> Arrays | Stream:  # fmt: skip
         """Batches to go through."""
-        if data.is_stream(x):
-            for name, value in (("y", y), ("sample_weight", weights), ("batch_size", size)):
-                if value is not None:
-                    raise ValueError(f"{name}: expected None where x yields batches, got {type(value).__name__}")
+        if data.is_stream(given.x):
+            for name, value in (given._asdict() | {"batch_size": size}).items():
+                if value is not None and name != "x":
+                    hint = "; a batch may be a dict of x, y and lengths" if name in ("lengths", "mask") else ""
+                    raise ValueError(f"{name}: expected None where x yields batches, got {type(value).__name__}{hint}")
 
-            def prepare(bx: Any, by: Any, bw: Any) -> Batch:
-                batch = self._prepared(bx, by, bw, targets=targets, allow_nan=allow_nan)
-                return _weighted(batch, class_weight)
+            new = targets
 
-            return Stream(x, steps, prepare)
+            def prepare(item: Given) -> Batch:
+                nonlocal new
+                batch = self._weighted(self._prepared(item, targets=targets, allow_nan=allow_nan), class_weight)
+                if new:  # the others are like the first; the loss says so where they are not
+                    self._check_targets(batch)
+                    new = False
+                return batch
+
+            return Stream(given.x, steps, prepare)
         if steps is not None:
             raise ValueError(f"steps: expected None with arrays, whose batches are counted, got {steps}")
-        batch = _weighted(self._prepared(x, y, weights, targets=targets, allow_nan=allow_nan), class_weight)
+        batch = self._weighted(self._prepared(given, targets=targets, allow_nan=allow_nan), class_weight)
         if not len(batch.x):
             raise ValueError("x: expected at least one sample, got none")
         if targets:
@@ -235,6 +344,8 @@ class Sequential(Stack):
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
         *,
+        lengths: Any = None,
+        mask: Any = None,
         allow_nan: bool = False,
     ) -> History:
         """Learn.
@@ -242,8 +353,8 @@ class Sequential(Stack):
         Parameters
         ----------
         x : array_like, shape (N, ...), or an iterable of batches
-            Batches are (x, y) or (x, y, sample_weight). What can be gone through again, is in each epoch; a generator
-            can not, and needs steps_per_epoch.
+            Batches are (x, y), (x, y, sample_weight), or a dict of any of x, y, sample_weight, lengths, mask. What can
+            be gone through again, is in each epoch; a generator can not, and needs steps_per_epoch.
         y : array_like, shape (N, ...)
         batch_size : int
             32 if None.
@@ -255,11 +366,11 @@ class Sequential(Stack):
             Objects with hooks such as on_epoch_end(epoch, logs).
         validation_split : float
             The share of the samples, the last ones, to validate with.
-        validation_data : (x, y) or (x, y, sample_weight), or an iterable of batches
+        validation_data : (x, y) or (x, y, sample_weight), a dict as of a batch, or an iterable of batches
         shuffle : bool
             Whether arrays are gone through in an order drawn anew for each epoch.
         class_weight : dict of int to float
-            Weights by class; they multiply sample_weight.
+            Weights by class; they multiply sample_weight. A class a step, where the model has outputs for each.
         sample_weight : array_like, shape (N,) or (N, T)
         steps_per_epoch, validation_steps : int
             Batches of an epoch, with an iterable.
@@ -267,6 +378,12 @@ class Sequential(Stack):
             batch_size if None.
         validation_freq : int
             Validates every so many epochs.
+        lengths : array_like of int, shape (N,)
+            Steps of each sequence, from 0 to T; what is behind them is padding, and may hold anything, NaN too. The
+            layers leave padding out, as behind a `Masking` layer; so do losses and metrics where the model's outputs
+            are sequences.
+        mask : array_like of bool, shape (N, T)
+            The same with gaps: true at real steps. At most one of the two.
         allow_nan : bool
             Whether NaN in x or y is taken, and not an error.
 
@@ -280,83 +397,89 @@ class Sequential(Stack):
         ValueError, TypeError
             Data or arguments that do not fit, before anything is changed.
         RuntimeError
-            The model is not compiled.
+            The model is not compiled; `fit` is under way, and calls a callback that calls it.
         KeyboardInterrupt
             Ctrl-C: the weights are those after the last whole batch, `history` holds the epochs so far.
         """
-        self._ready("fit")
+        self._ready("fit", learns=True)
+        if self._fitting:
+            raise RuntimeError("fit: expected no fit of this model under way, got a call within a callback of one")
         epochs, initial_epoch = checks.count("epochs", epochs), checks.count("initial_epoch", initial_epoch)
         shown = _verbosity(verbose)
         every = checks.count("validation_freq", validation_freq)
         if every < 1:
             raise ValueError("validation_freq: expected at least 1, got 0")
         split = names.real("validation_split", validation_split, 0.0, 1.0)
+        given = Given(x, y, sample_weight, lengths, mask)
         if split and validation_data is None:
-            x, y, sample_weight, validation_data = _split(x, y, sample_weight, split)
-        train = self._source(x, y, sample_weight, batch_size, steps_per_epoch, allow_nan=allow_nan,
-                             class_weight=class_weight)  # fmt: skip
+            given, validation_data = _split(given, split)
+        train = self._source(given, batch_size, steps_per_epoch, allow_nan=allow_nan, class_weight=class_weight)
         judge = None
         if validation_data is not None:
-            vx, vy, vw = (validation_data, None, None) if _is_batches(validation_data) else _three(validation_data)
-            size = None if data.is_stream(vx) else validation_batch_size or batch_size
-            judge = self._source(vx, vy, vw, size, validation_steps, allow_nan=allow_nan)
+            held_out = _validation(validation_data)
+            size = None if data.is_stream(held_out.x) else validation_batch_size or batch_size
+            judge = self._source(held_out, size, validation_steps, allow_nan=allow_nan)
         params = {"verbose": shown, "epochs": epochs, "steps": train.steps}
         hooks = CallbackList(callbacks, self, params, shown)
+        logged = self.metrics_names
+        hooks.check_names(logged if judge is None else [*logged, *(f"val_{name}" for name in logged)])
         self.history = hooks.history
         self.stop_training = False
         logs: dict[str, Any] = {}
         rng = self.rng if shuffle else None
         repeats = Repeats(self)
-        try:
-            hooks.on_train_begin()
-            for epoch in range(initial_epoch, epochs):
-                hooks.on_epoch_begin(epoch)
-                self._train_epoch(train.epoch(rng), hooks, repeats)
-                logs = self._logs()
-                if judge is not None and (epoch + 1) % every == 0:
-                    logs |= {f"val_{name}": value for name, value in self._judge(judge, hooks).items()}
-                self.epoch = epoch + 1
-                hooks.on_epoch_end(epoch, logs)
-                if self.stop_training:
-                    break
-        finally:
-            self._discard()
-            hooks.on_train_end(logs)
-        return self.history
+        with self._run():
+            self._fitting = True
+            try:
+                hooks.on_train_begin()
+                for epoch in range(initial_epoch, epochs):
+                    hooks.on_epoch_begin(epoch)
+                    self._train_epoch(train.epoch(rng), hooks, repeats)
+                    logs = self._logs()
+                    if judge is not None and (epoch + 1) % every == 0:
+                        logs |= {f"val_{name}": value for name, value in self._judge(judge, hooks).items()}
+                    self.epoch = epoch + 1
+                    hooks.on_epoch_end(epoch, logs)
+                    if self.stop_training:
+                        break
+            finally:
+                self._fitting = False
+                self._discard()
+                hooks.on_train_end(logs)
+        return hooks.history
 
     def _train_epoch(self, batches: Iterator[Batch], hooks: CallbackList, repeats: Repeats) -> None:
         self._reset_metrics()
-        for step, (x, y, weights) in enumerate(batches):
+        for step, batch in enumerate(batches):
             hooks.on_train_batch_begin(step)
-            self._train(x, y, weights, repeats.of(x))
+            self._train(batch, repeats.of(batch.x) if batch.mask is None else None)
             hooks.on_train_batch_end(step, self._logs)
             if self.stop_training:
                 break
 
-    def _train(self, x: Array, y: Any, weights: Any, repeated: Repeated | None = None) -> None:
+    def _train(self, batch: Batch, repeated: Repeated | None = None) -> None:
         """One update, and what the metrics see of it."""
-        mask: Mask = None
+        x, y, weights, mask = batch
         if repeated is not None:
             y_pred = repeated.forward(x)
         else:
-            y_pred, mask = self._forward(x, None, True)
+            y_pred, mask = self._forward(x, mask, True)
         counted = weights if mask is None else losses.masked_weights(mask, weights)
-        value, dy = self._loss.value_and_gradient(y, y_pred, counted)
+        value, dy = losses.computed(self._loss, y, y_pred, counted)
         for layer in self._regular:
             value += layer.penalty()
         if repeated is not None:
             repeated.backward(dy)
         else:
             self._backward(dy)
-        optimizer = self.optimizer
-        if not optimizer.built or self._built_for is not self.flat_params:
+        if not self.optimizer._knows(self.flat_params):
             self._build_optimizer()
-        optimizer.update(self.flat_params, self.flat_grads)
+        self.optimizer.update(self.flat_params, self.flat_grads)
         self._look(value, x, y, y_pred, mask, counted)
 
     def _build_optimizer(self) -> None:
+        self._check_optimizer(self.optimizer)
         self.optimizer.build(self.flat_params, list(self._slices()))
-        self._built_for = self.flat_params
 
     def _look(self, value: float, x: Array, y: Any, y_pred: Array, mask: Mask, weights: Any) -> None:
         self._total.add(value, len(x))
@@ -375,22 +498,24 @@ class Sequential(Stack):
     def _logs(self) -> dict[str, Any]:
         return {metric.name: metric.result() for metric in self.metrics}
 
-    def _test(self, x: Array, y: Any, weights: Any) -> None:
-        y_pred, mask = self._forward(x, None, False)
+    def _test(self, batch: Batch) -> None:
+        x, y, weights, mask = batch
+        y_pred, mask = self._forward(x, mask, False)
         counted = weights if mask is None else losses.masked_weights(mask, weights)
-        value = self._loss(y, y_pred, counted)
+        value = losses.computed(self._loss, y, y_pred, counted)[0]
         for layer in self._regular:
             value += layer.penalty()
         self._look(value, x, y, y_pred, mask, counted)
 
     def _judge(self, source: Arrays | Stream, hooks: CallbackList) -> dict[str, Any]:
-        self._reset_metrics()
-        hooks.on_test_begin()
-        for step, (x, y, weights) in enumerate(source.epoch(None)):
-            hooks.on_test_batch_begin(step)
-            self._test(x, y, weights)
-            hooks.on_test_batch_end(step, self._logs)
-        logs = self._logs()
+        with self._apart():
+            self._reset_metrics()
+            hooks.on_test_begin()
+            for step, batch in enumerate(source.epoch(None)):
+                hooks.on_test_batch_begin(step)
+                self._test(batch)
+                hooks.on_test_batch_end(step, self._logs)
+            logs = self._logs()
         hooks.on_test_end(logs)
         return logs
 
@@ -405,13 +530,15 @@ class Sequential(Stack):
         callbacks: Any = None,
         return_dict: bool = False,
         *,
+        lengths: Any = None,
+        mask: Any = None,
         allow_nan: bool = False,
     ) -> Any:
         """Loss and metrics on data.
 
         Parameters
         ----------
-        x, y, batch_size, verbose, sample_weight, callbacks, allow_nan
+        x, y, batch_size, verbose, sample_weight, callbacks, lengths, mask, allow_nan
             As for `fit`.
         steps : int
             Batches, with an iterable.
@@ -428,9 +555,10 @@ class Sequential(Stack):
         """
         self._ready("evaluate")
         shown = _verbosity(verbose)
-        source = self._source(x, y, sample_weight, batch_size, steps, allow_nan=allow_nan)
+        source = self._source(Given(x, y, sample_weight, lengths, mask), batch_size, steps, allow_nan=allow_nan)
         hooks = CallbackList(callbacks, self, {"verbose": shown, "epochs": 1, "steps": source.steps}, shown)
-        logs = self._judge(source, hooks)
+        with self._run():
+            logs = self._judge(source, hooks)
         return logs if return_dict else _flattened(logs)
 
     def predict(
@@ -441,13 +569,15 @@ class Sequential(Stack):
         steps: int | None = None,
         callbacks: Any = None,
         *,
+        lengths: Any = None,
+        mask: Any = None,
         allow_nan: bool = False,
     ) -> Array:
         """What the model makes of data.
 
         Parameters
         ----------
-        x, batch_size, verbose, callbacks, allow_nan
+        x, batch_size, verbose, callbacks, lengths, mask, allow_nan
             As for `fit`.
         steps : int
             Batches, with an iterable.
@@ -462,26 +592,29 @@ class Sequential(Stack):
             As `fit`.
         """
         shown = _verbosity(verbose)
-        source = self._source(x, None, None, batch_size, steps, targets=False, allow_nan=allow_nan)
+        given = Given(x, lengths=lengths, mask=mask)
+        source = self._source(given, batch_size, steps, targets=False, allow_nan=allow_nan)
         hooks = CallbackList(callbacks, self, {"verbose": shown, "epochs": 1, "steps": source.steps}, shown)
-        hooks.on_predict_begin()
         found = []
-        for step, (bx, _, _) in enumerate(source.epoch(None)):
-            hooks.on_predict_batch_begin(step)
-            y, _ = self._forward(bx, None, False)
-            found.append(y.copy() if np.may_share_memory(y, bx) else y)
-            hooks.on_predict_batch_end(step, {"outputs": y})
+        with self._apart():
+            hooks.on_predict_begin()
+            for step, batch in enumerate(source.epoch(None)):
+                hooks.on_predict_batch_begin(step)
+                y, _ = self._forward(batch.x, batch.mask, False)
+                found.append(y.copy() if np.may_share_memory(y, batch.x) else y)
+                hooks.on_predict_batch_end(step, {"outputs": y})
         hooks.on_predict_end()
         return np.concatenate(found)
 
     def train_on_batch(
-        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
-    ) -> Any:
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False, *,
+        lengths: Any = None, mask: Any = None,
+    ) -> Any:  # fmt: skip
         """One update.
 
         Parameters
         ----------
-        x, y, sample_weight, class_weight
+        x, y, sample_weight, class_weight, lengths, mask
             As for `fit`, one batch.
         return_dict : bool
 
@@ -495,22 +628,27 @@ class Sequential(Stack):
         ValueError, TypeError, RuntimeError
             As `fit`.
         """
-        self._ready("train_on_batch")
-        batch = self._one(x, y, sample_weight, class_weight)
+        self._ready("train_on_batch", learns=True)
+        batch = self._one(Given(x, y, sample_weight, lengths, mask), class_weight)
         self._discard()
-        try:
-            self._train(*batch)
-        finally:
-            self._discard()
-        logs = self._logs()
+        with self._run():
+            self._reset_metrics()
+            try:
+                self._train(batch)
+            finally:
+                self._discard()
+            logs = self._logs()
         return logs if return_dict else _flattened(logs)
 
-    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False, *, lengths: Any = None,
+        mask: Any = None,
+    ) -> Any:  # fmt: skip
         """Loss and metrics of one batch.
 
         Parameters
         ----------
-        x, y, sample_weight
+        x, y, sample_weight, lengths, mask
             As for `fit`.
         return_dict : bool
 
@@ -524,41 +662,50 @@ class Sequential(Stack):
             As `fit`.
         """
         self._ready("test_on_batch")
-        self._test(*self._one(x, y, sample_weight, None))
-        logs = self._logs()
+        batch = self._one(Given(x, y, sample_weight, lengths, mask), None)
+        with self._run(), self._apart():
+            self._reset_metrics()
+            self._test(batch)
+            logs = self._logs()
         return logs if return_dict else _flattened(logs)
 
-    def _one(self, x: Any, y: Any, weights: Any, class_weight: Any) -> Batch:
-        batch = _weighted(self._prepared(x, y, weights, targets=True, allow_nan=False), class_weight)
+    def _one(self, given: Given, class_weight: Any) -> Batch:
+        batch = self._weighted(self._prepared(given, targets=True, allow_nan=False), class_weight)
         self._check_targets(batch)
-        self._reset_metrics()
         return batch
 
-    def predict_on_batch(self, x: Any) -> Array:
+    def predict_on_batch(self, x: Any, *, lengths: Any = None, mask: Any = None) -> Array:
         """`predict` of one batch.
 
         Parameters
         ----------
         x : array_like, shape (N, ...)
+        lengths, mask
+            As for `fit`.
 
         Raises
         ------
         ValueError, TypeError
             As `fit`.
         """
-        return self(x)
+        with self._apart():
+            return self(x, mask=mask, lengths=lengths)
+
+    def _check_saving(self, path: Any, *, weights_only: bool) -> None:
+        """Say now what `save`, or `save_weights`, would say later."""
+        saving.check(self, path, weights_only=weights_only)
 
     def save(self, path: Any) -> None:
-        """Write all to a file: see `saving.save`."""
-        saving.save(path, self)
+        """Write all to a file: see `saving.save_model`."""
+        saving.save_model(self, path)
 
     def save_weights(self, path: Any) -> None:
         """Write the weights alone: see `saving.save_weights`."""
-        saving.save_weights(path, self)
+        saving.save_weights(self, path)
 
     def load_weights(self, path: Any) -> None:
         """Take the weights of a file: see `saving.load_weights`."""
-        saving.load_weights(path, self)
+        saving.load_weights(self, path)
 
 
 def _listed(argument: str, given: Any) -> list[Any]:
@@ -586,48 +733,37 @@ def _verbosity(verbose: Any) -> int:
     return int(verbose)
 
 
-def _weighted(batch: Batch, class_weight: Any) -> Batch:
-    """The same, with weights by class multiplied in."""
-    if class_weight is None:
-        return batch
-    if batch.y is None:
-        raise ValueError("class_weight: expected y with it, got None")
-    own = data.class_weights(batch.y, class_weight).astype(batch.x.dtype)
-    weights = batch.weights
-    if weights is not None:
-        own = weights * own.reshape(-1, *(1,) * (weights.ndim - 1))
-    return batch._replace(weights=own)
-
-
-def _split(x: Any, y: Any, weights: Any, share: float) -> tuple[Any, Any, Any, Any]:
+def _split(given: Given, share: float) -> tuple[Given, Given]:
     """The first samples to learn from, and the last ones to validate with."""
-    if data.is_stream(x):
+    if data.is_stream(given.x):
         raise ValueError("validation_split: expected 0 where x yields batches: there is no telling where it ends")
-    found = checks.array("x", x)
-    y, weights = (None if value is None else checks.array(name, value) for name, value in
-                  (("y", y), ("sample_weight", weights)))  # fmt: skip
-    if found.ndim == 0:
+    found = {name: None if value is None else checks.array(name, value) for name, value in given._asdict().items()}
+    x = checks.array("x", given.x)
+    if x.ndim == 0:
         raise ValueError("x: expected shape (N, ...), got a number")
-    data.same_length(found, y=y, sample_weight=weights)
-    n = len(found)
+    data.same_length(**found)
+    n = len(x)
     first = int(np.floor(n * (1.0 - share)))
     if not 0 < first < n:
         raise ValueError(f"validation_split: expected samples on both sides, got {share:g} of {n} samples: {first} to "
                          f"learn from and {n - first} to validate with")  # fmt: skip
-    learn, judge = (tuple(None if array is None else array[part] for array in (found, y, weights))
+    learn, judge = (Given(**{name: None if array is None else array[part] for name, array in found.items()})
                     for part in (slice(first), slice(first, None)))  # fmt: skip
-    return learn[0], learn[1], learn[2], judge
+    return learn, judge
 
 
-def _is_batches(validation_data: Any) -> bool:
-    return not isinstance(validation_data, (tuple, list)) or data.is_stream(validation_data)
-
-
-def _three(validation_data: Any) -> tuple[Any, Any, Any]:
-    if not 2 <= len(validation_data) <= 3:
-        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {len(validation_data)}")
-    x, y, weights = (*validation_data, None)[:3]
-    return x, y, weights
+def _validation(given: Any) -> Given:
+    """What to validate with."""
+    if isinstance(given, Given):
+        return given
+    if isinstance(given, Mapping):
+        return data.named("validation_data", given)
+    if not isinstance(given, (tuple, list)) or data.is_stream(given):
+        return Given(given)
+    if not 2 <= len(given) <= 3:
+        raise ValueError("validation_data: expected (x, y), (x, y, sample_weight) or a dict of "
+                         f"{', '.join(Given._fields)}, got {len(given)} entries")  # fmt: skip
+    return Given(*given)
 
 
 def _flattened(logs: dict[str, Any]) -> Any:

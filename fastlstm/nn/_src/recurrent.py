@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..kernels import arrays, backend, masks, memory
-from ..kernels.options import recording
-from ..params import CELLS, FORGET_BIAS, AnyParams, State, output_size, shapes, size_of
-from . import initializers, names, regularizers
+from ...kernels import arrays, backend, masks, memory
+from ...kernels.options import recording
+from ...params import CELLS, FORGET_BIAS, AnyParams, State, output_size, shapes, size_of
+from . import activations, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, flag
 from .layers import inner_layer
+from .options import Checks
 from .randomness import checked_seed
 from .steps import Steps
 
@@ -30,6 +32,38 @@ class _Room(NamedTuple):
     kept: backend.Kept | None
     backward: backend.BackwardPlan
     room: backend.Room
+
+
+class _Dropped(NamedTuple):
+    """Which features a pass leaves out: random numbers (N, D) from 0 to 1, and the rate below which one does."""
+
+    draws: Array
+    rate: float
+
+    def of(self, x: Array, found: Array) -> Array:
+        """x (N, T, D) without them, into found, which may be x."""
+        masks.run_dropped(x, self.draws, self.rate, found)
+        return found
+
+
+class _Pass(NamedTuple):
+    """What a forward pass in training leaves for its way back, whatever the layer's options are by then."""
+
+    x: Array
+    lengths: Any
+    first: Array
+    kept: backend.Kept
+    reverse: bool
+    dropped: _Dropped | None
+    mask: Array | None
+
+
+def rate_of(argument: str, value: Any) -> float:
+    """A rate of dropout, checked."""
+    rate = names.real(argument, value, 0.0, 1.0)
+    if rate == 1:
+        raise ValueError(f"{argument}: expected less than 1, got {value}")
+    return rate
 
 
 class LSTM(Layer):
@@ -124,14 +158,18 @@ class LSTM(Layer):
         "zero_output_for_mask", "cell", "projection_size",
     )  # fmt: skip
     _ndim = (3, 3)
+    _options: ClassVar[Checks] = {
+        "dropout": rate_of, "recurrent_dropout": rate_of, "go_backwards": flag, "stateful": flag,
+        "zero_output_for_mask": flag,
+    }  # fmt: skip
     _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_rooms")
     _mixes_time = True
 
     def __init__(
         self,
         units: int,
-        activation: str = "tanh",
-        recurrent_activation: str = "sigmoid",
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
@@ -158,34 +196,35 @@ class LSTM(Layer):
             ("activation", activation, "tanh"),
             ("recurrent_activation", recurrent_activation, "sigmoid"),
         ):
-            if value != there:
+            if value != there and value is not activations.FUNCTIONS[there]:
                 raise ValueError(f"{argument}: expected {there!r}, the only one in the kernels, got {value!r}")
-        self.activation, self.recurrent_activation = activation, recurrent_activation
+        self.activation, self.recurrent_activation = "tanh", "sigmoid"
         self.use_bias = flag("use_bias", use_bias)
-        self.kernel_initializer = initializers.get("kernel_initializer", kernel_initializer)
-        self.recurrent_initializer = initializers.get("recurrent_initializer", recurrent_initializer)
-        self.bias_initializer = initializers.get("bias_initializer", bias_initializer)
+        self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
+        self.recurrent_initializer = initializers.get(recurrent_initializer, "recurrent_initializer")
+        self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
         self.unit_forget_bias = flag("unit_forget_bias", unit_forget_bias)
-        self.kernel_regularizer = regularizers.get("kernel_regularizer", kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get("recurrent_regularizer", recurrent_regularizer)
-        self.bias_regularizer = regularizers.get("bias_regularizer", bias_regularizer)
-        self.dropout = _rate("dropout", dropout)
-        self.recurrent_dropout = _rate("recurrent_dropout", recurrent_dropout)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
+        self.recurrent_regularizer = regularizers.get(recurrent_regularizer, "recurrent_regularizer")
+        self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
+        if not isinstance(cell, str) or cell not in CELLS:
+            raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
+        self.cell = cell
+        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         self.seed = None if seed is None else checked_seed(seed)
         self.return_sequences = flag("return_sequences", return_sequences)
         self.return_state = flag("return_state", return_state)
-        self.go_backwards = flag("go_backwards", go_backwards)
-        self.stateful = flag("stateful", stateful)
-        self.zero_output_for_mask = flag("zero_output_for_mask", zero_output_for_mask)
-        if cell not in CELLS:
-            raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
-        if cell != "standard" and self.recurrent_dropout:
-            raise ValueError(f"recurrent_dropout: expected 0 for the {cell} cell, got {recurrent_dropout}")
-        self.cell = cell
+        self.go_backwards, self.stateful, self.zero_output_for_mask = go_backwards, stateful, zero_output_for_mask
         self.output_size = output_size(cell, self.units, projection_size, "units")
         self.projection_size = None if projection_size is None else self.output_size
         self.state: State | None = None
         self.state_grads: State | None = None
+
+    def _checked(self, name: str, value: Any) -> Any:
+        found = super()._checked(name, value)
+        if name == "recurrent_dropout" and found and self.cell != "standard":
+            raise ValueError(f"recurrent_dropout: expected 0 for the {self.cell} cell, got {value}")
+        return found
 
     # weights
 
@@ -255,17 +294,15 @@ class LSTM(Layer):
         return State(found.h.copy(), found.c.copy())
 
     def _given_state(self, name: str, given: Any, N: int) -> State | None:
-        """[h, c] or State, checked."""
+        """A pair of h and c, checked."""
         if given is None:
             return None
-        if not isinstance(given, (list, tuple)) or len(given) != 2:
-            raise TypeError(f"{self.name}: {name}: expected [h, c], got {type(given).__name__}")
-        h, c = given
+        h, c = _entries(f"{self.name}: {name}", given, "h, c")
         return State(self._gradient(f"{name}.h", h, (N, self.output_size)),
                      self._gradient(f"{name}.c", c, (N, self.units)))  # fmt: skip
 
     def _carried(self) -> dict[str, Array]:
-        return {} if self.state is None else self.state._asdict()
+        return {} if self.state is None or not self.stateful else self.state._asdict()
 
     def _carry(self, arrays: Mapping[str, Array]) -> None:
         if set(arrays) != set(State._fields) or not self.stateful:
@@ -279,11 +316,10 @@ class LSTM(Layer):
         `_pass_back` needs."""
         N, T, D = x.shape
         h, c = state
-        draws = mask = None
+        reverse, dropped, mask = self.go_backwards, None, None
         if training and self.dropout:
-            draws, dropped = self._drawn(N, D), memory.empty(x.shape, self.dtype)
-            masks.run_dropped(x, draws, self.dropout, dropped)
-            x = dropped
+            dropped = _Dropped(self._drawn(N, D), self.dropout)
+            x = dropped.of(x, memory.empty(x.shape, self.dtype))
         if training and self.recurrent_dropout:
             mask = np.ones((N, 1, self.output_size), self.dtype)
             masks.run_dropped(mask.copy(), self._drawn(N, self.output_size), self.recurrent_dropout, mask)
@@ -292,8 +328,8 @@ class LSTM(Layer):
         kept = None if room is None else room.kept or backend.keep(self._packed, N, T)
         first = arrays.copied(h) if training else h
         plan = room.forward if room and lengths is None else backend.plan_forward(self._packed, N, T, lengths)
-        backend.forward(plan, x, h, c, y, column, None, self.go_backwards, None, kept, mask)
-        return (x, lengths, first, kept, draws, mask) if training else None
+        backend.forward(plan, x, h, c, y, column, None, reverse, None, kept, mask)
+        return None if kept is None else _Pass(x, lengths, first, kept, reverse, dropped, mask)
 
     def _drawn(self, N: int, count: int) -> Array:
         """Random numbers from 0 to 1, new ones each time that a recording runs."""
@@ -327,17 +363,17 @@ class LSTM(Layer):
             )
         return found
 
-    def _pass_back(self, kept_pass: Any, dy: Array | None, column: int, dstate: State, dx: Array, zeros: bool) -> None:
+    def _pass_back(self, done: _Pass, dy: Array | None, column: int, dstate: State, dx: Array, zeros: bool) -> None:
         """dx is added to (zeros: it is all 0), dstate turns from the last state's gradient into the first's."""
-        x, lengths, first, kept, draws, mask = kept_pass
+        x, lengths, first, kept, reverse, dropped, mask = done
         N, T, _ = x.shape
         _, _, plan, room = self._room(N, T)
         if lengths is not None:
             plan = backend.plan_backward(self._packed, N, T, lengths, self._gradients, room)
-        own = dx if draws is None or zeros else memory.zeros(x.shape, self.dtype)
-        backend.backward(plan, x, first, kept, self.go_backwards, None, dy, column, *dstate, own, mask)
-        if draws is not None:
-            masks.run_dropped(own, draws, self.dropout, own)
+        own = dx if dropped is None or zeros else memory.zeros(x.shape, self.dtype)
+        backend.backward(plan, x, first, kept, reverse, None, dy, column, *dstate, own, mask)
+        if dropped is not None:
+            dropped.of(own, own)
         if own is not dx:
             dx += own
 
@@ -434,7 +470,7 @@ class LSTM(Layer):
 
     def _back(self, dy: Array) -> Array:
         _, kept, steps, where = self._tape
-        x = kept[0]
+        x = kept.x
         N = len(x)
         dlast, above, dheld = self._dlast, None, None
         if dlast is None:
@@ -443,7 +479,7 @@ class LSTM(Layer):
         else:
             dlast = State(dlast.h.copy() if self.return_sequences else dlast.h + dy, dlast.c.copy())
         if self.return_sequences:
-            above = np.ascontiguousarray(dy[:, ::-1]) if self.go_backwards else dy
+            above = np.ascontiguousarray(dy[:, ::-1]) if kept.reverse else dy
             if where is not None:
                 above, dheld = Steps.collect(above, where)
         dx = arrays.zeros(x.shape, self.dtype)
@@ -492,7 +528,7 @@ class Bidirectional(Layer):
     ((4, 10, 64), (4, 10, 16))
     """
 
-    _fields = ("layer", "merge_mode", "backward_layer")
+    _fields = ("layer", "merge_mode")
     _ndim = (3, 3)
     _mixes_time = True
 
@@ -506,12 +542,15 @@ class Bidirectional(Layer):
         if layer.go_backwards:
             raise ValueError("layer: expected one with go_backwards=False for Bidirectional")
         self.layer, self.merge_mode = layer, merge_mode
-        self.backward_layer = None if backward_layer is None else _lstm("backward_layer", inner_layer(backward_layer))
-        other = self.backward_layer or LSTM.from_config({**layer.get_config(), "go_backwards": True})
+        self._given = None if backward_layer is None else _lstm("backward_layer", inner_layer(backward_layer))
+        other: Any = self._given or LSTM.from_config({**layer.get_config(), "go_backwards": True})
+        seed = other.seed
+        if seed is not None and seed == layer.seed:
+            seed += 1  # else both would drop the same
         halves = []
-        for half, given in zip(_HALVES, (layer, other), strict=True):
-            config = {**given.get_config(), "name": half + given.name, "zero_output_for_mask": given.return_sequences}
-            halves.append(_lstm("layer", LSTM.from_config(config)))
+        for half, given, own in zip(_HALVES, (layer, other), (layer.seed, seed), strict=True):
+            config = {**given.get_config(), "name": half + given.name, "seed": own}
+            halves.append(_lstm("layer", LSTM.from_config(config | {"zero_output_for_mask": given.return_sequences})))
         self._halves = halves
         self._dlast: list[State | None] = [None, None]
         one, two = halves
@@ -523,9 +562,22 @@ class Bidirectional(Layer):
         if one.output_size != two.output_size and merge_mode not in ("concat", None):
             raise ValueError(f"backward_layer: expected outputs of size {one.output_size}, as in layer, to "
                              f"{merge_mode} both, got {two.output_size}")  # fmt: skip
-        if one.seed is not None and one.seed == two.seed:
-            two.seed = one.seed + 1  # else both would drop the same
-        self.return_sequences, self.return_state, self.stateful = one.return_sequences, one.return_state, one.stateful
+        self.return_sequences, self.return_state = one.return_sequences, one.return_state
+
+    @property
+    def forward_layer(self) -> LSTM:
+        """The one that runs forwards; its options may be set, as those of a layer by itself."""
+        return self._halves[0]
+
+    @property
+    def backward_layer(self) -> LSTM:
+        """The other."""
+        return self._halves[1]
+
+    @property
+    def stateful(self) -> bool:
+        """Whether either carries its state from batch to batch."""
+        return any(half.stateful for half in self._halves)
 
     # weights
 
@@ -568,7 +620,8 @@ class Bidirectional(Layer):
             half._bind(params[part], grads[part])
             at = part.stop
             for name in half.params:
-                self.params[prefix + name], self.grads[prefix + name] = half.params[name], half.grads[name]
+                self.params.place(prefix + name, half.params[name])
+                self.grads.place(prefix + name, half.grads[name])
 
     def _draw(self, rng: np.random.Generator) -> None:
         for half in self._halves:
@@ -590,7 +643,9 @@ class Bidirectional(Layer):
 
     def _carry(self, arrays: Mapping[str, Array]) -> None:
         for prefix, half in self._both():
-            half._carry({key.removeprefix(prefix): arrays[key] for key in arrays if key.startswith(prefix)})
+            own = {key.removeprefix(prefix): arrays[key] for key in arrays if key.startswith(prefix)}
+            if own:
+                half._carry(own)
 
     def _both(self) -> Iterable[tuple[str, LSTM]]:
         return zip(_HALVES, self._halves, strict=True)
@@ -634,9 +689,8 @@ class Bidirectional(Layer):
         return ys if self.merge_mode is None else ys[0]
 
     def _four(self, name: str, value: Any, N: int) -> list[State | None]:
-        if not isinstance(value, (list, tuple)) or len(value) != 4:
-            raise TypeError(f"{self.name}: {name}: expected [h, c, h, c], both directions', got {type(value).__name__}")
-        return [half._given_state(name, value[2 * i : 2 * i + 2], N) for i, half in enumerate(self._halves)]
+        found = _entries(f"{self.name}: {name}", value, "h, c, h, c")
+        return [half._given_state(name, found[2 * i : 2 * i + 2], N) for i, half in enumerate(self._halves)]
 
     def backward(self, dy: Any = None, dstate: Any = None) -> Array:
         """Gradients, through the last call in training.
@@ -688,8 +742,8 @@ class Bidirectional(Layer):
             half._pass(x, lengths, state, joined, column, training)
             for half, state, column in zip(self._halves, states, (0, first), strict=True)
         ]
-        if self.stateful:
-            for half, state in zip(self._halves, states, strict=True):
+        for half, state in zip(self._halves, states, strict=True):
+            if half.stateful:
                 half.state = State(state.h.copy(), state.c.copy())
         if not self.return_sequences:
             joined = np.concatenate([state.h for state in states], axis=1)
@@ -730,7 +784,7 @@ class Bidirectional(Layer):
         first = self._halves[0].output_size
         if where is not None:
             both, _ = Steps.collect(both, where)
-        x_shape = kept[0][0].shape
+        x_shape = kept[0].x.shape
         dx = memory.zeros(x_shape, self.dtype)
         for half, one, column, given in zip(self._halves, kept, (0, first), self._dlast, strict=True):
             widths = half.output_size, half.units
@@ -743,7 +797,7 @@ class Bidirectional(Layer):
         return dx if steps is None else steps.spread(dx)
 
     def get_config(self) -> dict[str, Any]:
-        other = self.backward_layer
+        other = self._given
         return {
             **super().get_config(),
             "layer": names.serialize(self.layer),
@@ -751,17 +805,21 @@ class Bidirectional(Layer):
         }
 
 
+def _entries(name: str, given: Any, expected: str) -> list[Any]:
+    """The entries of whatever can be taken apart into as many as expected."""
+    if not isinstance(given, (str, bytes, Mapping)):
+        with contextlib.suppress(TypeError):
+            found = list(given)
+            if len(found) == expected.count(",") + 1:
+                return found
+            raise ValueError(f"{name}: expected [{expected}], got {len(found)} entries")
+    raise TypeError(f"{name}: expected [{expected}], got {type(given).__name__}")
+
+
 def _lstm(argument: str, layer: Layer) -> LSTM:
     if not isinstance(layer, LSTM):
         raise TypeError(f"{argument}: expected an LSTM, got {type(layer).__name__}")
     return layer
-
-
-def _rate(argument: str, value: Any) -> float:
-    rate = names.real(argument, value, 0.0, 1.0)
-    if rate == 1:
-        raise ValueError(f"{argument}: expected less than 1, got {value}")
-    return rate
 
 
 KNOWN_LAYERS.update({one.__name__: one for one in (LSTM, Bidirectional)})

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
+from ... import checks
 from . import names, randomness
-from .base import Layer, Mask, Shape, sizes_of
+from .base import Layer, Mask, Shape, Trained, shown, sizes_of
+from .data import without
 from .layers import Input
+from .standing import Settled, Vector
 
 Array = NDArray[Any]
 
@@ -31,18 +33,46 @@ class GradientNorms(NamedTuple):
     layers: dict[str, float]
     steps: dict[str, Array]
 
+    def __repr__(self) -> str:
+        steps = ", ".join(f"{name} of {len(norms)}" for name, norms in self.steps.items())
+        return f"<GradientNorms of {', '.join(self.layers)}; of steps: {steps or 'none'}>"
 
-class Stack:
+
+def needs_sequences(layer: Layer, below: Sequence[Layer]) -> None:
+    """Say it where a layer that takes sequences stands above one that hands on its last step alone."""
+    recurrent = [one for one in below if hasattr(one, "return_sequences")]
+    if recurrent and not recurrent[-1].return_sequences and layer._ndim[0] > len(below[-1].output_shape):
+        name = recurrent[-1].name
+        raise ValueError(f"{layer.name}: expected sequences, got the last step alone from {name}: give {name} "
+                         "return_sequences=True")  # fmt: skip
+
+
+class _Layers(list[Layer]):
+    """A model's layers. They change by the model's `add` and `pop`, which let the weights stand in one vector again."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("layers: expected add or pop of the model, got a change of the list alone")
+
+    append = extend = insert = remove = pop = clear = sort = reverse = _refuse
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+
+    def __reduce__(self) -> Any:
+        return _Layers, (list(self),)
+
+
+class Stack(Trained):
     """All of a `Sequential` but the learning."""
+
+    layers: list[Layer] = Settled("add and pop")  # type: ignore[assignment]
+    flat_params: Array = Vector()  # type: ignore[assignment]
+    flat_grads: Array = Vector()  # type: ignore[assignment]
 
     def __init__(self, layers: Sequence[Any] | None, name: str, seed: int | None) -> None:
         if not isinstance(name, str):
             raise TypeError(f"name: expected a str, got {type(name).__name__}")
         self.name = name
         self.rng = randomness.generator(seed)
-        self.layers: list[Layer] = []
-        self.flat_params: Array = np.zeros(0, np.float32)
-        self.flat_grads: Array = np.zeros(0, np.float32)
+        vars(self).update(layers=_Layers(), flat_params=np.zeros(0, np.float32), flat_grads=np.zeros(0, np.float32))
         self.built = False
         self._input: Shape | None = None
         self._regular: list[Layer] = []  # those with penalties
@@ -89,14 +119,15 @@ class Stack:
         layer._shared_rng = self.rng
         try:
             if self._input is not None:
+                needs_sequences(layer, self.layers)
                 layer._make(self.layers[-1].output_shape if self.layers else self._input, draw=draw)
         except BaseException:
             layer.name, layer._shared_rng = before
             raise
         layer._in_model = True
-        self.layers.append(layer)
+        list.append(self.layers, layer)
         if self._input is not None:
-            self._join()
+            self._rejoin()
 
     def pop(self) -> Layer:
         """Take the top layer off, and return it.
@@ -108,13 +139,13 @@ class Stack:
         """
         if not self.layers:
             raise ValueError("pop: expected a layer, the model has none")
-        layer = self.layers.pop()
+        layer = list.pop(self.layers)
         layer._in_model = False
         if self.built:
             if layer.params:
                 size = layer.count_params()
                 layer._bind(self.flat_params[len(self.flat_params) - size :].copy(), np.zeros(size, layer.dtype))
-            self._join()
+            self._rejoin()
         return layer
 
     def _free_name(self, layer: Layer) -> str:
@@ -152,10 +183,17 @@ class Stack:
         if self._input is None:
             raise ValueError(f"{self.name}: expected an Input, input_shape in the first layer, or build(input_shape)")
         shape: Shape = self._input
-        for layer in self.layers:
+        for i, layer in enumerate(self.layers):
+            needs_sequences(layer, self.layers[:i])
             layer._make(shape, draw=draw)
             shape = layer.output_shape
+        self._rejoin()
+
+    def _rejoin(self) -> None:
+        """`_join`, with layers that were not there before, or without some that were."""
+        before = self.flat_params
         self._join()
+        self._rejoined(before)
 
     def _join(self) -> None:
         """Let all weights and gradients stand in one vector each, in the order of the layers."""
@@ -168,10 +206,12 @@ class Stack:
             layer._bind(params[at : at + size], grads[at : at + size])
             layer._take(old)
             at += size
-        self.flat_params, self.flat_grads = params, grads
+        vars(self).update(flat_params=params, flat_grads=grads)
         self.built = bool(self.layers)
         self._regular = [layer for layer in self.layers if any(weight.regularizer for weight in layer.weights_)]
-        self._joined()
+
+    def __copy__(self) -> Any:
+        raise TypeError(f"{self.name}: expected copy.deepcopy, got copy.copy, whose copy would share the layers")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -180,8 +220,8 @@ class Stack:
             self._join()
             self.flat_grads[...] = grads
 
-    def _joined(self) -> None:
-        """After the weights have come to stand elsewhere."""
+    def _rejoined(self, before: Array) -> None:
+        """After other weights have come to stand in flat_params; before: the vector until then."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -293,7 +333,7 @@ class Stack:
 
     # one batch
 
-    def __call__(self, x: Any, training: bool = False, mask: Any = None) -> Array:
+    def __call__(self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None) -> Array:
         """What comes out of the top layer.
 
         Parameters
@@ -303,6 +343,8 @@ class Stack:
             Whether dropout drops, and `backward` will follow.
         mask : array_like of bool, shape (N, T), optional
             True at real steps.
+        lengths : array_like of int, shape (N,), optional
+            The same as a mask that is true at the first steps.
 
         Raises
         ------
@@ -315,7 +357,8 @@ class Stack:
         self._make_for(found)
         first = self.layers[0]
         found = first._input(found, training)
-        y, _ = self._forward(found, first._mask(mask, None, found), training)
+        real = first._mask(mask, lengths, found)
+        y, _ = self._forward(found if real is None else without(found, real), real, training)
         if training:
             self._shape = y.shape
         return y.copy()
@@ -398,4 +441,9 @@ class Stack:
                 at += array.size
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} of {len(self.layers)} layer(s)>"
+        kinds = [type(layer).__name__ for layer in self.layers]
+        layers = ", ".join(kinds) or "no layers" if len(kinds) < 9 else f"{len(kinds)} layers"
+        about = ""
+        if self.built:
+            about = f", {shown(self.input_shape)} -> {shown(self.output_shape)}, {len(self.flat_params):,} weights"
+        return f"<{type(self).__name__} {self.name!r}: {layers}{about}>"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
-from ..kernels import masks, memory
+from ... import checks
+from ...kernels import masks, memory
 
 Array = NDArray[Any]
 

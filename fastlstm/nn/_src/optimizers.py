@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
-from ..kernels import updates
+from ... import checks
+from ...kernels import updates
 from . import names, schedules
+from .options import Options
 from .schedules import LearningRateSchedule
-
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get"]
 
 Array = NDArray[Any]
 
 _TINY = float(np.finfo(np.float64).tiny)
 
 
-class Optimizer:
+def _optional(low: float) -> Callable[[str, Any], float | None]:
+    """A check: None, or a number of at least that."""
+    return lambda name, value: None if value is None else names.real(name, value, low)
+
+
+def _number(low: float, high: float = math.inf) -> Callable[[str, Any], float]:
+    """A check: a number between."""
+    return lambda name, value: names.real(name, value, low, high)
+
+
+_BELOW_1 = math.nextafter(1.0, 0.0)
+_CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
+
+
+class Optimizer(Options):
     """What all optimizers have in common.
 
     `build` tells it about the parameters, `update` changes them in place. An update is, in this order: the gradient is
     clipped, the weights decay by learning rate times `weight_decay` of themselves, the rule of the class is applied.
+    What the constructor takes may be set at any time, and holds from the next update on.
+
+    An optimizer learns for the first model that trains with it, and for no other: what it has learned of one model's
+    weights means nothing for another's.
 
     Parameters
     ----------
@@ -46,6 +63,7 @@ class Optimizer:
     """
 
     _kernel: ClassVar[Any]
+    _options = {"weight_decay": _optional(0.0)} | {name: _optional(_TINY) for name in _CLIPS}
 
     def __init__(
         self,
@@ -57,28 +75,38 @@ class Optimizer:
         name: str,
     ) -> None:
         self.learning_rate = learning_rate
-        self.weight_decay = _optional("weight_decay", weight_decay, 0.0)
-        self.clipnorm = _optional("clipnorm", clipnorm, _TINY)
-        self.clipvalue = _optional("clipvalue", clipvalue, _TINY)
-        self.global_clipnorm = _optional("global_clipnorm", global_clipnorm, _TINY)
-        if sum(limit is not None for limit in (clipnorm, clipvalue, global_clipnorm)) > 1:
-            raise ValueError(f"clipnorm, clipvalue, global_clipnorm: expected at most one of them, got {clipnorm}, "
-                             f"{clipvalue}, {global_clipnorm}")  # fmt: skip
-        self.name = name
+        self.weight_decay = weight_decay
+        self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        self.name = names.text("name", name)
         self.iterations = 0
         self._excluded: tuple[str, ...] = ()
         self._slots: dict[str, Array] = {}
         self._layout: tuple[Any, ...] | None = None  # shape, type and variables that it was built for
+        self._params: Array | None = None  # the parameters themselves
+
+    def _checked(self, name: str, value: Any) -> Any:
+        found = super()._checked(name, value)
+        if name in _CLIPS and found is not None:
+            all_three = {other: vars(self).get(other) for other in _CLIPS} | {name: found}
+            if sum(limit is not None for limit in all_three.values()) > 1:
+                raise ValueError(f"{', '.join(_CLIPS)}: expected at most one of them, got "
+                                 f"{', '.join(map(str, all_three.values()))}")  # fmt: skip
+        return found
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next update; assign a number or a schedule to go on with another."""
-        rate = self._rate
-        return float(rate(self.iterations)) if isinstance(rate, LearningRateSchedule) else rate
+        """The rate of the next update. Another may be assigned, a number or a schedule; but no number in a schedule's
+        place, as in Keras, since that would be the end of the schedule."""
+        if isinstance(self._rate, LearningRateSchedule):
+            return names.real("learning_rate", self._rate(self.iterations), 0.0)
+        return self._rate
 
     @learning_rate.setter
     def learning_rate(self, value: float | LearningRateSchedule) -> None:
         if not isinstance(value, LearningRateSchedule):
+            if self._schedule is not None:
+                raise TypeError(f"learning_rate: expected a LearningRateSchedule in place of one, "
+                                f"{type(self._schedule).__name__}, got {value!r}")  # fmt: skip
             try:
                 value = names.real("learning_rate", value, 0.0)
             except TypeError:
@@ -86,6 +114,12 @@ class Optimizer:
                     f"learning_rate: expected a float or LearningRateSchedule, got {type(value).__name__}"
                 ) from None
         self._rate: float | LearningRateSchedule = value
+
+    @property
+    def _schedule(self) -> LearningRateSchedule | None:
+        """What gives the learning rate, where that is not a number."""
+        rate = getattr(self, "_rate", None)
+        return rate if isinstance(rate, LearningRateSchedule) else None
 
     @property
     def built(self) -> bool:
@@ -120,8 +154,8 @@ class Optimizer:
         self._excluded = found
 
     def build(self, flat_params: Array, slices: Sequence[tuple[str, slice]] | None = None) -> None:
-        """Learn what is to be updated, and make room for what the rule keeps. A second call for
-        the same variables changes nothing; one for others begins anew.
+        """Learn what is to be updated, and make room for what the rule keeps. A second call for the same vector and
+        variables changes nothing; one for others begins anew.
 
         Parameters
         ----------
@@ -149,13 +183,22 @@ class Optimizer:
         if any(step != 1 for _, _, step in bounds) or edges != sorted(edges):
             raise ValueError(f"slices: expected rising slices that do not overlap, got {variables}")
         layout = ((P,), dtype, [name for name, _ in variables], edges)
-        if layout == self._layout:
+        if layout == self._layout and self._knows(flat_params):
             return
-        self._layout, self.iterations = layout, 0
+        self._layout, self._params, self.iterations, self._slots = layout, flat_params, 0, {}
         self._chunks = updates.cut(begins, ends)
         self._squares = np.empty(len(self._chunks))
+        self._settled = -1
+        self._settle()
+
+    def _settle(self) -> None:
+        """What follows from the options, where they have changed. A slot that comes to be used begins with zeros."""
+        if self._layout is None or self._settled == self._changes:
+            return
+        (P,), dtype, variables, _ = self._layout
+        self._settled = self._changes
         self._factors = np.ones((len(variables), 2), dtype)
-        for v, (name, _) in enumerate(variables):
+        for v, name in enumerate(variables):
             spared = any(part in name for part in self._excluded)
             self._factors[v, 1] = 0.0 if spared else self.weight_decay or 0.0
         norm = self.clipnorm or self.global_clipnorm or math.inf
@@ -163,9 +206,24 @@ class Optimizer:
             updates.EACH_NORM if self.clipnorm else updates.GLOBAL_NORM if self.global_clipnorm else updates.NO_NORM
         )
         self._numbers = np.array([0.0, norm, self.clipvalue or math.inf, *self._own_numbers()], dtype)
-        wanted = self._slot_names()
-        self._slots = {slot: np.zeros(P, dtype) for slot, used in wanted.items() if used}
+        wanted, before = self._slot_names(), self._slots
+        self._slots = {
+            slot: before[slot] if slot in before else np.zeros(P, dtype) for slot, used in wanted.items() if used
+        }
         self._own = [self._slots.get(slot, np.zeros(0, dtype)) for slot in wanted]
+
+    def _knows(self, flat_params: Array) -> bool:
+        """Whether `build` was called for this very vector."""
+        return self._params is flat_params
+
+    def _moved(self, flat_params: Array) -> None:
+        """The parameters that it was built for stand in this vector now."""
+        self._params = flat_params
+
+    def _forget(self) -> None:
+        """What was learned; the next `build` begins anew."""
+        self._layout = self._params = None
+        self._slots, self.iterations = {}, 0
 
     def update(self, flat_params: Array, flat_grads: Array) -> None:
         """Change the parameters in place by one step against their gradient.
@@ -187,6 +245,7 @@ class Optimizer:
         shape, dtype, *_ = self._layout
         checks.own("flat_params", flat_params, shape, dtype)
         checks.own("flat_grads", flat_grads, shape, dtype)
+        self._settle()
         self._before_update(self.learning_rate)
         if len(self._chunks):
             updates.update(self._kernel, self._clip, self._chunks, self._factors, self._squares, self._numbers,
@@ -196,6 +255,7 @@ class Optimizer:
     def state(self) -> dict[str, Array]:
         """All that an update depends on besides parameters and gradient, but for the constructor's arguments: copies
         of the arrays, the number of updates, and the learning rate where it is no schedule."""
+        self._settle()
         found = {name: array.copy() for name, array in self._slots.items()}
         found["iterations"] = np.array(self.iterations, np.int64)
         if not isinstance(self._rate, LearningRateSchedule):
@@ -218,7 +278,8 @@ class Optimizer:
         """
         if self._layout is None:
             raise RuntimeError(f"{self.name}: expected build before load_state")
-        scheduled = isinstance(self._rate, LearningRateSchedule)
+        scheduled = self._schedule is not None
+        self._settle()
         expected = {*self._slots, "iterations"} | (set() if scheduled else {"learning_rate"})
         if set(state) - {"learning_rate"} != expected - {"learning_rate"} or not expected <= set(state):
             raise ValueError(f"state: expected {sorted(expected)} for {self.name}, got {sorted(state)}")
@@ -249,6 +310,12 @@ class Optimizer:
             "clipvalue": self.clipvalue,
             "global_clipnorm": self.global_clipnorm,
         }
+
+    def __repr__(self) -> str:
+        made = names.call(self, "learning_rate", learning_rate=self._rate)
+        if self._layout is None:
+            return made
+        return f"<{made}: {self.iterations} update(s) of {self._layout[0][0]:,} weights>"
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Optimizer:
@@ -305,6 +372,7 @@ class SGD(Optimizer):
     """
 
     _kernel = staticmethod(updates.sgd)
+    _options = Optimizer._options | {"momentum": _number(0.0, 1.0), "nesterov": names.flag}
 
     def __init__(
         self,
@@ -318,7 +386,7 @@ class SGD(Optimizer):
         name: str = "SGD",
     ) -> None:
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.momentum, self.nesterov = names.real("momentum", momentum, 0.0, 1.0), bool(nesterov)
+        self.momentum, self.nesterov = momentum, nesterov
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}
@@ -368,6 +436,9 @@ class RMSprop(Optimizer):
     """
 
     _kernel = staticmethod(updates.rmsprop)
+    _options = Optimizer._options | {
+        "rho": _number(0.0, 1.0), "momentum": _number(0.0, 1.0), "epsilon": _number(0.0), "centered": names.flag,
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -383,8 +454,7 @@ class RMSprop(Optimizer):
         name: str = "rmsprop",
     ) -> None:
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.rho, self.momentum = names.real("rho", rho, 0.0, 1.0), names.real("momentum", momentum, 0.0, 1.0)
-        self.epsilon, self.centered = names.real("epsilon", epsilon, 0.0), bool(centered)
+        self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
 
     def get_config(self) -> dict[str, Any]:
         own = {"rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon, "centered": self.centered}
@@ -435,6 +505,10 @@ class Adam(Optimizer):
     """
 
     _kernel = staticmethod(updates.adam)
+    _options = Optimizer._options | {
+        "beta_1": _number(0.0, _BELOW_1), "beta_2": _number(0.0, _BELOW_1), "epsilon": _number(0.0),
+        "amsgrad": names.flag,
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -450,9 +524,7 @@ class Adam(Optimizer):
         name: str = "adam",
     ) -> None:
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        below_1 = math.nextafter(1.0, 0.0)
-        self.beta_1, self.beta_2 = names.real("beta_1", beta_1, 0, below_1), names.real("beta_2", beta_2, 0, below_1)
-        self.epsilon, self.amsgrad = names.real("epsilon", epsilon, 0.0), bool(amsgrad)
+        self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
 
     def get_config(self) -> dict[str, Any]:
         own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon, "amsgrad": self.amsgrad}
@@ -545,7 +617,3 @@ def get(identifier: Any) -> Optimizer:
         return identifier
     found: Optimizer = names.made("optimizer", identifier, KNOWN, "a name or an Optimizer")
     return found
-
-
-def _optional(name: str, value: float | None, low: float) -> float | None:
-    return None if value is None else names.real(name, value, low)

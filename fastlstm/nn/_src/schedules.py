@@ -8,11 +8,6 @@ from typing import Any
 
 from . import names
 
-__all__ = [
-    "CosineDecay", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule", "PiecewiseConstantDecay",
-    "PolynomialDecay", "get",
-]  # fmt: skip
-
 
 class LearningRateSchedule:
     """What all schedules have in common. For one of your own, derive from it and write `__call__(step)`; and
@@ -20,7 +15,7 @@ class LearningRateSchedule:
 
     Examples
     --------
-    >>> from fastlstm.nn.schedules import LearningRateSchedule
+    >>> from fastlstm.nn.optimizers.schedules import LearningRateSchedule
     >>> class Halving(LearningRateSchedule):
     ...     def __call__(self, step):
     ...         return 0.1 / (1 + step)
@@ -36,6 +31,9 @@ class LearningRateSchedule:
         """What the constructor takes, to make the same schedule again."""
         raise NotImplementedError(f"{type(self).__name__}: expected get_config to be overridden")
 
+    def __repr__(self) -> str:
+        return names.call(self)
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> LearningRateSchedule:
         """The schedule that `get_config` described."""
@@ -47,10 +45,8 @@ class _Decay(LearningRateSchedule):
 
     def __init__(self, initial_learning_rate: float, decay_steps: int, name: str) -> None:
         self.initial_learning_rate = names.real("initial_learning_rate", initial_learning_rate, 0.0)
-        self.decay_steps = names.real("decay_steps", decay_steps)
-        if not 0 < self.decay_steps < math.inf:
-            raise ValueError(f"decay_steps: expected more than 0, got {decay_steps}")
-        self.name = name
+        self.decay_steps = names.real("decay_steps", decay_steps, 1.0)
+        self.name = names.text("name", name)
 
     def get_config(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -77,7 +73,7 @@ class ExponentialDecay(_Decay):
 
     Examples
     --------
-    >>> from fastlstm.nn.schedules import ExponentialDecay
+    >>> from fastlstm.nn.optimizers.schedules import ExponentialDecay
     >>> ExponentialDecay(0.1, decay_steps=100, decay_rate=0.5)(200)
     0.025
     """
@@ -91,10 +87,13 @@ class ExponentialDecay(_Decay):
         name: str = "ExponentialDecay",
     ) -> None:
         super().__init__(initial_learning_rate, decay_steps, name)
-        self.decay_rate, self.staircase = names.real("decay_rate", decay_rate, 0.0), bool(staircase)
+        self.decay_rate, self.staircase = names.real("decay_rate", decay_rate, 0.0), names.flag("staircase", staircase)
 
     def __call__(self, step: int) -> float:
-        return float(self.initial_learning_rate * self.decay_rate ** self._progress(step, self.staircase))
+        try:
+            return float(self.initial_learning_rate * self.decay_rate ** self._progress(step, self.staircase))
+        except OverflowError:  # a rate that grows
+            return math.inf
 
 
 class InverseTimeDecay(_Decay):
@@ -114,7 +113,7 @@ class InverseTimeDecay(_Decay):
 
     Examples
     --------
-    >>> from fastlstm.nn.schedules import InverseTimeDecay
+    >>> from fastlstm.nn.optimizers.schedules import InverseTimeDecay
     >>> InverseTimeDecay(0.1, decay_steps=100, decay_rate=0.5)(200)
     0.05
     """
@@ -128,7 +127,7 @@ class InverseTimeDecay(_Decay):
         name: str = "InverseTimeDecay",
     ) -> None:
         super().__init__(initial_learning_rate, decay_steps, name)
-        self.decay_rate, self.staircase = names.real("decay_rate", decay_rate, 0.0), bool(staircase)
+        self.decay_rate, self.staircase = names.real("decay_rate", decay_rate, 0.0), names.flag("staircase", staircase)
 
     def __call__(self, step: int) -> float:
         return self.initial_learning_rate / (1 + self.decay_rate * self._progress(step, self.staircase))
@@ -152,7 +151,7 @@ class PolynomialDecay(_Decay):
 
     Examples
     --------
-    >>> from fastlstm.nn.schedules import PolynomialDecay
+    >>> from fastlstm.nn.optimizers.schedules import PolynomialDecay
     >>> round(PolynomialDecay(0.1, decay_steps=100, end_learning_rate=0.0)(25), 6)
     0.075
     """
@@ -168,7 +167,7 @@ class PolynomialDecay(_Decay):
     ) -> None:
         super().__init__(initial_learning_rate, decay_steps, name)
         self.end_learning_rate = names.real("end_learning_rate", end_learning_rate, 0.0)
-        self.power, self.cycle = names.real("power", power, 0.0), bool(cycle)
+        self.power, self.cycle = names.real("power", power, 0.0), names.flag("cycle", cycle)
 
     def __call__(self, step: int) -> float:
         steps = self.decay_steps
@@ -204,7 +203,7 @@ class CosineDecay(_Decay):
 
     Examples
     --------
-    >>> from fastlstm.nn.schedules import CosineDecay
+    >>> from fastlstm.nn.optimizers.schedules import CosineDecay
     >>> CosineDecay(0.1, decay_steps=100)(50)
     0.05
     """
@@ -249,7 +248,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     Examples
     --------
-    >>> from fastlstm.nn.schedules import PiecewiseConstantDecay
+    >>> from fastlstm.nn.optimizers.schedules import PiecewiseConstantDecay
     >>> rate = PiecewiseConstantDecay([100, 200], [0.1, 0.05, 0.01])
     >>> rate(100), rate(101), rate(1000)
     (0.1, 0.05, 0.01)
@@ -258,7 +257,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
         self.boundaries = [names.real(f"boundaries[{i}]", value) for i, value in enumerate(boundaries)]
         self.values = [names.real(f"values[{i}]", value, 0.0) for i, value in enumerate(values)]
-        self.name = name
+        self.name = names.text("name", name)
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(f"values: expected {len(self.boundaries) + 1}, one more than boundaries, "
                              f"got {len(self.values)}")  # fmt: skip

@@ -1,0 +1,107 @@
+"""Activations of a dense layer, by Keras's names: as names, which the kernels know, and as functions of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...kernels import dense
+from . import names
+
+
+def linear(x: Any) -> Any:
+    """x itself."""
+    return x
+
+
+def relu(x: Any) -> Any:
+    """x where it is above 0, else 0."""
+    return np.maximum(x, 0)
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x))."""
+    return 0.5 * np.tanh(0.5 * np.asarray(x)) + 0.5
+
+
+def tanh(x: Any) -> Any:
+    """The hyperbolic tangent."""
+    return np.tanh(x)
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """exp(x), divided by its sum along an axis.
+
+    Examples
+    --------
+    >>> from fastlstm.nn import activations
+    >>> activations.softmax([0.0, 0.0, -1e9]).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    z = np.asarray(x)
+    z = np.exp(z - z.max(axis=axis, keepdims=True))
+    return z / z.sum(axis=axis, keepdims=True)
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x))."""
+    return np.logaddexp(x, 0)
+
+
+def elu(x: Any) -> Any:
+    """x where it is above 0, else exp(x) - 1."""
+    z = np.asarray(x)
+    return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
+
+
+def exponential(x: Any) -> Any:
+    """exp(x)."""
+    return np.exp(x)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    one.__name__: one for one in (linear, relu, sigmoid, tanh, softmax, softplus, elu, exponential)
+}
+
+KINDS = {
+    "linear": dense.LINEAR,
+    "relu": dense.RELU,
+    "sigmoid": dense.SIGMOID,
+    "tanh": dense.TANH,
+    "softmax": dense.SOFTMAX,
+    "softplus": dense.SOFTPLUS,
+    "elu": dense.ELU,
+    "exponential": dense.EXPONENTIAL,
+}
+"""Names, and the numbers by which the kernel knows them."""
+
+
+def get(identifier: Any) -> Callable[..., Any]:
+    """A function by its name; None is linear.
+
+    Raises
+    ------
+    ValueError, TypeError
+        No such name; a function of another module.
+    """
+    return FUNCTIONS[name_of(identifier)]
+
+
+def name_of(identifier: Any) -> str:
+    """The name of an activation, given by it or as a function; None is linear.
+
+    Raises
+    ------
+    ValueError, TypeError
+        None of those in `KINDS`.
+    """
+    if identifier is None:
+        return "linear"
+    if isinstance(identifier, str):
+        return names.find("activation", identifier, FUNCTIONS).__name__
+    for name, function in FUNCTIONS.items():
+        if function is identifier:
+            return name
+    raise TypeError(f"activation: expected one of {', '.join(KINDS)}, or None, got {identifier!r:.60}")

@@ -1,0 +1,385 @@
+"""Models to and from a file: weights as safetensors, all else as JSON in its header. Nothing in a file is ever run.
+
+A file holds the tensors ``weights/LAYER/WEIGHT``, ``optimizer/SLOT`` and ``state/LAYER/...`` (what stateful layers
+carry), and one entry of metadata, `fastlstm.nn`: architecture, what `compile` was given, the random generators' states,
+epochs done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...files import write_whole
+from ...io import file_name
+from . import losses, metrics, names, optimizers, randomness
+from .base import KNOWN_LAYERS, Layer, Shape, sizes_of
+
+Array = NDArray[Any]
+_MARK = "fastlstm.nn"
+_VERSION = 1
+_HEADER = 16 << 20  # bytes of a file's header at most: names, shapes and metadata
+_SUFFIX = ".safetensors"
+_NOT_OURS = (".keras", ".h5", ".hdf5", ".npz", ".npy", ".json", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".onnx")
+_OTHERS = {b"PK\x03\x04": "a zip archive, as .keras files are", b"\x89HDF\r\n\x1a\n": "an HDF5 file, as .h5 files are"}
+_TAKE_OVER = "Keras's weights come over by model.set_weights(keras_model.get_weights())"
+_MOST = 100  # metrics of a model, which take memory for what a few words in a file say
+_KINDS = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "I64": np.dtype(np.int64)}
+
+
+def save_model(model: Any, path: Any) -> None:
+    """Write a model: architecture, weights, and what training needs to go on bit for bit where it stopped.
+
+    The last is the optimizer's state, the random generators' and the number of epochs done; so save between epochs, as
+    `ModelCheckpoint` does: the order of the samples of an epoch that is under way is not kept. Callbacks keep what they
+    know to themselves. The file is complete or not there: it is written beside its place, flushed to the disk and then
+    moved to it.
+
+    Parameters
+    ----------
+    path : str or path-like
+    model : Sequential
+
+    Raises
+    ------
+    ImportError
+        The package safetensors is missing.
+    ValueError, TypeError
+        A model that has not been built; losses, metrics or layers of the caller's own, which a file cannot describe;
+        more than 100 metrics; a path that ends as files of another format do, such as .keras or .h5.
+    OSError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from fastlstm.nn import Dense, LSTM, Sequential, load_model
+    >>> model = Sequential([LSTM(8, input_shape=(5, 3)), Dense(1)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(os.path.join(folder, "m.safetensors"))
+    ...     again = load_model(os.path.join(folder, "m.safetensors"))
+    >>> bool((again.flat_params == model.flat_params).all())
+    True
+    """
+    tensors = _weights(model)
+    about: dict[str, Any] = {
+        "model": _checked_config(model),
+        "epoch": model.epoch,
+        "generators": {"": randomness.state_of(model.rng)},
+    }
+    for layer in model.layers:
+        for key, rng in layer._generators().items():
+            about["generators"][f"{layer.name}/{key}"] = randomness.state_of(rng)
+        for key, array in layer._carried().items():
+            tensors[f"state/{layer.name}/{key}"] = array
+    if model.compiled:
+        about["compiled"] = _compiled(model)
+        if model.optimizer.built:
+            tensors |= {f"optimizer/{key}": array for key, array in model.optimizer.state().items()}
+    _write(path, tensors, about)
+
+
+def check(model: Any, path: Any, *, weights_only: bool) -> None:
+    """Say what `save_model`, or `save_weights`, would say of a model and a path, as far as it can be known before the
+    model is built. Errors as there."""
+    _library()
+    checked_name(path)
+    if not weights_only:
+        _checked_config(model)
+        if model.compiled:
+            _compiled(model)
+
+
+def checked_name(path: Any) -> str:
+    """A file's name; never one that says it is of another format.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The suffix of another format; no name.
+    """
+    name = file_name(path)
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() in _NOT_OURS:
+        raise ValueError(f"path: expected a name that ends in {_SUFFIX}, the format that is written, got {name!r}: "
+                         f"{stem + _SUFFIX!r} would do")  # fmt: skip
+    return name
+
+
+def save_weights(model: Any, path: Any) -> None:
+    """Write a model's weights alone; parameters and errors as for `save_model`."""
+    _write(path, _weights(model), {})
+
+
+def load_weights(model: Any, path: Any) -> None:
+    """Take the weights of a file that `save_model` or `save_weights` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+    model : Sequential
+        Of the same architecture.
+
+    Raises
+    ------
+    ValueError
+        A damaged file or one of another kind; other layers or shapes. Nothing has been changed then.
+    OSError
+        The file cannot be read.
+    """
+    model._built()
+    name = file_name(path)
+    with _opened(name) as (file, _):
+        expected = {
+            f"weights/{layer.name}/{key}": array for layer in model.layers for key, array in layer.params.items()
+        }
+        _check(file, {key: (array.shape, array.dtype) for key, array in expected.items()}, "weights/", name)
+        found = {key: file.get_tensor(key) for key in expected}
+    for key, array in expected.items():
+        array[...] = found[key]
+
+
+def load_model(path: Any, compile: bool = True) -> Any:
+    """Read a model that `save_model` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+    compile : bool
+        Whether it can go on learning: with its optimizer, loss and metrics.
+
+    Returns
+    -------
+    Sequential
+        To go on: ``model.fit(..., initial_epoch=model.epoch)``.
+
+    Raises
+    ------
+    ImportError
+        The package safetensors is missing.
+    ValueError, TypeError
+        A damaged file or one of another kind; the message says what is wrong. Sizes are held against the file's before
+        anything of such a size is made.
+    OSError
+        The file cannot be read.
+
+    Examples
+    --------
+    See `save_model`.
+    """
+    from .model import Sequential
+
+    name = file_name(path)
+    with _opened(name) as (file, about):
+        if not isinstance(about.get("model"), Mapping):
+            raise ValueError(f"path: expected a whole model, got a file without one in {name!r}")
+        try:
+            layers, shape = _parts(about["model"])
+            if shape is None:
+                raise ValueError("input_shape: expected a tuple, got None")
+            _check(file, _planned(layers, shape), "weights/", name)
+            parts = ("weights/", "state/", *(("optimizer/",) if about.get("compiled") is not None else ()))
+            strange = [key for key in file.keys() if not key.startswith(parts)]  # noqa: SIM118 - no mapping
+            if strange:
+                raise ValueError(f"tensors: expected {', '.join(parts)}, got {strange[0]!r}")
+            model = from_config(Sequential, about["model"], draw=False)
+            for layer in model.layers:
+                for key, array in layer.params.items():
+                    array[...] = file.get_tensor(f"weights/{layer.name}/{key}")
+            _restore(model, file, about, compile)
+        except (ValueError, TypeError, RuntimeError, KeyError, AttributeError, OverflowError) as error:
+            raise ValueError(f"path: expected a model that save wrote, got one that makes no sense in {name!r}: "
+                             f"{error}") from error  # fmt: skip
+    return model
+
+
+def _restore(model: Any, file: Any, about: Mapping[str, Any], compile: bool) -> None:
+    """All but architecture and weights."""
+    model.epoch = about["epoch"]
+    if isinstance(model.epoch, bool) or not isinstance(model.epoch, int) or model.epoch < 0:
+        raise ValueError(f"epoch: expected an integer, at least 0, got {model.epoch!r}")
+    generators = dict(about["generators"])
+    randomness.set_state(model.rng, generators.pop(""))
+    by_name = {layer.name: layer for layer in model.layers}
+    for place, state in generators.items():
+        layer, _, key = place.rpartition("/")
+        rng = randomness.generator(0)
+        randomness.set_state(rng, state)
+        by_name[layer]._set_generator(key, rng)
+    carried: dict[str, dict[str, Array]] = {}
+    for full in file.keys():  # noqa: SIM118 - no mapping
+        if full.startswith("state/"):
+            layer, _, key = full.removeprefix("state/").rpartition("/")
+            carried.setdefault(layer, {})[key] = file.get_tensor(full)
+    for layer, arrays in carried.items():
+        by_name[layer]._carry(arrays)
+    if compile and about.get("compiled") is not None:
+        made = about["compiled"]
+        optimizer = optimizers.get(made["optimizer"])
+        if not isinstance(made["spared"], list):
+            raise ValueError(f"spared: expected a list of names, got {made['spared']!r:.200}")
+        optimizer.exclude_from_weight_decay(made["spared"])
+        plain, weighted = (
+            [metrics.get(one) if isinstance(one, Mapping) else names.text(argument, one)
+             for one in _listed(argument, made[argument])]
+            for argument in ("metrics", "weighted_metrics")
+        )  # fmt: skip
+        model.compile(optimizer, losses.get(made["loss"]), plain, weighted)
+        state = {
+            key.removeprefix("optimizer/"): file.get_tensor(key)
+            for key in file.keys()  # noqa: SIM118
+            if key.startswith("optimizer/")
+        }
+        if state:
+            model._build_optimizer()
+            optimizer.load_state(state)
+
+
+def _listed(argument: str, given: Any) -> list[Any]:
+    """The metrics that a file has, or is to have."""
+    if not isinstance(given, list) or len(given) > _MOST:
+        raise ValueError(f"{argument}: expected a list of at most {_MOST}, got {given!r:.200}")
+    return given
+
+
+def _weights(model: Any) -> dict[str, Array]:
+    model._built()
+    return {f"weights/{layer.name}/{key}": array for layer in model.layers for key, array in layer.params.items()}
+
+
+def _checked_config(model: Any) -> dict[str, Any]:
+    config: dict[str, Any] = model.get_config()
+    _parts(json.loads(json.dumps(config)))  # what could not be read again is not written
+    return config
+
+
+def _compiled(model: Any) -> dict[str, Any]:
+    def described(argument: str, thing: Any, get: Any) -> Any:
+        if isinstance(thing, str):
+            return thing
+        try:
+            record = names.serialize(thing)
+            if type(get(json.loads(json.dumps(record)))) is type(thing):
+                return record
+        except (ValueError, TypeError, AttributeError, KeyError):
+            pass
+        raise ValueError(f"{argument}: expected one of fastlstm.nn's own to be saved, got {thing!r}; save_weights "
+                         "takes the weights alone")  # fmt: skip
+
+    plain, weighted = (_listed("metrics", given) for given in model._given_metrics)
+    return {
+        "optimizer": described("optimizer", model.optimizer, optimizers.get),
+        "spared": list(model.optimizer.excluded_from_weight_decay),
+        "loss": described("loss", model.loss, losses.get),
+        "metrics": [described("metrics", one, metrics.get) for one in plain],
+        "weighted_metrics": [described("weighted_metrics", one, metrics.get) for one in weighted],
+    }
+
+
+def _parts(config: Any) -> tuple[list[Layer], Shape | None]:
+    """The layers and the input's shape that a model's configuration describes."""
+    if not isinstance(config, Mapping) or not isinstance(config.get("layers"), (list, tuple)):
+        raise ValueError(f"config: expected a dict with a list of layers, got {config!r:.200}")
+    shape = config.get("input_shape")
+    found = []
+    for record in config["layers"]:
+        if not isinstance(record, Mapping):
+            raise ValueError(f"layers: expected dicts of class_name and config, got {record!r:.200}")
+        kind = record.get("class_name")
+        if not isinstance(kind, str) or kind not in KNOWN_LAYERS:
+            raise ValueError(f"layers: expected one of {', '.join(KNOWN_LAYERS)}, got {kind!r:.200}")
+        found.append(names.deserialize("layers", record, KNOWN_LAYERS))
+    return found, None if shape is None else sizes_of("input_shape", shape)
+
+
+def from_config(model_class: Any, config: Mapping[str, Any], *, draw: bool) -> Any:
+    """A model that `Sequential.get_config` described."""
+    layers, shape = _parts(config)
+    name = config.get("name", "sequential")
+    if not isinstance(name, str):
+        raise TypeError(f"name: expected a str, got {type(name).__name__}")
+    model = model_class(name=name)
+    model._input = shape
+    for layer in layers:
+        model._add(layer, draw=draw)
+    return model
+
+
+def _planned(layers: list[Layer], shape: Shape) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and type of each weight, by its name in a file; nothing is made."""
+    found = {}
+    for layer in layers:
+        for weight in layer._plan(shape):
+            found[f"weights/{layer.name}/{weight.name}"] = weight.shape, layer.dtype
+        shape = layer.compute_output_shape(shape)
+    return found
+
+
+def _check(file: Any, expected: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]], prefix: str, name: str) -> None:
+    """Whether a file has the tensors that begin so, and of those shapes and types."""
+    there = {key for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+    if there != set(expected):
+        missing, more = sorted(set(expected) - there), sorted(there - set(expected))
+        raise ValueError(f"path: expected the model's weights, got {name!r} without {missing} and with {more}")
+    for key, (shape, dtype) in expected.items():
+        part = file.get_slice(key)
+        size, kind = tuple(part.get_shape()), _KINDS.get(part.get_dtype(), part.get_dtype())
+        if (size, kind) != (shape, dtype):
+            raise ValueError(f"path: expected {key} of shape {shape} and {dtype}, got {size} and {kind} in {name!r}")
+
+
+def _library() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError("saving models: expected the package safetensors, which is not installed "
+                          "(pip install safetensors)") from error  # fmt: skip
+    return safetensors
+
+
+def _write(path: Any, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> None:
+    library = _library()
+    target = checked_name(path)
+    whole = {key: np.ascontiguousarray(array).reshape(array.shape) for key, array in tensors.items()}
+    content = library.numpy.save(whole, {_MARK: json.dumps({"version": _VERSION, **about})})
+    if int.from_bytes(content[:8], "little") > _HEADER:
+        raise ValueError(f"path: expected a model whose description takes at most {_HEADER} bytes")
+    write_whole(target, lambda file: file.write(content))
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """A file's tensors, and what its metadata says; both checked against its size."""
+    library = _library()
+    size = os.path.getsize(name)
+    with open(name, "rb") as file:
+        start = file.read(8)
+    for sign, kind in _OTHERS.items():
+        if start.startswith(sign):
+            raise ValueError(f"path: expected a safetensors file, got {kind}: {name!r}; {_TAKE_OVER}")
+    header = int.from_bytes(start, "little")
+    if len(start) < 8 or header > min(size - 8, _HEADER):
+        raise ValueError(f"path: expected a safetensors file, got one of {size} bytes that begins with a header of "
+                         f"{header} bytes (at most {_HEADER}): {name!r}")  # fmt: skip
+    try:
+        with library.safe_open(name, framework="numpy") as found:
+            mark = (found.metadata() or {}).get(_MARK)
+            if mark is None:
+                raise ValueError(f"path: expected a file that save wrote, got one without {_MARK!r}: {name!r}")
+            try:
+                about = json.loads(mark)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"path: expected JSON as {_MARK!r}, got something else in {name!r}") from error
+            if not isinstance(about, dict) or about.get("version") != _VERSION:
+                got = about.get("version") if isinstance(about, dict) else about
+                raise ValueError(f"path: expected format {_VERSION}, got {got!r:.200} in {name!r}")
+            yield found, about
+    except library.SafetensorError as error:
+        raise ValueError(f"path: expected a safetensors file, got a damaged one: {name!r} ({error})") from error

@@ -1,0 +1,6 @@
+"""Models: what `keras.models` holds, as far as it exists here."""
+
+from ._src.model import Sequential
+from ._src.saving import load_model, save_model
+
+__all__ = ["Sequential", "load_model", "save_model"]
