@@ -11,7 +11,6 @@ from fastlstm.params import CELLS, ProjectedParams
 
 OPTIONS = ("bidirectional", "dstate", "dy", "h_mask", "lengths", "packed", "reset", "reverse", "single", "special",
            "stack", "state")  # fmt: skip
-SHARING = ("one", "rows", "units")  # ways of threads
 
 
 class Layer(NamedTuple):
@@ -47,7 +46,7 @@ class Case(NamedTuple):
     form : str
         How arrays are handed in: a name in arena.FORMS, or "any" for one drawn for each array.
     sharing : str
-        How threads share the work, one of SHARING.
+        How threads share the work, one of ways.SHARES.
     options : tuple of str
         Those of OPTIONS that are in use, in that order.
     wrong : str

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import numba
 import numpy as np
-import pytest
+from ways import SHARES, forced
 
 import fastlstm
-from fastlstm.kernels import backend, threads
 
 from . import damage
 from .arena import Arena
-from .cases import SHARING, Case, layer, layers, sizes
+from .cases import Case, layer, layers, sizes
 from .functions import FUNCTIONS, Entry
 from .problem import BACKWARD, FORWARD, Problem, assert_bits, assert_near, mapped, passes, plain
 
 FREELY = {("y", "x")}  # arguments that may be one array
-
-
-@contextlib.contextmanager
-def shared(way: str) -> Iterator[None]:
-    """One thread, or two however little the work is, which take sequences or share the units of all."""
-    before = numba.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        numba.set_num_threads(1 if way == "one" else min(2, numba.config.NUMBA_NUM_THREADS))
-        if way != "one":
-            limits = {"_PARALLEL_WORK": 0, "_SHORT_WORK": 0}
-            limits |= {"_WIDE_BYTES": 0, "_WIDE_UNITS": 0, "_DUO_UNITS": 0, "_DUO_STEPS": 0} if way == "units" else {}
-            for name, value in limits.items():
-                patch.setattr(backend, name, value)
-            patch.setattr(threads.Payoff, "choose", lambda self: True)
-        backend._shares.cache_clear()
-        yield
-    backend._shares.cache_clear()
-    numba.set_num_threads(before)
 
 
 def run(case: Case) -> None:
@@ -58,7 +37,7 @@ def prepare(case: Case) -> tuple[Entry, Problem, Any, dict[str, Any]]:
 
 
 def _run(case: Case) -> None:
-    with shared(case.sharing):
+    with forced(case.sharing):
         entry, p, call, arguments = prepare(case)
         writing, leaf = entry.writes, None
         if case.alias:
@@ -107,7 +86,7 @@ def _assert_refused(case: Case, error: Exception, arguments: dict[str, Any]) -> 
 
 
 def _compare(p: Problem, found: dict[str, Any]) -> None:
-    with shared("one"):
+    with forced("one"):
         twin = passes(fastlstm, p.exact, found)
         for name, result in found.items():
             if name in FORWARD + BACKWARD:
@@ -163,8 +142,10 @@ def _drawn(rng: np.random.Generator, only: tuple[str, ...], kinds: list[Case]) -
             case = Case(name, seed, found, str(rng.choice(["float32", "float64"])), options=tuple(options))
         special = ("special",) if "special" in entry.options and rng.random() < 0.15 else ()
         case = case._replace(seed=seed, options=case.options + special, **sizes(rng, case.layers),
-                             form="any" if rng.random() < 0.7 else "plain",
-                             sharing=str(rng.choice(SHARING, p=[0.5, 0.25, 0.25])))  # fmt: skip
+                             form="any" if rng.random() < 0.7 else "plain")  # fmt: skip
+        if rng.random() < 0.5:
+            alone = case.N == 1 or case.uses("single")
+            case = case._replace(sharing=str(rng.choice([way for way in SHARES if alone or way != "sequence"])))
         if entry.needs is None or entry.needs(case):
             return case
 
@@ -181,7 +162,7 @@ def _spoiled(rng: np.random.Generator, case: Case) -> Case | None:
     if case.function == "step":
         case = case._replace(T=1)
     try:
-        with shared(case.sharing):
+        with forced(case.sharing):
             *_, arguments = prepare(case)
     except Exception:  # then the case itself has failed
         return None
