@@ -10,7 +10,7 @@ from .arena import Arena
 from .problem import mapped, walk
 
 OPTIONAL = ("lengths", "reset", "h_mask", "dy")  # leaves that may be None
-OF_ARRAYS = ("longer", "shorter", "axes", "complex", "words", "none")
+OF_ARRAYS = ("longer", "shorter", "axes", "complex", "words", "masked", "none")
 OF_ROOMS = ("type", "read_only", "gaps", "unaligned", "byte_order", "repeated")  # of what is written to
 OF_INTEGERS = ("fraction", "minus", "words")
 OF_OTHERS = ("object",)
@@ -63,6 +63,8 @@ def broken(path: str, leaf: Any, kind: str, arena: Arena) -> Any:
         return a.astype(complex)
     if kind == "words":
         return np.full(a.shape, "a")
+    if kind == "masked":
+        return np.ma.masked_array(a, mask=False)
     if kind == "byte_order":
         return a.astype(a.dtype.newbyteorder())
     if kind == "gaps":
