@@ -6,6 +6,7 @@ A stack is taken apart into levels, bottom first; a level holds one direction, o
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -15,7 +16,8 @@ from numpy.typing import DTypeLike, NDArray
 from .kernels import memory
 from .kernels.cells import CELLS as KERNEL_CELLS
 from .kernels.cells import cell_with
-from .kernels.packing import LAYOUT, Packed, blocks, cell_in, record_of, wide_blocks
+from .kernels.faults import apart, in_turn
+from .kernels.packing import Packed, blocks, cell_in, cell_with_mark, record_of, wide_blocks
 from .kernels.packing import sizes as sizes_of_packed
 from .kernels.simd import BLOCK, lanes
 from .params import CELLS, AnyParams, Bidirectional, State, cell_name, integer, shapes
@@ -131,14 +133,91 @@ def steppable(packed: Any, name: str = "packed") -> tuple[list[Packed], Weights]
 
 
 def own(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, whole: bool = True) -> None:
-    """Check an array that is changed in place. whole: it must be in C order; else its last axis."""
+    """Check an array that is changed in place. whole: it must be in C order; else its last axis, and no number of it
+    may be in the memory of another."""
+    if type(value) is np.ndarray and value.dtype == dtype and value.shape == shape and value.flags.carray:
+        return
     if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray) or value.dtype != dtype:
         raise TypeError(f"{name}: expected an array of {dtype}, got {_kind(value)} of {getattr(value, 'dtype', None)}")
     if value.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {value.shape}")
-    lined_up = value.flags.c_contiguous or (not whole and (value.strides[-1] == value.itemsize or value.size == 0))
-    if not (lined_up and value.flags.aligned and value.flags.writeable):
-        raise ValueError(f"{name}: expected a writable array in C order, got {value.flags.num:#x} as flags")
+    if not (value.flags.c_contiguous or not (whole or value.size)):
+        if whole or (shape[-1] > 1 and value.strides[-1] != value.itemsize):
+            raise ValueError(f"{name}: expected an array in C order, got one of strides {value.strides}"
+                             + ("" if whole else ", the last of which is not that of neighbours"))  # fmt: skip
+        rows, row = (value.shape[0], value.strides[0]) if value.ndim == 3 else (1, 0)
+        if not apart(shape[-1] * value.itemsize, rows, row, value.shape[-2], value.strides[-2]):
+            raise ValueError(f"{name}: expected no number in the memory of another, got strides {value.strides}")
+    if not value.flags.behaved:
+        wrong = "a read-only one" if value.flags.aligned else "one that is not aligned"
+        raise ValueError(f"{name}: expected a writable array, got {wrong}")
+
+
+Named: TypeAlias = tuple[str, Array]
+
+
+def share_nothing(written: list[Named], read: list[Named], but: tuple[str, str] = ("", "")) -> None:
+    """Refuse arrays that share memory, of which one at least is written to. but: two that may."""
+    spans = [(*_span(one), name, one, change)
+             for named, change in ((written, True), (read, False)) for name, one in named if one.size]  # fmt: skip
+    spans.sort(key=operator.itemgetter(0))
+    for n, (_, high, name, one, change) in enumerate(spans):
+        for low, _, other, two, change_ in spans[n + 1 :]:
+            if low >= high:
+                break
+            if (change or change_) and {name, other} != set(but) and overlap(one, two):
+                first, second = (name, other) if change else (other, name)
+                raise ValueError(f"{first}: expected memory of its own, got some that {second} uses too")
+
+
+def _span(array: Array) -> tuple[int, int]:
+    """Where an array's first byte is, and the one behind its last."""
+    low: int = array.__array_interface__["data"][0]
+    if array.flags.c_contiguous:
+        return low, low + array.nbytes
+    reach = [(size - 1) * stride for size, stride in zip(array.shape, array.strides, strict=True)]
+    return low + sum(n for n in reach if n < 0), low + sum(n for n in reach if n > 0) + array.itemsize
+
+
+def overlap(one: Array, other: Array) -> bool:
+    """Whether they share a number; where that is too hard to say, it counts as if they did."""
+    try:
+        return np.shares_memory(one, other, max_work=10_000)  # type: ignore[arg-type] # any number will do
+    except np.exceptions.TooHardError:
+        return True
+
+
+def same_place(one: Array, other: Array) -> bool:
+    """Whether they are the same numbers in memory."""
+    places = [(a.__array_interface__["data"][0], a.shape, a.strides, a.dtype) for a in (one, other)]
+    return places[0] == places[1]
+
+
+def out_of_the_way(x: Array, y: Array) -> Array:
+    """x, to be read while y is written, both (N, T, ..) or (T, ..); a copy where they share memory, as they may where a
+    step of y lies in that of the same step of x."""
+    if not (np.may_share_memory(x, y) and overlap(x, y)):
+        return x
+    reach = (x.shape[-1] - 1) * x.strides[-1]
+    ahead = y.__array_interface__["data"][0] - x.__array_interface__["data"][0]
+    sizes, steps = (1, *x.shape)[-3:-1], [(0, *a.strides)[-3:-1] for a in (x, y)]
+    alike = all(size <= 1 or one == other for size, one, other in zip(sizes, *steps, strict=True))
+    (N, T), (row, step) = sizes, steps[0]
+    if not alike or not in_turn(
+        min(0, reach), max(0, reach) + x.itemsize, ahead, ahead + y.shape[-1] * y.itemsize, N, row, T, step
+    ):
+        raise ValueError("y: expected x itself or memory of its own, got some that other steps of x use")
+    return x.copy()
+
+
+def arrays_of(name: str, layers: Sequence[Any], stacked: bool) -> list[Named]:
+    """The arrays of the layers' records, by name: of weights, packed weights or states."""
+    found = []
+    for i, layer in enumerate(layers):
+        where = f"{name}[{i}]" if stacked else name
+        found += [(f"{where}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)
+                  if isinstance(value, np.ndarray)]  # fmt: skip
+    return found
 
 
 def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[State]:
@@ -227,15 +306,12 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-_MARKS = {np.dtype(one.mark): one for one in KERNEL_CELLS}
-
-
 def _fits(panels: Array, H: int, P: int, layout: Any, second: Any) -> bool:
     """Whether these are panels of this processor's layout: of another vector width, they would be read past their
     end."""
-    if panels.dtype not in _FLOATS or panels.ndim != 3 or not 1 <= P <= H or np.ndim(layout) != LAYOUT:
+    if panels.dtype not in _FLOATS or panels.ndim != 3 or not 1 <= P <= H:
         return False
-    one = _MARKS.get(layout.dtype)
+    one = cell_with_mark(layout)
     if one is None or (second is None) != (one.later == 1) or (P < H and not one.projects):
         return False
     L = lanes(panels.dtype.itemsize)

@@ -6,24 +6,23 @@ forms, which say in full what does not fit.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba.extending import overload
 
 from . import checks
 from .checks import Array, Weights, assemble
-from .kernels import backend, inplace, memory, overloads
+from .kernels import backend, inplace, memory, overloads, threads
 from .kernels.cells import CELLS as KERNEL_CELLS
 from .kernels.inplace import Buffers
 from .kernels.inplace import step as compiled_step
 from .kernels.inplace import step_of_any as compiled_step_of_any
-from .kernels.options import INLINED
-from .kernels.packing import LAYOUT, Packed, record_of
+from .kernels.packing import Packed, cell_in, cell_with_mark, mark, record_of
 from .layer import forward, pack, zero_state
 from .params import CELLS, AnyParams, Grads, State, cell_name, shapes
 
-_STANDARD = np.dtype(KERNEL_CELLS[0].mark)
+_STANDARD = mark(KERNEL_CELLS[0])
 
 
 def step(x: Any, packed: Any, state: Any) -> None:
@@ -61,10 +60,10 @@ def step(x: Any, packed: Any, state: Any) -> None:
         panels, H, P, layout, second = packed
         h, c = state
         try:  # it ends here for other types, and where a shape does not fit
-            if layout.ndim != LAYOUT:
+            if type(H) is not int or type(P) is not int:  # compiled code would take 4.9 for 4
                 pass
-            elif layout.dtype is _STANDARD:
-                if compiled_step(x, panels, H, h, c):
+            elif layout is _STANDARD:
+                if P == H and compiled_step(x, panels, H, h, c):
                     return
             elif compiled_step_of_any(x, panels, H, P, layout, second, h, c):
                 return
@@ -78,24 +77,24 @@ def step(x: Any, packed: Any, state: Any) -> None:
     if below.ndim not in (1, 2) or below.shape[-1] != D:
         raise ValueError(f"x: expected shape {expected} with D = {D}, got {below.shape}")
     states = checks.own_states("state", state, found, None if single else len(below))
+    written = checks.arrays_of("state", states, found.stacked)
+    first = written[0][0] if checks.same_place(below, states[0].h) else ""
+    checks.share_nothing(written, [("x", below), *checks.arrays_of("packed", layers, found.stacked)], ("x", first))
     below = checks.native(below, found.dtype)
     for layer, (h, c) in zip(layers, states, strict=True):
-        inplace.compile_step(layer.panels.dtype, layer.layout.dtype, below.ndim)
-        own = layer._replace(
-            panels=backend.writable(layer.panels),
-            second=None if layer.second is None else backend.writable(layer.second),
-        )
-        if not _step(backend.writable(below), own, h, c):
-            raise AssertionError("step: shapes that were checked do not fit")
+        if not _step(backend.writable(below), layer, h, c):  # too many units for the stack
+            _pass(below.reshape(-1, 1, below.shape[-1]).copy(), layer, h, c, None, None)
         below = h
 
 
 def _step(x: Any, packed: Packed, h: Array, c: Array) -> Any:
     """The compiled step of its cell; a short cut for the standard one."""
     panels, H, P, layout, second = packed
-    if layout.dtype is _STANDARD:
+    inplace.compile_step(panels.dtype, layout.dtype, x.ndim)
+    panels = backend.writable(panels)
+    if layout.dtype is _STANDARD.dtype:
         return compiled_step(x, panels, H, h, c)
-    return compiled_step_of_any(x, panels, H, P, layout, second, h, c)
+    return compiled_step_of_any(x, panels, H, P, layout, None if second is None else backend.writable(second), h, c)
 
 
 def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:
@@ -124,7 +123,10 @@ def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:
     >>> bool((y[:, -1] == state.h).all())
     True
     """
-    layers, _, below, states = _chunk(x, packed, state, y)
+    given, layers, found, states = _chunk(x, packed, state, y)
+    own, weights = checks.arrays_of("state", states, found.stacked), checks.arrays_of("packed", layers, found.stacked)
+    checks.share_nothing([*own, ("y", y)], [("x", given), *weights], ("x", "y"))
+    below = checks.native(checks.out_of_the_way(given, y), found.dtype)  # threads may write y ahead of reading x
     for i, (layer, (h, c)) in enumerate(zip(layers, states, strict=True)):
         below = _pass(below, layer, h, c, y if i == len(layers) - 1 else None, None)
 
@@ -148,8 +150,12 @@ def forward_train_into(x: Any, packed: Any, state: Any, y: Array, tape: Any) -> 
     --------
     See `backward_into`.
     """
-    layers, found, below, states = _chunk(x, packed, state, y)
-    entries = _tape(tape, found, layers, (len(below) if below.ndim == 3 else 1, below.shape[-2]))
+    given, layers, found, states = _chunk(x, packed, state, y)
+    entries = _tape(tape, found, layers, (len(given) if given.ndim == 3 else 1, given.shape[-2]))
+    own = [*checks.arrays_of("state", states, found.stacked), *_tape_arrays(entries, found.stacked)]
+    weights = checks.arrays_of("packed", layers, found.stacked)
+    checks.share_nothing([*own, ("y", y)], [("x", given), *weights], ("x", "y"))
+    below = checks.native(given, found.dtype)
     for i, (layer, (h, c), entry) in enumerate(zip(layers, states, entries, strict=True)):
         entry.x[...], entry.h[...] = below, h
         out = y if i == len(layers) - 1 else entries[i + 1].x
@@ -191,31 +197,51 @@ def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) ->
     """
     layers, found = checks.steppable(packed)
     tape_entries = _tape(tape, found, layers, None)
-    N, T, _ = tape_entries[0].x.shape
+    N, T, D = tape_entries[0].x.shape
     if not isinstance(grads, Grads):
         raise TypeError(f"grads: expected Grads from make_grads, got {type(grads).__name__}")
-    D, _, _ = backend.sizes(layers[0])
-    single = np.ndim(grads.x) == 2
+    single = N == 1 and np.ndim(grads.x) == 2
     checks.own("grads.x", grads.x, (T, D) if single else (N, T, D), found.dtype)
-    checks.own_states("grads.state", grads.state, found, None if single else N)
+    own_states = checks.own_states("grads.state", grads.state, found, None if single else N)
     entries = grads.params if found.stacked else (grads.params,)
+    if not isinstance(entries, (list, tuple)) or len(entries) != len(layers):
+        raise TypeError(f"grads.params: expected {len(layers)} entries, one a layer, got {type(entries).__name__}")
     for i, (layer, entry) in enumerate(zip(layers, entries, strict=True)):
         where = f"grads.params[{i}]" if found.stacked else "grads.params"
         _weight_arrays(where, entry, layer, found.dtype)
     above = checks.output_gradient(dy, (N, T, layers[-1].output_size), found.dtype, single=single)
     last = checks.states("dstate", dstate, found, N, single=single)
-    states = grads.state if found.stacked else (grads.state,)
+    _share_nothing(tape_entries, layers, above, dstate, grads, found.stacked)
     for i in reversed(range(len(layers))):
         entry, ((dh, dc),) = tape_entries[i], last[i]
         dx = entry.dx if i else grads.x.reshape(N, T, D)
         dx.fill(0)
         kept = backend.Kept(entry.gates, entry.cells)
-        room = backend.Room(*map(backend.writable, entry[-len(backend.Room._fields) :]))
+        room = backend.Room(*(getattr(entry, field) for field in backend.Room._fields))
         plan = backend.plan_backward(layers[i], N, T, None, entries[i], room)
         backend.backward(plan, entry.x, entry.h, kept, False, None, above, 0, dh, dc, dx)
-        for mine, new in zip(states[i], (dh, dc), strict=True):
+        for mine, new in zip(own_states[i], (dh, dc), strict=True):
             mine[...] = new.reshape(mine.shape)
         above = dx
+
+
+def _share_nothing(
+    entries: tuple[Buffers, ...], layers: list[Packed], dy: Array | None, dstate: Any, grads: Grads, stacked: bool
+) -> None:
+    """The arguments of `backward_into` that share memory, but for a dstate that is grads.state."""
+    params, states = (list(one) if stacked else [one] for one in (grads.params, grads.state))
+    written = [
+        ("grads.x", grads.x), *checks.arrays_of("grads.params", params, stacked),
+        *checks.arrays_of("grads.state", states, stacked), *_tape_arrays(entries, stacked),
+    ]  # fmt: skip
+    read = checks.arrays_of("packed", layers, stacked)
+    if dy is not None:
+        read.append(("dy", dy))
+    lasts = [] if dstate is None else list(dstate) if stacked else [dstate]
+    arrays = [pair for one, own in zip(lasts, states, strict=False) for pair in zip(one, own, strict=True)]
+    if not all(isinstance(one, np.ndarray) and checks.same_place(one, own) for one, own in arrays):
+        read += checks.arrays_of("dstate", lasts, stacked)
+    checks.share_nothing(written, read)
 
 
 def pack_into(params: Any, packed: Any) -> None:
@@ -251,9 +277,14 @@ def pack_into(params: Any, packed: Any) -> None:
             raise TypeError(f"{where}: expected {found.dtype} as in packed, got {given.dtype}")
         if checks.sizes(level[0]) != backend.sizes(layer):
             raise ValueError(f"{where}: expected D, H, P = {backend.sizes(layer)}, got {checks.sizes(level[0])}")
-        if not layer.panels.flags.writeable:
-            raise ValueError("packed: expected writable weights")
         pairs.append((level[0], layer))
+    for name, array in checks.arrays_of("packed", list(packed) if found.stacked else [packed], found.stacked):
+        if array.size:
+            checks.own(name, array, array.shape, array.dtype)
+    written, read = zip(*((layer, one) for one, layer in pairs), strict=True)
+    checks.share_nothing(
+        checks.arrays_of("packed", written, found.stacked), checks.arrays_of("params", read, found.stacked)
+    )
     for one, layer in pairs:
         backend.pack_into(one, layer)
 
@@ -285,17 +316,57 @@ def make_tape(packed: Any, N: int, T: int) -> Any:
     return assemble([[_buffers(layer, N, T, first=i == 0)] for i, layer in enumerate(layers)], found.stacked)
 
 
+_INTEGERS = "bases", "order", "lens", "where"
+
+
 def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
-    D, _, P = backend.sizes(packed)
-    dtype = packed.panels.dtype
-    kept = backend.keep(packed, N, T)
-    room = backend.room_for(packed, N, T)
-    dx = np.zeros((0, 0, 0) if first else (N, T, D), dtype)
-    return Buffers(
-        np.zeros((N, T, D), dtype), np.zeros((N, P), dtype), *kept, dx,
-        np.arange(0, (T + 1) * N, max(N, 1), dtype=np.int64), np.arange(N, dtype=np.int64), np.full(N, T, np.int64),
-        np.zeros(0, np.bool_), *room,
-    )  # fmt: skip
+    """All arrays in one piece of memory."""
+    dtype, sizes, cell = packed.panels.dtype, backend.sizes(packed), cell_in(packed)
+    shapes = _tape_shapes(dtype, cell.name, sizes, N, T, first)
+    floats = [
+        (shape[0] * 8 // dtype.itemsize,) if field in _INTEGERS else shape for field, shape in shapes.items()
+    ]  # fmt: skip
+    arrays = dict(zip(shapes, memory.pieces(floats, dtype), strict=True))
+    for field in _INTEGERS:
+        arrays[field] = arrays[field].view(np.int64)
+    for field in ("x", "h", "dx"):
+        arrays[field].fill(0)
+    arrays["bases"][:], arrays["order"][:], arrays["lens"][:] = np.arange(T + 1) * N, np.arange(N), T
+    arrays["where"].fill(0)
+    room = backend.Room(*(arrays[field] for field in backend.Room._fields))
+    backend.begin_room(room, *sizes, cell)
+    _, H, P = sizes
+    return Buffers(layout=mark(cell), hidden_size=H, output_size=P, reset=np.zeros(0, np.bool_), **arrays)
+
+
+@lru_cache(256)
+def _tape_shapes(
+    dtype: np.dtype[Any], name: str, sizes: tuple[int, int, int], N: int, T: int, first: bool
+) -> dict[str, tuple[int, ...]]:
+    """Of all arrays of a layer's entry but the empty ones. name: the cell's; first: whether no layer is below it."""
+    D, H, P = sizes
+    cell = next(one for one in KERNEL_CELLS if one.name == name)
+    M = N * backend.backward_block(N, T)
+    room = backend.room_shapes(dtype, D, H, P, N, M, threads.most(), cell)
+    gates, cells = backend.kept_shapes(dtype, H, N, T, cell)
+    return {
+        "x": (N, T, D), "h": (N, P), "gates": gates, "cells": cells, "dx": (0, 0, 0) if first else (N, T, D),
+        "bases": (T + 1,), "order": (N,), "lens": (N,), **dict(zip(backend.Room._fields, room, strict=True)),
+    }  # fmt: skip
+
+
+def _tape_arrays(entries: tuple[Buffers, ...], stacked: bool) -> list[checks.Named]:
+    """What of a tape's memory has to be its own: of one that make_tape made, the piece that it is."""
+    found: list[checks.Named] = []
+    for i, entry in enumerate(entries):
+        where = f"tape[{i}]" if stacked else "tape"
+        arrays = checks.arrays_of("tape", [entry], False)
+        whole = entry.x.base
+        if isinstance(whole, np.ndarray) and all(a.base is whole for _, a in arrays if a.size):
+            found.append((where, whole))
+        else:
+            found += checks.arrays_of(where, [entry], False)
+    return found
 
 
 def make_grads(packed: Any, N: int, T: int) -> Grads:
@@ -441,7 +512,8 @@ def _pass(x: Array, layer: Packed, h: Array, c: Array, y: Array | None, kept: ba
     return out
 
 
-def _chunk(x: Any, packed: Any, state: Any, y: Any) -> tuple[list[Packed], Weights, Array, list[State]]:
+def _chunk(x: Any, packed: Any, state: Any, y: Any) -> tuple[Array, list[Packed], Weights, list[State]]:
+    """x as an array, the layers, the same as weights, and the states."""
     layers, found = checks.steppable(packed)
     below = checks.array("x", x)
     D, _, _ = backend.sizes(layers[0])
@@ -449,20 +521,28 @@ def _chunk(x: Any, packed: Any, state: Any, y: Any) -> tuple[list[Packed], Weigh
         raise ValueError(f"x: expected shape (N, T, {D}) or (T, {D}), got {below.shape}")
     states = checks.own_states("state", state, found, None if below.ndim == 2 else len(below))
     checks.own("y", y, (*below.shape[:-1], layers[-1].output_size), found.dtype, whole=False)
-    return layers, found, checks.native(below, found.dtype), states
+    return below, layers, found, states
 
 
 def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int] | None) -> tuple[Buffers, ...]:
-    """The layers' entries of a tape that belongs to those weights."""
+    """The layers' entries of a tape that belongs to those weights, and has arrays as make_tape made them."""
     entries = tape if found.stacked and isinstance(tape, tuple) and not isinstance(tape, Buffers) else (tape,)
     if len(entries) != len(found.levels) or not all(isinstance(entry, Buffers) for entry in entries):
         raise TypeError(f"tape: expected what make_tape makes of packed, got {type(tape).__name__}")
-    N, T = sizes or entries[0].x.shape[:2]
+    N, T = sizes or (*np.shape(entries[0].x), 0, 0)[:2]
     for i, (layer, entry) in enumerate(zip(layers, entries, strict=True)):
-        D, _, P = backend.sizes(layer)
-        checks.gates("tape", entry.gates, layer)
-        if entry.x.shape != (N, T, D) or entry.h.shape != (N, P) or entry.dx.size != (entry.x.size if i else 0):
-            raise ValueError(f"tape: expected make_tape(packed, {N}, {T}), got one of x {entry.x.shape}")
+        name = f"tape[{i}]" if found.stacked else "tape"
+        D, H, P = backend.sizes(layer)
+        cell, own = cell_with_mark(entry.layout), cell_in(layer)
+        if cell is not own:
+            raise ValueError(f"{name}: expected one for the {own.name} cell, got one for "
+                             f"{f'the {cell.name} cell' if cell else 'another layout'}")  # fmt: skip
+        if (entry.hidden_size, entry.output_size) != (H, P) or np.shape(entry.x) != (N, T, D):
+            raise ValueError(f"{name}: expected make_tape(packed, {N}, {T}) for D, H, P = {D, H, P}, got one of x "
+                             f"{np.shape(entry.x)} for H, P = {entry.hidden_size, entry.output_size}")  # fmt: skip
+        for field, shape in _tape_shapes(found.dtype, own.name, (D, H, P), N, T, i == 0).items():
+            kind = np.dtype(np.int64) if field in _INTEGERS else found.dtype
+            checks.own(f"{name}.{field}", getattr(entry, field), shape, kind)
     return entries
 
 
@@ -482,8 +562,8 @@ def _weight_arrays(name: str, entry: Any, packed: Packed, dtype: np.dtype[Any]) 
         checks.own(f"{name}.{field}", getattr(entry, field), shape, dtype)
 
 
-overload(step, jit_options=INLINED)(overloads.step_of)
-overload(forward_into, jit_options=INLINED)(overloads.forward_into_of)
-overload(forward_train_into, jit_options=INLINED)(overloads.forward_train_into_of)
-overload(backward_into, jit_options=INLINED)(overloads.backward_into_of)
-overload(pack_into, jit_options=INLINED)(overloads.pack_into_of)
+overloads.public(step, overloads.step_of)
+overloads.public(forward_into, overloads.forward_into_of)
+overloads.public(forward_train_into, overloads.forward_train_into_of)
+overloads.public(backward_into, overloads.backward_into_of)
+overloads.public(pack_into, overloads.pack_into_of)

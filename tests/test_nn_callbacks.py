@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_golden import live_keras
+from numba import types
 from numba.core import event
 
-from fastlstm.kernels import options
+from fastlstm.kernels import cache, options
 from fastlstm.nn import callbacks, metrics
 from fastlstm.nn._src.callbacks import HOOKS
 from fastlstm.nn.callbacks import Callback, CallbackList
@@ -374,7 +375,9 @@ class Compiles(Callback):
             return x + 1
 
         function.__module__ = self.module
-        assert options.compiled_from_python(function)(batch) == batch + 1
+        entrance = options.compiled_from_python(function)
+        options.prepare(entrance, (types.int64,))
+        assert entrance(batch) == batch + 1
 
     on_test_batch_begin = on_train_batch_begin
 
@@ -388,7 +391,7 @@ def test_progress_says_that_kernels_are_compiled(
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         folder.mkdir()
-    monkeypatch.setattr(options, "cache_folder", lambda: str(folders[0]))
+    monkeypatch.setattr(cache, "cache_folder", lambda: str(folders[0]))
     monkeypatch.setattr(callbacks.Progress, "PAUSE", 0.0)
     before = list(event._registered["numba:compile"])
     note = "compiling the kernels, once on this machine"

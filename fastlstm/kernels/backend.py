@@ -17,13 +17,13 @@ from ..params import sizes as sizes_of_record
 from . import backward as backward_pass
 from . import forward as forward_pass
 from . import memory, threads
-from .backward import GROUP
+from .backward import GROUP, room_sizes
 from .cells import CELLS, Cell, cell_with
 from .duo import SPLIT, SYNC_WORDS, duo_room
 from .forward import SPLIT_ROWS, forward_room
 from .options import recording, run
 from .packing import Packed, blocks, cell_in, into_panels, mark, record_of, sizes, unpack, wide_blocks
-from .simd import BLOCK, CACHE_LINE, TILE_ROWS, lanes, vector_bytes
+from .simd import BLOCK, TILE_ROWS, lanes, vector_bytes
 from .threads import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS
 
 __all__ = ["Packed", "Kept", "backward", "cells", "forward", "keep", "pack", "sizes", "unpack"]
@@ -107,9 +107,15 @@ def kind_of(packed: Packed) -> int:
 
 def keep(packed: Packed, N: int, T: int) -> Kept:
     """Room for what a forward pass keeps."""
-    nb, _, width = packed.panels.shape
-    dtype, L = packed.panels.dtype, width // BLOCK
-    return Kept(memory.empty((T, N, nb, cell_in(packed).kept * L), dtype), memory.empty((T + 1, N, nb * L), dtype))
+    dtype = packed.panels.dtype
+    gates, cells = kept_shapes(dtype, packed.hidden_size, N, T, cell_in(packed))
+    return Kept(memory.empty(gates, dtype), memory.empty(cells, dtype))
+
+
+def kept_shapes(dtype: np.dtype[Any], H: int, N: int, T: int, cell: Cell) -> list[tuple[int, ...]]:
+    """The shapes of it."""
+    nb, L = blocks(H, dtype.itemsize), lanes(dtype.itemsize)
+    return [(T, N, nb, cell.kept * L), (T + 1, N, nb * L)]
 
 
 def cells(kept: Kept, H: int, lengths: _Array | None, reverse: bool) -> _Array:
@@ -190,11 +196,6 @@ def _paying(workers: int, N: int, amount: float, key: Any) -> tuple[int, threads
     return (workers if payoff.choose() else 1), payoff
 
 
-def _odd_lines(numbers: int, L: int) -> int:
-    """At least that many numbers, an odd number of vectors: so rows of a tile fall into different cache sets."""
-    return (-(-numbers // L) | 1) * L
-
-
 class Room(NamedTuple):
     """What the backward pass needs to work in: arguments of its kernel, M being the rows of a block."""
 
@@ -216,40 +217,38 @@ def backward_block(N: int, steps: int) -> int:
     return max(1, min(steps, _BLOCK_ROWS // max(N, 1)))
 
 
+def room_shapes(
+    dtype: np.dtype[Any], D: int, H: int, P: int, N: int, M: int, workers: int, cell: Cell = CELLS[0]
+) -> list[tuple[int, ...]]:
+    """The shapes of that room; all but the last of floats."""
+    L = lanes(dtype.itemsize)
+    ldh, ldc, ldz, lda, sums, wt, ut = room_sizes(L, D, H, P, len(cell.own), cell.later == 3)
+    width, Hp = BLOCK * L, blocks(H, dtype.itemsize) * L
+    return [
+        (N, ldh), (N, ldc), (N, Hp), (M, ldz), (M, lda), (sums,), (workers * GROUP * width,), (width,), (wt,), (ut,),
+        (M,),
+    ]  # fmt: skip
+
+
+def begin_room(room: Room, D: int, H: int, P: int, cell: Cell) -> Room:
+    """What has to stand there before the first pass."""
+    width = room.zeros.size
+    nb = blocks(H, room.dz.itemsize)
+    operands, columns = 1 + D + room.t.shape[1], nb * width
+    room.zeros.fill(0)
+    if cell.later == 3:
+        operands += room.t.shape[1]
+        room.dz[:, columns + P : columns + wide_blocks(P, room.dz.itemsize) * width] = 0  # they fill up the last panel
+    room.a[:, operands:] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
+    return room
+
+
 def backward_room(
     dtype: np.dtype[Any], D: int, H: int, P: int, N: int, M: int, workers: int, cell: Cell = CELLS[0]
 ) -> Room:
-    """All in one piece of memory, each array beginning on a cache line. A second phase's part of dz, of the operands,
-    of the panels of sums and of the transposed weights is behind the first one's."""
-    L = lanes(dtype.itemsize)
-    nb, width = blocks(H, dtype.itemsize), BLOCK * L
-    ldx, ldh = -(-D // width) * width, -(-H // width) * width
-    ldp = wide_blocks(P, dtype.itemsize) * width
-    tiles, taller = -(-(1 + D + P + len(cell.own)) // TILE_ROWS), -(-H // TILE_ROWS)
-    operands, columns = 1 + D + nb * L, nb * width
-    sums, weights, ldc = nb * tiles * TILE_ROWS * width, ldp * nb * width, nb * L
-    filled = tiles * TILE_ROWS
-    if cell.later == 3:
-        filled = operands + taller * TILE_ROWS
-        sums, weights, ldc = sums + ldp * taller * TILE_ROWS, weights + ldh * ldp, ldh
-        operands, columns = operands + nb * L, columns + ldp
-    columns += nb * len(cell.own) * width
-    lda, ldz = _odd_lines(max(operands, filled), L), _odd_lines(columns, L)
-    shapes: list[tuple[int, ...]] = [
-        (N, ldh), (N, ldc), (N, nb * L), (M, ldz), (M, lda), (sums,),
-        (workers * GROUP * width,), (width,), (ldx * nb * width,), (weights,),
-    ]  # fmt: skip
-    line = CACHE_LINE // dtype.itemsize
-    sizes = [math.prod(shape) for shape in shapes]
-    starts = list(accumulate((-(-size // line) * line for size in sizes), initial=0))
-    whole = memory.aligned((starts[-1],), dtype)
-    parts = zip(shapes, sizes, starts, strict=False)
-    room = Room(*(whole[at : at + size].reshape(shape) for shape, size, at in parts), np.empty(M, np.int64))
-    room.zeros.fill(0)
-    room.a[:, operands:] = 0  # beyond the last operand: read, to no effect, as they fill up a tile
-    if cell.later == 3:
-        room.dz[:, nb * width + P : nb * width + ldp] = 0  # units that fill up the last panel
-    return room
+    """All in one piece of memory, each array beginning on a cache line."""
+    *floats, where = room_shapes(dtype, D, H, P, N, M, workers, cell)
+    return begin_room(Room(*memory.pieces(floats, dtype), np.empty(where, np.int64)), D, H, P, cell)
 
 
 def _flat_room(room: Room) -> tuple[Any, ...]:

@@ -35,6 +35,28 @@ def behind_gates(second: Any, nb: Any, width: Any) -> Any:
 
 
 @compiled
+def room_sizes(L: Any, D: Any, H: Any, P: Any, own: Any, third: Any) -> Any:
+    """What the backward pass works in (backend.Room): numbers in a row of dh, dc, dz, a, and in all of dp, wt, ut.
+
+    own: rows of weights for the equations; third: whether there are panels of a second phase. That one's part of dz, of
+    the operands, of the panels of sums and of the transposed weights is behind the first one's. Rows of dz and a are an
+    odd number of vectors: so the rows of a tile fall into different cache sets."""
+    nb, width = (H + L - 1) // L, BLOCK * L
+    ldx, ldh, ldp = (D + width - 1) // width * width, (H + width - 1) // width * width, (P + width - 1) // width * width
+    stride = (1 + D + P + own + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
+    operands, columns, filled = 1 + D + nb * L, nb * width, stride
+    ldc, sums, weights = nb * L, nb * stride * width, ldp * nb * width
+    if third:
+        taller = (H + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
+        filled, ldc = operands + taller, ldh
+        operands, columns = operands + nb * L, columns + ldp
+        sums, weights = sums + ldp * taller, weights + ldh * ldp
+    a, dz = max(operands, filled), columns + nb * own * width
+    lda, ldz = (a + L - 1) // L // 2 * 2 * L + L, (dz + L - 1) // L // 2 * 2 * L + L
+    return ldh, ldc, ldz, lda, sums, ldx * nb * width, weights
+
+
+@compiled
 def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any,
               panels: Any, second: Any, x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any,
               order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any,

@@ -1,8 +1,8 @@
 """What the users' compiled code calls: steps, chunks and their gradients on the caller's own arrays.
 
 All of it is serial and allocates nothing. Forward, the tiles read x and h where the caller keeps them; only the new h
-needs a place of its own, on the stack, until all of the old one has been read. Backward, the kernel of the package
-runs in the calling thread, in the room that the tape brings along.
+needs a place of its own, on the stack or on the tape, until all of the old one has been read. Backward, the kernel of
+the package runs in the calling thread, in the room that the tape brings along.
 """
 
 from __future__ import annotations
@@ -14,8 +14,27 @@ import numpy as np
 from numba import from_dtype, types
 
 from ..params import form
-from .backward import backward
+from .backward import GROUP, backward, room_sizes
 from .cells import CELLS, cell_of, kept_of, projects, rows_of_vectors, width_of
+from .faults import (
+    DSTATE,
+    DY,
+    GRADS,
+    LARGE,
+    PACKED,
+    PARAMS,
+    STATE,
+    STRIDES,
+    TAPE,
+    X_AND_Y,
+    X,
+    Y,
+    address,
+    apart,
+    in_turn,
+    sharing,
+    uneven,
+)
 from .norms import normalize
 from .options import compiled, compiled_from_python, inlined, prepare, stored
 from .packing import LAYOUT, Packed, into_panels, mark, panel_rows, row_length
@@ -26,6 +45,8 @@ from .step import clear, phases_of
 if STEP_ROWS != 4:
     raise AssertionError("tile_4 is the one of STEP_ROWS rows")
 _STANDARD = mark(CELLS[0])
+STACK_BYTES = 1 << 16
+"""Bytes of the stack that a step may take: threads of a server or of an audio host have as few as 256 KiB."""
 
 
 class Buffers(NamedTuple):
@@ -33,6 +54,9 @@ class Buffers(NamedTuple):
 
     Attributes
     ----------
+    layout : ndarray, empty
+    hidden_size, output_size : int
+        What it was made for, as in Packed: the cell, H and P.
     x : ndarray, shape (N, T, D)
         The input.
     h : ndarray, shape (N, P)
@@ -49,6 +73,9 @@ class Buffers(NamedTuple):
         Room to work in (backend.Room).
     """
 
+    layout: Any
+    hidden_size: int
+    output_size: int
     x: Any
     h: Any
     gates: Any
@@ -76,40 +103,38 @@ class Buffers(NamedTuple):
 
 def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: Any, panels: Any, second: Any,
            H: Any, P: Any, h: Any, c: Any, y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any, tape: Any,
-           turn: Any) -> None:  # fmt: skip
+           turn: Any, work: Any, most: Any) -> None:  # fmt: skip
     """T steps of N samples; h (N, P) and c (N, H) change in place.
 
     x[n x_row + t x_step + j x_number]: the inputs; h goes to y[n y_row + t y_step + j], unless y_step is 0. tape:
     whether gates (T, N, ..) and cells (T + 1, N, ..) are kept, in vectors as everywhere; otherwise these are any
-    arrays. turn: 1 to go through the units backwards at the first step, which changes no bit.
+    arrays. turn: 1 to go through the units backwards at the first step, which changes no bit. work: `work_numbers` of
+    `most` samples, which are done at once, STEP_ROWS or 1.
     """
     P = width_of(cell, H, P)
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     width, g_width, Hp = BLOCK * L, kept_of(cell) * L, nb * L
     panel = panel_rows(cell, D, P) * width
-    row = Hp
-    if second.ndim == 3:
-        row = max(Hp, second.shape[0] * width)
-    rows_of = 2 if projects(cell) else 1
-    room = 2 * g_width
+    row = _row_numbers(second, L, H)
+    # what no tape keeps goes where nobody reads it; but for z of a normalized cell, which waits there for all units
+    kept, held, c_row, new = work, c, H, most * _kept_numbers(cell, second, L, H)
+    g_row, g_place, g_next = np.int64(0), np.int64(0), g_width
     if second.ndim == 2:
-        room = STEP_ROWS * nb * g_width
-    work = on_stack(panels, room + rows_of * STEP_ROWS * row)
-    kept, held, c_row, new = work, c, H, room
-    last = new + (rows_of - 1) * STEP_ROWS * row  # the new h; what the first phase puts out is at `new`
-    g_row, g_place = np.int64(0), np.int64(0)
-    if second.ndim == 2:
-        g_row, g_place = nb * g_width, g_width
+        g_row, g_place, g_next = _kept_numbers(cell, second, L, H), width, width
     if tape:
-        kept, held, c_row, g_row, g_place = gates, cells, Hp, nb * g_width, g_width
+        kept, held, c_row, new = gates, cells, Hp, most - most
+        g_row, g_place, g_next = nb * g_width, g_width, g_width
         for n in range(N):
             copy(cells, n * Hp, c, n * H, H)
             for j in range(n * Hp + H, (n + 1) * Hp):
                 cells[j] = 0
+    last = new  # of the new h; what the first phase puts out is at `new`
+    if projects(cell):
+        last = new + most * row
     n = np.int64(0)
     while n < N:
-        rows = np.int64(STEP_ROWS if N - n >= STEP_ROWS else 1)
+        rows = most if N - n >= most else np.int64(1)
         for t in range(T):
             xo, ho, g0 = n * x_row + t * x_step, n * P, np.int64(0)
             c_old, c_new = n * H, n * H
@@ -129,7 +154,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
                 left = 2 * L if tape else H - b * L
                 where = (cell, x, xo, x_row, x_number, D, h, ho, P, P, panels, b * panel, panel, held, c_old + b * L,
                          c_new + b * L, c_row, left, out, o0 + b * L, o_row, kept, g0 + b * g_place, g_row,
-                         g_width)  # fmt: skip
+                         g_next)  # fmt: skip
                 if two:
                     step_twin(*where)
                 elif rows == 1:
@@ -158,7 +183,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
                 if second.ndim == 2:
                     for phase in range(1, phases_of(second)):
                         normalize(cell, phase, np.int64(0), nb, rows, work, np.int64(new), row, h, ho, P, panels,
-                                  (1 + D + P) * width, panel, H, held, c_new, c_row, kept, g0, g_row, g_width,
+                                  (1 + D + P) * width, panel, H, held, c_new, c_row, kept, g0, g_row, g_place,
                                   Hp + L if tape else H)  # fmt: skip
                 for r in range(rows):
                     copy(h, ho + r * P, work, new + r * row, P)
@@ -173,8 +198,41 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
 
 chunk = compiled(_chunk)
 
-# What is wrong with the arguments, found by comparing shapes at every call: 0 if nothing is
-X, STATE, PACKED, Y, TAPE, DY, DSTATE, GRADS, PARAMS = range(1, 10)
+
+@inlined
+def _row_numbers(second: Any, L: Any, H: Any) -> Any:
+    """Numbers of a row of h in that room, or of what a second phase makes it from."""
+    row = (H + L - 1) // L * L
+    if second.ndim == 3:
+        row = max(row, second.shape[0] * BLOCK * L)
+    return row
+
+
+@inlined
+def _kept_numbers(cell: Any, second: Any, L: Any, H: Any) -> Any:
+    """Numbers of a row of what the phases keep, where there is no tape: two blocks'; z of all blocks of a normalized
+    cell, and what the last one keeps beside it."""
+    if second.ndim == 2:
+        return ((H + L - 1) // L * BLOCK + kept_of(cell) - BLOCK) * L
+    return 2 * kept_of(cell) * L
+
+
+@inlined
+def sample_numbers(packed: Any) -> Any:
+    """Numbers that a sample's step needs to work in."""
+    cell, second, H = packed.layout, array_or_flat(packed.second, packed.panels), packed.hidden_size
+    L = lanes_of(packed.panels)
+    row = _row_numbers(second, L, H)
+    return _kept_numbers(cell, second, L, H) + (2 * row if projects(cell) else row)
+
+
+@inlined
+def at_once(packed: Any) -> Any:
+    """Samples whose step finds room on the stack, STEP_ROWS, 1 or 0."""
+    size = sample_numbers(packed) * packed.panels.itemsize
+    if size * STEP_ROWS <= STACK_BYTES:
+        return np.int64(STEP_ROWS)
+    return np.int64(1 if size <= STACK_BYTES else 0)
 
 
 @inlined
@@ -218,7 +276,30 @@ def input_fault(x: Any, packed: Any, h: Any, c: Any) -> Any:
         return X
     if not state_fits(packed, h, c) or (h.ndim == 2 and x.shape[0] != h.shape[0]):
         return STATE
-    return 0
+    return STRIDES if uneven(x) else 0
+
+
+@inlined
+def fault_on_stack(x: Any, packed: Any, h: Any, c: Any) -> Any:
+    """The same where a step works on the stack."""
+    fault = input_fault(x, packed, h, c)
+    return LARGE if fault == 0 and at_once(packed) == 0 else fault
+
+
+@inlined
+def step_sharing(x: Any, packed: Any, h: Any, state: Any) -> Any:
+    """Arguments of a step that share memory; x may be h, that of the first layer."""
+    return sharing((STATE, state), (0 if same_place(x, h) else X, x, PACKED, packed))
+
+
+@inlined
+def same_place(x: Any, h: Any) -> Any:
+    """Whether x (N, D) is h (N, P), or x (D,) h (P,), in C order."""
+    if x.shape[-1] != h.shape[-1] or address(x) != address(h):
+        return False
+    if x.ndim == 2 and x.shape[0] > 1 and x.strides[0] != h.strides[0]:
+        return False
+    return x.shape[-1] == 1 or x.strides[-1] == h.strides[-1]
 
 
 def _step_layer(steps: Any) -> Any:
@@ -230,10 +311,13 @@ def _step_layer(steps: Any) -> Any:
         if x.ndim == 2:
             N, row = x.shape[0], numbers(x, x.strides[0])
         h_ = flat(h)
-        second = array_or_flat(packed.second, packed.panels)
+        second, most = array_or_flat(packed.second, packed.panels), at_once(packed)
+        if most > N:
+            most = one
+        work = on_stack(packed.panels, most * sample_numbers(packed))
         steps(packed.layout, flat(x), row, zero, numbers(x, x.strides[-1]), N, one, x.shape[-1], flat(packed.panels),
-              second, packed.hidden_size, packed.output_size, h_, flat(c), h_, zero, zero, h_, h_, False,
-              turn)  # fmt: skip
+              second, packed.hidden_size, packed.output_size, h_, flat(c), h_, zero, zero, h_, h_, False, turn, work,
+              most)  # fmt: skip
 
     return layer
 
@@ -249,15 +333,49 @@ step_layer, stacked_layer = _step_layer(inlined(_chunk)), _step_layer(chunk)
 
 @inlined
 def output_fault(x: Any, y: Any, P: Any) -> Any:
-    if y.shape[-1] != P or y.shape[:-1] != x.shape[:-1] or (y.size > 0 and y.strides[-1] != y.itemsize):
+    """y of a chunk: its shape, and no number of it in the memory of another."""
+    if y.shape[-1] != P or y.shape[:-1] != x.shape[:-1] or (y.size > 0 and P > 1 and y.strides[-1] != y.itemsize):
         return Y
-    return 0
+    if uneven(y):
+        return STRIDES
+    N, row = _samples(y)
+    return 0 if apart(P * y.itemsize, N, row, y.shape[-2], y.strides[-2]) else Y
 
 
 @inlined
-def chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, gates: Any, cells: Any, tape: Any) -> None:
+def _samples(x: Any) -> Any:
+    """N, and bytes from one to the next."""
+    if x.ndim == 3:
+        return x.shape[0], x.strides[0]
+    return x.ndim - 1, x.ndim - x.ndim  # 1 and 0, no constants: those would be types of their own
+
+
+@inlined
+def chunk_sharing(x: Any, packed: Any, state: Any, y: Any) -> Any:
+    """Arguments of a pass that share memory; y may be x."""
+    fault = sharing((STATE, state, Y, y), (PACKED, packed))
+    if fault == 0:
+        fault = sharing((STATE, state), (X, x))
+    if fault == 0 and sharing((Y, y), (X, x)) != 0:
+        N, row = _samples(x)
+        T, step = x.shape[-2], x.strides[-2]
+        _, y_row = _samples(y)
+        ahead, reach = address(y) - address(x), (x.shape[-1] - 1) * x.strides[-1]
+        if (
+            (N > 1 and row != y_row)
+            or (T > 1 and step != y.strides[-2])
+            or not in_turn(min(0, reach), max(0, reach) + x.itemsize, ahead, ahead + y.shape[-1] * y.itemsize, N, row,
+                           T, step)
+        ):  # fmt: skip
+            fault = X_AND_Y
+    return fault
+
+
+@inlined
+def chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, gates: Any, cells: Any, tape: Any, work: Any,
+                most: Any) -> None:  # fmt: skip
     """All steps; x (N, T, D) or (T, D), h (N, P) or (P,), c (N, H) or (H,), y (N, T, P) or (T, P), of shapes that
-    fit."""
+    fit. work: room for `most` samples at once."""
     N, H, P = np.int64(1), packed.hidden_size, packed.output_size
     if x.ndim == 3:
         N = x.shape[0]
@@ -267,7 +385,15 @@ def chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, gates: Any, cells: 
         y_step = P
     chunk(packed.layout, flat(x), x_row, x_step, numbers(x, x.strides[-1]), N, x.shape[-2], x.shape[-1],
           flat(packed.panels), array_or_flat(packed.second, packed.panels), H, P, flat(h), flat(c), flat(y), y_row,
-          y_step, flat(gates), flat(cells), tape, np.int64(0))  # fmt: skip
+          y_step, flat(gates), flat(cells), tape, np.int64(0), work, most)  # fmt: skip
+
+
+@inlined
+def pass_layer(x: Any, y: Any, packed: Any, h: Any, c: Any) -> None:
+    """The same without a tape, in room on the stack."""
+    most = at_once(packed)
+    work = on_stack(packed.panels, most * sample_numbers(packed))
+    chunk_layer(x, y, packed, h, c, h, h, False, work, most)
 
 
 @inlined
@@ -282,15 +408,47 @@ def put_step(y: Any, t: Any, h: Any) -> None:
 
 @inlined
 def _tape_fits(tape: Any, packed: Any) -> Any:
-    """Whether its arrays are those of that cell and as many units, in vectors of this processor."""
-    N, T, _ = tape.x.shape
-    H, L = packed.hidden_size, lanes_of(tape.gates)
-    nb = (H + L - 1) // L
+    """Whether it was made for these weights (the cell is in its type), and all of its arrays have the sizes that the
+    kernels count on."""
+    N, T, D = tape.x.shape
+    H, P, cell, L = packed.hidden_size, packed.output_size, packed.layout, lanes_of(tape.gates)
+    nb, M = (H + L - 1) // L, tape.where.size
+    third = array_or_flat(packed.second, packed.panels).ndim == 3
+    ldh, ldc, ldz, lda, sums, wt, ut = room_sizes(L, D, H, P, rows_of_vectors(cell), third)
     return (
-        tape.h.shape == (N, packed.output_size)
-        and tape.gates.shape == (T, N, nb, kept_of(packed.layout) * L)
+        tape.hidden_size == H
+        and tape.output_size == P
+        and inputs_of(packed) == D
+        and tape.h.shape == (N, P)
+        and tape.gates.shape == (T, N, nb, kept_of(cell) * L)
         and tape.cells.shape == (T + 1, N, nb * L)
+        and tape.reset.size == 0
+        and tape.dh.shape == (N, ldh)
+        and tape.dc.shape == (N, ldc)
+        and tape.t.shape == (N, nb * L)
+        and tape.dz.shape == (M, ldz)
+        and tape.a.shape == (M, lda)
+        and tape.dp.size == sums
+        and tape.tmp.size >= GROUP * BLOCK * L
+        and tape.zeros.size == BLOCK * L
+        and tape.wt.size == wt
+        and tape.ut.size == ut
+        and _scheduled(N, T, M, flat(tape.bases), flat(tape.order), flat(tape.lens))
     )
+
+
+@compiled
+def _scheduled(N: Any, T: Any, M: Any, bases: Any, order: Any, lens: Any) -> Any:
+    """Whether that is the schedule of N sequences of T steps, in blocks of M rows."""
+    if bases.size != T + 1 or order.size != N or lens.size != N or (N > 0 and T > 0 and (M < N or M % N != 0)):
+        return False
+    for s in range(T + 1):
+        if bases[s] != s * N:
+            return False
+    for n in range(N):  # noqa: SIM110 - Numba has no all()
+        if order[n] != n or lens[n] != T:
+            return False
+    return True
 
 
 @inlined
@@ -319,7 +477,15 @@ def keep_input(x: Any, kept: Any) -> None:
 def train_layer(y: Any, packed: Any, h: Any, c: Any, tape: Any) -> None:
     """All steps of a layer, whose input is on the tape, kept there."""
     copy(flat(tape.h), np.int64(0), flat(h), np.int64(0), h.size)
-    chunk_layer(tape.x, y, packed, h, c, tape.gates, tape.cells, True)
+    # sums of gradients, until backward_into begins them: larger than a step's room whatever the sizes
+    chunk_layer(tape.x, y, packed, h, c, tape.gates, tape.cells, True, flat(tape.dp), np.int64(STEP_ROWS))
+
+
+@inlined
+def train_sharing(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> Any:
+    """Arguments of a pass that share memory; x, which is copied, may be y."""
+    fault = sharing((STATE, state, Y, y, TAPE, tape), (PACKED, packed))
+    return sharing((STATE, state, TAPE, tape), (X, x)) if fault == 0 else fault
 
 
 @inlined
@@ -341,8 +507,8 @@ def backward_fault(tape: Any, packed: Any, params: Any, state: Any) -> Any:
     """Whether a layer's weights, tape and gradients belong together."""
     if not _packed_fits(packed):
         return PACKED
-    N, _, D = tape.x.shape
-    if inputs_of(packed) != D or not _tape_fits(tape, packed):
+    N = tape.x.shape[0]
+    if not _tape_fits(tape, packed):
         return TAPE
     if not _params_fit(params, packed):
         return GRADS
@@ -380,6 +546,30 @@ def lasts_fault(state: Any, last: Any) -> Any:
             if last_fault(state[i], last[i]) != 0:
                 return DSTATE
     return 0
+
+
+@inlined
+def back_sharing(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any, same: Any) -> Any:
+    """Arguments of a pass back that share memory. same: whether dstate is grads.state, as it may be."""
+    return sharing((TAPE, tape, GRADS, grads), (PACKED, packed, DY, dy, 0 if same else DSTATE, dstate))
+
+
+@inlined
+def same_state(state: Any, last: Any) -> Any:
+    """Whether a layer's last state's gradient, or None, is where that of its first state goes."""
+    if last is not None:
+        return address(last.h) == address(state.h) and address(last.c) == address(state.c)
+    return True
+
+
+@inlined
+def same_states(state: Any, last: Any) -> Any:
+    """The same of a stack."""
+    if last is not None:
+        for i in range(len(state)):
+            if not same_state(state[i], last[i]):
+                return False
+    return True
 
 
 @inlined
@@ -463,10 +653,10 @@ def pack_layer(params: Any, packed: Any) -> None:
 
 @compiled_from_python
 def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
-    """False where shapes do not fit: Python says which. Other types than those it was compiled for are a TypeError.
-    This is the standard cell's, a shorter call than any cell's."""
+    """False where shapes do not fit, memory is shared or the stack is too small: Python sees to it. Other types than
+    those it was compiled for are a TypeError. This is the standard cell's, a shorter call than any cell's."""
     packed = Packed(panels, H, H, flat(_STANDARD), None)  # flat: of the type that users' functions see
-    if input_fault(x, packed, h, c) != 0:
+    if fault_on_stack(x, packed, h, c) != 0 or step_sharing(x, packed, h, (h, c)) != 0:
         return False
     step_layer(x, packed, h, c, any_turn(c))
     return True
@@ -476,7 +666,7 @@ def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
 def step_of_any(x: Any, panels: Any, H: Any, P: Any, layout: Any, second: Any, h: Any, c: Any) -> Any:
     """`step`, for any cell."""
     packed = Packed(panels, H, P, layout, second)
-    if input_fault(x, packed, h, c) != 0:
+    if fault_on_stack(x, packed, h, c) != 0 or step_sharing(x, packed, h, (h, c)) != 0:
         return False
     step_layer(x, packed, h, c, any_turn(c))
     return True

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,17 @@ def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     memory = np.empty(size, np.uint8) if size < LARGE else np.asarray(_Piece(_memory(size)))
     address: int = memory.__array_interface__["data"][0]
     return np.ndarray(shape, kind, memory, -address % CACHE_LINE)
+
+
+def pieces(shapes: Iterable[tuple[int, ...]], dtype: DTypeLike) -> list[NDArray[Any]]:
+    """Arrays of those shapes, `aligned` each, in one piece of memory: they have one base."""
+    forms = list(shapes)
+    line = CACHE_LINE // np.dtype(dtype).itemsize
+    sizes = [math.prod(shape) for shape in forms]
+    starts = list(accumulate((-(-size // line) * line for size in sizes), initial=0))
+    whole = aligned((starts[-1],), dtype)
+    parts = zip(forms, sizes, starts, strict=False)
+    return [whole[at : at + size].reshape(shape) for shape, size, at in parts]
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

@@ -175,7 +175,8 @@ def normalize(cell: Any, phase: Any, lo: Any, hi: Any, rows: Any, h: Any, h0: An
               g0: Any, g_row: Any, g_block: Any, limit: Any) -> None:  # fmt: skip
     """A phase behind the first, of a step of some rows, for blocks lo to hi of units: z in `gates`, the new c, made
     from the old one, at cs[c0], the new h at h[h0]. p0: where a block's weights for the equations begin; limit: numbers
-    of a row of h and c that may be touched."""
+    of a row of h and c that may be touched. The last block goes first: without a tape, what a block keeps behind its z
+    may come to lie where the z of those behind it was."""
     L = lanes_of(panels)
     stats = on_stack(panels, 2 * BLOCK)
     for r in range(rows):
@@ -185,7 +186,8 @@ def normalize(cell: Any, phase: Any, lo: Any, hi: Any, rows: Any, h: Any, h0: An
                 moments(gates, g + gate * L, g_block, H, stats, 2 * gate)
         else:
             moments(cs, c, L, H, stats, 0)
-        for b in range(lo, hi):
+        for j in range(hi - lo):
+            b = hi - 1 - j
             where = (cell, gates, g + b * g_block, cs, c + b * L, h, h0 + r * h_row + b * L, old,
                      old0 + r * old_row + b * L, panels, p0 + b * p_block, stats, 0, limit - b * L,
                      H - b * L)  # fmt: skip

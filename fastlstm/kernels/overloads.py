@@ -10,33 +10,29 @@ the rest. A function that is handed such tuples takes long to compile, so that t
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from numba import types
 from numba.core.errors import TypingError
-from numba.extending import overload
+from numba.core.typing.templates import infer, infer_global, make_overload_template
+from numba.extending import models, overload, register_model
 from numba.np.numpy_support import as_dtype
 
-from ..params import CELLS, Grads, State
+from ..params import CELLS, Grads, State, shapes
 from .cells import Cell, cell_of
+from .faults import PACKED, PARAMS, TAPE, refuse, sharing
 from .inplace import (
-    DSTATE,
-    DY,
-    GRADS,
-    PACKED,
-    PARAMS,
-    STATE,
-    TAPE,
     Buffers,
-    X,
-    Y,
     any_turn,
+    back_sharing,
     backward_fault,
     backward_layer,
     begin_state,
     begin_states,
-    chunk_layer,
+    chunk_sharing,
     ends_fault,
+    fault_on_stack,
     input_fault,
     inputs_of,
     keep_input,
@@ -45,42 +41,46 @@ from .inplace import (
     output_fault,
     pack_fault,
     pack_layer,
+    pass_layer,
     put_step,
+    same_state,
+    same_states,
     stacked_layer,
     step_layer,
+    step_sharing,
     tape_fault,
     train_layer,
+    train_sharing,
 )
-from .options import INLINED, compiled
+from .options import INLINED
 from .packing import LAYOUT, Packed
 from .simd import flat
 
 
-@compiled
-def refuse(code: Any) -> None:
-    """Raise what is wrong; a message here is a constant, as compiled code wants it."""
-    if code == X:
-        raise ValueError("x: expected as many numbers a step as packed has inputs, D")
-    if code == STATE:
-        raise ValueError(
-            "state: expected h (N, P) and c (N, H), N that of x, P the output size of packed and H its units"
-        )
-    if code == PACKED:
-        raise ValueError("packed: expected weights that fastlstm.pack laid out for this processor")
-    if code == Y:
-        raise ValueError(
-            "y: expected shape (N, T, P), N and T those of x, P the output size of packed, and steps in one piece"
-        )
-    if code == TAPE:
-        raise ValueError("tape: expected make_tape(packed, N, T) for the sizes of packed and x")
-    if code == DY:
-        raise ValueError("dy: expected shape (N, T, P), that of y")
-    if code == DSTATE:
-        raise ValueError("dstate: expected the shapes of the state")
-    if code == GRADS:
-        raise ValueError("grads: expected make_grads(packed, N, T) for the sizes of packed and tape")
-    if code == PARAMS:
-        raise ValueError("params: expected weights of the sizes of packed")
+class Public(types.Function):  # type: ignore[misc]
+    """The Numba type of a public function: the error for types that do not fit begins with what is wrong.
+
+    Numba's own has that line in the middle of what it tried."""
+
+    def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
+        try:
+            return super().get_call_type(context, args, kws)
+        except TypingError as error:
+            (template,) = self.templates
+            with contextlib.suppress(TypeError):  # not these arguments at all
+                template._overload_func(*map(types.unliteral, args), **kws)
+            raise error
+
+
+register_model(Public)(models.OpaqueModel)
+
+
+def public(function: Any, form: Any) -> None:
+    """Let form(types) choose what Numba compiles where a user's function calls that one: numba.extending.overload, but
+    for `Public`."""
+    template = make_overload_template(function, form, INLINED, True, "never")
+    infer(template)
+    infer_global(function, Public(template))
 
 
 def _expect(right: bool, name: str, expected: str, found: Any) -> None:
@@ -122,21 +122,37 @@ def _as_weights(name: str, kind: Any, cells: list[Cell], stacked: bool) -> list[
     return entries
 
 
-def _array(name: str, kind: Any, ndims: tuple[int, ...], dtype: Any, *, own: bool) -> None:
-    """own: changed in place, so it must be in C order and writable."""
+def _array(name: str, kind: Any, ndims: tuple[int, ...], dtype: Any, *, own: bool = False, whole: bool = False) -> None:
+    """whole: it must be in C order; own: and writable, since it is changed in place."""
     right = isinstance(kind, types.Array) and kind.dtype == dtype and kind.ndim in ndims and kind.aligned
-    whole = "C-ordered, writable " if own else ""
-    if right and own:
-        right = kind.layout == "C" and kind.mutable
-    _expect(right, name, f"a {whole}array of {dtype} with {' or '.join(map(str, ndims))} dimensions", kind)
+    if right and (own or whole):
+        right = kind.layout == "C" and (kind.mutable or not own)
+    order = "a C-ordered, writable " if own else "a C-ordered " if whole else "an "
+    _expect(right, name, f"{order}array of {dtype} with {' or '.join(map(str, ndims))} dimensions", kind)
 
 
 def _field(kind: Any, name: str) -> Any:
     return kind.types[kind.fields.index(name)]
 
 
-def _weights(packed: Any) -> tuple[list[Cell], bool, Any]:
-    """The layers' cells, whether it is a stack, and the float type."""
+def _cell(layout: Any, name: str) -> Cell:
+    """The cell that packed weights or a tape are for."""
+    right = isinstance(layout, types.Array) and layout.ndim == LAYOUT
+    _expect(right, name, f"an array of {LAYOUT} dimensions, as pack makes it", layout)
+    try:
+        return cell_of(as_dtype(layout.dtype))
+    except (KeyError, NotImplementedError):
+        raise TypingError(f"{name}: expected what pack makes, got {layout}") from None
+
+
+def _integers(name: str, entry: Any) -> None:
+    for field in ("hidden_size", "output_size"):
+        kind = _field(entry, field)
+        _expect(isinstance(kind, types.Integer), f"{name}.{field}", "an integer", kind)
+
+
+def _weights(packed: Any, *, own: bool = False) -> tuple[list[Cell], bool, Any]:
+    """The layers' cells, whether it is a stack, and the float type. own: they are changed in place."""
     entries, stacked = _entries("packed", packed, Packed)
     panels = _field(entries[0], "panels")
     dtype = panels.dtype if isinstance(panels, types.Array) else None
@@ -144,15 +160,11 @@ def _weights(packed: Any) -> tuple[list[Cell], bool, Any]:
     cells = []
     for entry in entries:
         layout, second = _field(entry, "layout"), _field(entry, "second")
-        _array("packed.panels", _field(entry, "panels"), (3,), dtype, own=False)
-        right = isinstance(layout, types.Array) and layout.ndim == LAYOUT
-        _expect(right, "packed.layout", f"an array of {LAYOUT} dimensions, as pack makes it", layout)
-        try:
-            cell = cell_of(as_dtype(layout.dtype))
-        except (KeyError, NotImplementedError):
-            raise TypingError(f"packed.layout: expected what pack makes, got {layout}") from None
+        _array("packed.panels", _field(entry, "panels"), (3,), dtype, own=own, whole=True)
+        cell = _cell(layout, "packed.layout")
+        _integers("packed", entry)
         if cell.later > 1:
-            _array("packed.second", second, (cell.later,), dtype, own=False)
+            _array("packed.second", second, (cell.later,), dtype, own=own, whole=True)
         else:
             _expect(isinstance(second, types.NoneType), "packed.second", f"None for the {cell.name} cell", second)
         cells.append(cell)
@@ -170,10 +182,10 @@ def _records(name: str, kind: Any, record: type, cells: list[Cell], stacked: boo
 
 def _weight_records(name: str, kind: Any, cells: list[Cell], stacked: bool, dtype: Any, *, own: bool) -> None:
     """Check the records of weights: arrays in C order."""
-    for entry in _as_weights(name, kind, cells, stacked):
-        for field, array in zip(entry.fields, entry.types, strict=True):
-            _array(f"{name}.{field}", array, (1,) if field == "b" else (2,), dtype, own=own)
-            _expect(array.layout == "C", f"{name}.{field}", "an array in C order", array)
+    for cell, entry in zip(cells, _as_weights(name, kind, cells, stacked), strict=True):
+        axes = [len(shape) for shape in shapes(CELLS[cell.name], 1, 1, 1).values()]
+        for field, array, ndim in zip(entry.fields, entry.types, axes, strict=True):
+            _array(f"{name}.{field}", array, (ndim,), dtype, own=own, whole=True)
 
 
 def _states(kind: Any, cells: list[Cell], stacked: bool, dtype: Any, name: str = "state") -> int:
@@ -197,10 +209,10 @@ def _form(packed: Any, one: Any, more: Any) -> Any:
 @_each
 def inputs_fault(x: Any, packed: Any, state: Any) -> Any:
     def one(x: Any, packed: Any, state: Any) -> Any:
-        return input_fault(x, packed[0], state[0].h, state[0].c)
+        return fault_on_stack(x, packed[0], state[0].h, state[0].c)
 
     def more(x: Any, packed: Any, state: Any) -> Any:
-        code = input_fault(x, packed[0], state[0].h, state[0].c)
+        code = fault_on_stack(x, packed[0], state[0].h, state[0].c)
         return inputs_fault(state[0].h, packed[1:], state[1:]) if code == 0 else code
 
     return _form(packed, one, more)
@@ -318,19 +330,23 @@ def _of_cells(packed: Any, layer: Any, stack: Any, mixed: Any) -> Any:
 def step_of(x: Any, packed: Any, state: Any) -> Any:
     cells, stacked, dtype = _weights(packed)
     ndim = _states(state, cells, stacked, dtype)
-    _array("x", x, (ndim,), dtype, own=False)
+    _array("x", x, (ndim,), dtype)
 
     def layer(x: Any, packed: Any, state: Any) -> None:
-        code = input_fault(x, packed, state.h, state.c)
+        code = fault_on_stack(x, packed, state.h, state.c)
+        if code == 0:
+            code = step_sharing(x, packed, state.h, state)
         if code != 0:
             refuse(code)
         step_layer(x, packed, state.h, state.c, any_turn(state.c))
 
     def stack(x: Any, packed: Any, state: Any) -> None:
-        code = input_fault(x, packed[0], state[0].h, state[0].c)
+        code = fault_on_stack(x, packed[0], state[0].h, state[0].c)
         for i in range(1, len(packed)):
             if code == 0:
-                code = input_fault(state[i - 1].h, packed[i], state[i].h, state[i].c)
+                code = fault_on_stack(state[i - 1].h, packed[i], state[i].h, state[i].c)
+        if code == 0:
+            code = step_sharing(x, packed, state[0].h, state)
         if code != 0:
             refuse(code)
         turn = any_turn(state[0].c)
@@ -340,6 +356,8 @@ def step_of(x: Any, packed: Any, state: Any) -> Any:
 
     def mixed(x: Any, packed: Any, state: Any) -> None:
         code = inputs_fault(x, packed, state)
+        if code == 0:
+            code = step_sharing(x, packed, state[0].h, state)
         if code != 0:
             refuse(code)
         step_layers(x, packed, state, any_turn(state[0].c))
@@ -347,29 +365,37 @@ def step_of(x: Any, packed: Any, state: Any) -> Any:
     return _of_cells(packed, layer, stack, mixed)
 
 
+def _output(y: Any, ndim: int, dtype: Any) -> None:
+    _array("y", y, (ndim,), dtype)
+    _expect(y.mutable, "y", "a writable array", y)
+
+
 def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
     cells, stacked, dtype = _weights(packed)
     ndim = _states(state, cells, stacked, dtype)
-    _array("x", x, (ndim + 1,), dtype, own=False)
-    _array("y", y, (ndim + 1,), dtype, own=False)
-    _expect(y.mutable, "y", "a writable array", y)
+    _array("x", x, (ndim + 1,), dtype)
+    _output(y, ndim + 1, dtype)
 
     def layer(x: Any, packed: Any, state: Any, y: Any) -> None:
-        code = input_fault(x, packed, state.h, state.c)
+        code = fault_on_stack(x, packed, state.h, state.c)
         if code == 0:
             code = output_fault(x, y, packed.output_size)
+        if code == 0:
+            code = chunk_sharing(x, packed, state, y)
         if code != 0:
             refuse(code)
-        chunk_layer(x, y, packed, state.h, state.c, state.h, state.h, False)
+        pass_layer(x, y, packed, state.h, state.c)
 
     def stack(x: Any, packed: Any, state: Any, y: Any) -> None:
         top = len(packed) - 1
-        code = input_fault(x, packed[0], state[0].h, state[0].c)
+        code = fault_on_stack(x, packed[0], state[0].h, state[0].c)
         for i in range(1, top + 1):
             if code == 0:
-                code = input_fault(state[i - 1].h, packed[i], state[i].h, state[i].c)
+                code = fault_on_stack(state[i - 1].h, packed[i], state[i].h, state[i].c)
         if code == 0:
             code = output_fault(x, y, packed[top].output_size)
+        if code == 0:
+            code = chunk_sharing(x, packed, state, y)
         if code != 0:
             refuse(code)
         for t in range(x.shape[-2]):
@@ -382,6 +408,8 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
         code = inputs_fault(x, packed, state)
         if code == 0:
             code = output_fault(x, y, packed[-1].output_size)
+        if code == 0:
+            code = chunk_sharing(x, packed, state, y)
         if code != 0:
             refuse(code)
         for t in range(x.shape[-2]):
@@ -394,10 +422,9 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
 def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> Any:
     cells, stacked, dtype = _weights(packed)
     ndim = _states(state, cells, stacked, dtype)
-    _array("x", x, (ndim + 1,), dtype, own=False)
-    _array("y", y, (ndim + 1,), dtype, own=False)
-    _expect(y.mutable, "y", "a writable array", y)
-    _tapes(tape, cells, stacked, dtype)
+    _array("x", x, (ndim + 1,), dtype)
+    _output(y, ndim + 1, dtype)
+    _tapes(tape, packed, cells, stacked, dtype)
 
     def layer(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
         code = input_fault(x, packed, state.h, state.c)
@@ -405,6 +432,8 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
             code = output_fault(x, y, packed.output_size)
         if code == 0:
             code = tape_fault(tape.x.shape[0], x.shape[-2], packed, state.h, state.c, tape)
+        if code == 0:
+            code = train_sharing(x, packed, state, y, tape)
         if code != 0:
             refuse(code)
         keep_input(x, tape.x)
@@ -420,6 +449,8 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
                 code = tape_fault(N, T, packed[i], state[i].h, state[i].c, tape[i])
             if code == 0 and i > 0 and tape[i].x.shape[2] != packed[i - 1].output_size:
                 code = TAPE
+        if code == 0:
+            code = train_sharing(x, packed, state, y, tape)
         if code != 0:
             refuse(code)
         keep_input(x, tape[0].x)
@@ -433,6 +464,8 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
             code = output_fault(x, y, packed[-1].output_size)
         if code == 0:
             code = tapes_fault(tape[0].x.shape[0], x.shape[-2], x.shape[-1], packed, state, tape)
+        if code == 0:
+            code = train_sharing(x, packed, state, y, tape)
         if code != 0:
             refuse(code)
         keep_input(x, tape[0].x)
@@ -443,15 +476,14 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
 
 def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> Any:
     cells, stacked, dtype = _weights(packed)
-    _tapes(tape, cells, stacked, dtype)
+    _tapes(tape, packed, cells, stacked, dtype)
     _expect(_is(grads, Grads), "grads", "what make_grads makes", grads)
     _array("grads.x", _field(grads, "x"), (2, 3), dtype, own=True)
     _weight_records("grads.params", _field(grads, "params"), cells, stacked, dtype, own=True)
     ndim = _states(_field(grads, "state"), cells, stacked, dtype, "grads.state")
     has_dy, has_dstate = not _none(dy), not _none(dstate)
     if has_dy:
-        _array("dy", dy, (ndim + 1,), dtype, own=False)
-        _expect(dy.layout == "C", "dy", "an array in C order", dy)
+        _array("dy", dy, (ndim + 1,), dtype, whole=True)
     if has_dstate:
         found = _states(dstate, cells, stacked, dtype, "dstate")
         _expect(found == ndim, "dstate", f"h of {ndim} dimensions, as grads.state has", dstate)
@@ -464,6 +496,8 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
             code = ends_fault(N, T, D, P, grads.x, dy)
         if code == 0:
             code = last_fault(grads.state, dstate)
+        if code == 0:
+            code = back_sharing(tape, packed, dy, dstate, grads, same_state(grads.state, dstate))
         if code != 0:
             refuse(code)
         begin_state(grads.state, dstate)
@@ -490,6 +524,8 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
             code = lasts_fault(grads.state, dstate)
         if code == 0:
             code = ends_fault(N, T, D, P, grads.x, dy)
+        if code == 0:
+            code = back_sharing(tape, packed, dy, dstate, grads, same_states(grads.state, dstate))
         if code != 0:
             refuse(code)
         begin_states(grads.state, dstate)
@@ -510,6 +546,8 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
             code = lasts_fault(grads.state, dstate)
         if code == 0:
             code = ends_fault(N, T, D, P, grads.x, dy)
+        if code == 0:
+            code = back_sharing(tape, packed, dy, dstate, grads, same_states(grads.state, dstate))
         if code != 0:
             refuse(code)
         begin_states(grads.state, dstate)
@@ -522,11 +560,13 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
 
 
 def pack_into_of(params: Any, packed: Any) -> Any:
-    cells, stacked, dtype = _weights(packed)
+    cells, stacked, dtype = _weights(packed, own=True)
     _weight_records("params", params, cells, stacked, dtype, own=False)
 
     def layer(params: Any, packed: Any) -> None:
         code = pack_fault(params, packed)
+        if code == 0:
+            code = sharing((PACKED, packed), (PARAMS, params))
         if code != 0:
             refuse(code)
         pack_layer(params, packed)
@@ -536,6 +576,8 @@ def pack_into_of(params: Any, packed: Any) -> Any:
         for i in range(len(packed)):
             if code == 0:
                 code = pack_fault(params[i], packed[i])
+        if code == 0:
+            code = sharing((PACKED, packed), (PARAMS, params))
         if code != 0:
             refuse(code)
         for i in range(len(packed)):
@@ -543,6 +585,8 @@ def pack_into_of(params: Any, packed: Any) -> Any:
 
     def mixed(params: Any, packed: Any) -> None:
         code = packs_fault(params, packed)
+        if code == 0:
+            code = sharing((PACKED, packed), (PARAMS, params))
         if code != 0:
             refuse(code)
         pack_layers(params, packed)
@@ -554,6 +598,21 @@ def _none(kind: Any) -> bool:
     return kind is None or isinstance(kind, (types.NoneType, types.Omitted))
 
 
-def _tapes(kind: Any, cells: list[Cell], stacked: bool, dtype: Any) -> None:
-    (entry, *_) = _as_packed("tape", kind, Buffers, cells, stacked)
-    _array("tape.x", _field(entry, "x"), (3,), dtype, own=True)
+_INTEGERS = ("bases", "order", "lens", "where")
+_TAPE_AXES = {
+    "x": 3, "h": 2, "gates": 4, "cells": 3, "dx": 3, "bases": 1, "order": 1, "lens": 1, "reset": 1, "dh": 2, "dc": 2,
+    "t": 2, "dz": 2, "a": 2, "dp": 1, "tmp": 1, "zeros": 1, "wt": 1, "ut": 1, "where": 1,
+}  # fmt: skip
+
+
+def _tapes(kind: Any, packed: Any, cells: list[Cell], stacked: bool, dtype: Any) -> None:
+    entries, also = _entries("tape", kind, Buffers)
+    expected = f"{len(cells)} {Buffers.__name__}, as many as packed"
+    _expect(also == stacked and len(entries) == len(cells), "tape", expected, kind)
+    for cell, entry in zip(cells, entries, strict=True):
+        made_for = _cell(_field(entry, "layout"), "tape.layout")
+        _integers("tape", entry)
+        _expect(made_for is cell, "tape", f"one for the {cell.name} cell", f"one for the {made_for.name} cell")
+        for name, ndim in _TAPE_AXES.items():
+            number = types.int64 if name in _INTEGERS else types.boolean if name == "reset" else dtype
+            _array(f"tape.{name}", _field(entry, name), (ndim,), number, own=True)

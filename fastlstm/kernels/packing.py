@@ -70,7 +70,16 @@ def _own(panels: NDArray[Any]) -> NDArray[Any]:
 
 def _again(*fields: Any) -> Packed:
     """Packed from a pickle, which keeps no array's place in memory."""
-    return Packed(*fields).copy()
+    found = Packed(*fields).copy()
+    one = cell_with_mark(found.layout)
+    return found if one is None else found._replace(layout=mark(one))
+
+
+def cell_with_mark(layout: Any) -> Cell | None:
+    """The cell that such an array stands for, in this layout."""
+    if not isinstance(layout, np.ndarray) or layout.ndim != LAYOUT:
+        return None
+    return _MARKS.get(layout.dtype)
 
 
 @functools.cache
@@ -89,6 +98,7 @@ def record_of(packed: Packed) -> type[AnyParams]:
 
 
 _MORE = {np.dtype(cell.mark).num: len(cell.own) for cell in CELLS}
+_MARKS = {np.dtype(cell.mark): cell for cell in CELLS}
 
 
 def sizes(packed: Packed) -> tuple[int, int, int]:
