@@ -42,6 +42,8 @@ class Entry(NamedTuple):
         Whether it is called once, as it is: then it is also called with wrong arguments.
     compiled : bool
         Whether Numba compiles the call; then layers, types and axes come from a few kinds.
+    takes : tuple of str
+        Kinds of damage that are no errors here: `step` asks for no subclass of an array, which would take it too long.
     """
 
     build: Callable[[Problem], Call]
@@ -50,6 +52,7 @@ class Entry(NamedTuple):
     needs: Callable[[Any], bool] | None = None
     plain: bool = True
     compiled: bool = False
+    takes: tuple[str, ...] = ()
 
 
 FUNCTIONS: dict[str, Entry] = {}
@@ -153,7 +156,7 @@ def pack(p: Problem) -> Call:
     return call, p.arguments("params x")
 
 
-@entry(_CHUNK, "state")
+@entry(_CHUNK, "state", takes=("masked",))
 def step(p: Problem) -> Call:
     packed, state = p.packed(), p.state_room()
     x = p.given["x"]
@@ -249,7 +252,7 @@ def other_weights(p: Problem) -> Any:
     return p.room("packed", fastlstm.pack(mapped(lambda _, a: np.ones_like(a), "", p.params)))
 
 
-@entry("reset special stack state", needs=lambda case: case.N > 0)
+@entry("reset special stack state", needs=lambda case: case.N > 0, takes=("masked",))
 def stream(p: Problem) -> Call:
     """Steps and chunks in turns; with resets one step at a time."""
     reset = p.exact["reset"]

@@ -166,6 +166,9 @@ def _spoiled(rng: np.random.Generator, case: Case) -> Case | None:
             *_, arguments = prepare(case)
     except Exception:  # then the case itself has failed
         return None
-    names = (damage.aliases(arguments, entry.writes) if alias else
-             damage.choices(arguments, entry.writes, compiled=entry.compiled))  # fmt: skip
+    if alias:
+        names = damage.aliases(arguments, entry.writes)
+    else:
+        names = damage.choices(arguments, entry.writes, compiled=entry.compiled)
+        names = [name for name in names if not name.endswith(entry.takes or "-")]
     return case._replace(**{"alias" if alias else "wrong": str(rng.choice(names))}) if names else None
