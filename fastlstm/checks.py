@@ -288,7 +288,8 @@ def _packed(name: str, layer: Packed) -> Packed:
     whole = all(type(one) is np.ndarray and one.flags.c_contiguous for one in arrays)
     if whole and type(H) is int and type(P) is int and _fits(panels, H, P, layout, second):
         return layer
-    if not isinstance(panels, np.ndarray) or not all(_is_integer(size) for size in (H, P)):
+    plain = isinstance(panels, np.ndarray) and not isinstance(panels, np.ma.MaskedArray)
+    if not plain or not all(_is_integer(size) for size in (H, P)):
         raise TypeError(f"{name}: expected Packed(array, int, int) as pack makes it, got "
                         f"Packed({_kind(panels)}, {_kind(H)}, {_kind(P)})")  # fmt: skip
     if panels.dtype not in _FLOATS or not panels.dtype.isnative:

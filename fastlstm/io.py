@@ -304,13 +304,13 @@ def _from_torch_direction(
     if projected and arrays["weight_hr"].shape != (P, H):
         found = arrays["weight_hr"].shape
         raise ValueError(f"state_dict['weight_hr{suffix}']: expected shape ({P}, {H}), got {found}")
+    kind = ih.dtype.newbyteorder("=")
     for key, array in arrays.items():
-        if array.dtype.newbyteorder("=") not in (np.float32, np.float64) or array.dtype != ih.dtype:
+        if array.dtype.newbyteorder("=") != kind or kind not in (np.float32, np.float64):
             expected = "float32 or float64, one for all"
             raise TypeError(f"state_dict[{key + suffix!r}]: expected {expected}, got {array.dtype}")
         if key in biases and array.shape != (rows,):
             raise ValueError(f"state_dict[{key + suffix!r}]: expected shape ({rows},), got {array.shape}")
-    kind = ih.dtype.newbyteorder("=")
     b = arrays["bias_ih"] + arrays["bias_hh"] if biases else np.zeros(rows, kind)
     W, U, b = (np.array(a, dtype=kind, order="C") for a in (ih.T, hh.T, b))
     return ProjectedParams(W, U, np.array(arrays["weight_hr"].T, kind, order="C"), b) if projected else Params(W, U, b)

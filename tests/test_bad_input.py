@@ -121,6 +121,7 @@ def test_forward(module: Any, call: Any, kind: type[Exception], message: str) ->
         (lambda: fastlstm.zero_state(P, 1.5), TypeError, "batch_size: expected an integer, got float"),
         (lambda: fastlstm.pack({}), TypeError, "params: expected Params.*got dict"),
         (lambda: fastlstm.forward(X, fastlstm.pack(P)._replace(hidden_size=99)), ValueError, "params: expected weights"),
+        (lambda: fastlstm.forward(X, fastlstm.pack(P)._replace(panels=np.ma.masked_array(fastlstm.pack(P).panels))), TypeError, r"params: expected Packed\(array.*got Packed\(MaskedArray"),
         (lambda: fastlstm.forward(X, [fastlstm.pack(P), 3]), TypeError, r"params\[1\]: expected Params"),
     ],
 )  # fmt: skip
