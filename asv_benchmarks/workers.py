@@ -89,5 +89,6 @@ def disagreement(checks: dict[str, Any]) -> float:
     worst = 0.0
     for results in zip(*checks.values(), strict=True):
         sums = [total for total, _ in results]
-        worst = max(worst, (max(sums) - min(sums)) / max(norm for _, norm in results))
+        largest = max(norm for _, norm in results) or 1.0  # all of 0: a gradient that no step before reaches
+        worst = max(worst, (max(sums) - min(sums)) / largest)
     return worst

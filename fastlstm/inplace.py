@@ -15,6 +15,7 @@ from . import checks
 from .checks import Array, Weights, assemble
 from .kernels import backend, inplace, memory, overloads, threads
 from .kernels.cells import CELLS as KERNEL_CELLS
+from .kernels.cells import cell_named
 from .kernels.inplace import Buffers
 from .kernels.inplace import step as compiled_step
 from .kernels.inplace import step_of_any as compiled_step_of_any
@@ -56,16 +57,15 @@ def step(x: Any, packed: Any, state: Any) -> None:
     >>> state.h.shape
     (1, 32)
     """
-    if type(packed) is Packed and type(state) is State:  # the shortest way there is
+    if type(x) is np.ndarray and type(packed) is Packed and type(state) is State:  # the shortest way there is
         panels, H, P, layout, second = packed
         h, c = state
         try:  # it ends here for other types, and where a shape does not fit
-            if type(H) is not int or type(P) is not int:  # compiled code would take 4.9 for 4
-                pass
-            elif layout is _STANDARD:
-                if P == H and compiled_step(x, panels, H, h, c):
+            # sizes that are no int: compiled code would take 4.9 for 4
+            if layout is _STANDARD:
+                if type(H) is int and P == H and compiled_step(x, panels, H, h, c):
                     return
-            elif compiled_step_of_any(x, panels, H, P, layout, second, h, c):
+            elif type(H) is int is type(P) and compiled_step_of_any(x, panels, H, P, layout, second, h, c):
                 return
         except TypeError:
             pass
@@ -322,10 +322,10 @@ _INTEGERS = "bases", "order", "lens", "where"
 def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
     """All arrays in one piece of memory."""
     dtype, sizes, cell = packed.panels.dtype, backend.sizes(packed), cell_in(packed)
-    shapes = _tape_shapes(dtype, cell.name, sizes, N, T, first)
-    floats = [
+    shapes = _tape_shapes(dtype, cell.name, sizes, N, T, threads.most(), first)
+    floats = tuple(
         (shape[0] * 8 // dtype.itemsize,) if field in _INTEGERS else shape for field, shape in shapes.items()
-    ]  # fmt: skip
+    )  # fmt: skip
     arrays = dict(zip(shapes, memory.pieces(floats, dtype), strict=True))
     for field in _INTEGERS:
         arrays[field] = arrays[field].view(np.int64)
@@ -341,14 +341,14 @@ def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
 
 @lru_cache(256)
 def _tape_shapes(
-    dtype: np.dtype[Any], name: str, sizes: tuple[int, int, int], N: int, T: int, first: bool
+    dtype: np.dtype[Any], name: str, sizes: tuple[int, int, int], N: int, T: int, workers: int, first: bool
 ) -> dict[str, tuple[int, ...]]:
     """Of all arrays of a layer's entry but the empty ones. name: the cell's; first: whether no layer is below it."""
     D, H, P = sizes
-    cell = next(one for one in KERNEL_CELLS if one.name == name)
     M = N * backend.backward_block(N, T)
-    room = backend.room_shapes(dtype, D, H, P, N, M, threads.most(), cell)
-    gates, cells = backend.kept_shapes(dtype, H, N, T, cell)
+    floats, where = backend.room_shapes(name, dtype.itemsize, D, H, P, N, M, workers)
+    room = (*floats, where)
+    gates, cells = backend.kept_shapes(dtype, H, N, T, cell_named(name))
     return {
         "x": (N, T, D), "h": (N, P), "gates": gates, "cells": cells, "dx": (0, 0, 0) if first else (N, T, D),
         "bases": (T + 1,), "order": (N,), "lens": (N,), **dict(zip(backend.Room._fields, room, strict=True)),
@@ -540,7 +540,7 @@ def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int
         if (entry.hidden_size, entry.output_size) != (H, P) or np.shape(entry.x) != (N, T, D):
             raise ValueError(f"{name}: expected make_tape(packed, {N}, {T}) for D, H, P = {D, H, P}, got one of x "
                              f"{np.shape(entry.x)} for H, P = {entry.hidden_size, entry.output_size}")  # fmt: skip
-        for field, shape in _tape_shapes(found.dtype, own.name, (D, H, P), N, T, i == 0).items():
+        for field, shape in _tape_shapes(found.dtype, own.name, (D, H, P), N, T, threads.most(), i == 0).items():
             kind = np.dtype(np.int64) if field in _INTEGERS else found.dtype
             checks.own(f"{name}.{field}", getattr(entry, field), shape, kind)
     return entries

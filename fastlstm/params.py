@@ -437,12 +437,12 @@ def array(name: str, value: Any) -> Array:
         _refuse_ragged(name, value)
         wrong = ValueError if isinstance(error, ValueError) else TypeError
         raise wrong(f"{name}: expected an array, got {type(value).__name__} that makes none ({error})") from error
-    if found.dtype.kind not in "biuf":
-        _refuse_ragged(name, value)
-        raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}{_culprit(value, found)}")
     if found is not value and _has_mask(value):
         raise TypeError(f"{name}: expected an array, got a masked one, whose mask would be lost: fill it, and pass "
                         "lengths where steps are missing")  # fmt: skip
+    if found.dtype.kind not in "biuf":
+        _refuse_ragged(name, value)
+        raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}{_culprit(value, found)}")
     return found
 
 
@@ -469,7 +469,8 @@ def _has_mask(value: Any) -> bool:
 def _refuse_ragged(name: str, value: Any) -> None:
     """Say what to do with sequences of different lengths, if that is what x or y holds."""
     if name.endswith(("x", "y")) and isinstance(value, (list, tuple, np.ndarray)):
-        lengths = {len(item) for item in value if isinstance(item, (list, tuple, np.ndarray))}
+        rows = [] if getattr(value, "ndim", 1) == 0 else value
+        lengths = {len(row) for row in rows if isinstance(row, (list, tuple)) or np.ndim(row) > 0}
         if len(lengths) > 1:
             raise ValueError(f"{name}: expected sequences of one length, got {min(lengths)} to {max(lengths)} steps: "
                              "pad them, and pass lengths")  # fmt: skip

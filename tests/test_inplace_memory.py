@@ -310,25 +310,14 @@ def leaves_of(tree: Any) -> list[np.ndarray]:
 def test_layers_of_a_stack_that_share_a_state() -> None:
     case = Case("standard", inputs=H)
     stack, state = (case.packed, case.packed), copied(case.state)
-    with pytest.raises(ValueError, match=r"state\[1\]\.h.*state\[0\]\.h|state\[0\]\.h.*state\[1\]\.h"):
+    shared = r"state\[[01]\]\.(h|c): expected memory of its own, got some that state\[[01]\]\.\1 uses too"
+    with pytest.raises(ValueError, match=shared):
         fastlstm.step(case.x[:, 0], stack, (state, state))
     with pytest.raises(ValueError, match="state: expected arrays that share no memory"):
         compiled[one_step](case.x[:, 0].copy(), stack, (state, state))
     both = (state, copied(case.state))
     compiled[one_step](case.x[:, 0].copy(), stack, both)  # one layer's weights may be another's
     assert_same(both, fastlstm.forward(case.x[:, :1], stack, (case.state, case.state))[1])
-
-
-def test_y_is_x_where_two_threads_share_a_sequence(always_threads: None) -> None:
-    """Each reads x for many steps ahead, while the other may write y."""
-    numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
-    params = random_params(np.random.default_rng(0), 64, 64, np.float32)
-    packed, x = fastlstm.pack(params), np.random.default_rng(1).standard_normal((1, 500, 64)).astype("f4")
-    y, last = fastlstm.forward(x, params)
-    for _ in range(20):
-        shared, state = x.copy(), fastlstm.zero_state(packed)
-        fastlstm.forward_into(shared, packed, state, shared)
-        assert_same((shared, state), (y, last))
 
 
 @ways

@@ -95,9 +95,9 @@ OBJECTS = Table({"a": [0.5, 1.0], "b": [1, 2]})
 OBJECTS.dtypes = [np.dtype(float), np.dtype(object)]
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     # ragged data
-    (lambda: small().fit([X[0], X[1, :2]], Y[:2]), ValueError, "x: expected rows of one length, got some of 2 to 4; .*pad them, and pass lengths"),
-    (lambda: small().predict(np.array([[[1.0] * 3], [[1.0] * 3] * 2], dtype=object)), ValueError, "x: expected rows of one length, got some of 1 to 2"),
-    (lambda: fastlstm.forward([[[1.0]], [[1.0], [2.0]]], fastlstm.init_params(1, 2)), ValueError, "x: expected rows of one length, got some of 1 to 2"),
+    (lambda: small().fit([X[0], X[1, :2]], Y[:2]), ValueError, "x: expected sequences of one length, got 2 to 4 steps: pad them, and pass lengths"),
+    (lambda: small().predict(np.array([[[1.0] * 3], [[1.0] * 3] * 2], dtype=object)), ValueError, "x: expected sequences of one length, got 1 to 2 steps"),
+    (lambda: fastlstm.forward([[[1.0]], [[1.0], [2.0]]], fastlstm.init_params(1, 2)), ValueError, "x: expected sequences of one length, got 1 to 2 steps"),
     # tables
     (lambda: small().fit(TABLE, Y), TypeError, "x: expected real numbers, got dtype object: 'cloudy' in column 'sky'"),
     (lambda: small().fit(X, Table({"a": [1.0], "b": [None]})), TypeError, "y: expected real numbers, got dtype object: None in column 'b'"),
@@ -108,7 +108,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nn.Masking(np.nan), ValueError, r"mask_value: expected a number that a step can equal, got NaN.*mask=~np.isnan\(x\)"),
     (lambda: nn.Masking(np.float32("nan")), ValueError, "mask_value: expected a number that a step can equal"),
     (lambda: nn.Masking("0"), TypeError, "mask_value: expected a number, got str"),
-    (lambda: nn.initializers.Constant(np.nan), ValueError, "value: expected a number, got nan"),
+    (lambda: nn.initializers.Constant(np.nan), ValueError, "value: expected a finite number, got nan"),
     (lambda: nn.Sequential([nn.LSTM(2, input_shape=(T, D)), nn.LSTM(2)]), ValueError, "lstm_1: expected sequences, got the last step alone from lstm: give lstm return_sequences=True"),
     (lambda: nn.Sequential([nn.LSTM(2, input_shape=(T, D)), nn.Dropout(0.2), nn.LSTM(2)]), ValueError, "lstm_1: expected sequences, got the last step alone from lstm"),
     (lambda: nn.Sequential([nn.LSTM(2), nn.Bidirectional(nn.LSTM(2))]).build((None, T, D)), ValueError, "bidirectional: expected sequences, got the last step alone from lstm"),

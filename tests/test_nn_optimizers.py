@@ -242,7 +242,7 @@ BUILT.build(np.zeros(3))
         (lambda: optimizers.Adam().build(np.zeros(2), [("a", slice(0, 2)), ("b", slice(1, 2))]), ValueError, "slices: .*overlap"),
         (lambda: BUILT.update(np.zeros(2), np.zeros(2)), ValueError, r"flat_params: expected shape \(3,\), got \(2,\)"),
         (lambda: BUILT.update(np.zeros(3), np.zeros(3, "f4")), TypeError, "flat_grads: expected an array of float64"),
-        (lambda: BUILT.update(np.zeros(6)[::2], np.zeros(3)), ValueError, "flat_params: expected a writable array in C order"),
+        (lambda: BUILT.update(np.zeros(6)[::2], np.zeros(3)), ValueError, "flat_params: expected an array in C order"),
         (lambda: BUILT.load_state({}), ValueError, r"state: expected \['iterations', 'learning_rate', 'velocity'\]"),
         (lambda: BUILT.load_state(BUILT.state() | {"velocity": np.zeros(2)}), ValueError, r"state\['velocity'\]: expected shape \(3,\)"),
         (lambda: BUILT.load_state(BUILT.state() | {"velocity": np.zeros(3, "f4")}), TypeError, r"state\['velocity'\]: expected float64"),

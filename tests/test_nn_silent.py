@@ -302,7 +302,7 @@ def test_classes_with_a_mask() -> None:
     ("many", np.tile([1.0, 1.0, 0.0], (N, 1)), {0: 2.0}, ValueError, "class_weight: expected one class a"),
     ("one", Y, {"1": 2.0}, TypeError, "class_weight: expected class numbers as keys, got '1'"),
     ("one", Y, {1: "2"}, TypeError, "class_weight: class 1: expected a number, got str"),
-    ("one", Y, {1: NAN}, ValueError, "class_weight: class 1: expected at least 0, got nan"),
+    ("one", Y, {1: NAN}, ValueError, "class_weight: class 1: expected a finite number, got nan"),
     ("one", Y, {1: np.ma.masked}, TypeError, "class_weight: .*masked"),
     ("sparse", Y, {1: 2.0, 3: 2.0}, ValueError, "class_weight: expected classes 0 to 2, got 3"),
     ("one", Y, [1.0, 2.0], TypeError, "class_weight: expected a dict"),

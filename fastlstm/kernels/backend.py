@@ -18,7 +18,7 @@ from . import backward as backward_pass
 from . import forward as forward_pass
 from . import memory, threads
 from .backward import GROUP, room_sizes
-from .cells import CELLS, Cell, cell_with
+from .cells import CELLS, Cell, cell_named, cell_with
 from .duo import SPLIT, SYNC_WORDS, duo_room
 from .forward import SPLIT_ROWS, forward_room
 from .options import recording, run
@@ -175,20 +175,17 @@ def _schedule(N: int, T: int, lengths: _Array | None) -> tuple[_Array, _Array]:
     return order, lengths[order].astype(np.int64)
 
 
-def _enough(work: int) -> bool:
-    """Whether that many multiply-adds are enough for more threads than one."""
-    return work >= _PARALLEL_WORK * vector_bytes()
-
-
 def threads_for(tasks: int, work: int) -> int:
     """Threads to use now for that many independent tasks and multiply-adds."""
-    return threads.workers_for(tasks, _enough(work))
+    if work < _PARALLEL_WORK * vector_bytes() and threads.forced is None:
+        return 1
+    return threads.workers_for(tasks, True)
 
 
 def _paying(workers: int, N: int, amount: float, key: Any) -> tuple[int, threads.Payoff | None]:
     """Those threads, or one, by what the last calls of that key took; it wants to know what this takes. Where runs are
     recorded, both ways are, and what they take counts."""
-    if workers == 1 or recording() is not None:
+    if recording() is not None:
         return workers, None
     payoff = _payoffs.get(key)
     if payoff is None:
@@ -217,17 +214,18 @@ def backward_block(N: int, steps: int) -> int:
     return max(1, min(steps, _BLOCK_ROWS // max(N, 1)))
 
 
+@lru_cache(1024)
 def room_shapes(
-    dtype: np.dtype[Any], D: int, H: int, P: int, N: int, M: int, workers: int, cell: Cell = CELLS[0]
-) -> list[tuple[int, ...]]:
-    """The shapes of that room; all but the last of floats."""
-    L = lanes(dtype.itemsize)
+    name: str, itemsize: int, D: int, H: int, P: int, N: int, M: int, workers: int
+) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
+    """The shapes of that room: those of floats, and the last. name: the cell's."""
+    L, cell = lanes(itemsize), cell_named(name)
     ldh, ldc, ldz, lda, sums, wt, ut = room_sizes(L, D, H, P, len(cell.own), cell.later == 3)
-    width, Hp = BLOCK * L, blocks(H, dtype.itemsize) * L
-    return [
+    width, Hp = BLOCK * L, blocks(H, itemsize) * L
+    floats = (
         (N, ldh), (N, ldc), (N, Hp), (M, ldz), (M, lda), (sums,), (workers * GROUP * width,), (width,), (wt,), (ut,),
-        (M,),
-    ]  # fmt: skip
+    )  # fmt: skip
+    return floats, (M,)
 
 
 def begin_room(room: Room, D: int, H: int, P: int, cell: Cell) -> Room:
@@ -247,7 +245,7 @@ def backward_room(
     dtype: np.dtype[Any], D: int, H: int, P: int, N: int, M: int, workers: int, cell: Cell = CELLS[0]
 ) -> Room:
     """All in one piece of memory, each array beginning on a cache line."""
-    *floats, where = room_shapes(dtype, D, H, P, N, M, workers, cell)
+    floats, where = room_shapes(cell.name, dtype.itemsize, D, H, P, N, M, workers)
     return begin_room(Room(*memory.pieces(floats, dtype), np.empty(where, np.int64)), D, H, P, cell)
 
 
@@ -285,7 +283,7 @@ def _shares(
 ) -> _Shares:
     """name: the cell's; share: what the workers share; steps: of the longest sequence; T: of the resets, 0 where there
     are none."""
-    L, cell = lanes(itemsize), next(one for one in CELLS if one.name == name)
+    L, cell = lanes(itemsize), cell_named(name)
     phases = len(cell.phases)
     units = P if cell.later < 3 else wide_blocks(P, itemsize) * BLOCK * L
     rows, nb = -(-N // workers), blocks(H, itemsize)
@@ -353,6 +351,8 @@ def _way_forward(plan: ForwardPlan) -> tuple[int, int, threads.Payoff | None]:
         return threads.forced.share, threads.available(), None
     shared = H >= _DUO_UNITS and longest >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
     workers = min(max(N, 2), threads.available()) if shared else 1
+    if workers == 1:
+        return SHARE_ROWS, 1, None
     workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, P, kind))
     share = SHARE_ROWS
     if workers > 1:
@@ -485,8 +485,9 @@ def plan_backward(
     work = H * (8 * (D + P) + _CELL_WORK) * total
     block = backward_block(N, steps)
     if room is None:
-        workers = min(tasks, threads.most()) if _enough(work) else 1
-        workers = workers if threads.forced is None else threads.most()
+        workers = threads.most()
+        if threads.forced is None:
+            workers = min(tasks, workers) if work >= _PARALLEL_WORK * vector_bytes() else 1
         room = backward_room(dtype, D, H, P, N, int(bases[block]), workers, cell)
     most = room.tmp.size // (GROUP * BLOCK * lanes(dtype.itemsize))
     panels = _flat(packed.panels)
@@ -505,9 +506,10 @@ def _way_backward(plan: BackwardPlan) -> tuple[bool, int, threads.Payoff | None]
         if threads.forced.workers > most:
             raise ValueError(f"expected room for {threads.forced.workers} threads, got it for {most}")
         return threads.forced.share != SHARE_ROWS, threads.available(), None
-    key = backward_pass.backward, N, D, H, P, kind
-    # room may come from a process of fewer threads, on a tape that was pickled
-    workers, payoff = _paying(min(most, threads_for(tasks, work)), N, work / vector_bytes(), key)
+    workers = min(most, threads_for(tasks, work))  # room may be that of a process of fewer threads, on a pickled tape
+    if workers == 1:
+        return False, 1, None
+    workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, P, kind))
     return workers > N and H >= _WIDE_UNITS, workers, payoff
 
 

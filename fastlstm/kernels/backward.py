@@ -19,7 +19,7 @@ from .options import compiled, inlined, kernel, loaded
 from .packing import out_of_panels, panel_rows, transpose_panels
 from .phases import backward_cell, backward_cell_pair, finish_back, finish_back_pair, projected
 from .products import product_of
-from .simd import BLOCK, TILE_ROWS, accumulate, copy, flat, lanes_of, outer, scale
+from .simd import BLOCK, TILE_ROWS, accumulate, clear_behind, copy, flat, lanes_of, outer, scale
 from .step import begins, clear, phases_of
 
 PIECE = 128  # rows of one running sum
@@ -121,6 +121,8 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                     else:
                         finish_back(*where_)
                     b += 2
+                if hi * L > H:
+                    clear_behind(dz, m * ldz + nb * width + (hi - 1) * L, 1, H - (hi - 1) * L)
         begun = begins(reset, order[rank] * T, lens[rank], reverse, s)
         held, c0, c_block = cells, c, L
         if begun:  # from zeros, whatever the tape has there
@@ -149,6 +151,10 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                         L, dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L, panels,
                         (b * rows + 1 + D + P) * width, rows * width, dz, m * ldz + down + b * own_rows,
                         own_rows)  # fmt: skip
+            if hi * L > H:  # units that fill up the last vector; an infinity of x times their weights, 0, is NaN
+                clear_behind(dz, m * ldz + (hi - 1) * width, BLOCK, H - (hi - 1) * L)
+                if rows_of_vectors(cell) > 0:  # what their products add to is where the gradients of those weights are
+                    clear_behind(a, operand + 1 + D + (hi - 1) * L, 1, H - (hi - 1) * L)
             if begun:  # the old h was 0; the step before goes on from the tape's c
                 clear(a, operand + 1 + D + lo * L, (hi - lo) * L)
                 if second.ndim != 2:

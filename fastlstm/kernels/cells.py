@@ -349,6 +349,12 @@ def cell_with(record: type) -> Cell:
     return _BY_RECORD[record]
 
 
+def cell_named(name: str) -> Cell:
+    """The cell of that name."""
+    return _BY_NAME[name]
+
+
+_BY_NAME = {cell.name: cell for cell in CELLS}
 _BY_RECORD = {RECORDS[cell.name]: cell for cell in CELLS}
 _BY_MARK = {np.dtype(cell.mark): cell for cell in CELLS}
 

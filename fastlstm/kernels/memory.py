@@ -7,10 +7,10 @@ call, up to `KEPT` bytes. A piece is free again when the last array in it is gon
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import threading
-from collections.abc import Iterable
 from itertools import accumulate
 from typing import Any
 
@@ -69,15 +69,20 @@ def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return np.ndarray(shape, kind, memory, -address % CACHE_LINE)
 
 
-def pieces(shapes: Iterable[tuple[int, ...]], dtype: DTypeLike) -> list[NDArray[Any]]:
+def pieces(shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any]) -> list[NDArray[Any]]:
     """Arrays of those shapes, `aligned` each, in one piece of memory: they have one base."""
-    forms = list(shapes)
-    line = CACHE_LINE // np.dtype(dtype).itemsize
-    sizes = [math.prod(shape) for shape in forms]
-    starts = list(accumulate((-(-size // line) * line for size in sizes), initial=0))
-    whole = aligned((starts[-1],), dtype)
-    parts = zip(forms, sizes, starts, strict=False)
-    return [whole[at : at + size].reshape(shape) for shape, size, at in parts]
+    size, places = _places(shapes, dtype.itemsize)
+    whole = aligned((size,), dtype)
+    return [whole[begin:end].reshape(shape) for shape, (begin, end) in zip(shapes, places, strict=True)]
+
+
+@functools.lru_cache(1024)
+def _places(shapes: tuple[tuple[int, ...], ...], itemsize: int) -> tuple[int, list[tuple[int, int]]]:
+    """Numbers in all, and where each of the arrays begins and ends."""
+    line = CACHE_LINE // itemsize
+    sizes = [math.prod(shape) for shape in shapes]
+    *starts, whole = accumulate((-(-size // line) * line for size in sizes), initial=0)
+    return whole, [(at, at + size) for at, size in zip(starts, sizes, strict=True)]
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

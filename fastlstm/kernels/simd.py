@@ -486,6 +486,21 @@ def array_or_flat(typing: Any, given: Any, other: Any) -> Any:
 
 
 @intrinsic  # type: ignore[misc]
+def clear_behind(typing: Any, array: Any, offset: Any, vectors: Any, count: Any) -> Any:
+    """Zeros behind the first `count` numbers of each of some vectors side by side, from array[offset] on."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        e = emitter(context, builder, array)
+        place = e.at(data(context, builder, array, args[0]), args[1])
+        with cgutils.for_range(builder, args[2], intp=_i64) as loop:
+            one = e.times(e.lanes, loop.index)
+            e.store(e.first(args[3], e.load(place, one)), place, one)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, types.intp), generate
+
+
+@intrinsic  # type: ignore[misc]
 def lowest_bit(typing: Any, array: Any, offset: Any) -> Any:
     """Of array[offset] as it stands in memory: 0 or 1, of any number, a NaN too."""
 

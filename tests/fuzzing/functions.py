@@ -252,7 +252,7 @@ def other_weights(p: Problem) -> Any:
     return p.room("packed", fastlstm.pack(mapped(lambda _, a: np.ones_like(a), "", p.params)))
 
 
-@entry("reset special stack state", needs=lambda case: case.N > 0, takes=("masked",))
+@entry("reset special stack state", needs=lambda case: case.N > 0)
 def stream(p: Problem) -> Call:
     """Steps and chunks in turns; with resets one step at a time."""
     reset = p.exact["reset"]

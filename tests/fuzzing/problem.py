@@ -207,7 +207,7 @@ def assert_near(found: dict[str, Any], exact: dict[str, Any]) -> None:
         for path, a in trees[0].items():
             b = trees[1][path]
             assert a.shape == b.shape, f"{path}: expected shape {b.shape}, got {a.shape}"
-            assert_same_pattern(path, a, b, more=names is BACKWARD)
+            assert_same_pattern(path, a, b)
             wrong = np.isfinite(a) & (np.abs(_finite(a) - _finite(b)) > bound)
             assert not wrong.any(), (
                 f"{path}: {np.count_nonzero(wrong)} of {a.size} numbers are not the reference's, the first at "
@@ -215,13 +215,9 @@ def assert_near(found: dict[str, Any], exact: dict[str, Any]) -> None:
             )
 
 
-def assert_same_pattern(path: str, a: np.ndarray, b: np.ndarray, *, more: bool) -> None:
-    """NaN and infinities stand in the same places.
-
-    more: there may be NaN in other places too. It is so in gradients, where a product meets units that fill up a
-    vector: their weights are 0, and 0 times infinity is NaN.
-    """
-    right = (np.isnan(a) & (np.isnan(b) | more)) | (np.isinf(a) & (a == b)) | (np.isfinite(a) & np.isfinite(b))
+def assert_same_pattern(path: str, a: np.ndarray, b: np.ndarray) -> None:
+    """NaN and infinities stand in the same places."""
+    right = (np.isnan(a) & np.isnan(b)) | (np.isinf(a) & (a == b)) | (np.isfinite(a) & np.isfinite(b))
     wrong = ~right
     assert not wrong.any(), (
         f"{path}: NaN or infinities are not the reference's, at {_first(wrong)}: expected {b[_first(wrong)]!s}, "
