@@ -297,6 +297,31 @@ def test_classes_with_a_mask() -> None:
     assert found == pytest.approx(values[real].mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize("last", ["mse", "binary_crossentropy", "categorical_crossentropy"])
+def test_classes_where_nothing_counts(last: str) -> None:
+    """Padding, and what has weight 0, need say no class."""
+    activation = "softmax" if last[0] == "c" else "sigmoid"
+    model = model_of(nn.LSTM(4, return_sequences=True), nn.Dense(3, activation), loss=last)
+    rng, lengths = np.random.default_rng(4), np.arange(N) % T + 1
+    y, w = np.eye(3)[rng.integers(0, 3, (N, T))], rng.uniform(1, 2, (N, T))
+    real = np.arange(T) < lengths[:, None]
+    w[real & (rng.random((N, T)) < 0.3)] = 0
+    own = w * np.array([0.5, 3.0, 1.0])[y.argmax(axis=-1)]
+    other = np.where((real & (w > 0))[..., None], y, 0.5)
+    twin = copy.deepcopy(model)
+    found = loss_of(model, X, other, class_weight={0: 0.5, 1: 3.0}, sample_weight=w, lengths=lengths)
+    assert found == pytest.approx(loss_of(twin, X, y, sample_weight=own, lengths=lengths), rel=1e-5)
+    np.testing.assert_allclose(model.flat_grads, twin.flat_grads, rtol=1e-4, atol=1e-7)
+
+
+def test_class_numbers_where_nothing_counts() -> None:
+    model = model_of(nn.LSTM(4), nn.Dense(1, "sigmoid"), loss="binary_crossentropy")
+    w, y = np.arange(N) % 2, np.where(np.arange(N) % 2, Y, 0.3)
+    twin = copy.deepcopy(model)
+    found = loss_of(model, X, y, class_weight={1: 3.0}, sample_weight=w)
+    assert found == pytest.approx(loss_of(twin, X, Y, sample_weight=w * np.where(Y, 3.0, 1.0)), rel=1e-6)
+
+
 @pytest.mark.parametrize(("model", "y", "weights", "error", "message"), [
     ("one", Y + 0.25, {0: 2.0}, ValueError, "class_weight: expected class numbers in y, got 1.25|0.25"),
     ("many", np.tile([1.0, 1.0, 0.0], (N, 1)), {0: 2.0}, ValueError, "class_weight: expected one class a"),
@@ -812,6 +837,18 @@ def test_halves_may_change() -> None:
     assert np.abs(layer(X, training=True) - layer(X)).max() > 1e-3
     assert layer.forward_layer.state is not None
     assert layer.backward_layer.state is None
+
+
+def test_halves_are_described_as_they_are(tmp_path: Path) -> None:
+    both = nn.Bidirectional(nn.LSTM(3, return_sequences=True, seed=5, name="own"))
+    model = model_of(both, nn.Dense(1))
+    both.layer.dropout, both.backward_layer.recurrent_dropout = 0.25, 0.5
+    assert both.forward_layer.dropout == 0.25
+    model.save(tmp_path / "m.safetensors")
+    for again in (nn.load_model(tmp_path / "m.safetensors").layers[0], nn.Bidirectional.from_config(both.get_config())):
+        for before, after in zip(both._halves, again._halves, strict=True):
+            assert after.get_config() == before.get_config()
+        assert again.get_config() == both.get_config()
 
 
 def test_settings_of_an_optimizer_are_heeded() -> None:

@@ -112,10 +112,8 @@ class Layer(Trained, Options):
             near = difflib.get_close_matches(argument, self._fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else " (docs/keras.md lists what is there)"
             raise TypeError(f"{type(self).__name__}: no argument {argument!r} here{hint}")
-        if name is not None and (not isinstance(name, str) or not name):
-            raise TypeError(f"name: expected a str, got {name!r}")
         self._named = name is not None
-        self.name = name or names.snake_case(type(self).__name__)
+        self.name = names.snake_case(type(self).__name__) if name is None else names.text("name", name)
         self.dtype = _float_type(dtype)
         self._sample_shape = None if input_shape is None else (None, *sizes_of("input_shape", input_shape))
         self.params = Arrays()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -146,8 +146,8 @@ class Optimizer(Options):
         TypeError
             Something else than names.
         """
-        found = tuple(var_names)
-        if isinstance(var_names, str) or not all(isinstance(part, str) for part in found):
+        found = tuple(var_names) if isinstance(var_names, Iterable) and not isinstance(var_names, str) else (None,)
+        if not all(isinstance(part, str) for part in found):
             raise TypeError(f"var_names: expected a sequence of str, got {var_names!r}")
         if self.built:
             raise RuntimeError("exclude_from_weight_decay: expected to be called before build")
