@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -965,6 +966,51 @@ def test_validation_leaves_the_state_alone(both: bool) -> None:
     assert found["val_loss"] == expected
     for one, two in zip(with_it.layers[0]._carried().values(), without.layers[0]._carried().values(), strict=True):
         assert (one == two).all()
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_state_that_waits(both: bool) -> None:
+    """A layer that is not stateful for an epoch: validation leaves its state alone too."""
+    found = []
+    for validated in (None, (X, Y)):
+        layer: Any = nn.LSTM(4, stateful=True)
+        model = model_of(nn.Bidirectional(layer) if both else layer, nn.Dense(1))
+        parts = model.layers[0]._halves if both else [layer]
+        pause = [At(epoch, lambda _, on=bool(epoch), part=parts[-1]: setattr(part, "stateful", on)) for epoch in (0, 1)]
+        model.fit(X, Y, batch_size=N, epochs=4, validation_data=validated, callbacks=pause, verbose=0)
+        found.append(model.flat_params)
+    np.testing.assert_array_equal(*found)
+
+
+def test_steps_of_their_own_carry_nothing() -> None:
+    layer = nn.TimeDistributed(nn.LSTM(3))
+    x = np.ones((2, 4, 5, D))
+    layer(x)
+    layer.layer.stateful = True
+    with pytest.raises(ValueError, match="layer: expected one without states for TimeDistributed"):
+        layer(x)
+
+
+def test_a_metric_that_cannot_be_copied() -> None:
+    model = small(metrics=[metrics.MeanMetricWrapper(lambda t, p: abs(t - p), "own")])
+    model.metrics[1].lock = threading.Lock()
+    inner = At(0, lambda model: model.evaluate(X, Y, verbose=0))
+    with pytest.raises(TypeError, match=r"metrics: expected some that copy\.deepcopy can copy.*lock"):
+        model.fit(X, Y, callbacks=[inner], verbose=0)
+
+
+def test_a_loss_without_a_name() -> None:
+    class Bare(losses.Loss):
+        def __init__(self) -> None:
+            """Nothing."""
+
+        def value_and_gradient(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            e = y_pred - y_true
+            return (e * e).mean(), 2 * e / e.size
+
+    one, two = small(loss=Bare()), small()
+    found, expected = (model.fit(X, Y, verbose=0).history["loss"] for model in (one, two))
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_outside_of_fit_states_are_carried() -> None:

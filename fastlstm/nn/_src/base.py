@@ -411,6 +411,10 @@ class Layer(Trained, Options):
             raise ValueError(f"{self.name}: expected no generator {key!r}")
         self._own_rng = rng
 
+    def _stateful(self) -> list[Any]:
+        """What of it carries a `state` from batch to batch."""
+        return []
+
     def _carried(self) -> dict[str, Array]:
         """What is carried from batch to batch, by a key without a slash."""
         return {}

@@ -108,7 +108,7 @@ class Arrays:
                     found.append(None)
                     continue
                 rows, room, shaped = gathered
-                np.take(rows, some, axis=0, out=room[: len(some)], mode="clip")
+                rows.take(some, 0, room[: len(some)], "clip")
                 found.append(shaped[: len(some)])
             yield masked_where_needed(Batch(*found))
 

@@ -306,10 +306,15 @@ class TimeDistributed(Layer):
         super().__init__(**{"dtype": layer.dtype, **common})
         if layer.dtype != self.dtype:
             raise TypeError(f"layer: expected {self.dtype} as here, got {layer.dtype}")
-        if getattr(layer, "stateful", False) or getattr(layer, "return_state", False):
+        if getattr(layer, "return_state", False):
             raise ValueError("layer: expected one without states for TimeDistributed")
         self.layer: Layer = layer
+        self._check_stateless()
         layer._in_model = True  # from here on it is this one's
+
+    def _check_stateless(self) -> None:
+        if self.layer._stateful():  # an option, which may be set later too
+            raise ValueError("layer: expected one without states for TimeDistributed")
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
         return self.layer._plan((None, *input_shape[2:]))
@@ -332,6 +337,7 @@ class TimeDistributed(Layer):
         self.layer._draw(rng)
 
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
+        self._check_stateless()
         y, _ = self.layer._forward(x.reshape(-1, *x.shape[2:]), None, training)
         shaped = y.reshape(*x.shape[:2], *y.shape[1:])
         if training:

@@ -184,7 +184,11 @@ class Sequential(Stack):
         by copies of the metrics."""
         outer = self._total, self._metrics
         if self._runs or any(id(metric) in _COUNTING for metric in self.metrics):
-            self._total, self._metrics = copy.deepcopy(outer)
+            try:
+                self._total, self._metrics = copy.deepcopy(outer)
+            except TypeError as error:
+                raise TypeError("metrics: expected some that copy.deepcopy can copy, as a run within another counts by "
+                                f"copies, got one that it can not ({error})") from error  # fmt: skip
         used = self._metrics
         counting = {id(metric) for metric in self.metrics}
         _COUNTING.update(counting)
@@ -204,15 +208,14 @@ class Sequential(Stack):
         if not self._fitting:
             yield
             return
-        carried = [(layer, layer._carried()) for layer in self.layers]
-        self.reset_state()
+        states = [(one, one.state) for layer in self.layers for one in layer._stateful()]
+        for one, _ in states:
+            one.state = None
         try:
             yield
         finally:
-            for layer, arrays in carried:
-                layer.reset_state()
-                if arrays:
-                    layer._carry(arrays)
+            for one, state in states:
+                one.state = state
 
     def _prepared(self, given: Given, *, targets: bool, allow_nan: bool) -> Batch:
         """Samples as arrays of the model's types, checked against its shapes; 0 at steps that do not count."""

@@ -146,8 +146,9 @@ class Optimizer(Options):
         TypeError
             Something else than names.
         """
-        found = tuple(var_names) if isinstance(var_names, Iterable) and not isinstance(var_names, str) else (None,)
-        if not all(isinstance(part, str) for part in found):
+        some = not isinstance(var_names, str) and isinstance(var_names, Iterable)
+        found = tuple(var_names) if some else ()
+        if not some or not all(isinstance(part, str) for part in found):
             raise TypeError(f"var_names: expected a sequence of str, got {var_names!r}")
         if self.built:
             raise RuntimeError("exclude_from_weight_decay: expected to be called before build")
@@ -245,7 +246,8 @@ class Optimizer(Options):
         shape, dtype, *_ = self._layout
         checks.own("flat_params", flat_params, shape, dtype)
         checks.own("flat_grads", flat_grads, shape, dtype)
-        self._settle()
+        if self._settled != self._changes:
+            self._settle()
         self._before_update(self.learning_rate)
         if len(self._chunks):
             updates.update(self._kernel, self._clip, self._chunks, self._factors, self._squares, self._numbers,

@@ -301,6 +301,9 @@ class LSTM(Layer):
         return State(self._gradient(f"{name}.h", h, (N, self.output_size)),
                      self._gradient(f"{name}.c", c, (N, self.units)))  # fmt: skip
 
+    def _stateful(self) -> list[Any]:
+        return [self] if self.stateful else []
+
     def _carried(self) -> dict[str, Array]:
         return {} if self.state is None or not self.stateful else self.state._asdict()
 
@@ -543,7 +546,7 @@ class Bidirectional(Layer):
             raise ValueError("layer: expected one with go_backwards=False for Bidirectional")
         self.merge_mode = merge_mode
         if backward_layer is None:
-            other = LSTM.from_config({**layer.get_config(), "go_backwards": True})
+            other = _lstm("layer", LSTM.from_config({**layer.get_config(), "go_backwards": True}))
         else:
             other = _lstm("backward_layer", inner_layer(backward_layer))
         seed = other.seed
@@ -640,6 +643,9 @@ class Bidirectional(Layer):
     def _set_generator(self, key: str, rng: np.random.Generator) -> None:
         half, rest = self._half(key)
         half._set_generator(rest, rng)
+
+    def _stateful(self) -> list[Any]:
+        return [half for half in self._halves if half.stateful]
 
     def _carried(self) -> dict[str, Array]:
         return {f"{prefix}{key}": array for prefix, half in self._both() for key, array in half._carried().items()}
