@@ -136,6 +136,9 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     # names and numbers
     (lambda: nn.LSTM(2, name=""), ValueError, "name: expected a str that is not empty"),
     (lambda: nn.Sequential(name=3), TypeError, "name: expected a str, got int"),
+    (lambda: small(metrics=[nn.metrics.MeanMetricWrapper(abs, "val_loss")]), ValueError, "metrics: expected unlike names, .* got val_loss"),
+    (lambda: small(metrics=["mae", nn.metrics.MeanMetricWrapper(abs, "val_mae")]), ValueError, "metrics: expected unlike names"),
+    (lambda: small(metrics=[nn.metrics.MeanMetricWrapper(abs, "learning_rate")]), ValueError, "metrics: expected unlike names"),
     (lambda: small(metrics=[NoName()]), TypeError, "metric: expected one with a name, a str, got NoName without"),
     (lambda: nn.optimizers.get({"class_name": "Adam", "beta_1": 0.5}), ValueError, "optimizer: expected a dict of class_name and config"),
     (lambda: nn.optimizers.Adam(np.True_), TypeError, "learning_rate: expected a float or LearningRateSchedule, got bool"),

@@ -506,7 +506,7 @@ def masked_weights(mask: Any, sample_weight: Any = None) -> Array:
 
     Examples
     --------
-    >>> from fastlstm.nn.losses import masked_weights
+    >>> from fastlstm.nn._src.losses import masked_weights
     >>> masked_weights([[True, True, True], [True, False, False]]).tolist()
     [[1.5, 1.5, 1.5], [1.5, 0.0, 0.0]]
     """

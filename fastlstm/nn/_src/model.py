@@ -152,9 +152,11 @@ class Sequential(Stack):
         shape = self.output_shape if self.built else (None, 1)
         found = [(metrics.get(one, loss, shape), weighted)
                  for weighted, some in zip((False, True), given, strict=True) for one in some]  # fmt: skip
-        taken = ["loss", *(metric.name for metric, _ in found)]
-        if len(set(taken)) < len(taken):
-            raise ValueError(f"metrics: expected unlike names, got {', '.join(taken[1:])}")
+        taken = [metric.name for metric, _ in found]
+        logged = ["loss", *taken, "val_loss", *(f"val_{name}" for name in taken), "learning_rate"]
+        if len(set(logged)) < len(logged):
+            raise ValueError("metrics: expected unlike names, and not those of what else is logged (loss, learning_rate; "
+                             f"val_ before each for validation data), got {', '.join(taken)}")  # fmt: skip
         return found
 
     @property
