@@ -126,6 +126,8 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: small().fit(X, np.zeros((N, T))), ValueError, r"y_true: expected shape \(12, 1\).*; for targets of steps give lstm return_sequences=True"),
     (lambda: small().fit([(X, np.zeros((N, T)))], verbose=0), ValueError, "for targets of steps give lstm return_sequences=True"),
     (lambda: sequences().fit(X, Y), ValueError, r"y_true: expected shape \(12, 4, 1\).*; for targets of samples give lstm return_sequences=False"),
+    (lambda: nn.Masking(1e308), ValueError, r"mask_value: expected -3.40282e\+38 to 3.40282e\+38, got 1e\+308"),
+    (lambda: nn.LSTM(2, dtype="9" * 5000), TypeError, "dtype: expected float32 or float64, got '999"),
     # batches
     (lambda: small().fit(iter([[]]), steps_per_epoch=1), ValueError, r"lstm: expected x of 3 axes, got shape \(0\)"),
     (lambda: small().fit(iter([(X, Y)]), steps_per_epoch="2"), TypeError, "steps_per_epoch: expected an integer, got str"),

@@ -443,7 +443,7 @@ class Layer(Trained, Options):
 
 
 def _float_type(dtype: Any) -> np.dtype[Any]:
-    with contextlib.suppress(TypeError):
+    with contextlib.suppress(TypeError, ValueError, SyntaxError):  # as NumPy reads strings
         for kind in (np.float32, np.float64):
             if np.dtype(dtype) == kind:
                 return np.dtype(kind)

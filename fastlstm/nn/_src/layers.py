@@ -261,7 +261,8 @@ class Masking(Layer):
         if isinstance(mask_value, (float, np.floating)) and np.isnan(mask_value):
             raise ValueError("mask_value: expected a number that a step can equal, got NaN, which equals nothing; give "
                              "fit, evaluate and predict lengths, or mask=~np.isnan(x).all(axis=2)")  # fmt: skip
-        self.mask_value = names.real("mask_value", mask_value)
+        limit = float(np.finfo(self.dtype).max)
+        self.mask_value = names.real("mask_value", mask_value, -limit, limit)
 
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         real = (x != self.mask_value).any(axis=-1)

@@ -155,8 +155,8 @@ class Sequential(Stack):
         taken = [metric.name for metric, _ in found]
         logged = ["loss", *taken, "val_loss", *(f"val_{name}" for name in taken), "learning_rate"]
         if len(set(logged)) < len(logged):
-            raise ValueError("metrics: expected unlike names, and not those of what else is logged (loss, learning_rate; "
-                             f"val_ before each for validation data), got {', '.join(taken)}")  # fmt: skip
+            raise ValueError("metrics: expected unlike names, and none of what else is logged (loss, learning_rate; val_ "
+                             f"before each for validation data), got {', '.join(taken)}")  # fmt: skip
         return found
 
     @property
