@@ -155,7 +155,7 @@ class Sequential(Stack):
         taken = [metric.name for metric, _ in found]
         logged = ["loss", *taken, "val_loss", *(f"val_{name}" for name in taken), "learning_rate"]
         if len(set(logged)) < len(logged):
-            raise ValueError(f"metrics: expected unlike names, none of them loss, learning_rate, or another's behind val_, "
+            raise ValueError(f"metrics: expected unlike names, none loss, learning_rate, or another's behind val_, "
                              f"got {', '.join(taken)}")  # fmt: skip
         return found
 
