@@ -143,6 +143,8 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: small(metrics=[nn.metrics.MeanMetricWrapper(abs, "learning_rate")]), ValueError, "metrics: expected unlike names"),
     (lambda: small(metrics=[NoName()]), TypeError, "metric: expected one with a name, a str, got NoName without"),
     (lambda: nn.optimizers.get({"class_name": "Adam", "beta_1": 0.5}), ValueError, "optimizer: expected a dict of class_name and config"),
+    (lambda: nn.metrics.get({"class_name": "LossMetric", "config": {}}), ValueError, "metric: LossMetric does not take {}"),
+    (lambda: setattr(nn.optimizers.AdamW(), "weight_decay", None), TypeError, "weight_decay: expected a number, got None; Adam"),
     (lambda: nn.optimizers.Adam(np.True_), TypeError, "learning_rate: expected a float or LearningRateSchedule, got bool"),
     (lambda: nn.optimizers.Adam().exclude_from_weight_decay(3), TypeError, "var_names: expected a sequence of str, got 3"),
     (lambda: nn.optimizers.schedules.PiecewiseConstantDecay(5, [0.1, 0.2]), TypeError, "boundaries: expected a sequence of numbers, got int"),

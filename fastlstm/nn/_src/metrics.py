@@ -366,7 +366,7 @@ class LossMetric(_MeanOfValues):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> LossMetric:
-        return cls(losses.get(config["loss"]), config["name"])
+        return cls(**{**config, "loss": losses.get(config.get("loss"))})
 
 
 class RootMeanSquaredError(_MeanOfValues):

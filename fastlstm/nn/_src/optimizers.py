@@ -30,6 +30,13 @@ def _number(low: float, high: float = math.inf) -> Callable[[str, Any], float]:
     return lambda name, value: names.real(name, value, low, high)
 
 
+def _decay(name: str, value: Any) -> float:
+    """A check: a rate at which weights decay."""
+    if value is None:
+        raise TypeError(f"{name}: expected a number, got None; Adam goes without")
+    return names.real(name, value, 0.0)
+
+
 _BELOW_1 = math.nextafter(1.0, 0.0)
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 
@@ -570,6 +577,8 @@ class AdamW(Adam):
     0.004
     """
 
+    _options = Adam._options | {"weight_decay": _decay}
+
     def __init__(
         self,
         learning_rate: float | LearningRateSchedule = 0.001,
@@ -583,8 +592,6 @@ class AdamW(Adam):
         global_clipnorm: float | None = None,
         name: str = "adamw",
     ) -> None:
-        if weight_decay is None:
-            raise TypeError("weight_decay: expected a number, got None; Adam goes without")
         super().__init__(
             learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue, global_clipnorm, name
         )
