@@ -165,7 +165,7 @@ def test_functions_and_others() -> None:
         (lambda: metrics.AUC(num_thresholds=1), ValueError, "num_thresholds: expected 2 to 100000, got 1"),
         (lambda: metrics.AUC(curve="roc"), ValueError, "curve: expected one of .*got 'roc'"),
         (lambda: metrics.AUC(summation_method="mean"), ValueError, "summation_method: expected one of"),
-        (lambda: metrics.AUC(thresholds=[2]), ValueError, "thresholds: expected 0 to 1, got 2"),
+        (lambda: metrics.AUC(thresholds=[2]), ValueError, r"thresholds\[0\]: expected 0 to 1, got 2"),
         (lambda: metrics.AUC().update_state([1], [1.5]), ValueError, "y_pred: expected 0 to 1 for auc, got 1.5"),
         (lambda: metrics.R2Score(class_aggregation="mean"), ValueError, "class_aggregation: expected one of"),
         (lambda: metrics.R2Score().update_state([1], [1]), ValueError, r"y_pred: expected shape \(N, K\)"),

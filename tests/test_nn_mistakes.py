@@ -93,6 +93,15 @@ class Table:
 TABLE = Table({"rain": [0.5, 1.0], "wind": [1, 2], "sky": [3.0, "cloudy"]})
 OBJECTS = Table({"a": [0.5, 1.0], "b": [1, 2]})
 OBJECTS.dtypes = [np.dtype(float), np.dtype(object)]
+
+
+class NoName:
+    def update_state(self, *batch: Any) -> None:
+        """Nothing."""
+
+    result = reset_state = update_state
+
+
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     # ragged data
     (lambda: small().fit([X[0], X[1, :2]], Y[:2]), ValueError, "x: expected sequences of one length, got 2 to 4 steps: pad them, and pass lengths"),
@@ -117,6 +126,29 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: small().fit(X, np.zeros((N, T))), ValueError, r"y_true: expected shape \(12, 1\).*; for targets of steps give lstm return_sequences=True"),
     (lambda: small().fit([(X, np.zeros((N, T)))], verbose=0), ValueError, "for targets of steps give lstm return_sequences=True"),
     (lambda: sequences().fit(X, Y), ValueError, r"y_true: expected shape \(12, 4, 1\).*; for targets of samples give lstm return_sequences=False"),
+    (lambda: nn.Masking(1e308), ValueError, r"mask_value: expected -3.40282e\+38 to 3.40282e\+38, got 1e\+308"),
+    (lambda: nn.LSTM(2, dtype="9" * 5000), TypeError, "dtype: expected float32 or float64, got '999"),
+    # batches
+    (lambda: small().fit(iter([[]]), steps_per_epoch=1), ValueError, r"lstm: expected x of 3 axes, got shape \(0\)"),
+    (lambda: small().fit(iter([(X, Y)]), steps_per_epoch="2"), TypeError, "steps_per_epoch: expected an integer, got str"),
+    (lambda: small().fit([(X, Y)], validation_data=[(X, Y)], validation_steps=0), ValueError, "validation_steps: expected at least 1, got 0"),
+    (lambda: small().evaluate([(X, Y)], steps=-1), ValueError, "steps: expected at least 1, got -1"),
+    (lambda: small().fit(X, Y, validation_data=(X, Y), validation_batch_size=0), ValueError, "validation_batch_size: expected at least 1, got 0"),
+    (lambda: small().fit(X, Y, verbose=np.array([1, 2])), ValueError, r"verbose: expected 0, 1, 2 or 'auto', got array"),
+    # names and numbers
+    (lambda: nn.LSTM(2, name=""), ValueError, "name: expected a str that is not empty"),
+    (lambda: nn.Sequential(name=3), TypeError, "name: expected a str, got int"),
+    (lambda: small(metrics=[nn.metrics.MeanMetricWrapper(abs, "val_loss")]), ValueError, "metrics: expected unlike names, .* got val_loss"),
+    (lambda: small(metrics=["mae", nn.metrics.MeanMetricWrapper(abs, "val_mae")]), ValueError, "metrics: expected unlike names"),
+    (lambda: small(metrics=[nn.metrics.MeanMetricWrapper(abs, "learning_rate")]), ValueError, "metrics: expected unlike names"),
+    (lambda: small(metrics=[NoName()]), TypeError, "metric: expected one with a name, a str, got NoName without"),
+    (lambda: nn.optimizers.get({"class_name": "Adam", "beta_1": 0.5}), ValueError, "optimizer: expected a dict of class_name and config"),
+    (lambda: nn.metrics.get({"class_name": "LossMetric", "config": {}}), ValueError, "metric: LossMetric does not take {}"),
+    (lambda: setattr(nn.optimizers.AdamW(), "weight_decay", None), TypeError, "weight_decay: expected a number, got None; Adam"),
+    (lambda: nn.optimizers.Adam(np.True_), TypeError, "learning_rate: expected a float or LearningRateSchedule, got bool"),
+    (lambda: nn.optimizers.Adam().exclude_from_weight_decay(3), TypeError, "var_names: expected a sequence of str, got 3"),
+    (lambda: nn.optimizers.schedules.PiecewiseConstantDecay(5, [0.1, 0.2]), TypeError, "boundaries: expected a sequence of numbers, got int"),
+    (lambda: nn.metrics.AUC(thresholds=0.5), TypeError, "thresholds: expected a sequence of numbers, got float"),
     # states
     (lambda: nn.LSTM(2)(X, initial_state=np.zeros((N, 2))), ValueError, r"lstm: initial_state: expected \[h, c\], got 12 entries"),
     (lambda: nn.LSTM(2)(X, initial_state={"h": 1, "c": 2}), TypeError, r"lstm: initial_state: expected \[h, c\], got dict"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import inspect
 import pickle
+import pkgutil
 import re
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 from keras_golden import live_keras
 
 from fastlstm import nn
+from fastlstm.nn import _src
 
 MODULES = [
     "layers", "models", "optimizers", "optimizers.schedules", "losses", "metrics", "callbacks", "regularizers",
@@ -54,6 +57,12 @@ def test_a_module_shows_public_names_alone(name: str) -> None:
         if not inspect.ismodule(thing):
             assert re.fullmatch(r"fastlstm\.nn(\.[a-z]+)*", thing.__module__)
             assert pickle.loads(pickle.dumps(thing)) is thing
+
+
+def test_examples_of_what_is_inside() -> None:
+    """They import what is there; those of public names are run with these."""
+    for module in pkgutil.iter_modules(_src.__path__):
+        assert not doctest.testmod(importlib.import_module(f"{_src.__name__}.{module.name}")).failed, module.name
 
 
 def test_nn_shows_public_names_alone() -> None:

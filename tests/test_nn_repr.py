@@ -35,7 +35,8 @@ def test_models_and_layers() -> None:
     assert [repr(one) for one in (model, *model.layers, model.history, model.optimizer, model.gradient_norms())] == [
         "<Sequential 'm': Masking, Bidirectional, LSTM, Dense, (N, 8, 16) -> (N, 1), 820 weights>",
         "<Masking() 'masking': (N, 8, 16) -> (N, 8, 16)>",
-        "<Bidirectional(layer=<LSTM(units=4, kernel_regularizer=L2(), return_sequences=True) 'lstm'>) 'bidirectional': "
+        "<Bidirectional(layer=<LSTM(units=4, kernel_regularizer=L2(), return_sequences=True, zero_output_for_mask=True) "
+        "'forward_lstm': (N, 8, 16) -> (N, 8, 4)>) 'bidirectional': "
         "(N, 8, 16) -> (N, 8, 8)>",
         "<LSTM(units=3, bias_initializer=Constant(value=2.0), dropout=0.1) 'lstm': (N, 8, 8) -> (N, 3)>",
         "<Dense(units=1, activation='sigmoid') 'dense': (N, 3) -> (N, 1)>",

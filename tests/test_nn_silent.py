@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +296,31 @@ def test_classes_with_a_mask() -> None:
     values = bce(y, model.predict(x, verbose=0)[..., 0].astype(float)) * np.where(y, 3.0, 0.5)
     found = loss_of(model, x, y, class_weight={0: 0.5, 1: 3.0})
     assert found == pytest.approx(values[real].mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("last", ["mse", "binary_crossentropy", "categorical_crossentropy"])
+def test_classes_where_nothing_counts(last: str) -> None:
+    """Padding, and what has weight 0, need say no class."""
+    activation = "softmax" if last[0] == "c" else "sigmoid"
+    model = model_of(nn.LSTM(4, return_sequences=True), nn.Dense(3, activation), loss=last)
+    rng, lengths = np.random.default_rng(4), np.arange(N) % T + 1
+    y, w = np.eye(3)[rng.integers(0, 3, (N, T))], rng.uniform(1, 2, (N, T))
+    real = np.arange(T) < lengths[:, None]
+    w[real & (rng.random((N, T)) < 0.3)] = 0
+    own = w * np.array([0.5, 3.0, 1.0])[y.argmax(axis=-1)]
+    other = np.where((real & (w > 0))[..., None], y, 0.5)
+    twin = copy.deepcopy(model)
+    found = loss_of(model, X, other, class_weight={0: 0.5, 1: 3.0}, sample_weight=w, lengths=lengths)
+    assert found == pytest.approx(loss_of(twin, X, y, sample_weight=own, lengths=lengths), rel=1e-5)
+    np.testing.assert_allclose(model.flat_grads, twin.flat_grads, rtol=1e-4, atol=1e-7)
+
+
+def test_class_numbers_where_nothing_counts() -> None:
+    model = model_of(nn.LSTM(4), nn.Dense(1, "sigmoid"), loss="binary_crossentropy")
+    w, y = np.arange(N) % 2, np.where(np.arange(N) % 2, Y, 0.3)
+    twin = copy.deepcopy(model)
+    found = loss_of(model, X, y, class_weight={1: 3.0}, sample_weight=w)
+    assert found == pytest.approx(loss_of(twin, X, Y, sample_weight=w * np.where(Y, 3.0, 1.0)), rel=1e-6)
 
 
 @pytest.mark.parametrize(("model", "y", "weights", "error", "message"), [
@@ -814,6 +840,18 @@ def test_halves_may_change() -> None:
     assert layer.backward_layer.state is None
 
 
+def test_halves_are_described_as_they_are(tmp_path: Path) -> None:
+    both = nn.Bidirectional(nn.LSTM(3, return_sequences=True, seed=5, name="own"))
+    model = model_of(both, nn.Dense(1))
+    both.layer.dropout, both.backward_layer.recurrent_dropout = 0.25, 0.5
+    assert both.forward_layer.dropout == 0.25
+    model.save(tmp_path / "m.safetensors")
+    for again in (nn.load_model(tmp_path / "m.safetensors").layers[0], nn.Bidirectional.from_config(both.get_config())):
+        for before, after in zip(both._halves, again._halves, strict=True):
+            assert after.get_config() == before.get_config()
+        assert again.get_config() == both.get_config()
+
+
 def test_settings_of_an_optimizer_are_heeded() -> None:
     """Momentum, clipping and decay that come and go, against the rules in NumPy."""
     sgd, p, g = optimizers.SGD(0.1), np.array([3.0, 4.0]), np.array([3.0, 4.0])
@@ -928,6 +966,51 @@ def test_validation_leaves_the_state_alone(both: bool) -> None:
     assert found["val_loss"] == expected
     for one, two in zip(with_it.layers[0]._carried().values(), without.layers[0]._carried().values(), strict=True):
         assert (one == two).all()
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_state_that_waits(both: bool) -> None:
+    """A layer that is not stateful for an epoch: validation leaves its state alone too."""
+    found = []
+    for validated in (None, (X, Y)):
+        layer: Any = nn.LSTM(4, stateful=True)
+        model = model_of(nn.Bidirectional(layer) if both else layer, nn.Dense(1))
+        parts = model.layers[0]._halves if both else [layer]
+        pause = [At(epoch, lambda _, on=bool(epoch), part=parts[-1]: setattr(part, "stateful", on)) for epoch in (0, 1)]
+        model.fit(X, Y, batch_size=N, epochs=4, validation_data=validated, callbacks=pause, verbose=0)
+        found.append(model.flat_params)
+    np.testing.assert_array_equal(*found)
+
+
+def test_steps_of_their_own_carry_nothing() -> None:
+    layer = nn.TimeDistributed(nn.LSTM(3))
+    x = np.ones((2, 4, 5, D))
+    layer(x)
+    layer.layer.stateful = True
+    with pytest.raises(ValueError, match="layer: expected one without states for TimeDistributed"):
+        layer(x)
+
+
+def test_a_metric_that_cannot_be_copied() -> None:
+    model = small(metrics=[metrics.MeanMetricWrapper(lambda t, p: abs(t - p), "own")])
+    model.metrics[1].lock = threading.Lock()
+    inner = At(0, lambda model: model.evaluate(X, Y, verbose=0))
+    with pytest.raises(TypeError, match=r"metrics: expected some that copy\.deepcopy can copy.*lock"):
+        model.fit(X, Y, callbacks=[inner], verbose=0)
+
+
+def test_a_loss_without_a_name() -> None:
+    class Bare(losses.Loss):
+        def __init__(self) -> None:
+            """Nothing."""
+
+        def value_and_gradient(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            e = y_pred - y_true
+            return (e * e).mean(), 2 * e / e.size
+
+    one, two = small(loss=Bare()), small()
+    found, expected = (model.fit(X, Y, verbose=0).history["loss"] for model in (one, two))
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_outside_of_fit_states_are_carried() -> None:

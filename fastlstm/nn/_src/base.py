@@ -112,10 +112,8 @@ class Layer(Trained, Options):
             near = difflib.get_close_matches(argument, self._fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else " (docs/keras.md lists what is there)"
             raise TypeError(f"{type(self).__name__}: no argument {argument!r} here{hint}")
-        if name is not None and (not isinstance(name, str) or not name):
-            raise TypeError(f"name: expected a str, got {name!r}")
         self._named = name is not None
-        self.name = name or names.snake_case(type(self).__name__)
+        self.name = names.snake_case(type(self).__name__) if name is None else names.text("name", name)
         self.dtype = _float_type(dtype)
         self._sample_shape = None if input_shape is None else (None, *sizes_of("input_shape", input_shape))
         self.params = Arrays()
@@ -413,6 +411,10 @@ class Layer(Trained, Options):
             raise ValueError(f"{self.name}: expected no generator {key!r}")
         self._own_rng = rng
 
+    def _stateful(self) -> list[Any]:
+        """What of it carries a `state` from batch to batch."""
+        return []
+
     def _carried(self) -> dict[str, Array]:
         """What is carried from batch to batch, by a key without a slash."""
         return {}
@@ -441,7 +443,7 @@ class Layer(Trained, Options):
 
 
 def _float_type(dtype: Any) -> np.dtype[Any]:
-    with contextlib.suppress(TypeError):
+    with contextlib.suppress(TypeError, ValueError, SyntaxError):  # as NumPy reads strings
         for kind in (np.float32, np.float64):
             if np.dtype(dtype) == kind:
                 return np.dtype(kind)

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, TextIO
 import numpy as np
 from numba.core import event
 
+from ... import checks
 from . import metrics, names
 
 Logs = dict[str, Any]
@@ -315,7 +316,8 @@ class _Monitor(Callback):
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, best: float | None = None) -> None:
         if mode not in self.MODES:
             raise ValueError(f"mode: expected one of {self.MODES}, got {mode!r}")
-        self.monitor, self.mode, self.min_delta = monitor, mode, abs(names.real("min_delta", min_delta))
+        self.monitor, self.mode = names.text("monitor", monitor), mode
+        self.min_delta = abs(names.real("min_delta", min_delta))
         self.best = self._first = best
 
     def set_model(self, model: Any) -> None:
@@ -437,9 +439,10 @@ class EarlyStopping(_Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience, self.verbose = patience, verbose
+        self.patience, self.verbose = checks.count("patience", patience), _loudness(verbose)
         self.baseline = _threshold("baseline", baseline)
-        self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
+        self.restore_best_weights = names.flag("restore_best_weights", restore_best_weights)
+        self.start_from_epoch = checks.count("start_from_epoch", start_from_epoch)
         self.best_weights: Any = None
         self._begin()
 
@@ -527,8 +530,9 @@ class ModelCheckpoint(_Monitor):
         super().__init__(monitor, mode, best=_threshold("initial_value_threshold", initial_value_threshold))
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
             raise ValueError(f"save_freq: expected 'epoch' or a number of batches, got {save_freq!r}")
-        self.filepath, self.verbose = os.fspath(filepath), verbose
-        self.save_best_only, self.save_weights_only, self.save_freq = save_best_only, save_weights_only, save_freq
+        self.filepath, self.verbose, self.save_freq = os.fspath(filepath), _loudness(verbose), save_freq
+        self.save_best_only = names.flag("save_best_only", save_best_only)
+        self.save_weights_only = names.flag("save_weights_only", save_weights_only)
         self._epoch = self._batches = 0
 
     def check_names(self, logged: Sequence[str]) -> None:
@@ -642,8 +646,8 @@ class ReduceLROnPlateau(_Monitor):
         super().__init__(monitor, mode, min_delta)
         if names.real("factor", factor, 0.0) >= 1:
             raise ValueError(f"factor: expected less than 1, got {factor}")
-        self.factor, self.patience, self.verbose = factor, patience, verbose
-        self.cooldown, self.min_lr = cooldown, names.real("min_lr", min_lr, 0.0)
+        self.factor, self.patience, self.verbose = factor, checks.count("patience", patience), _loudness(verbose)
+        self.cooldown, self.min_lr = checks.count("cooldown", cooldown), names.real("min_lr", min_lr, 0.0)
         self._begin()
 
     def _begin(self) -> None:
@@ -701,7 +705,7 @@ class LearningRateScheduler(Callback):
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         if not callable(schedule):
             raise TypeError(f"schedule: expected a function of epoch and rate, got {type(schedule).__name__}")
-        self.schedule, self.verbose = schedule, verbose
+        self.schedule, self.verbose = schedule, _loudness(verbose)
         try:
             inspect.signature(schedule).bind(0, 0.0)
             self._takes_rate = True
@@ -748,7 +752,9 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
-        self.filename, self.separator, self.append = os.fspath(filename), separator, append
+        if len(names.text("separator", separator)) != 1:
+            raise ValueError(f"separator: expected one character, got {separator!r}")
+        self.filename, self.separator, self.append = os.fspath(filename), separator, names.flag("append", append)
         self._file: TextIO | None = None
         self._columns: list[str] | None = None
 
@@ -798,7 +804,7 @@ class TerminateOnNaN(Callback):
     """
 
     def __init__(self, raise_error: bool = False) -> None:
-        self.raise_error = raise_error
+        self.raise_error = names.flag("raise_error", raise_error)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         loss = (logs or {}).get("loss")
@@ -945,6 +951,11 @@ class Progress(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _loudness(verbose: Any) -> int:
+    """How much a callback says, as a count."""
+    return int(verbose) if isinstance(verbose, bool) else checks.count("verbose", verbose)
 
 
 def _threshold(argument: str, value: Any) -> float | None:

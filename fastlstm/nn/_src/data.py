@@ -108,7 +108,7 @@ class Arrays:
                     found.append(None)
                     continue
                 rows, room, shaped = gathered
-                np.take(rows, some, axis=0, out=room[: len(some)], mode="clip")
+                rows.take(some, 0, room[: len(some)], "clip")
                 found.append(shaped[: len(some)])
             yield masked_where_needed(Batch(*found))
 
@@ -215,7 +215,7 @@ def unpacked(item: Any) -> Given:
     """
     if isinstance(item, Mapping):
         return named("batch", item)
-    if not isinstance(item, (tuple, list)) or (isinstance(item, list) and not hasattr(item[0], "__array__")):
+    if not isinstance(item, (tuple, list)) or (isinstance(item, list) and not (item and hasattr(item[0], "__array__"))):
         return Given(item)
     if not 1 <= len(item) <= 3:
         raise ValueError(f"batch: expected (x, y), (x, y, sample_weight) or a dict of {', '.join(Given._fields)}, "
@@ -237,7 +237,9 @@ def named(argument: str, item: Mapping[str, Any]) -> Given:
     return Given(**item)
 
 
-def class_weights(y: Array, by_class: Any, shape: tuple[int, ...], known: Collection[int], largest: bool) -> Array:
+def class_weights(
+    y: Array, by_class: Any, shape: tuple[int, ...], known: Collection[int], largest: bool, counted: Array | None = None
+) -> Array:
     """A weight for each row of predictions, by its class; 1 for classes that are not named.
 
     Parameters
@@ -251,6 +253,8 @@ def class_weights(y: Array, by_class: Any, shape: tuple[int, ...], known: Collec
         What classes there may be; any if empty.
     largest : bool
         Whether, of numbers a class, the largest says the class; else one has to be 1, the others 0.
+    counted : ndarray of bool, shape (N, ...), optional
+        Which rows count: what y is in others does not matter.
 
     Returns
     -------
@@ -265,10 +269,13 @@ def class_weights(y: Array, by_class: Any, shape: tuple[int, ...], known: Collec
     if y.shape in (rows, (*rows, 1)):
         numbers = y.reshape(rows)
         wrong = np.isfinite(numbers) & (numbers != np.rint(numbers))
+        if counted is not None:
+            wrong &= counted
         if wrong.any():
             raise ValueError(f"class_weight: expected class numbers in y, got {numbers[wrong][0]}")
     elif y.shape == shape:
-        if not largest and not (((y == 0) | (y == 1)).all() and (y.sum(axis=-1) == 1).all()):
+        seen = y if counted is None else y[counted]
+        if not largest and not (((seen == 0) | (seen == 1)).all() and (seen.sum(axis=-1) == 1).all()):
             raise ValueError("class_weight: expected one class a sample or step, 1 for it and 0 for the others in y, "
                              "got other numbers")  # fmt: skip
         numbers = y.argmax(axis=-1)

@@ -261,7 +261,8 @@ class Masking(Layer):
         if isinstance(mask_value, (float, np.floating)) and np.isnan(mask_value):
             raise ValueError("mask_value: expected a number that a step can equal, got NaN, which equals nothing; give "
                              "fit, evaluate and predict lengths, or mask=~np.isnan(x).all(axis=2)")  # fmt: skip
-        self.mask_value = names.real("mask_value", mask_value)
+        limit = float(np.finfo(self.dtype).max)
+        self.mask_value = names.real("mask_value", mask_value, -limit, limit)
 
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         real = (x != self.mask_value).any(axis=-1)
@@ -306,10 +307,15 @@ class TimeDistributed(Layer):
         super().__init__(**{"dtype": layer.dtype, **common})
         if layer.dtype != self.dtype:
             raise TypeError(f"layer: expected {self.dtype} as here, got {layer.dtype}")
-        if getattr(layer, "stateful", False) or getattr(layer, "return_state", False):
+        if getattr(layer, "return_state", False):
             raise ValueError("layer: expected one without states for TimeDistributed")
         self.layer: Layer = layer
+        self._check_stateless()
         layer._in_model = True  # from here on it is this one's
+
+    def _check_stateless(self) -> None:
+        if self.layer._stateful():  # an option, which may be set later too
+            raise ValueError("layer: expected one without states for TimeDistributed")
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
         return self.layer._plan((None, *input_shape[2:]))
@@ -332,6 +338,7 @@ class TimeDistributed(Layer):
         self.layer._draw(rng)
 
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
+        self._check_stateless()
         y, _ = self.layer._forward(x.reshape(-1, *x.shape[2:]), None, training)
         shaped = y.reshape(*x.shape[:2], *y.shape[1:])
         if training:

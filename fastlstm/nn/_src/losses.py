@@ -49,6 +49,9 @@ class Loss(Options):
     (0.367, [[-0.625], [0.8333]])
     """
 
+    name = "loss"
+    """Of one of your own that says none."""
+
     def __init__(self, name: str) -> None:
         self.name = names.text("name", name)
 
@@ -165,7 +168,7 @@ class _Compiled(Loss):
     def _targets(self, y_true: Any, p: Array) -> Array:
         """Flat, as the kernel takes them."""
         found = checks.array("y_true", y_true)
-        if in_shape(found, p.shape).shape != p.shape:
+        if found.shape != p.shape and in_shape(found, p.shape).shape != p.shape:
             raise ValueError(
                 f"y_true: expected shape {p.shape} for {self.name}, got {found.shape}{self._advice(found, p)}"
             )
@@ -503,7 +506,7 @@ def masked_weights(mask: Any, sample_weight: Any = None) -> Array:
 
     Examples
     --------
-    >>> from fastlstm.nn.losses import masked_weights
+    >>> from fastlstm.nn._src.losses import masked_weights
     >>> masked_weights([[True, True, True], [True, False, False]]).tolist()
     [[1.5, 1.5, 1.5], [1.5, 0.0, 0.0]]
     """

@@ -366,7 +366,7 @@ class LossMetric(_MeanOfValues):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> LossMetric:
-        return cls(losses.get(config["loss"]), config["name"])
+        return cls(**{**config, "loss": losses.get(config.get("loss"))})
 
 
 class RootMeanSquaredError(_MeanOfValues):
@@ -529,7 +529,7 @@ class AUC(Metric):
         )
         self._given = None
         if thresholds is not None:
-            self._given = sorted(names.real("thresholds", value, 0.0, 1.0) for value in thresholds)
+            self._given = sorted(names.reals("thresholds", thresholds, 0.0, 1.0))
             inner = self._given
         else:
             if not 2 <= size_of("num_thresholds", num_thresholds) <= _MOST_THRESHOLDS:
@@ -656,6 +656,8 @@ def get(identifier: Any, loss: Any = None, output_shape: Sequence[int | None] | 
     if all(hasattr(identifier, method) for method in ("update_state", "result", "reset_state")):
         if isinstance(identifier, type):
             raise TypeError(f"metric: expected a metric, got the class {identifier.__name__}: call it")
+        if not isinstance(getattr(identifier, "name", None), str):
+            raise TypeError(f"metric: expected one with a name, a str, got {type(identifier).__name__} without")
         return identifier  # type: ignore[no-any-return]
     if isinstance(identifier, Mapping):
         return names.deserialize("metric", identifier, CLASSES)  # type: ignore[no-any-return]

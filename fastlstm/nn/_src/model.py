@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
+from ...params import size_of
 from . import data, losses, metrics, names, optimizers, saving
 from .base import Mask
 from .callbacks import CallbackList, History
@@ -151,9 +152,11 @@ class Sequential(Stack):
         shape = self.output_shape if self.built else (None, 1)
         found = [(metrics.get(one, loss, shape), weighted)
                  for weighted, some in zip((False, True), given, strict=True) for one in some]  # fmt: skip
-        taken = ["loss", *(metric.name for metric, _ in found)]
-        if len(set(taken)) < len(taken):
-            raise ValueError(f"metrics: expected unlike names, got {', '.join(taken[1:])}")
+        taken = [metric.name for metric, _ in found]
+        logged = ["loss", *taken, "val_loss", *(f"val_{name}" for name in taken), "learning_rate"]
+        if len(set(logged)) < len(logged):
+            raise ValueError(f"metrics: expected unlike names, none loss, learning_rate, or another's behind val_, "
+                             f"got {', '.join(taken)}")  # fmt: skip
         return found
 
     @property
@@ -183,7 +186,11 @@ class Sequential(Stack):
         by copies of the metrics."""
         outer = self._total, self._metrics
         if self._runs or any(id(metric) in _COUNTING for metric in self.metrics):
-            self._total, self._metrics = copy.deepcopy(outer)
+            try:
+                self._total, self._metrics = copy.deepcopy(outer)
+            except TypeError as error:
+                raise TypeError("metrics: expected some that copy.deepcopy can copy, as a run within another counts by "
+                                f"copies, got one that it can not ({error})") from error  # fmt: skip
         used = self._metrics
         counting = {id(metric) for metric in self.metrics}
         _COUNTING.update(counting)
@@ -203,15 +210,14 @@ class Sequential(Stack):
         if not self._fitting:
             yield
             return
-        carried = [(layer, layer._carried()) for layer in self.layers]
-        self.reset_state()
+        states = [(one, one.state) for layer in self.layers for one in layer._stateful()]
+        for one, _ in states:
+            one.state = None
         try:
             yield
         finally:
-            for layer, arrays in carried:
-                layer.reset_state()
-                if arrays:
-                    layer._carry(arrays)
+            for one, state in states:
+                one.state = state
 
     def _prepared(self, given: Given, *, targets: bool, allow_nan: bool) -> Batch:
         """Samples as arrays of the model's types, checked against its shapes; 0 at steps that do not count."""
@@ -264,9 +270,16 @@ class Sequential(Stack):
         if known and getattr(loss, "ignore_class", None) is not None:
             known.add(loss.ignore_class)
         largest = isinstance(loss, losses.CategoricalCrossentropy)
-        own = data.class_weights(batch.y, class_weight, shape, known, largest)
-        if batch.weights is not None:
-            own = own * losses.spread("sample_weight", batch.weights, shape[:-1])
+        weights, counted = batch.weights, None
+        if weights is not None:
+            weights = losses.spread("sample_weight", weights, shape[:-1])
+            counted = weights != 0
+        if batch.mask is not None and batch.mask.shape == shape[:-1][:2]:
+            real = losses.spread("mask", batch.mask, shape[:-1])
+            counted = real if counted is None else real & counted
+        own = data.class_weights(batch.y, class_weight, shape, known, largest, counted)
+        if weights is not None:
+            own = own * weights
         return batch._replace(weights=own.astype(batch.x.dtype))
 
     def _check_targets(self, batch: Batch) -> None:
@@ -299,6 +312,7 @@ class Sequential(Stack):
         targets: bool = True, allow_nan: bool = False, class_weight: Any = None,
     ) -> Arrays | Stream:  # fmt: skip
         """Batches to go through."""
+        steps = _at_least_one("steps", steps)
         if data.is_stream(given.x):
             for name, value in (given._asdict() | {"batch_size": size}).items():
                 if value is not None and name != "x":
@@ -323,7 +337,7 @@ class Sequential(Stack):
             raise ValueError("x: expected at least one sample, got none")
         if targets:
             self._check_targets(batch)
-        return Arrays(batch, _batch_size("batch_size", size))
+        return Arrays(batch, _at_least_one("batch_size", size) or _BATCH)
 
     def fit(
         self,
@@ -406,9 +420,10 @@ class Sequential(Stack):
             raise RuntimeError("fit: expected no fit of this model under way, got a call within a callback of one")
         epochs, initial_epoch = checks.count("epochs", epochs), checks.count("initial_epoch", initial_epoch)
         shown = _verbosity(verbose)
-        every = checks.count("validation_freq", validation_freq)
-        if every < 1:
-            raise ValueError("validation_freq: expected at least 1, got 0")
+        every = size_of("validation_freq", validation_freq)
+        steps_per_epoch = _at_least_one("steps_per_epoch", steps_per_epoch)
+        validation_steps = _at_least_one("validation_steps", validation_steps)
+        validation_batch_size = _at_least_one("validation_batch_size", validation_batch_size)
         split = names.real("validation_split", validation_split, 0.0, 1.0)
         given = Given(x, y, sample_weight, lengths, mask)
         if split and validation_data is None:
@@ -716,19 +731,14 @@ def _listed(argument: str, given: Any) -> list[Any]:
     return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
-def _batch_size(argument: str, size: Any) -> int:
-    if size is None:
-        return _BATCH
-    found = checks.count(argument, size)
-    if found < 1:
-        raise ValueError(f"{argument}: expected at least 1, got 0")
-    return found
+def _at_least_one(argument: str, value: Any) -> int | None:
+    return None if value is None else size_of(argument, value)
 
 
 def _verbosity(verbose: Any) -> int:
-    if verbose == "auto":
+    if isinstance(verbose, str) and verbose == "auto":
         return 1
-    if verbose not in (0, 1, 2):
+    if not isinstance(verbose, (int, np.integer)) or verbose not in (0, 1, 2):
         raise ValueError(f"verbose: expected 0, 1, 2 or 'auto', got {verbose!r}")
     return int(verbose)
 

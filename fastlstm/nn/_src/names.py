@@ -6,7 +6,7 @@ import difflib
 import inspect
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -78,7 +78,7 @@ def deserialize(argument: str, record: Mapping[str, Any], known: Mapping[str, An
     ValueError
         An unknown class, a record of another form, a configuration that the class does not take.
     """
-    if set(record) < {"class_name", "config"} or not isinstance(record.get("class_name"), str):
+    if not {"class_name", "config"} <= set(record) or not isinstance(record["class_name"], str):
         raise ValueError(f"{argument}: expected a dict of class_name and config, got {dict(record)!r}")
     found = find(argument, record["class_name"], known)
     config = record["config"]
@@ -116,7 +116,7 @@ def real(argument: str, value: Any, low: float = -float("inf"), high: float = fl
         Another value, another type.
     """
     try:
-        if isinstance(value, (bool, str)):
+        if isinstance(value, (bool, np.bool_, str)):
             raise TypeError
         number = float(value)
     except (TypeError, ValueError):
@@ -130,6 +130,19 @@ def real(argument: str, value: Any, low: float = -float("inf"), high: float = fl
         wanted = at_least if high == float("inf") else f"{low:g} to {high:g}"
         raise ValueError(f"{argument}: expected {wanted}, got {number:g}")
     return number
+
+
+def reals(argument: str, values: Any, low: float = -math.inf, high: float = math.inf) -> list[float]:
+    """Each of values as by `real`, in a list.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `real`; nothing that can be gone through.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{argument}: expected a sequence of numbers, got {type(values).__name__}")
+    return [real(f"{argument}[{i}]", value, low, high) for i, value in enumerate(values)]
 
 
 def flag(argument: str, value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +28,13 @@ def _optional(low: float) -> Callable[[str, Any], float | None]:
 def _number(low: float, high: float = math.inf) -> Callable[[str, Any], float]:
     """A check: a number between."""
     return lambda name, value: names.real(name, value, low, high)
+
+
+def _decay(name: str, value: Any) -> float:
+    """A check: a rate at which weights decay."""
+    if value is None:
+        raise TypeError(f"{name}: expected a number, got None; Adam goes without")
+    return names.real(name, value, 0.0)
 
 
 _BELOW_1 = math.nextafter(1.0, 0.0)
@@ -146,8 +153,9 @@ class Optimizer(Options):
         TypeError
             Something else than names.
         """
-        found = tuple(var_names)
-        if isinstance(var_names, str) or not all(isinstance(part, str) for part in found):
+        some = not isinstance(var_names, str) and isinstance(var_names, Iterable)
+        found = tuple(var_names) if some else ()
+        if not some or not all(isinstance(part, str) for part in found):
             raise TypeError(f"var_names: expected a sequence of str, got {var_names!r}")
         if self.built:
             raise RuntimeError("exclude_from_weight_decay: expected to be called before build")
@@ -245,7 +253,8 @@ class Optimizer(Options):
         shape, dtype, *_ = self._layout
         checks.own("flat_params", flat_params, shape, dtype)
         checks.own("flat_grads", flat_grads, shape, dtype)
-        self._settle()
+        if self._settled != self._changes:
+            self._settle()
         self._before_update(self.learning_rate)
         if len(self._chunks):
             updates.update(self._kernel, self._clip, self._chunks, self._factors, self._squares, self._numbers,
@@ -568,6 +577,8 @@ class AdamW(Adam):
     0.004
     """
 
+    _options = Adam._options | {"weight_decay": _decay}
+
     def __init__(
         self,
         learning_rate: float | LearningRateSchedule = 0.001,
@@ -581,8 +592,6 @@ class AdamW(Adam):
         global_clipnorm: float | None = None,
         name: str = "adamw",
     ) -> None:
-        if weight_decay is None:
-            raise TypeError("weight_decay: expected a number, got None; Adam goes without")
         super().__init__(
             learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue, global_clipnorm, name
         )

@@ -301,6 +301,9 @@ class LSTM(Layer):
         return State(self._gradient(f"{name}.h", h, (N, self.output_size)),
                      self._gradient(f"{name}.c", c, (N, self.units)))  # fmt: skip
 
+    def _stateful(self) -> list[Any]:
+        return [self] if self.stateful else []
+
     def _carried(self) -> dict[str, Array]:
         return {} if self.state is None or not self.stateful else self.state._asdict()
 
@@ -541,9 +544,11 @@ class Bidirectional(Layer):
             raise ValueError(f"merge_mode: expected one of {_MERGE_MODES}, got {merge_mode!r}")
         if layer.go_backwards:
             raise ValueError("layer: expected one with go_backwards=False for Bidirectional")
-        self.layer, self.merge_mode = layer, merge_mode
-        self._given = None if backward_layer is None else _lstm("backward_layer", inner_layer(backward_layer))
-        other: Any = self._given or LSTM.from_config({**layer.get_config(), "go_backwards": True})
+        self.merge_mode = merge_mode
+        if backward_layer is None:
+            other = _lstm("layer", LSTM.from_config({**layer.get_config(), "go_backwards": True}))
+        else:
+            other = _lstm("backward_layer", inner_layer(backward_layer))
         seed = other.seed
         if seed is not None and seed == layer.seed:
             seed += 1  # else both would drop the same
@@ -552,6 +557,7 @@ class Bidirectional(Layer):
             config = {**given.get_config(), "name": half + given.name, "seed": own}
             halves.append(_lstm("layer", LSTM.from_config(config | {"zero_output_for_mask": given.return_sequences})))
         self._halves = halves
+        self.layer = halves[0]
         self._dlast: list[State | None] = [None, None]
         one, two = halves
         if not two.go_backwards:
@@ -637,6 +643,9 @@ class Bidirectional(Layer):
     def _set_generator(self, key: str, rng: np.random.Generator) -> None:
         half, rest = self._half(key)
         half._set_generator(rest, rng)
+
+    def _stateful(self) -> list[Any]:
+        return [half for half in self._halves if half.stateful]
 
     def _carried(self) -> dict[str, Array]:
         return {f"{prefix}{key}": array for prefix, half in self._both() for key, array in half._carried().items()}
@@ -797,12 +806,12 @@ class Bidirectional(Layer):
         return dx if steps is None else steps.spread(dx)
 
     def get_config(self) -> dict[str, Any]:
-        other = self._given
-        return {
-            **super().get_config(),
-            "layer": names.serialize(self.layer),
-            "backward_layer": None if other is None else names.serialize(other),
-        }
+        """As of every layer; of both directions as their options are now."""
+        config = super().get_config()
+        for field, (prefix, half) in zip(("layer", "backward_layer"), self._both(), strict=True):
+            config[field] = names.serialize(half)
+            config[field]["config"]["name"] = half.name.removeprefix(prefix)
+        return config
 
 
 def _entries(name: str, given: Any, expected: str) -> list[Any]:

@@ -301,10 +301,7 @@ def _parts(config: Any) -> tuple[list[Layer], Shape | None]:
 def from_config(model_class: Any, config: Mapping[str, Any], *, draw: bool) -> Any:
     """A model that `Sequential.get_config` described."""
     layers, shape = _parts(config)
-    name = config.get("name", "sequential")
-    if not isinstance(name, str):
-        raise TypeError(f"name: expected a str, got {type(name).__name__}")
-    model = model_class(name=name)
+    model = model_class(name=config.get("name", "sequential"))
     model._input = shape
     for layer in layers:
         model._add(layer, draw=draw)

@@ -255,8 +255,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     """
 
     def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
-        self.boundaries = [names.real(f"boundaries[{i}]", value) for i, value in enumerate(boundaries)]
-        self.values = [names.real(f"values[{i}]", value, 0.0) for i, value in enumerate(values)]
+        self.boundaries, self.values = names.reals("boundaries", boundaries), names.reals("values", values, 0.0)
         self.name = names.text("name", name)
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(f"values: expected {len(self.boundaries) + 1}, one more than boundaries, "

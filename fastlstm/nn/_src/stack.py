@@ -68,9 +68,7 @@ class Stack(Trained):
     flat_grads: Array = Vector()  # type: ignore[assignment]
 
     def __init__(self, layers: Sequence[Any] | None, name: str, seed: int | None) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"name: expected a str, got {type(name).__name__}")
-        self.name = name
+        self.name = names.text("name", name)
         self.rng = randomness.generator(seed)
         vars(self).update(layers=_Layers(), flat_params=np.zeros(0, np.float32), flat_grads=np.zeros(0, np.float32))
         self.built = False
