@@ -540,7 +540,9 @@ def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int
         if (entry.hidden_size, entry.output_size) != (H, P) or np.shape(entry.x) != (N, T, D):
             raise ValueError(f"{name}: expected make_tape(packed, {N}, {T}) for D, H, P = {D, H, P}, got one of x "
                              f"{np.shape(entry.x)} for H, P = {entry.hidden_size, entry.output_size}")  # fmt: skip
-        for field, shape in _tape_shapes(found.dtype, own.name, (D, H, P), N, T, threads.most(), i == 0).items():
+        # a pickled tape may be that of a process of fewer threads, or of more
+        workers = max(1, backend.threads_of(entry.tmp, found.dtype))
+        for field, shape in _tape_shapes(found.dtype, own.name, (D, H, P), N, T, workers, i == 0).items():
             kind = np.dtype(np.int64) if field in _INTEGERS else found.dtype
             checks.own(f"{name}.{field}", getattr(entry, field), shape, kind)
     return entries

@@ -249,6 +249,11 @@ def backward_room(
     return begin_room(Room(*memory.pieces(floats, dtype), np.empty(where, np.int64)), D, H, P, cell)
 
 
+def threads_of(tmp: Any, dtype: np.dtype[Any]) -> int:
+    """Threads that there is room for, by that array of it."""
+    return int(np.size(tmp)) // (GROUP * BLOCK * lanes(dtype.itemsize))
+
+
 def _flat_room(room: Room) -> tuple[Any, ...]:
     """As the kernel takes it: flat arrays, and the lengths of the rows of some."""
     dh, dc, t, dz, a, dp, tmp, zeros, wt, ut, where = room
@@ -489,7 +494,7 @@ def plan_backward(
         if threads.forced is None:
             workers = min(tasks, workers) if work >= _PARALLEL_WORK * vector_bytes() else 1
         room = backward_room(dtype, D, H, P, N, int(bases[block]), workers, cell)
-    most = room.tmp.size // (GROUP * BLOCK * lanes(dtype.itemsize))
+    most = threads_of(room.tmp, dtype)
     panels = _flat(packed.panels)
     W, U, *own, b = (array.ravel() for array in found)
     arrays = (
