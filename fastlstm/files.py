@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -19,6 +20,7 @@ def write_whole(name: str, write: Callable[[IO[bytes]], Any], *, durable: bool =
     What killed processes left in that folder while they wrote is removed, once it is old. durable: flushed to the disk
     first, so that it is whole even after a power failure."""
     target = os.path.realpath(name)  # through a link: its file is replaced, not the link
+    regular(target, "to write")
     folder = os.path.dirname(target)
     beside = os.path.join(folder, f".fastlstm-{secrets.token_hex(8)}.part")
     try:
@@ -35,6 +37,14 @@ def write_whole(name: str, write: Callable[[IO[bytes]], Any], *, durable: bool =
         if isinstance(error, OSError) and error.filename == beside:
             error.filename = name  # the caller's, of which the message speaks
         raise
+
+
+def regular(name: str, use: str) -> None:
+    """Refuse a device, a pipe and the like: one would be replaced by a file, or read without an end."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = os.stat(name).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder the system says what is wrong
+            raise ValueError(f"path: expected a file {use}, got a device, a pipe or a socket: {name!r}")
 
 
 def _remove_old(folder: str, now: float) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import checks
 from .checks import Array, Stack, assemble
-from .files import write_whole
+from .files import regular, write_whole
 from .kernels import backend
 from .kernels.packing import Packed
 from .params import CELLS, GATES, AnyParams, Bidirectional, Params, ProjectedParams, cell_name, sizes
@@ -66,7 +66,7 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
     Raises
     ------
     ValueError, TypeError
-        Weights that make no sense; nothing is written then.
+        Weights that make no sense, or a path that is a device or a pipe; nothing is written then.
     OSError
         The file cannot be written.
 
@@ -121,6 +121,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     See `save`.
     """
     name = file_name(path)
+    regular(name, "that save wrote")
     with open(name, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError(f"path: expected a file that save wrote, got no .npz file: {name!r}")

@@ -6,7 +6,6 @@ cell but the projected one.
 
 from __future__ import annotations
 
-import math
 import numbers
 import operator
 import sys
@@ -366,9 +365,12 @@ def init_params(
     (160,)
     """
     D, H = size_of("input_size", input_size), size_of("hidden_size", hidden_size)
-    kind = np.dtype(dtype)
-    if kind not in (np.float32, np.float64):
-        raise TypeError(f"dtype: expected float32 or float64, got {kind}")
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from None
+    if dtype is None or kind not in (np.float32, np.float64):  # None is float64 to NumPy
+        raise TypeError(f"dtype: expected float32 or float64, got {None if dtype is None else kind}")
     if not isinstance(cell, str):
         raise TypeError(f"cell: expected a name, got {type(cell).__name__}")
     if cell not in CELLS:
@@ -377,8 +379,8 @@ def init_params(
     bias: Any = FORGET_BIAS[record] if forget_bias is None else forget_bias
     if not isinstance(bias, numbers.Real):
         raise TypeError(f"forget_bias: expected a number, got {type(bias).__name__}")
-    if not math.isfinite(bias):
-        raise ValueError(f"forget_bias: expected a finite number, got {bias}")
+    if not abs(bias) <= float(np.finfo(kind).max):
+        raise ValueError(f"forget_bias: expected a finite number of {kind}, got {bias}")
     try:
         generator = np.random.default_rng(rng)
     except (TypeError, ValueError) as error:

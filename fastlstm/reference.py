@@ -370,8 +370,7 @@ def _forward_layer(
 def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
     """One layer in one direction; dy (N, T, P) is 0 in padding."""
     params, x, h, c, gates, reset, mask, lengths, reverse = tape
-    U, cell = params.U, _CELLS[type(params)]
-    (N, T, _), (D, H, P) = x.shape, sizes(params)
+    U, cell, T = params.U, _CELLS[type(params)], x.shape[1]
     dy = _reversed(dy, lengths) if reverse else dy
     live = _live(lengths, T)
     da, dh_new = np.empty_like(gates), np.empty_like(dy)
@@ -384,14 +383,10 @@ def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
         dz = cell.product(da[:, t], gates[:, t], params)
         dh = np.where(reset[:, t], 0, np.where(live[:, t], mask * (dz @ U.T) + dh_old, dh))
         dc = np.where(reset[:, t], 0, np.where(live[:, t], dc_old, dc))
-    # what stands in padding meets da = 0 and dh_new = 0, but 0·NaN is NaN: masks
-    h_before = np.where(live & ~reset, mask[:, None] * h[:, :T], 0).reshape(N * T, P)
-    c_before = np.where(live & ~reset, c[:, :T], 0).reshape(N * T, H)
-    c_after = np.where(live, c[:, 1:], 0).reshape(N * T, H)
-    gates = np.where(live, gates, 0).reshape(N * T, 4 * H)
-    da, dh_new = da.reshape(N * T, 4 * H), dh_new.reshape(N * T, P)
-    dx, dparams = cell.sums(da, dh_new, gates, x.reshape(N * T, D), h_before, c_before, c_after, params)
-    dx = np.where(live, dx.reshape(N, T, D), 0)
+    real = live[..., 0]  # steps that are no padding, whatever stands there: 0 times NaN is NaN
+    h_before, c_before = (np.where(reset, 0, a) for a in (mask[:, None] * h[:, :T], c[:, :T]))
+    dx = np.zeros(x.shape, da.dtype)
+    dx[real], dparams = cell.sums(*(a[real] for a in (da, dh_new, gates, x, h_before, c_before, c[:, 1:])), params)
     return Grads(_reversed(dx, lengths) if reverse else dx, dparams, State(dh, dc))
 
 

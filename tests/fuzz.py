@@ -50,11 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     if unknown := set(filter(None, given.only.split(","))) - set(FUNCTIONS):
         parser.error(f"--only: expected names out of {', '.join(FUNCTIONS)}, got {', '.join(sorted(unknown))}")
+    if given.seed < 0:
+        parser.error(f"--seed: expected at least 0, got {given.seed}")
+    try:
+        case = Case.parse(given.case) if given.case else None
+    except ValueError as error:
+        parser.error(f"--case: {error}")
+    if case and case.function not in FUNCTIONS:
+        parser.error(f"--case: expected one of {', '.join(FUNCTIONS)}, got {case.function!r}")
     if given.until is not None:
         worker(given)
         return 0
-    if given.case:
-        case = Case.parse(given.case)
+    if case:
         why = alone(case)
         if why is not None:
             report(case, why)

@@ -99,7 +99,11 @@ def test_forward(module: Any, call: Any, kind: type[Exception], message: str) ->
         (lambda: init_params(np.timedelta64(4), 5), TypeError, "input_size: expected an integer, got timedelta64"),
         (lambda: init_params(2**70, 5), ValueError, "input_size: expected at most"),
         (lambda: init_params(3, 5, forget_bias="1"), TypeError, "forget_bias: expected a number, got str"),
-        (lambda: init_params(3, 5, forget_bias=np.nan), ValueError, "forget_bias: expected a finite number, got nan"),
+        (lambda: init_params(3, 5, forget_bias=np.nan), ValueError, "forget_bias: expected a finite number of float32, got nan"),
+        (lambda: init_params(3, 5, forget_bias=1e39), ValueError, "finite number of float32, got 1e\\+39"),
+        (lambda: init_params(3, 5, forget_bias=10**400), ValueError, "forget_bias: expected a finite number"),
+        (lambda: init_params(3, 5, dtype=None), TypeError, "dtype: expected float32 or float64, got None"),
+        (lambda: init_params(3, 5, dtype="foo"), TypeError, "dtype: expected float32 or float64, got 'foo'"),
         (lambda: init_params(3, 5, rng=1.5), TypeError, "rng: expected a numpy.random.Generator, a seed or None, got 1.5"),
         (lambda: init_params(3, 5, rng=-1), ValueError, "rng: expected a numpy.random.Generator, a seed or None, got -1"),
         (lambda: fastlstm.forward_into(X, fastlstm.pack(P), fastlstm.zero_state(P, 2), np.ma.array(np.zeros((2, 4, 5), "f4"))), TypeError, "y: expected an array of float32, got MaskedArray"),
@@ -167,6 +171,45 @@ def test_numbers_beyond_all_sense_make_what_the_equations_make_of_them(rng: Any,
             for a, b in zip(leaves(fastlstm.forward_cells(x, params, state)), expected, strict=True):
                 np.testing.assert_allclose(a, b, rtol=100 * info.eps, atol=100 * info.eps, err_msg=f"{number} at {at}")
             array[at] = kept
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_that_are_no_numbers(rng: Any, cell: str, dtype: Any) -> None:
+    """They spread as far as in the equations, and no further: not to the weights of a unit that they do not reach."""
+    params, x = random_params(rng, 2, 5, dtype, cell), rng.standard_normal((2, 2, 2)).astype(dtype)
+    state = State(*(a.astype(dtype) for a in random_state(rng, params, 2)))
+    last = State(*(a.astype(dtype) for a in random_state(rng, params, 2)))
+    dy = rng.standard_normal((2, 2, params.U.shape[0])).astype(dtype)
+    tapes = [module.forward_train(x, params, state, lengths=[2, 1])[2] for module in (fastlstm, reference)]
+    for array in (dy, *last):
+        for number in (np.inf, -np.inf, np.nan):
+            at = (0, *(rng.integers(size) for size in array.shape[1:]))
+            kept = array[at]
+            array[at] = number
+            with np.errstate(all="ignore"):
+                expected = reference.backward(tapes[1], dy, last)
+            found = fastlstm.backward(tapes[0], dy, last)
+            if cell == "interpolated":  # x times the weights of o, which has none: 0 times an infinity
+                assert (np.isfinite(found.x) == np.isfinite(expected.x)).all()
+                found, expected = found._replace(x=x), expected._replace(x=x)
+            for a, b in zip(leaves(found), leaves(expected), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4, err_msg=f"{number} at {at}")
+            array[at] = kept
+
+
+@pytest.mark.parametrize("module", [fastlstm, reference])
+def test_infinite_weights_and_padding(rng: Any, module: Any) -> None:
+    """A sequence that is all padding gives nothing to any gradient, whatever the weights are."""
+    x = rng.standard_normal((1, 2, 3))
+    for cell in CELLS:
+        params = random_params(rng, 3, 5, np.float64, cell)
+        for array in params:
+            array.flat[-1] = np.inf
+        with np.errstate(all="ignore"):
+            y, _, tape = module.forward_train(x, params, lengths=[0])
+            grads = module.backward(tape, np.ones_like(y))
+        assert all((a == 0).all() for a in leaves(grads)), cell
 
 
 def test_minus_infinity_closes_a_gate() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import struct
 import zipfile
 from pathlib import Path
@@ -183,6 +184,21 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, rng: Any) -> None:
         fastlstm.save(tmp_path / "no folder" / "w.npz", old)
     assert_same(fastlstm.load(path), old)
     assert [p.name for p in tmp_path.iterdir()] == ["w.npz"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_no_device_is_read_or_replaced(tmp_path: Path, rng: Any) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(ValueError, match="path: expected a file to write, got a device, a pipe or a socket"):
+            fastlstm.save(path, random_params(rng, 3, 5))
+        for read in (fastlstm.load, fastlstm.nn.load_model):
+            with pytest.raises(ValueError, match="path: expected a file that save wrote, got a device"):
+                read(path)
+    assert pipe.is_fifo()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "pipe"]
 
 
 @pytest.mark.parametrize("plan", [[(5, False)], [(5, True), (5, True)]])

@@ -35,6 +35,12 @@ def behind_gates(second: Any, nb: Any, width: Any) -> Any:
 
 
 @compiled
+def whole_tiles(rows: Any) -> Any:
+    """Rows of as few tiles as hold that many."""
+    return (rows + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
+
+
+@compiled
 def room_sizes(L: Any, D: Any, H: Any, P: Any, own: Any, third: Any) -> Any:
     """What the backward pass works in (backend.Room): numbers in a row of dh, dc, dz, a, and in all of dp, wt, ut.
 
@@ -43,11 +49,10 @@ def room_sizes(L: Any, D: Any, H: Any, P: Any, own: Any, third: Any) -> Any:
     odd number of vectors: so the rows of a tile fall into different cache sets."""
     nb, width = (H + L - 1) // L, BLOCK * L
     ldx, ldh, ldp = (D + width - 1) // width * width, (H + width - 1) // width * width, (P + width - 1) // width * width
-    stride = (1 + D + P + own + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
-    operands, columns, filled = 1 + D + nb * L, nb * width, stride
-    ldc, sums, weights = nb * L, nb * stride * width, ldp * nb * width
+    operands, columns, filled = 1 + D + nb * L, nb * width, whole_tiles(1 + D + P)
+    ldc, sums, weights = nb * L, nb * (filled + own) * width, ldp * nb * width
     if third:
-        taller = (H + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
+        taller = whole_tiles(H)
         filled, ldc = operands + taller, ldh
         operands, columns = operands + nb * L, columns + ldp
         sums, weights = sums + ldp * taller, weights + ldh * ldp
@@ -153,8 +158,6 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
                         own_rows)  # fmt: skip
             if hi * L > H:  # units that fill up the last vector; an infinity of x times their weights, 0, is NaN
                 clear_behind(dz, m * ldz + (hi - 1) * width, BLOCK, H - (hi - 1) * L)
-                if rows_of_vectors(cell) > 0:  # what their products add to is where the gradients of those weights are
-                    clear_behind(a, operand + 1 + D + (hi - 1) * L, 1, H - (hi - 1) * L)
             if begun:  # the old h was 0; the step before goes on from the tape's c
                 clear(a, operand + 1 + D + lo * L, (hi - lo) * L)
                 if second.ndim != 2:
@@ -281,12 +284,16 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
 @compiled
 def backward_sums(w: Any, workers: Any, rows: Any, cell: Any, second: Any, D: Any, wt: Any, H: Any, P: Any, dz: Any,
                   ldz: Any, a: Any, lda: Any, where: Any, dx: Any, dp: Any, tmp: Any, zeros: Any) -> None:  # fmt: skip
-    """One worker's share of a block's products over its rows: dx, and the weights' gradients in panels."""
+    """One worker's share of a block's products over its rows: dx, and the weights' gradients in panels.
+
+    Those of weights for the equations stand behind the last tile: what an outer product leaves in rows that fill a
+    tile up is no number where dz is none."""
     L = lanes_of(wt)
     nb = (H + L - 1) // L
     width = BLOCK * L
     down = behind_gates(second, nb, width)
-    tiles = (panel_rows(cell, D, P) + TILE_ROWS - 1) // TILE_ROWS
+    tiles = whole_tiles(1 + D + P) // TILE_ROWS
+    stride = tiles * TILE_ROWS + rows_of_vectors(cell)
     t0 = w * GROUP * width
     for q in range((D + width - 1) // width):  # a panel of W stays in cache while the rows pass by
         first = w * GROUP
@@ -304,10 +311,10 @@ def backward_sums(w: Any, workers: Any, rows: Any, cell: Any, second: Any, D: An
             depth = min(PIECE, rows - m)
             for k in range(tiles):
                 outer(a, m * lda + k * TILE_ROWS, lda, depth, dz, m * ldz + b * width, ldz,
-                      dp, (b * tiles + k) * TILE_ROWS * width, width)  # fmt: skip
+                      dp, (b * stride + k * TILE_ROWS) * width, width)  # fmt: skip
             m += PIECE
         for n in range(rows_of_vectors(cell)):
-            place = (b * tiles * TILE_ROWS + 1 + D + P + n) * width
+            place = (b * stride + tiles * TILE_ROWS + n) * width
             for m in range(0, rows, PIECE):
                 clear(tmp, t0, width)
                 for r in range(m, min(m + PIECE, rows)):
@@ -315,13 +322,13 @@ def backward_sums(w: Any, workers: Any, rows: Any, cell: Any, second: Any, D: An
                 accumulate(dp, place, tmp, t0, width)
         b += workers
     if second.ndim == 3:
-        taller = (H + TILE_ROWS - 1) // TILE_ROWS
+        taller = whole_tiles(H) // TILE_ROWS
         for q in range(w, second.shape[0], workers):
             for m in range(0, rows, PIECE):
                 for k in range(taller):
                     outer(a, m * lda + 1 + D + nb * L + k * TILE_ROWS, lda, min(PIECE, rows - m),
                           dz, m * ldz + (nb + q) * width, ldz,
-                          dp, (nb * tiles + q * taller + k) * TILE_ROWS * width, width)  # fmt: skip
+                          dp, (nb * stride + (q * taller + k) * TILE_ROWS) * width, width)  # fmt: skip
 
 
 @kernel
@@ -343,7 +350,7 @@ def backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     L = lanes_of(panels)
     nb = (H + L - 1) // L
     depth = panel_rows(cell, D, P)
-    stride = (depth + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
+    stride = whole_tiles(1 + D + P) + rows_of_vectors(cell)
     for turn in range(first, last):
         back, within = (turn - 1) // (inner + 1), (turn - 1) % (inner + 1)
         s0 = ((steps - 1) // block - back) * block

@@ -195,15 +195,18 @@ def into_second(w: Any, workers: Any, V: Any, H: Any, P: Any, second: Any) -> No
 def out_of_panels(w: Any, workers: Any, cell: Any, panels: Any, stride: Any, second: Any, D: Any, H: Any, P: Any,
                   W: Any, U: Any, V: Any, b: Any) -> None:  # fmt: skip
     """W, U, b and V from panels of `stride` rows and what is behind them, of as few rows as H has whole tiles; a
-    worker's share."""
+    worker's share. The last rows of a panel are those of weights for the equations."""
     L = lanes_of(panels)
     for block in range(w, (H + L - 1) // L, workers):
         for row in range(panel_rows(cell, D, P)):
             part, out, place = _row_of(cell, row, b, W, U, V, D, H, P)
+            source = block * stride + row
+            if row >= 1 + D + P:
+                source += stride - panel_rows(cell, D, P)
             for gate in range(BLOCK):
                 column = column_of(cell, part, gate)
                 if column >= 0:
-                    copy(out, place + column * H + block * L, panels, ((block * stride + row) * BLOCK + gate) * L,
+                    copy(out, place + column * H + block * L, panels, (source * BLOCK + gate) * L,
                          min(L, H - block * L))  # fmt: skip
     if second.ndim == 3:
         width, taller = BLOCK * L, (H + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS

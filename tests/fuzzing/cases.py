@@ -27,7 +27,10 @@ class Layer(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Layer:
-        cell, H, *rest = text.split("-")
+        cell, _, sizes = text.partition("-")
+        if cell not in CELLS:
+            raise ValueError(f"layers: expected names of cells ({', '.join(CELLS)}) and sizes, got {text!r}")
+        H, *rest = sizes.split("-")
         return cls(cell, int(H), int(rest[0]) if rest and rest[0] != "both" else int(H), "both" in rest)
 
 
@@ -75,9 +78,16 @@ class Case(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Case:
-        function, *words = text.split()
-        fields = dict(word.split("=", 1) for word in words)
+        """Of what str gives; ValueError for anything else."""
+        function, *words = text.split() or [""]
+        fields = dict(word.split("=", 1) for word in words if "=" in word)
+        if len(fields) < len(words) or not {"seed", "layers"} <= set(fields) <= set(cls._fields[1:]):
+            raise ValueError(f"expected a name and seed=, layers= and such, got {text!r}")
         numbers = {name: int(fields[name]) for name in ("seed", "N", "T", "D") if name in fields}
+        if min(numbers.values()) < 0:
+            raise ValueError(f"expected numbers of at least 0, got {numbers}")
+        if (dtype := fields.get("dtype", "float32")) not in ("float32", "float64"):
+            raise ValueError(f"dtype: expected float32 or float64, got {dtype}")
         layers = tuple(map(Layer.parse, fields["layers"].split(",")))
         options = tuple(fields.get("options", "").split(",")) if fields.get("options") else ()
         if unknown := set(options) - set(OPTIONS):

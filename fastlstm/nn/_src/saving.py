@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...files import write_whole
+from ...files import regular, write_whole
 from ...io import file_name
 from . import losses, metrics, names, optimizers, randomness
 from .base import KNOWN_LAYERS, Layer, Shape, sizes_of
@@ -355,6 +355,7 @@ def _write(path: Any, tensors: Mapping[str, Array], about: Mapping[str, Any]) ->
 def _opened(name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     """A file's tensors, and what its metadata says; both checked against its size."""
     library = _library()
+    regular(name, "that save wrote")
     size = os.path.getsize(name)
     with open(name, "rb") as file:
         start = file.read(8)
