@@ -63,7 +63,7 @@ def step(x: Any, packed: Any, state: Any) -> None:
         try:  # it ends here for other types, and where a shape does not fit
             # sizes that are no int: compiled code would take 4.9 for 4
             if layout is _STANDARD:
-                if type(H) is int and P == H and compiled_step(x, panels, H, h, c):
+                if type(H) is int is type(P) and P == H and compiled_step(x, panels, H, h, c):
                     return
             elif type(H) is int is type(P) and compiled_step_of_any(x, panels, H, P, layout, second, h, c):
                 return
