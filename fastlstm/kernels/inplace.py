@@ -26,12 +26,15 @@ from .faults import (
     STATE,
     STRIDES,
     TAPE,
+    X_AND_STATE,
     X_AND_Y,
     X,
     Y,
     address,
     apart,
     in_turn,
+    meet,
+    same,
     sharing,
     uneven,
 )
@@ -227,12 +230,11 @@ def sample_numbers(packed: Any) -> Any:
 
 
 @inlined
-def at_once(packed: Any) -> Any:
-    """Samples whose step finds room on the stack, STEP_ROWS, 1 or 0."""
-    size = sample_numbers(packed) * packed.panels.itemsize
-    if size * STEP_ROWS <= STACK_BYTES:
-        return np.int64(STEP_ROWS)
-    return np.int64(1 if size <= STACK_BYTES else 0)
+def at_once(packed: Any, N: Any) -> Any:
+    """Samples of N that a step takes together on the stack, where one finds room: STEP_ROWS or 1."""
+    if N < STEP_ROWS or sample_numbers(packed) * (packed.panels.itemsize * STEP_ROWS) > STACK_BYTES:
+        return np.int64(1)
+    return np.int64(STEP_ROWS)
 
 
 @inlined
@@ -283,13 +285,19 @@ def input_fault(x: Any, packed: Any, h: Any, c: Any) -> Any:
 def fault_on_stack(x: Any, packed: Any, h: Any, c: Any) -> Any:
     """The same where a step works on the stack."""
     fault = input_fault(x, packed, h, c)
-    return LARGE if fault == 0 and at_once(packed) == 0 else fault
+    return LARGE if fault == 0 and sample_numbers(packed) * packed.panels.itemsize > STACK_BYTES else fault
 
 
 @inlined
-def step_sharing(x: Any, packed: Any, h: Any, state: Any) -> Any:
-    """Arguments of a step that share memory; x may be h, that of the first layer."""
-    return sharing((STATE, state), (0 if same_place(x, h) else X, x, PACKED, packed))
+def state_sharing(packed: Any, state: Any) -> Any:
+    """Arguments of a step other than x that share memory."""
+    return sharing((STATE, state), (PACKED, packed))
+
+
+@inlined
+def x_sharing(x: Any, h: Any) -> Any:
+    """The fault of x that meets the state: none where it is h, that of the first layer."""
+    return 0 if same_place(x, h) else X_AND_STATE
 
 
 @inlined
@@ -311,9 +319,7 @@ def _step_layer(steps: Any) -> Any:
         if x.ndim == 2:
             N, row = x.shape[0], numbers(x, x.strides[0])
         h_ = flat(h)
-        second, most = array_or_flat(packed.second, packed.panels), at_once(packed)
-        if most > N:
-            most = one
+        second, most = array_or_flat(packed.second, packed.panels), at_once(packed, N)
         work = on_stack(packed.panels, most * sample_numbers(packed))
         steps(packed.layout, flat(x), row, zero, numbers(x, x.strides[-1]), N, one, x.shape[-1], flat(packed.panels),
               second, packed.hidden_size, packed.output_size, h_, flat(c), h_, zero, zero, h_, h_, False, turn, work,
@@ -391,7 +397,7 @@ def chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, gates: Any, cells: 
 @inlined
 def pass_layer(x: Any, y: Any, packed: Any, h: Any, c: Any) -> None:
     """The same without a tape, in room on the stack."""
-    most = at_once(packed)
+    most = at_once(packed, x.shape[0] if x.ndim == 3 else np.int64(1))
     work = on_stack(packed.panels, most * sample_numbers(packed))
     chunk_layer(x, y, packed, h, c, h, h, False, work, most)
 
@@ -416,25 +422,17 @@ def _tape_fits(tape: Any, packed: Any) -> Any:
     third = array_or_flat(packed.second, packed.panels).ndim == 3
     ldh, ldc, ldz, lda, sums, wt, ut = room_sizes(L, D, H, P, rows_of_vectors(cell), third)
     return (
-        tape.hidden_size == H
-        and tape.output_size == P
-        and inputs_of(packed) == D
-        and tape.h.shape == (N, P)
-        and tape.gates.shape == (T, N, nb, kept_of(cell) * L)
-        and tape.cells.shape == (T + 1, N, nb * L)
-        and tape.reset.size == 0
-        and tape.dh.shape == (N, ldh)
-        and tape.dc.shape == (N, ldc)
-        and tape.t.shape == (N, nb * L)
-        and tape.dz.shape == (M, ldz)
-        and tape.a.shape == (M, lda)
-        and tape.dp.size == sums
+        same(
+            (tape.hidden_size, tape.output_size, inputs_of(packed), tape.h.shape, tape.gates.shape, tape.cells.shape,
+             tape.reset.size, tape.dh.shape, tape.dc.shape, tape.t.shape, tape.dz.shape, tape.a.shape, tape.dp.size,
+             tape.zeros.size, tape.wt.size, tape.ut.size),
+            (H, P, D, (N, P), (T, N, nb, kept_of(cell) * L), (T + 1, N, nb * L),
+             0, (N, ldh), (N, ldc), (N, nb * L), (M, ldz), (M, lda), sums,
+             BLOCK * L, wt, ut),
+        )
         and tape.tmp.size >= GROUP * BLOCK * L
-        and tape.zeros.size == BLOCK * L
-        and tape.wt.size == wt
-        and tape.ut.size == ut
         and _scheduled(N, T, M, flat(tape.bases), flat(tape.order), flat(tape.lens))
-    )
+    )  # fmt: skip
 
 
 @compiled
@@ -656,7 +654,9 @@ def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
     """False where shapes do not fit, memory is shared or the stack is too small: Python sees to it. Other types than
     those it was compiled for are a TypeError. This is the standard cell's, a shorter call than any cell's."""
     packed = Packed(panels, H, H, flat(_STANDARD), None)  # flat: of the type that users' functions see
-    if fault_on_stack(x, packed, h, c) != 0 or step_sharing(x, packed, h, (h, c)) != 0:
+    if fault_on_stack(x, packed, h, c) != 0 or state_sharing(packed, (h, c)) != 0:
+        return False
+    if meet(x, (h, c)) and x_sharing(x, h) != 0:
         return False
     step_layer(x, packed, h, c, any_turn(c))
     return True
@@ -666,7 +666,9 @@ def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
 def step_of_any(x: Any, panels: Any, H: Any, P: Any, layout: Any, second: Any, h: Any, c: Any) -> Any:
     """`step`, for any cell."""
     packed = Packed(panels, H, P, layout, second)
-    if fault_on_stack(x, packed, h, c) != 0 or step_sharing(x, packed, h, (h, c)) != 0:
+    if fault_on_stack(x, packed, h, c) != 0 or state_sharing(packed, (h, c)) != 0:
+        return False
+    if meet(x, (h, c)) and x_sharing(x, h) != 0:
         return False
     step_layer(x, packed, h, c, any_turn(c))
     return True

@@ -21,7 +21,7 @@ from numba.np.numpy_support import as_dtype
 
 from ..params import CELLS, Grads, State, shapes
 from .cells import Cell, cell_of
-from .faults import PACKED, PARAMS, TAPE, refuse, sharing
+from .faults import PACKED, PARAMS, TAPE, meet, refuse, sharing
 from .inplace import (
     Buffers,
     any_turn,
@@ -46,11 +46,12 @@ from .inplace import (
     same_state,
     same_states,
     stacked_layer,
+    state_sharing,
     step_layer,
-    step_sharing,
     tape_fault,
     train_layer,
     train_sharing,
+    x_sharing,
 )
 from .options import INLINED
 from .packing import LAYOUT, Packed
@@ -335,9 +336,11 @@ def step_of(x: Any, packed: Any, state: Any) -> Any:
     def layer(x: Any, packed: Any, state: Any) -> None:
         code = fault_on_stack(x, packed, state.h, state.c)
         if code == 0:
-            code = step_sharing(x, packed, state.h, state)
+            code = state_sharing(packed, state)
         if code != 0:
             refuse(code)
+        if meet(x, state):
+            refuse(x_sharing(x, state.h))
         step_layer(x, packed, state.h, state.c, any_turn(state.c))
 
     def stack(x: Any, packed: Any, state: Any) -> None:
@@ -346,9 +349,11 @@ def step_of(x: Any, packed: Any, state: Any) -> Any:
             if code == 0:
                 code = fault_on_stack(state[i - 1].h, packed[i], state[i].h, state[i].c)
         if code == 0:
-            code = step_sharing(x, packed, state[0].h, state)
+            code = state_sharing(packed, state)
         if code != 0:
             refuse(code)
+        if meet(x, state):
+            refuse(x_sharing(x, state[0].h))
         turn = any_turn(state[0].c)
         stacked_layer(x, packed[0], state[0].h, state[0].c, turn)
         for i in range(1, len(packed)):
@@ -357,9 +362,11 @@ def step_of(x: Any, packed: Any, state: Any) -> Any:
     def mixed(x: Any, packed: Any, state: Any) -> None:
         code = inputs_fault(x, packed, state)
         if code == 0:
-            code = step_sharing(x, packed, state[0].h, state)
+            code = state_sharing(packed, state)
         if code != 0:
             refuse(code)
+        if meet(x, state):
+            refuse(x_sharing(x, state[0].h))
         step_layers(x, packed, state, any_turn(state[0].c))
 
     return _of_cells(packed, layer, stack, mixed)
