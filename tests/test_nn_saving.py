@@ -293,7 +293,7 @@ def nested(depth: int) -> Any:
 
 HOSTILE = {
     "gigabytes of thresholds": (metric_of("AUC", num_thresholds=10**9), "num_thresholds: expected 2 to 100000, got 10"),
-    "thresholds of words": (metric_of("AUC", thresholds=["x"]), "thresholds: expected a number, got str"),
+    "thresholds of words": (metric_of("AUC", thresholds=["x"]), "expected a number, got str"),
     "no metric": (metric_of("Mean"), "metric: expected a known name, got 'Mean'"),
     "a metric's flag": (metric_of("AUC", from_logits="no"), "from_logits: expected True or False, got 'no'"),
     "a metric's name": (metric_of("AUC", name=[]), "name: expected a str, got list"),
