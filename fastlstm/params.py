@@ -379,7 +379,8 @@ def init_params(
     bias: Any = FORGET_BIAS[record] if forget_bias is None else forget_bias
     if not isinstance(bias, numbers.Real):
         raise TypeError(f"forget_bias: expected a number, got {type(bias).__name__}")
-    if not abs(bias) <= float(np.finfo(kind).max):
+    largest: Any = float(np.finfo(kind).max)
+    if not abs(bias) <= largest:
         raise ValueError(f"forget_bias: expected a finite number of {kind}, got {bias}")
     try:
         generator = np.random.default_rng(rng)
