@@ -367,7 +367,7 @@ def init_params(
     D, H = size_of("input_size", input_size), size_of("hidden_size", hidden_size)
     try:
         kind = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # a string may be one that NumPy evaluates
         raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from None
     if dtype is None or kind not in (np.float32, np.float64):  # None is float64 to NumPy
         raise TypeError(f"dtype: expected float32 or float64, got {None if dtype is None else kind}")
