@@ -92,7 +92,8 @@ def assert_same(found: Any, expected: Any) -> None:
     for a, b in zip(leaves(found), leaves(expected), strict=True):
         assert a.shape == b.shape
         assert a.dtype == b.dtype
-        assert np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
+        same = np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
+        assert same, f"{np.count_nonzero(a != b)} of {a.size} numbers differ"  # pytest would show all bytes
 
 
 def choose(forwards: Any, backwards: Any, reverse: bool) -> Any:
