@@ -61,13 +61,16 @@ def step(x: Any, packed: Any, state: Any) -> None:
         panels, H, P, layout, second = packed
         h, c = state
         try:  # it ends here for other types, and where a shape does not fit
+            kind = panels.dtype
+            if not (x.dtype is kind is h.dtype and c.dtype is kind):
+                pass  # Numba may take an array of the other byte order for one of this processor's
             # sizes that are no int: compiled code would take 4.9 for 4
-            if layout is _STANDARD:
+            elif layout is _STANDARD:
                 if type(H) is int is type(P) and P == H and compiled_step(x, panels, H, h, c):
                     return
             elif type(H) is int is type(P) and compiled_step_of_any(x, panels, H, P, layout, second, h, c):
                 return
-        except TypeError:
+        except (TypeError, AttributeError):
             pass
     layers, found = checks.steppable(packed)
     single = np.ndim(x) == 1
@@ -448,8 +451,7 @@ class Stream:
     def __call__(self, x: Any) -> Array:
         """One step: x (N, D) -> h of the top layer (N, P), a new array; (D,) -> (P,) where N is 1."""
         if len(self._top) == 1 and np.ndim(x) == 1:
-            x = np.asarray(x)[None]
-            return self(x).reshape(-1)
+            return self(checks.array("x", x)[None]).reshape(-1)
         step(x, self._packed, self._state)
         return self._top.copy()
 
@@ -545,6 +547,7 @@ def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int
         for field, shape in _tape_shapes(found.dtype, own.name, (D, H, P), N, T, workers, i == 0).items():
             kind = np.dtype(np.int64) if field in _INTEGERS else found.dtype
             checks.own(f"{name}.{field}", getattr(entry, field), shape, kind)
+        checks.own(f"{name}.reset", entry.reset, (0,), np.dtype(np.bool_))
     return entries
 
 

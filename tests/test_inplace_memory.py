@@ -16,7 +16,8 @@ from numba.core.errors import TypingError
 from numpy.lib.stride_tricks import as_strided
 
 import fastlstm
-from fastlstm import State, reference
+from fastlstm import State, inplace, reference
+from fastlstm.kernels import inplace as kernels
 from fastlstm.params import CELLS
 
 N, T, D, H = 5, 9, 3, 7
@@ -457,3 +458,24 @@ def test_a_small_stack() -> None:
         "PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])}, text=True,
         capture_output=True, timeout=600)  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_a_step_reads_no_other_byte_order(single: bool) -> None:
+    """Nor writes it: Numba may take such an array for one of this processor's."""
+    case = Case("standard")
+    x, state = case.x[:, 0], copied(case.state)
+    if single:
+        x, state = x[0], State(*(a[0].copy() for a in state))
+    right = copied(state)
+    fastlstm.step(x, case.packed, right)
+    swapped = x.astype(x.dtype.newbyteorder())
+    with pytest.MonkeyPatch.context() as patch:  # as if Numba did
+        patch.setattr(inplace, "compiled_step", lambda x, *rest: _native(x, *rest))
+        fastlstm.step(swapped, case.packed, state)
+    assert_same(state, right)
+
+
+def _native(x: np.ndarray, *rest: Any) -> Any:
+    assert x.dtype.isnative
+    return kernels.step(x, *rest)

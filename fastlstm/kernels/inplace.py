@@ -249,6 +249,7 @@ def _packed_fits(packed: Any) -> Any:
         and panels.shape[0] == (H + lanes_of(panels) - 1) // lanes_of(panels)
         and panels.shape[2] == width
         and (second.ndim != 3 or second.shape == ((P + width - 1) // width, H, width))
+        and (second.ndim != 2 or second.shape == (0, 0))
     )
 
 

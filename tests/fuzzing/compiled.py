@@ -89,14 +89,14 @@ def compiled_forward_into(p: Problem) -> Call:
     return call_of(chunk, given, "y", "state")
 
 
-@entry("single special state stack", "state y tape", compiled=True)
+@entry("single special state stack", "state y tape", compiled=True, takes=("tmp:shorter",))
 def compiled_forward_train_into(p: Problem) -> Call:
     given = {"x": _x(p), "packed": p.packed(("plain",)), "state": p.state_room(), "y": functions.y_room(p)}
     given["tape"] = p.room("tape", fastlstm.make_tape(given["packed"], p.N, p.T))
     return call_of(train, given, "y", "state")
 
 
-@entry("dstate dy single special state stack", "tape grads", compiled=True)
+@entry("dstate dy single special state stack", "tape grads", compiled=True, takes=("tmp:shorter",))
 def compiled_backward_into(p: Problem) -> Call:
     packed, state, tape, grads = functions.trained(p, ("plain",))
     fastlstm.forward_train_into(p.exact["x"], packed, state, np.empty(p.y_shape, p.dtype), tape)

@@ -43,7 +43,8 @@ class Entry(NamedTuple):
     compiled : bool
         Whether Numba compiles the call; then layers, types and axes come from a few kinds.
     takes : tuple of str
-        Kinds of damage that are no errors here: `step` asks for no subclass of an array, which would take it too long.
+        How damage ends that is no error here: `step` asks for no subclass of an array in the state, which would take it
+        too long, and compiled code runs in one thread, for which less room than that of all will do.
     """
 
     build: Callable[[Problem], Call]
@@ -261,9 +262,9 @@ def stream(p: Problem) -> Call:
         stream, rng, t, ys = fastlstm.Stream(params, batch_size), p.rng("stream"), 0, []
         if state is not None:
             stream.state = state
-        x = np.asarray(x)
-        if x.ndim != 3:
-            stream.run(x)  # an error
+        x = x if isinstance(x, np.ndarray) else np.asarray(x)
+        if x.ndim != 3 or p.T == 0:
+            stream.run(x)  # an error, or no step
         while t < p.T:
             if reset is not None:
                 stream.reset(reset[:, t])
