@@ -278,7 +278,9 @@ def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
             raise ValueError(f"{name}.{field}: expected shape {shape} for the {cell(layer)} cell with D, H"
                              + (f", P = {D}, {H}, {P}" if narrow else f" = {D}, {H}")
                              + f", got {found[field].shape}")  # fmt: skip
-    same: AnyParams = type(layer)(*(np.asarray(value, dtype=kind) for value in found.values()))
+    same: AnyParams = type(layer)(
+        *(value if value.dtype is kind else np.asarray(value, dtype=kind) for value in found.values())
+    )
     return same
 
 

@@ -15,7 +15,6 @@ from . import checks
 from .checks import Array, Weights, assemble
 from .kernels import backend, inplace, memory, overloads, threads
 from .kernels.cells import CELLS as KERNEL_CELLS
-from .kernels.cells import cell_named
 from .kernels.inplace import Buffers
 from .kernels.inplace import step as compiled_step
 from .kernels.inplace import step_of_any as compiled_step_of_any
@@ -62,13 +61,19 @@ def step(x: Any, packed: Any, state: Any) -> None:
         h, c = state
         try:  # it ends here for other types, and where a shape does not fit
             kind = panels.dtype
-            if not (x.dtype is kind is h.dtype and c.dtype is kind):
-                pass  # Numba may take an array of the other byte order for one of this processor's
-            # sizes that are no int: compiled code would take 4.9 for 4
-            elif layout is _STANDARD:
-                if type(H) is int is type(P) and P == H and compiled_step(x, panels, H, h, c):
-                    return
-            elif type(H) is int is type(P) and compiled_step_of_any(x, panels, H, P, layout, second, h, c):
+            # Numba may take an array of the other byte order for one of this processor's, and 4.9 for 4
+            native = (x.dtype is kind is h.dtype and c.dtype is kind) or (
+                kind.isnative and x.dtype == h.dtype == c.dtype == kind  # as in arrays from a pickle
+            )
+            if (
+                native
+                and type(H) is int is type(P)
+                and (
+                    compiled_step(x, panels, H, h, c)
+                    if layout is _STANDARD and P == H
+                    else compiled_step_of_any(x, panels, H, P, layout, second, h, c)
+                )
+            ):
                 return
         except (TypeError, AttributeError):
             pass
@@ -351,7 +356,7 @@ def _tape_shapes(
     M = N * backend.backward_block(N, T)
     floats, where = backend.room_shapes(name, dtype.itemsize, D, H, P, N, M, workers)
     room = (*floats, where)
-    gates, cells = backend.kept_shapes(dtype, H, N, T, cell_named(name))
+    gates, cells = backend.kept_shapes(name, dtype.itemsize, H, N, T)
     return {
         "x": (N, T, D), "h": (N, P), "gates": gates, "cells": cells, "dx": (0, 0, 0) if first else (N, T, D),
         "bases": (T + 1,), "order": (N,), "lens": (N,), **dict(zip(backend.Room._fields, room, strict=True)),

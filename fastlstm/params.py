@@ -434,19 +434,23 @@ def is_plain(value: object) -> bool:
 
 def array(name: str, value: Any) -> Array:
     """value as an array of real numbers, of any type and layout."""
-    if type(value) is not np.ndarray and _has_mask(value):
-        raise TypeError(f"{name}: expected an array, got a masked one, whose mask would be lost: fill it, and pass "
-                        "lengths where steps are missing")  # fmt: skip
-    try:
-        found = np.asarray(value)
-    except Exception as error:  # lists of different lengths, tensors that need their gradient, ...
-        _refuse_ragged(name, value)
-        wrong = ValueError if isinstance(error, ValueError) else TypeError
-        raise wrong(f"{name}: expected an array, got {type(value).__name__} that makes none ({error})") from error
+    found = value if type(value) is np.ndarray else _made_array(name, value)
     if found.dtype.kind not in "biuf":
         _refuse_ragged(name, value)
         raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}{_culprit(value, found)}")
     return found
+
+
+def _made_array(name: str, value: Any) -> Array:
+    if _has_mask(value):
+        raise TypeError(f"{name}: expected an array, got a masked one, whose mask would be lost: fill it, and pass "
+                        "lengths where steps are missing")  # fmt: skip
+    try:
+        return np.asarray(value)
+    except Exception as error:  # lists of different lengths, tensors that need their gradient, ...
+        _refuse_ragged(name, value)
+        wrong = ValueError if isinstance(error, ValueError) else TypeError
+        raise wrong(f"{name}: expected an array, got {type(value).__name__} that makes none ({error})") from error
 
 
 def _culprit(value: Any, found: Array) -> str:

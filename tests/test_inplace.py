@@ -423,6 +423,37 @@ def test_nothing_is_allocated(tmp_path: Path) -> None:
         """, tmp_path, NUMBA_NRT_STATS="1")  # fmt: skip
 
 
+def test_what_is_caught_frees_what_it_held(tmp_path: Path) -> None:
+    """No more and no less: an error ends the loop's turn, not the function."""
+    in_process("""
+        import numpy as np, fastlstm
+        from numba import njit
+        from numba.core.runtime import rtsys
+        packed = fastlstm.pack(fastlstm.init_params(3, 4, rng=0))
+        @njit
+        def loop(packed, state, times):
+            refused = 0
+            for _ in range(times):
+                x = np.ones((2, 3 + times % 2), np.float32)  # as wide as the weights want it, or wider
+                for n in range(2):
+                    try:
+                        fastlstm.step(x[n], packed, state)
+                    except Exception:
+                        refused += 1
+                    x[n, 0] += refused
+            return refused
+        state = fastlstm.zero_state(packed, 1)
+        state = fastlstm.State(state.h[0], state.c[0])
+        loop(packed, state, 1)
+        for times in (101, 100):
+            before = rtsys.get_allocation_stats()
+            assert loop(packed, state, times) == times % 2 * 2 * times
+            after = rtsys.get_allocation_stats()
+            assert after.alloc - before.alloc >= times
+            assert after.alloc - before.alloc == after.free - before.free, (before, after)
+        """, tmp_path, NUMBA_NRT_STATS="1")  # fmt: skip
+
+
 def test_a_users_cached_function_after_a_change_of_layout(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(textwrap.dedent("""
         import fastlstm

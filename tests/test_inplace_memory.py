@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -16,7 +18,7 @@ from numba.core.errors import TypingError
 from numpy.lib.stride_tricks import as_strided
 
 import fastlstm
-from fastlstm import State, inplace, reference
+from fastlstm import State, checks, inplace, reference
 from fastlstm.kernels import inplace as kernels
 from fastlstm.params import CELLS
 
@@ -473,6 +475,19 @@ def test_a_step_reads_no_other_byte_order(single: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:  # as if Numba did
         patch.setattr(inplace, "compiled_step", lambda x, *rest: _native(x, *rest))
         fastlstm.step(swapped, case.packed, state)
+    assert_same(state, right)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("made", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
+def test_a_step_of_what_was_copied_goes_the_short_way(monkeypatch: pytest.MonkeyPatch, cell: str, made: Any) -> None:
+    """An array from a pickle has a dtype object of its own."""
+    case = Case(cell)
+    right = copied(case.state)
+    fastlstm.step(case.x[:, 0].copy(), case.packed, right)
+    x, packed, state = made((case.x[:, 0].copy(), case.packed, State(*case.state)))
+    monkeypatch.setattr(checks, "steppable", None)
+    fastlstm.step(x, packed, state)
     assert_same(state, right)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import numba
@@ -11,7 +12,7 @@ import ways
 
 from fastlstm import nn
 from fastlstm.kernels import arrays, memory, threads
-from fastlstm.kernels.options import Recording
+from fastlstm.kernels.options import Recording, recording
 from fastlstm.nn._src import repeat
 
 D, T = 5, 7
@@ -153,3 +154,24 @@ def test_a_recording_has_room_of_its_own() -> None:
         own = memory.scratch(100, kind)
     assert not np.shares_memory(own, memory.scratch(100, kind))
     assert np.shares_memory(memory.scratch(100, kind), memory.scratch(100, kind))
+
+
+def test_an_interrupt_leaves_no_thread_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it strikes: here before what is recorded could be closed."""
+    model = nn.Sequential([nn.LSTM(6), nn.Dense(1)])
+    model.compile("rmsprop", "mse")
+    x, y = np.ones((4, T, D), np.float32), np.ones((4, 1), np.float32)
+    leave, struck = Recording.__exit__, []
+
+    def interrupted(self: Recording, *error: object) -> None:
+        struck.append(self)
+        signal.raise_signal(signal.SIGINT)
+        leave(self, *error)
+
+    monkeypatch.setattr(Recording, "__exit__", interrupted)
+    threads_before = numba.get_num_threads()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, epochs=3, batch_size=2, verbose=0)
+    assert len(struck) == 1
+    assert recording() is None
+    assert numba.get_num_threads() == threads_before

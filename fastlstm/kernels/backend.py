@@ -89,7 +89,7 @@ def packing(params: AnyParams, packed: Packed) -> Callable[[], None]:
     """`pack_into`, for many times: of arrays in C order it reads what stands in them then."""
     D, H, P = sizes(packed)
     panels = _flat(packed.panels)
-    W, U, *own, b = (_flat(np.ascontiguousarray(a)) for a in params)
+    W, U, *own, b = map(_flat, params)
     arguments = packed.layout, W, U, own[0] if own else b, b, D, H, P, panels, _second(packed, panels)
     kind, tasks, work = kind_of(packed), len(packed.panels), _COPY_WORK * 4 * H * (D + P)
     return lambda: run(into_panels, kind, 1, threads_for(tasks, work), arguments)
@@ -108,14 +108,15 @@ def kind_of(packed: Packed) -> int:
 def keep(packed: Packed, N: int, T: int) -> Kept:
     """Room for what a forward pass keeps."""
     dtype = packed.panels.dtype
-    gates, cells = kept_shapes(dtype, packed.hidden_size, N, T, cell_in(packed))
+    gates, cells = kept_shapes(cell_in(packed).name, dtype.itemsize, packed.hidden_size, N, T)
     return Kept(memory.empty(gates, dtype), memory.empty(cells, dtype))
 
 
-def kept_shapes(dtype: np.dtype[Any], H: int, N: int, T: int, cell: Cell) -> list[tuple[int, ...]]:
-    """The shapes of it."""
-    nb, L = blocks(H, dtype.itemsize), lanes(dtype.itemsize)
-    return [(T, N, nb, cell.kept * L), (T + 1, N, nb * L)]
+@lru_cache(1024)
+def kept_shapes(name: str, itemsize: int, H: int, N: int, T: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of it. name: the cell's."""
+    nb, L = blocks(H, itemsize), lanes(itemsize)
+    return (T, N, nb, cell_named(name).kept * L), (T + 1, N, nb * L)
 
 
 def cells(kept: Kept, H: int, lengths: _Array | None, reverse: bool) -> _Array:
@@ -400,8 +401,6 @@ def forward(
     if share == SHARE_SEQUENCE:
         sync = np.zeros(SYNC_WORDS, np.int64)
         sync[SPLIT] = -1
-        if np.may_share_memory(x, y):  # one thread writes steps that the other has yet to read
-            x = x.copy()
     work = memory.scratch(room, dtype)
     arguments = (
         share, turns, chunk, sync, _PATIENCE,

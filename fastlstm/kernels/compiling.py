@@ -25,12 +25,12 @@ _PATIENCE = 60.0  # seconds that a fork waits for what other threads, the user's
 @contextmanager
 def compiling() -> Iterator[None]:
     """Whatever compiles, or loads what was compiled, runs inside this."""
-    with _LOCK, _interrupt_later():
+    with _LOCK, interrupt_later():
         yield
 
 
 @contextmanager
-def _interrupt_later() -> Iterator[None]:
+def interrupt_later() -> Iterator[None]:
     """Ctrl-C comes at the end, however often it was pressed."""
     found: Any = signal.getsignal(signal.SIGINT)
     waiting: list[Any] = []

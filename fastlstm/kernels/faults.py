@@ -61,30 +61,20 @@ _MESSAGES |= {
 X_AND_Y, X_AND_STATE = shared_by(X, Y), shared_by(X, STATE)
 
 
-@intrinsic  # type: ignore[misc]
-def _raise(typing: Any, fault: Any) -> Any:
-    """A ValueError with that fault's message, which is a constant, as compiled code wants it; nothing for 0.
-
-    Written as raise statements it would be typed, and take a second to compile."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        behind = builder.append_basic_block("no.fault")
-        choice = builder.switch(args[0], behind)
-        for number, message in _MESSAGES.items():
-            block = builder.append_basic_block("fault")
-            choice.add_case(ir.Constant(args[0].type, number), block)
-            with builder.goto_block(block):
-                context.call_conv.return_user_exc(builder, ValueError, (message,))
-        builder.position_at_end(behind)
-        return context.get_dummy_value()
-
-    return types.void(types.intp), generate
-
-
-@compiled
-def refuse(fault: Any) -> None:
-    """Raise what is wrong, if anything is."""
-    _raise(fault)
+def refuse(context: Any, builder: Any, fault: Any) -> None:
+    """Code that raises the ValueError of a fault, whose message is a constant, as compiled code wants it; nothing
+    for 0."""
+    behind = builder.append_basic_block("no.fault")
+    choice = builder.switch(fault, behind)
+    for number, message in _MESSAGES.items():
+        block = builder.append_basic_block("fault")
+        choice.add_case(ir.Constant(fault.type, number), block)
+        with builder.goto_block(block):
+            context.call_conv.return_user_exc(builder, ValueError, (message,))
+        if hasattr(builder, "_in_try_block"):  # no end: where it is caught, Numba counts references down
+            for instruction in block.instructions:
+                instruction.metadata.pop("numba_exception_output", None)
+    builder.position_at_end(behind)
 
 
 class _Row(NamedTuple):

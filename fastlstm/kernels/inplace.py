@@ -290,15 +290,10 @@ def fault_on_stack(x: Any, packed: Any, h: Any, c: Any) -> Any:
 
 
 @inlined
-def state_sharing(packed: Any, state: Any) -> Any:
-    """Arguments of a step other than x that share memory."""
-    return sharing((STATE, state), (PACKED, packed))
-
-
-@inlined
-def x_sharing(x: Any, h: Any) -> Any:
-    """The fault of x that meets the state: none where it is h, that of the first layer."""
-    return 0 if same_place(x, h) else X_AND_STATE
+def step_sharing(x: Any, packed: Any, state: Any, h: Any) -> Any:
+    """Arguments of a step that share memory; x may be h, that of the first layer."""
+    fault = sharing((STATE, state), (PACKED, packed))
+    return X_AND_STATE if fault == 0 and meet(x, state) and not same_place(x, h) else fault
 
 
 @inlined
@@ -655,9 +650,7 @@ def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
     """False where shapes do not fit, memory is shared or the stack is too small: Python sees to it. Other types than
     those it was compiled for are a TypeError. This is the standard cell's, a shorter call than any cell's."""
     packed = Packed(panels, H, H, flat(_STANDARD), None)  # flat: of the type that users' functions see
-    if fault_on_stack(x, packed, h, c) != 0 or state_sharing(packed, (h, c)) != 0:
-        return False
-    if meet(x, (h, c)) and x_sharing(x, h) != 0:
+    if fault_on_stack(x, packed, h, c) != 0 or step_sharing(x, packed, (h, c), h) != 0:
         return False
     step_layer(x, packed, h, c, any_turn(c))
     return True
@@ -667,9 +660,7 @@ def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
 def step_of_any(x: Any, panels: Any, H: Any, P: Any, layout: Any, second: Any, h: Any, c: Any) -> Any:
     """`step`, for any cell."""
     packed = Packed(panels, H, P, layout, second)
-    if fault_on_stack(x, packed, h, c) != 0 or state_sharing(packed, (h, c)) != 0:
-        return False
-    if meet(x, (h, c)) and x_sharing(x, h) != 0:
+    if fault_on_stack(x, packed, h, c) != 0 or step_sharing(x, packed, (h, c), h) != 0:
         return False
     step_layer(x, packed, h, c, any_turn(c))
     return True

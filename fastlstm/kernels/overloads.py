@@ -11,17 +11,18 @@ the rest. A function that is handed such tuples takes long to compile, so that t
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import Any
 
-from numba import types
+from numba import njit, types
 from numba.core.errors import TypingError
-from numba.core.typing.templates import infer, infer_global, make_overload_template
-from numba.extending import models, overload, register_model
+from numba.core.typing.templates import CallableTemplate, infer, infer_global, signature
+from numba.extending import lower_builtin, models, overload, register_model
 from numba.np.numpy_support import as_dtype
 
 from ..params import CELLS, Grads, State, shapes
 from .cells import Cell, cell_of
-from .faults import PACKED, PARAMS, TAPE, meet, refuse, sharing
+from .faults import PACKED, PARAMS, TAPE, refuse, sharing
 from .inplace import (
     Buffers,
     any_turn,
@@ -46,12 +47,11 @@ from .inplace import (
     same_state,
     same_states,
     stacked_layer,
-    state_sharing,
     step_layer,
+    step_sharing,
     tape_fault,
     train_layer,
     train_sharing,
-    x_sharing,
 )
 from .options import INLINED
 from .packing import LAYOUT, Packed
@@ -63,13 +63,16 @@ class Public(types.Function):  # type: ignore[misc]
 
     Numba's own has that line in the middle of what it tried."""
 
+    def __init__(self, template: Any, form: Any) -> None:
+        super().__init__(template)
+        self.form = form
+
     def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
         try:
             return super().get_call_type(context, args, kws)
         except TypingError as error:
-            (template,) = self.templates
             with contextlib.suppress(TypeError):  # not these arguments at all
-                template._overload_func(*map(types.unliteral, args), **kws)
+                self.form(*map(types.unliteral, args), **kws)
             raise error
 
 
@@ -77,11 +80,43 @@ register_model(Public)(models.OpaqueModel)
 
 
 def public(function: Any, form: Any) -> None:
-    """Let form(types) choose what Numba compiles where a user's function calls that one: numba.extending.overload, but
-    for `Public`."""
-    template = make_overload_template(function, form, INLINED, True, "never")
-    infer(template)
-    infer_global(function, Public(template))
+    """Let form(types) choose what Numba compiles where a user's function calls that one: two functions of its
+    arguments that raise nothing, the fault that they have, and what is done where they have none.
+
+    numba.extending.overload has one function, which would raise, and its caller pass that on. Here the user's function
+    itself raises: then Numba sees that it need not count the references to an x[t] at each turn of a loop, which would
+    take as long as a tenth of a small step."""
+    parts: dict[Any, tuple[Any, ...]] = {}
+
+    @functools.wraps(form)
+    def signature_of(*args: Any) -> Any:
+        if args not in parts:
+            parts[args] = tuple(njit(no_cpython_wrapper=True, **INLINED)(part) for part in form(*args))
+        for part in parts[args]:
+            part.compile(args)
+        return signature(types.none, *args)
+
+    def call(context: Any, builder: Any, part: Any, found: Any, args: Any) -> Any:
+        code = part.overloads[found.args]
+        context.add_linking_libs([code.library])
+        _, result = context.call_internal_no_propagate(builder, code.fndesc, code.signature, args)
+        return result
+
+    def generate(context: Any, builder: Any, found: Any, args: Any) -> Any:
+        fault, work = parts[found.args]
+        refuse(context, builder, call(context, builder, fault, found, args))
+        call(context, builder, work, found, args)
+        return context.get_dummy_value()
+
+    class Template(CallableTemplate):  # type: ignore[misc]
+        key = function
+
+        def generic(self) -> Any:
+            return signature_of
+
+    infer(Template)
+    infer_global(function, Public(Template, form))
+    lower_builtin(function, types.VarArg(types.Any))(generate)
 
 
 def _expect(right: bool, name: str, expected: str, found: Any) -> None:
@@ -333,43 +368,40 @@ def step_of(x: Any, packed: Any, state: Any) -> Any:
     ndim = _states(state, cells, stacked, dtype)
     _array("x", x, (ndim,), dtype)
 
-    def layer(x: Any, packed: Any, state: Any) -> None:
+    def layer_fault(x: Any, packed: Any, state: Any) -> Any:
         code = fault_on_stack(x, packed, state.h, state.c)
         if code == 0:
-            code = state_sharing(packed, state)
-        if code != 0:
-            refuse(code)
-        if meet(x, state):
-            refuse(x_sharing(x, state.h))
+            code = step_sharing(x, packed, state, state.h)
+        return code
+
+    def layer(x: Any, packed: Any, state: Any) -> None:
         step_layer(x, packed, state.h, state.c, any_turn(state.c))
 
-    def stack(x: Any, packed: Any, state: Any) -> None:
+    def stack_fault(x: Any, packed: Any, state: Any) -> Any:
         code = fault_on_stack(x, packed[0], state[0].h, state[0].c)
         for i in range(1, len(packed)):
             if code == 0:
                 code = fault_on_stack(state[i - 1].h, packed[i], state[i].h, state[i].c)
         if code == 0:
-            code = state_sharing(packed, state)
-        if code != 0:
-            refuse(code)
-        if meet(x, state):
-            refuse(x_sharing(x, state[0].h))
+            code = step_sharing(x, packed, state, state[0].h)
+        return code
+
+    def stack(x: Any, packed: Any, state: Any) -> None:
         turn = any_turn(state[0].c)
         stacked_layer(x, packed[0], state[0].h, state[0].c, turn)
         for i in range(1, len(packed)):
             stacked_layer(state[i - 1].h, packed[i], state[i].h, state[i].c, turn)
 
-    def mixed(x: Any, packed: Any, state: Any) -> None:
+    def mixed_fault(x: Any, packed: Any, state: Any) -> Any:
         code = inputs_fault(x, packed, state)
         if code == 0:
-            code = state_sharing(packed, state)
-        if code != 0:
-            refuse(code)
-        if meet(x, state):
-            refuse(x_sharing(x, state[0].h))
+            code = step_sharing(x, packed, state, state[0].h)
+        return code
+
+    def mixed(x: Any, packed: Any, state: Any) -> None:
         step_layers(x, packed, state, any_turn(state[0].c))
 
-    return _of_cells(packed, layer, stack, mixed)
+    return _of_cells(packed, (layer_fault, layer), (stack_fault, stack), (mixed_fault, mixed))
 
 
 def _output(y: Any, ndim: int, dtype: Any) -> None:
@@ -383,17 +415,18 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
     _array("x", x, (ndim + 1,), dtype)
     _output(y, ndim + 1, dtype)
 
-    def layer(x: Any, packed: Any, state: Any, y: Any) -> None:
+    def layer_fault(x: Any, packed: Any, state: Any, y: Any) -> Any:
         code = fault_on_stack(x, packed, state.h, state.c)
         if code == 0:
             code = output_fault(x, y, packed.output_size)
         if code == 0:
             code = chunk_sharing(x, packed, state, y)
-        if code != 0:
-            refuse(code)
+        return code
+
+    def layer(x: Any, packed: Any, state: Any, y: Any) -> None:
         pass_layer(x, y, packed, state.h, state.c)
 
-    def stack(x: Any, packed: Any, state: Any, y: Any) -> None:
+    def stack_fault(x: Any, packed: Any, state: Any, y: Any) -> Any:
         top = len(packed) - 1
         code = fault_on_stack(x, packed[0], state[0].h, state[0].c)
         for i in range(1, top + 1):
@@ -403,27 +436,30 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
             code = output_fault(x, y, packed[top].output_size)
         if code == 0:
             code = chunk_sharing(x, packed, state, y)
-        if code != 0:
-            refuse(code)
+        return code
+
+    def stack(x: Any, packed: Any, state: Any, y: Any) -> None:
+        top = len(packed) - 1
         for t in range(x.shape[-2]):
             stacked_layer(x[..., t, :], packed[0], state[0].h, state[0].c, t)
             for i in range(1, top + 1):
                 stacked_layer(state[i - 1].h, packed[i], state[i].h, state[i].c, t)
             put_step(y, t, state[top].h)
 
-    def mixed(x: Any, packed: Any, state: Any, y: Any) -> None:
+    def mixed_fault(x: Any, packed: Any, state: Any, y: Any) -> Any:
         code = inputs_fault(x, packed, state)
         if code == 0:
             code = output_fault(x, y, packed[-1].output_size)
         if code == 0:
             code = chunk_sharing(x, packed, state, y)
-        if code != 0:
-            refuse(code)
+        return code
+
+    def mixed(x: Any, packed: Any, state: Any, y: Any) -> None:
         for t in range(x.shape[-2]):
             step_layers(x[..., t, :], packed, state, t)
             put_step(y, t, state[-1].h)
 
-    return _of_cells(packed, layer, stack, mixed)
+    return _of_cells(packed, (layer_fault, layer), (stack_fault, stack), (mixed_fault, mixed))
 
 
 def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> Any:
@@ -433,7 +469,7 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
     _output(y, ndim + 1, dtype)
     _tapes(tape, packed, cells, stacked, dtype)
 
-    def layer(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
+    def layer_fault(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> Any:
         code = input_fault(x, packed, state.h, state.c)
         if code == 0:
             code = output_fault(x, y, packed.output_size)
@@ -441,12 +477,13 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
             code = tape_fault(tape.x.shape[0], x.shape[-2], packed, state.h, state.c, tape)
         if code == 0:
             code = train_sharing(x, packed, state, y, tape)
-        if code != 0:
-            refuse(code)
+        return code
+
+    def layer(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
         keep_input(x, tape.x)
         train_layer(y, packed, state.h, state.c, tape)
 
-    def stack(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
+    def stack_fault(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> Any:
         top, N, T = len(packed) - 1, tape[0].x.shape[0], x.shape[-2]
         code = input_fault(x, packed[0], state[0].h, state[0].c)
         if code == 0:
@@ -458,14 +495,16 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
                 code = TAPE
         if code == 0:
             code = train_sharing(x, packed, state, y, tape)
-        if code != 0:
-            refuse(code)
+        return code
+
+    def stack(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
+        top = len(packed) - 1
         keep_input(x, tape[0].x)
         for i in range(top):  # a layer's output is the next one's input
             train_layer(tape[i + 1].x, packed[i], state[i].h, state[i].c, tape[i])
         train_layer(y, packed[top], state[top].h, state[top].c, tape[top])
 
-    def mixed(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
+    def mixed_fault(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> Any:
         code = input_fault(x, packed[0], state[0].h, state[0].c)
         if code == 0:
             code = output_fault(x, y, packed[-1].output_size)
@@ -473,12 +512,13 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
             code = tapes_fault(tape[0].x.shape[0], x.shape[-2], x.shape[-1], packed, state, tape)
         if code == 0:
             code = train_sharing(x, packed, state, y, tape)
-        if code != 0:
-            refuse(code)
+        return code
+
+    def mixed(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> None:
         keep_input(x, tape[0].x)
         train_layers(y, packed, state, tape)
 
-    return _of_cells(packed, layer, stack, mixed)
+    return _of_cells(packed, (layer_fault, layer), (stack_fault, stack), (mixed_fault, mixed))
 
 
 def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> Any:
@@ -495,7 +535,7 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
         found = _states(dstate, cells, stacked, dtype, "dstate")
         _expect(found == ndim, "dstate", f"h of {ndim} dimensions, as grads.state has", dstate)
 
-    def layer(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
+    def layer_fault(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> Any:
         P = packed.output_size
         N, T, D = tape.x.shape
         code = backward_fault(tape, packed, grads.params, grads.state)
@@ -505,15 +545,17 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
             code = last_fault(grads.state, dstate)
         if code == 0:
             code = back_sharing(tape, packed, dy, dstate, grads, same_state(grads.state, dstate))
-        if code != 0:
-            refuse(code)
+        return code
+
+    def layer(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
         begin_state(grads.state, dstate)
+        P = packed.output_size
         above, ldy = flat(tape.zeros), P - P
         if has_dy:
             above, ldy = flat(dy), P
         backward_layer(tape, packed, above, ldy, flat(grads.x), grads.params, grads.state)
 
-    def stack(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
+    def stack_fault(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> Any:
         N, T, D = tape[0].x.shape
         top = len(packed) - 1
         P = packed[top].output_size
@@ -533,9 +575,12 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
             code = ends_fault(N, T, D, P, grads.x, dy)
         if code == 0:
             code = back_sharing(tape, packed, dy, dstate, grads, same_states(grads.state, dstate))
-        if code != 0:
-            refuse(code)
+        return code
+
+    def stack(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
         begin_states(grads.state, dstate)
+        top = len(packed) - 1
+        P = packed[top].output_size
         above, ldy = flat(tape[top].zeros), P - P
         if has_dy:
             above, ldy = flat(dy), P
@@ -545,7 +590,7 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
             backward_layer(tape[i], packed[i], above, ldy, dx, grads.params[i], grads.state[i])
             above, ldy = dx, inputs_of(packed[i])
 
-    def mixed(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
+    def mixed_fault(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> Any:
         N, T, D = tape[0].x.shape
         P = packed[-1].output_size
         code = grads_fault(N, T, D, tape, packed, grads.params, grads.state)
@@ -555,50 +600,55 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
             code = ends_fault(N, T, D, P, grads.x, dy)
         if code == 0:
             code = back_sharing(tape, packed, dy, dstate, grads, same_states(grads.state, dstate))
-        if code != 0:
-            refuse(code)
+        return code
+
+    def mixed(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> None:
         begin_states(grads.state, dstate)
+        P = packed[-1].output_size
         above, ldy = flat(tape[-1].zeros), P - P
         if has_dy:
             above, ldy = flat(dy), P
         back_layers(tape, packed, above, ldy, flat(grads.x), grads.params, grads.state)
 
-    return _of_cells(packed, layer, stack, mixed)
+    return _of_cells(packed, (layer_fault, layer), (stack_fault, stack), (mixed_fault, mixed))
 
 
 def pack_into_of(params: Any, packed: Any) -> Any:
     cells, stacked, dtype = _weights(packed, own=True)
     _weight_records("params", params, cells, stacked, dtype, own=False)
 
-    def layer(params: Any, packed: Any) -> None:
+    def layer_fault(params: Any, packed: Any) -> Any:
         code = pack_fault(params, packed)
         if code == 0:
             code = sharing((PACKED, packed), (PARAMS, params))
-        if code != 0:
-            refuse(code)
+        return code
+
+    def layer(params: Any, packed: Any) -> None:
         pack_layer(params, packed)
 
-    def stack(params: Any, packed: Any) -> None:
+    def stack_fault(params: Any, packed: Any) -> Any:
         code = 0
         for i in range(len(packed)):
             if code == 0:
                 code = pack_fault(params[i], packed[i])
         if code == 0:
             code = sharing((PACKED, packed), (PARAMS, params))
-        if code != 0:
-            refuse(code)
+        return code
+
+    def stack(params: Any, packed: Any) -> None:
         for i in range(len(packed)):
             pack_layer(params[i], packed[i])
 
-    def mixed(params: Any, packed: Any) -> None:
+    def mixed_fault(params: Any, packed: Any) -> Any:
         code = packs_fault(params, packed)
         if code == 0:
             code = sharing((PACKED, packed), (PARAMS, params))
-        if code != 0:
-            refuse(code)
+        return code
+
+    def mixed(params: Any, packed: Any) -> None:
         pack_layers(params, packed)
 
-    return _of_cells(packed, layer, stack, mixed)
+    return _of_cells(packed, (layer_fault, layer), (stack_fault, stack), (mixed_fault, mixed))
 
 
 def _none(kind: Any) -> bool:

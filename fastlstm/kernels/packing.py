@@ -62,17 +62,17 @@ class Packed(NamedTuple):
         return _again, tuple(self)
 
 
-def _own(panels: NDArray[Any]) -> NDArray[Any]:
-    found = memory.aligned(panels.shape, panels.dtype)
+def _own(panels: NDArray[Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
+    found = memory.aligned(panels.shape, panels.dtype if dtype is None else dtype)
     found[...] = panels
     return found
 
 
-def _again(*fields: Any) -> Packed:
-    """Packed from a pickle, which keeps no array's place in memory."""
-    found = Packed(*fields).copy()
-    one = cell_with_mark(found.layout)
-    return found if one is None else found._replace(layout=mark(one))
+def _again(panels: NDArray[Any], H: int, P: int, layout: NDArray[Any], second: NDArray[Any] | None) -> Packed:
+    """Packed from a pickle, which keeps no array's place in memory, nor that there is one dtype object of a kind."""
+    one, dtype = cell_with_mark(layout), np.dtype(panels.dtype.type)
+    layout = layout if one is None else mark(one)
+    return Packed(_own(panels, dtype), H, P, layout, None if second is None else _own(second, dtype))
 
 
 def cell_with_mark(layout: Any) -> Cell | None:

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 
 from ...kernels import threads
+from ...kernels.compiling import interrupt_later
 from ...kernels.options import Recording
 from .base import Array
 from .stack import Stack
@@ -17,17 +18,18 @@ class _Way:
     """A recording of both passes, on some number of threads."""
 
     def __init__(self, model: Stack, x: Array, count: int) -> None:
-        before = numba.get_num_threads()
-        numba.set_num_threads(count)
-        try:
-            self.x, self.there, self.back = x.copy(), Recording(), Recording()
-            with self.there:
-                self.y, _ = model._forward(self.x, None, True)
-            self.dy = np.zeros_like(self.y)
-            with self.back:
-                model._backward(self.dy)
-        finally:
-            numba.set_num_threads(before)
+        with interrupt_later():  # which would leave the thread recording
+            before = numba.get_num_threads()
+            numba.set_num_threads(count)
+            try:
+                self.x, self.there, self.back = x.copy(), Recording(), Recording()
+                with self.there:
+                    self.y, _ = model._forward(self.x, None, True)
+                self.dy = np.zeros_like(self.y)
+                with self.back:
+                    model._backward(self.dy)
+            finally:
+                numba.set_num_threads(before)
         self.inner = [(layer, layer._dx) for layer in model.layers if layer._mixes_time]
 
 
