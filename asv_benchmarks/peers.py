@@ -76,7 +76,7 @@ def processes(rounds: int, seconds: float) -> list[dict[str, Any]]:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on, with and when."""
-    from fastlstm.kernels.simd import vector_bytes
+    from fastlstm.cpu.vectors.target import vector_bytes
 
     try:
         processor = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())[1]  # type: ignore[index]

@@ -18,7 +18,8 @@ from numba import njit, prange, types
 from numba.extending import intrinsic
 
 import fastlstm
-from fastlstm.kernels.simd import Vector, data, emitter, lanes
+from fastlstm.cpu.vectors.emitter import Vector, data, emitter
+from fastlstm.cpu.vectors.target import lanes
 
 from .benchmarks.shapes import Shape
 

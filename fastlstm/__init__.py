@@ -4,19 +4,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import reference
+from ._version import __version__
 from .config import show_config
-from .inplace import (
-    Stream,
-    backward_into,
-    forward_into,
-    forward_train_into,
-    make_grads,
-    make_tape,
-    pack_into,
-    step,
-)
-from .io import from_torch, load, save, to_torch
-from .layer import Tape, backward, forward, forward_cells, forward_train, pack, zero_state
+from .formats.npz import load, save
+from .formats.torch import from_torch, to_torch
+from .in_place import backward_into, forward_into, forward_train_into, make_grads, make_tape, pack_into, step
+from .initial import init_params, zero_state
 from .params import (
     Bidirectional,
     Grads,
@@ -26,10 +19,10 @@ from .params import (
     PeepholeParams,
     ProjectedParams,
     State,
-    init_params,
 )
-
-__version__ = "0.1.0"
+from .sequences import backward, forward, forward_cells, forward_train, pack
+from .stream import Stream
+from .tape import Tape
 
 __all__ = [
     "Bidirectional",

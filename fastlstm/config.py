@@ -11,9 +11,10 @@ import llvmlite
 import numba
 import numpy as np
 
-from .kernels.cache import cache_folder
-from .kernels.simd import vector_bytes
-from .kernels.threads import layer
+from ._version import __version__
+from .cpu.compiler.cache import cache_folder
+from .cpu.machine.threads import layer
+from .cpu.vectors.target import vector_bytes
 
 
 def show_config() -> None:
@@ -24,8 +25,6 @@ def show_config() -> None:
     >>> import fastlstm
     >>> fastlstm.show_config()  # doctest: +SKIP
     """
-    from . import __version__
-
     target = numba.core.registry.cpu_target.target_context.codegen()
     folder = cache_folder()
     rows = {

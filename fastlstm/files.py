@@ -55,3 +55,11 @@ def _remove_old(folder: str, now: float) -> None:
             with ignored:  # another process may be faster
                 if _PART.fullmatch(entry.name) and now - entry.stat(follow_symlinks=False).st_mtime > _OLD:
                     os.unlink(entry.path)
+
+
+def file_name(path: Any) -> str:
+    """path as a str."""
+    name = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(name, str):
+        raise TypeError(f"path: expected str or path-like, got {type(path).__name__}")
+    return name

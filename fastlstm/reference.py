@@ -101,7 +101,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlstm.params import (
+from .checks import array
+from .params import (
     GATES,
     NORMALIZED_EPSILON,
     AnyParams,
@@ -115,7 +116,6 @@ from fastlstm.params import (
     ProjectedParams,
     Stack,
     State,
-    array,
     cell_name,
     is_plain,
     shapes,

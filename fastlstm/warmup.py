@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import arrays, backend, dense, inplace, masks
-from .kernels.options import Recording, compile_region
+from .cpu.callable import from_python
+from .cpu.compiler.run import Recording, compile_region
+from .cpu.lstm import engine, plans, records
+from .cpu.training import arrays, dense, masks
 from .nn import losses, optimizers
 from .params import CELLS, shapes
 
@@ -55,15 +57,15 @@ def _kernels(cell: str, dtype: np.dtype[Any]) -> _Calls:
     N, T, D, H = 2, 2, 3, 4
     record, x = CELLS[cell], np.ones((N, T, D), dtype)
     params = record(*(np.zeros(shape, dtype) for shape in shapes(record, D, H, H).values()))
-    yield "pack", lambda: backend.pack(params)
-    packed = backend.pack(params)
-    kept = backend.keep(packed, N, T)
+    yield "pack", lambda: engine.pack(params)
+    packed = engine.pack(params)
+    kept = records.keep(packed, N, T)
     y, h, c = np.empty((N, T, H), dtype), np.zeros((N, H), dtype), np.zeros((N, H), dtype)
-    there, back = backend.plan_forward(packed, N, T, None), backend.plan_backward(packed, N, T, None)
-    yield "forward", lambda: backend.forward(there, x, h, c, y, 0, None, False, None, kept)
-    yield "backward", lambda: backend.backward(back, x, h, kept, False, None, y, 0, h, c, np.zeros_like(x))
+    there, back = plans.plan_forward(packed, N, T, None), plans.plan_backward(packed, N, T, None)
+    yield "forward", lambda: engine.forward(there, x, h, c, y, 0, None, False, None, kept)
+    yield "backward", lambda: engine.backward(back, x, h, kept, False, None, y, 0, h, c, np.zeros_like(x))
     for ndim in (1, 2):
-        yield f"step {ndim}-D", partial(inplace.compile_step, dtype, packed.layout.dtype, ndim)
+        yield f"step {ndim}-D", partial(from_python.compile_step, dtype, packed.layout.dtype, ndim)
 
 
 def _kernels_of_nn(dtype: np.dtype[Any]) -> _Calls:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastlstm import Bidirectional, Params, State
-from fastlstm.kernels import memory, threads
+from fastlstm.cpu.machine import memory, threads
 from fastlstm.params import CELLS, ProjectedParams, shapes, sizes
 
 MIXED = "standard on interpolated"

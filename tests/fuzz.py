@@ -30,7 +30,7 @@ from fuzzing import compiled, run
 from fuzzing.cases import Case
 from fuzzing.functions import FUNCTIONS
 
-from fastlstm.kernels import memory
+from fastlstm.cpu.machine import memory
 
 HANGS = 300.0  # seconds after which a case hangs; it may have to compile
 TRIES = 100  # smaller cases that are tried where one has failed

@@ -10,8 +10,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastlstm.kernels import activations
-from fastlstm.kernels.simd import data, emitter
+from fastlstm.cpu.vectors import activations
+from fastlstm.cpu.vectors.emitter import data, emitter
 
 
 def compiled(function: Any) -> Any:

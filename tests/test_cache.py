@@ -20,8 +20,8 @@ from numba import njit
 
 import fastlstm
 from fastlstm import files
-from fastlstm.kernels import cache
-from fastlstm.kernels.options import OPTIONS
+from fastlstm.cpu.compiler import cache
+from fastlstm.cpu.compiler.options import OPTIONS
 
 PACKAGE = Path(fastlstm.__file__).parent
 
@@ -162,7 +162,7 @@ def test_each_stamped_file_changes_the_stamp(tmp_path: Path, monkeypatch: pytest
         copy = tmp_path / path.relative_to(PACKAGE)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
-    deep = tmp_path / "kernels" / "a" / "b" / "new.py"
+    deep = tmp_path / "cpu" / "a" / "b" / "new.py"
     deep.parent.mkdir(parents=True)
     deep.write_text("")
     (tmp_path / "layer.py").write_text("")

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from processes import run
 
-from fastlstm.kernels.cache import cache_folder
-from fastlstm.kernels.compiling import compiling
+from fastlstm.cpu.compiler.cache import cache_folder
+from fastlstm.cpu.compiler.compiling import compiling
 
 SUITE = Path(cache_folder()).parent.parent  # where most kernels stand already
 
 # loading gives way to other threads, as compiling does
 SLOWLY = """
 import time
-from fastlstm.kernels import cache
+from fastlstm.cpu.compiler import cache
 load = cache._KernelCache.load_overload
 def slowly(self, sig, context):
     time.sleep(0.02)
@@ -102,7 +102,7 @@ FORKED = """
 import os, signal, sys, threading, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 import numba, numpy as np, fastlstm
-from fastlstm.kernels import cache, compiling
+from fastlstm.cpu.compiler import cache, compiling
 def forked(compiles=True):
     child = os.fork()
     if child == 0:
@@ -185,10 +185,12 @@ print(forked())  # nothing was released that another thread held
 INTERRUPTED = """
 import itertools, os, random, signal, sys, threading, time
 import numpy as np, fastlstm
-from fastlstm.kernels import backend, inplace, options
+from fastlstm.cpu.callable import from_python
+from fastlstm.cpu.compiler import run
+from fastlstm.cpu.lstm import packing
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
 def same(params, packed):
-    return all((a == b).all() for a, b in zip(backend.unpack(packed), params, strict=True))
+    return all((a == b).all() for a, b in zip(packing.unpack(packed), params, strict=True))
 def made(cell, dtype):
     more = {"projection_size": 2} if cell == "projected" else {}
     return fastlstm.init_params(3, 5, cell=cell, rng=1, dtype=dtype, **more)
@@ -205,7 +207,7 @@ def test_an_interrupt_at_any_point_leaves_nothing_half_done() -> None:
     """At points that come before, between and after what is kept of a kernel: the next call does it again."""
     code = """
 from numba.core.dispatcher import Dispatcher
-from fastlstm.kernels import cache
+from fastlstm.cpu.compiler import cache
 def interrupt_once(owner, name, after):
     original = getattr(owner, name)
     def stop(*args, **kwargs):
@@ -214,8 +216,8 @@ def interrupt_once(owner, name, after):
             original(*args, **kwargs)
         raise KeyboardInterrupt
     setattr(owner, name, stop)
-points = [(options.numba, "typeof"), (Dispatcher, "compile"), (options, "prepare"), (options.cpu_target.target_context,
-          "get_abi_sizeof"), (options, "_address"), (options, "_misses"), (inplace, "prepare"), (inplace, "from_dtype"),
+points = [(run.numba, "typeof"), (Dispatcher, "compile"), (run, "prepare"), (run.cpu_target.target_context,
+          "get_abi_sizeof"), (run, "_address"), (run, "_misses"), (from_python, "prepare"), (from_python, "from_dtype"),
           (cache._KernelCache, "load_overload")]
 points = [*itertools.product(points, (False, True)), ((Dispatcher, "_insert"), True)]
 kinds = itertools.cycle([("standard", "float32"), ("projected", "float64")])
@@ -230,12 +232,12 @@ for (owner, name), after in points:
         except KeyboardInterrupt:
             hit += 1
     setattr(owner, name, original)
-    options._bodies.clear()
-    inplace.compile_step.cache_clear()
-    for one in (inplace.step, inplace.step_of_any):
+    run._bodies.clear()
+    from_python.compile_step.cache_clear()
+    for one in (from_python.step, from_python.step_of_any):
         one._reset_overloads(), one.compiler._reset_overloads()
     assert steps(params)
-    for one in (options._enter, options._repeat, inplace.step, inplace.step_of_any):
+    for one in (run._enter, run._repeat, from_python.step, from_python.step_of_any):
         assert not one._can_compile
 print(hit)
 """
@@ -272,7 +274,7 @@ for number in range(4):
 assert not [name for name in os.listdir(cache_folder()) if name.endswith(".part")]
 print(caught)
 """
-    code = "from fastlstm.kernels.cache import cache_folder\n" + INTERRUPTED + code
+    code = "from fastlstm.cpu.compiler.cache import cache_folder\n" + INTERRUPTED + code
     assert run(code, tmp_path).strip() == "4"
 
 

@@ -14,7 +14,8 @@ import ways
 from conftest import assert_same, random_params, random_state
 
 import fastlstm
-from fastlstm.kernels import backend, threads
+from fastlstm.cpu.lstm import engine, plans
+from fastlstm.cpu.machine import threads
 from fastlstm.params import CELLS
 
 two = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread")
@@ -40,7 +41,7 @@ def both(x: Any, params: Any, state: Any, **options: Any) -> Any:
 def test_same_bits(
     monkeypatch: pytest.MonkeyPatch, rng: Any, cell: str, T: int, D: int, H: int, dtype: Any, patience: int
 ) -> None:
-    monkeypatch.setattr(backend, "_PATIENCE", patience)  # 0: whoever has to wait gives up at once
+    monkeypatch.setattr(engine, "_PATIENCE", patience)  # 0: whoever has to wait gives up at once
     params = random_params(rng, D, H, dtype, cell)
     state = random_state(rng, params, 1)
     reset = rng.random((1, T)) < 0.1
@@ -55,7 +56,7 @@ def test_same_bits(
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("patience", [20_000, 50])
 def test_same_bits_under_load(monkeypatch: pytest.MonkeyPatch, rng: Any, cell: str, patience: int) -> None:
-    monkeypatch.setattr(backend, "_PATIENCE", patience)
+    monkeypatch.setattr(engine, "_PATIENCE", patience)
     params = random_params(rng, 20, 80, np.float32, cell)
     alone, again = both(rng.standard_normal((1, 400, 20)), params, random_state(rng, params, 1))
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
@@ -112,13 +113,13 @@ def test_what_surely_pays_is_doubted_where_calls_take_long() -> None:
 @two
 @pytest.mark.usefixtures("timed")
 def test_both_ways_are_tried(monkeypatch: pytest.MonkeyPatch, rng: Any) -> None:
-    monkeypatch.setattr(backend, "_payoffs", {})
+    monkeypatch.setattr(plans, "_payoffs", {})
     params = random_params(rng, 3, 64, np.float32)
     x = rng.standard_normal((1, 40, 3))
     numba.set_num_threads(2)
     first = fastlstm.forward(x, params)
     for _ in range(10):
         assert_same(fastlstm.forward(x, params), first)
-    (payoff,) = backend._payoffs.values()
+    (payoff,) = plans._payoffs.values()
     assert sorted(payoff.cost) == [False, True]
     assert min(payoff.cost.values()) > 0

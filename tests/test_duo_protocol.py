@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from ways import varied
 
-from fastlstm.kernels import duo
-from fastlstm.kernels.simd import BLOCK
+from fastlstm.cpu.lstm import two_threads as duo
+from fastlstm.cpu.vectors.target import BLOCK
 
 NB, L, STEPS, FOR_EVER = 8, 4, 30, 10**9  # blocks of units; a thread has half of them
 CELLS = {1: (1, ()), 2: (3, (2,)), 3: (2, ())}  # phases: axes and shape of what stands for the later ones

@@ -18,9 +18,9 @@ from numba.core.errors import TypingError
 from numpy.lib.stride_tricks import as_strided
 
 import fastlstm
-from fastlstm import State, checks, inplace, reference
-from fastlstm.kernels import inplace as kernels
-from fastlstm.params import CELLS
+from fastlstm import checks, in_place, reference
+from fastlstm.cpu.callable import from_python
+from fastlstm.params import CELLS, State
 
 N, T, D, H = 5, 9, 3, 7
 
@@ -473,7 +473,7 @@ def test_a_step_reads_no_other_byte_order(single: bool) -> None:
     fastlstm.step(x, case.packed, right)
     swapped = x.astype(x.dtype.newbyteorder())
     with pytest.MonkeyPatch.context() as patch:  # as if Numba did
-        patch.setattr(inplace, "compiled_step", lambda x, *rest: _native(x, *rest))
+        patch.setattr(in_place, "compiled_step", lambda x, *rest: _native(x, *rest))
         fastlstm.step(swapped, case.packed, state)
     assert_same(state, right)
 
@@ -493,4 +493,4 @@ def test_a_step_of_what_was_copied_goes_the_short_way(monkeypatch: pytest.Monkey
 
 def _native(x: np.ndarray, *rest: Any) -> Any:
     assert x.dtype.isnative
-    return kernels.step(x, *rest)
+    return from_python.step(x, *rest)

@@ -12,9 +12,13 @@ from conftest import assert_same, map_leaves, random_masks, random_params, rando
 
 import fastlstm
 from fastlstm import nn
-from fastlstm.kernels import backend, backward, cells, dense, forward, updates
-from fastlstm.kernels.simd import BLOCK, lanes
-from fastlstm.kernels.step import operand_stride
+from fastlstm.cells.cell import Cell, checked, touch
+from fastlstm.cells.table import CELLS as TABLE
+from fastlstm.cells.table import cell_with
+from fastlstm.cpu.lstm import backward, forward
+from fastlstm.cpu.lstm.sizes import operand_stride
+from fastlstm.cpu.training import dense, updates
+from fastlstm.cpu.vectors.target import BLOCK, lanes
 from fastlstm.params import CELLS
 
 D, L = 3, lanes(4)
@@ -40,7 +44,7 @@ Place = tuple[np.ndarray, np.ndarray]  # an array, and for each unit its numbers
 class Shared:
     """The numbers that threads share in a turn of a pass over one sequence, by the names of the table."""
 
-    def __init__(self, cell: cells.Cell, T: int) -> None:
+    def __init__(self, cell: Cell, T: int) -> None:
         self.cell, self.T, self.phases = cell, T, len(cell.phases)
         self.units = np.arange(H)
 
@@ -125,7 +129,7 @@ def touched(arguments: Any, found: dict[str, Place], share: Any) -> tuple[set[st
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("name", CELLS)
 def test_the_table_is_true(rng: Any, name: str, reverse: bool) -> None:
-    cell, T = backend.cell_with(CELLS[name]), 4
+    cell, T = cell_with(CELLS[name]), 4
     shared = Shared(cell, T)
     reset = np.array([[False, False, True, False]])
     empty = lambda: [(set(), set()) for _ in cell.phases]  # noqa: E731
@@ -150,16 +154,16 @@ def test_the_table_is_true(rng: Any, name: str, reverse: bool) -> None:
 
 
 def test_the_table_is_checked() -> None:
-    cell = cells.CELLS[-1]
+    cell = TABLE[-1]
     first, *others = cell.phases
-    for field, touch, message in (
-        ("touch_back", cells.touch("dz", "dz, operands"), "'normalized', phase 0 backward: it writes 'dz', gradients"),
-        ("touch", cells.touch("operands", "z, h, operands"), "'normalized', phase 0 forward: it writes 'operands', x"),
-        ("touch", cells.touch("operands", "z, dz"), "phase 0 forward: expected names of .*, got 'dz'"),
+    for field, touched, message in (
+        ("touch_back", touch("dz", "dz, operands"), "'normalized', phase 0 backward: it writes 'dz', gradients"),
+        ("touch", touch("operands", "z, h, operands"), "'normalized', phase 0 forward: it writes 'operands', x"),
+        ("touch", touch("operands", "z, dz"), "phase 0 forward: expected names of .*, got 'dz'"),
     ):
         with pytest.raises(ValueError, match=message):
-            cells.checked(cell._replace(phases=(first._replace(**{field: touch}), *others)))
-    assert cells.checked(*cells.CELLS) == cells.CELLS
+            checked(cell._replace(phases=(first._replace(**{field: touched}), *others)))
+    assert checked(*TABLE) == TABLE
 
 
 def unneeded(run: Any, alone: Any) -> set[tuple[Any, int]]:
@@ -200,7 +204,7 @@ def same(found: Any, expected: Any) -> bool:
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_meeting_is_needed(rng: Any, cell: str, way: str) -> None:
     N, T, steps = 3, 4, 2
-    both, phases = passes(rng, cell, N, T), len(backend.cell_with(CELLS[cell]).phases)
+    both, phases = passes(rng, cell, N, T), len(cell_with(CELLS[cell]).phases)
     with ways.time_blocks(steps * N):
         with ways.forced("one"):
             alone = both()

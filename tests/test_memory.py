@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import fastlstm
-from fastlstm.kernels import memory
-from fastlstm.kernels.simd import lanes
+from fastlstm.cpu.machine import memory
+from fastlstm.cpu.vectors.target import lanes
 
 N, T, D, H = 256, 500, 64, 256
 FLOAT = 4

@@ -18,7 +18,7 @@ from keras_golden import live_keras
 from numba import types
 from numba.core import event
 
-from fastlstm.kernels import cache, options
+from fastlstm.cpu.compiler import cache, options, run
 from fastlstm.nn import callbacks, metrics
 from fastlstm.nn._src.callbacks import HOOKS
 from fastlstm.nn.callbacks import Callback, CallbackList
@@ -385,7 +385,7 @@ class Compiles(Callback):
 
         function.__module__ = self.module
         entrance = options.compiled_from_python(function)
-        options.prepare(entrance, (types.int64,))
+        run.prepare(entrance, (types.int64,))
         assert entrance(batch) == batch + 1
 
     on_test_batch_begin = on_train_batch_begin
@@ -415,11 +415,11 @@ def test_progress_says_that_kernels_are_compiled(
         hooks.on_train_end()
         return "".join(capsys.readouterr())
 
-    text = shown("fastlstm.kernels.own")
+    text = shown("fastlstm.cpu.own")
     assert text.count(note) == 1  # compiled once, the later ones come from the cache
     assert text.rindex("loss 1.5") > text.index(note)
     assert text.index("Epoch 1/2") < text.index(note)
-    assert note not in shown("fastlstm.kernels.own")
+    assert note not in shown("fastlstm.cpu.own")
     folders.pop(0)
     assert note not in shown("somebody.elses")
     assert event._registered["numba:compile"] == before

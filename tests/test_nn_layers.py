@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import fastlstm
 from fastlstm import InterpolatedParams, Params, ProjectedParams, State, nn, reference
-from fastlstm.kernels import dense
+from fastlstm.cpu.training import dense
 from fastlstm.nn.layers import Layer
 from fastlstm.params import CELLS
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_golden import TABLES, live_keras, of
 
-from fastlstm.kernels.losses import pointwise
+from fastlstm.cpu.training.losses import pointwise
 from fastlstm.nn import losses
 from fastlstm.nn._src import names
 from fastlstm.nn._src.losses import masked_weights

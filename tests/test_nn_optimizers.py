@@ -10,7 +10,7 @@ import pytest
 import ways
 from keras_golden import TABLES, live_keras, of
 
-from fastlstm.kernels import updates
+from fastlstm.cpu.training import updates
 from fastlstm.nn import optimizers
 from fastlstm.nn._src import names, schedules
 

@@ -11,8 +11,9 @@ import pytest
 import ways
 
 from fastlstm import nn
-from fastlstm.kernels import arrays, memory, threads
-from fastlstm.kernels.options import Recording, recording
+from fastlstm.cpu.compiler.run import Recording, recording
+from fastlstm.cpu.machine import memory, threads
+from fastlstm.cpu.training import arrays
 from fastlstm.nn._src import repeat
 
 D, T = 5, 7

@@ -9,7 +9,7 @@ import pytest
 from numba import njit
 from numba.core.codegen import CPUCodeLibrary
 
-from fastlstm.kernels.options import OPTIONS, compiled, inlined
+from fastlstm.cpu.compiler.options import OPTIONS, compiled, inlined
 
 
 @compiled

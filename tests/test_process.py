@@ -32,7 +32,8 @@ def digest(*calls):
 """
 # what was compiled here, and what came from the disk: the kernel's body, and the region that runs it on threads
 COUNTS = """
-from fastlstm.kernels import forward as f, options as o
+from fastlstm.cpu.compiler import run as o
+from fastlstm.cpu.lstm import forward as f
 for dispatcher in (f.forward, o._region):
     hits, misses = (sum(one.values()) for one in (dispatcher.stats.cache_hits, dispatcher.stats.cache_misses))
     print("stats", hits, misses, len(dispatcher.signatures))
@@ -41,9 +42,9 @@ for dispatcher in (f.forward, o._region):
 
 LOGGING = """
 import logging
-from fastlstm.kernels import options
+from fastlstm.cpu.compiler import run
 logging.basicConfig(level=logging.INFO)
-options.NOTICED = 0.0
+run.NOTICED = 0.0
 """
 
 
@@ -112,7 +113,8 @@ def test_what_two_processes_compile_at_once_is_one_cache(tmp_path: Path) -> None
     code = (
         PROBLEM
         + """
-from fastlstm.kernels import packing as p, options as o
+from fastlstm.cpu.compiler import run as o
+from fastlstm.cpu.lstm import packing as p
 for dtype in DTYPES:
     fastlstm.pack(fastlstm.Params(*(a.astype(dtype) for a in params)))
 print(sum(p.into_panels.stats.cache_misses.values()), sum(o._enter.compiler.stats.cache_misses.values()))
@@ -137,10 +139,10 @@ def test_nowhere_to_write(expected: str, tmp_path: Path) -> None:
     assert done.stderr.count("Warning") <= 1
 
 
-@pytest.mark.parametrize("file", ["kernels/simd.py", "params.py"])
+@pytest.mark.parametrize("file", ["cpu/vectors/emitter.py", "params.py"])
 def test_a_changed_source_meets_no_stale_cache(cache: Path, tmp_path: Path, file: str) -> None:
     shutil.copytree(PACKAGE, tmp_path / "fastlstm", ignore=shutil.ignore_patterns("__pycache__"))
-    show = "from fastlstm.kernels.cache import cache_folder; print(cache_folder())"
+    show = "from fastlstm.cpu.compiler.cache import cache_folder; print(cache_folder())"
     before = run(show, cache)
     assert run(show, cache, PYTHONPATH=str(tmp_path)) == before
     with open(tmp_path / "fastlstm" / file, "a") as source:
@@ -230,7 +232,9 @@ def test_warmup_leaves_nothing_to_compile(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("float32") == done.stdout.count("float64") == 16
     code = """
-from fastlstm.kernels import backward as b, forward as f, inplace as i, options as o, packing as p
+from fastlstm.cpu.callable import from_python as i
+from fastlstm.cpu.compiler import run as o
+from fastlstm.cpu.lstm import backward as b, forward as f, packing as p
 for one in (x, x[:1, :2], np.repeat(x, 9, axis=0)):
     for dtype in "fd":
         y, _, tape = fastlstm.forward_train(one, fastlstm.Params(*(a.astype(dtype) for a in params)))
@@ -239,7 +243,7 @@ for one in (x, x[:1, :2], np.repeat(x, 9, axis=0)):
         for row, state in ((one[:, 0], fastlstm.zero_state(packed, len(one))), (one[0, 0], y[0, :2])):
             fastlstm.step(row.astype(dtype), packed, fastlstm.State(*state))
 from fastlstm import nn
-from fastlstm.kernels import arrays as a, dense as d, losses as l, masks as m, updates as u
+from fastlstm.cpu.training import arrays as a, dense as d, losses as l, masks as m, updates as u
 for dtype in ("float32", "float64"):
     layers = [nn.Masking(), nn.LSTM(5, return_sequences=True, dropout=0.1), nn.Dense(3, "softmax")]
     model = nn.Sequential([type(one).from_config(one.get_config() | {"dtype": dtype}) for one in layers])

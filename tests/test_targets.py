@@ -12,7 +12,7 @@ import llvmlite.binding as llvm
 import pytest
 from llvmlite import ir
 
-from fastlstm.kernels import simd
+from fastlstm.cpu.vectors import emitter, target, tiles
 
 
 @pytest.mark.parametrize(
@@ -26,20 +26,20 @@ from fastlstm.kernels import simd
 )
 def test_micro_kernel(monkeypatch: pytest.MonkeyPatch, triple: str, features: str, vector_bytes: int, registers: int,
                       multiply: str, register: str) -> None:  # fmt: skip
-    monkeypatch.setattr(simd, "vector_bytes", lambda: vector_bytes)
-    monkeypatch.setattr(simd, "registers", lambda: registers)
+    monkeypatch.setattr(target, "vector_bytes", lambda: vector_bytes)
+    monkeypatch.setattr(tiles, "registers", lambda: registers)
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     try:
-        target = llvm.Target.from_triple(triple)
+        found = llvm.Target.from_triple(triple)
     except RuntimeError:
         pytest.skip(f"this llvmlite has no code generator for {triple}")
-    machine = target.create_target_machine(features=features, opt=3)
-    module = llvm.parse_assembly(str(_module(simd.TILE_ROWS)))
+    machine = found.create_target_machine(features=features, opt=3)
+    module = llvm.parse_assembly(str(_module(target.TILE_ROWS)))
     text = machine.emit_assembly(module)
     loops = re.findall(rf"^\s+\S*{multiply}\S*\s.*{register}", text, re.MULTILINE)
     # each pass has a loop of four rows of the panel and one of a single row: 6 x 4 sums, five times
-    assert len(loops) == simd.TILE_ROWS * simd.BLOCK * 5
+    assert len(loops) == target.TILE_ROWS * target.BLOCK * 5
     assert "call" not in text
     if multiply == "vfmadd":  # else a few numbers do pass through memory: products without FMA, NEON's rows of a
         assert not re.findall(r"%[yz]mm\d+, -?\d*\(%rsp\)", text)
@@ -52,12 +52,12 @@ def _module(rows: int) -> ir.Module:
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, index, index, pointer, pointer]), "tile")
     builder = ir.IRBuilder(function.append_basic_block())
     a, lda, depth, p, out = function.args
-    e = simd.Emitter(builder, scalar, 4)
+    e = emitter.Emitter(builder, scalar, 4)
     a_rows: list[Any] = [e.at(a, e.times(r, lda)) for r in range(rows)]
-    for side in simd.passes(rows):
+    for side in tiles.passes(rows):
         sums = {(r, v): e.splat(0.0) for r in range(rows) for v in side}
-        sums = simd.multiply(e, depth, sums, [p], simd.BLOCK * e.lanes, a_rows, 1, 0)
+        sums = tiles.multiply(e, depth, sums, [p], target.BLOCK * e.lanes, a_rows, 1, 0)
         for (r, v), total in sums.items():
-            e.store(total, out, (r * simd.BLOCK + v) * e.lanes)
+            e.store(total, out, (r * target.BLOCK + v) * e.lanes)
     builder.ret_void()
     return module

@@ -17,8 +17,9 @@ from conftest import MIXED, assert_same, error, map_leaves, random_masks, random
 
 import fastlstm
 from fastlstm import reference
-from fastlstm.kernels import backend, backward, forward
-from fastlstm.kernels.simd import lanes
+from fastlstm.cells import table
+from fastlstm.cpu.lstm import backward, forward
+from fastlstm.cpu.vectors.target import lanes
 from fastlstm.params import CELLS
 
 THREADS = (2, 3, 5, 8)
@@ -75,7 +76,7 @@ class Problem:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("cell", CELLS)
 def test_any_order(rng: Any, cell: str, dtype: Any) -> None:
-    phases = len(backend.cell_with(CELLS[cell]).phases)
+    phases = len(table.cell_with(CELLS[cell]).phases)
     for N, T, D, H in sizes(dtype):
         params = random_params(rng, D, H, dtype, cell)
         for names in OPTIONS:

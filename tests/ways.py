@@ -20,11 +20,14 @@ from llvmlite import ir
 from numba import prange, types
 from numba.extending import intrinsic
 
-from fastlstm.kernels import backend, duo, forward, options, threads
-from fastlstm.kernels.atomics import fetch_add, load_acquire, store_release, wait_a_little
-from fastlstm.kernels.packing import panel_rows
-from fastlstm.kernels.step import phases_of
-from fastlstm.kernels.threads import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS
+from fastlstm.cpu.compiler import options, run
+from fastlstm.cpu.lstm import forward, records
+from fastlstm.cpu.lstm import two_threads as duo
+from fastlstm.cpu.lstm.packing import panel_rows
+from fastlstm.cpu.lstm.sizes import phases_of
+from fastlstm.cpu.machine import threads
+from fastlstm.cpu.machine.atomics import fetch_add, load_acquire, store_release, wait_a_little
+from fastlstm.cpu.machine.threads import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS
 
 SHARES = {"one": SHARE_ROWS, "rows": SHARE_ROWS, "units": SHARE_UNITS, "sequence": SHARE_SEQUENCE}
 
@@ -44,14 +47,14 @@ def forced(way: str, workers: int = 2) -> Iterator[None]:
 @contextmanager
 def time_blocks(rows: int) -> Iterator[None]:
     """Blocks of time of the backward pass of so many rows: more than one in a short sequence. This changes bits."""
-    with mock.patch.object(backend, "_BLOCK_ROWS", rows):
+    with mock.patch.object(records, "_BLOCK_ROWS", rows):
         yield
 
 
 @numba.njit
 def _share(body: int, first: int, last: int, worker: int, workers: int, place: int) -> None:
     """A worker's share of some turns of a kernel."""
-    options._run_body(body, first, last, worker, workers, place)
+    run._run_body(body, first, last, worker, workers, place)
 
 
 @numba.njit
@@ -89,14 +92,14 @@ class Turns:
         self.order, self.unmet = order, unmet
         self.seen: list[tuple[Any, int, int]] = []
         self.before: Any = None
-        self._enter = options._enter
-        self._store = options._address(_nothing, (*options._KINDS, types.voidptr))
+        self._enter = run._enter
+        self._store = run._address(_nothing, (*run._KINDS, types.voidptr))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._enter, name)
 
     def __call__(self, region: int, body: int, turns: int, workers: int, place: int, arguments: Any) -> None:
-        ((kernel, size),) = {(key[0], size) for key, (found, size) in options._bodies.items() if found == body}
+        ((kernel, size),) = {(key[0], size) for key, (found, size) in run._bodies.items() if found == body}
         room = np.zeros(-(-size // 8), np.int64)
         place = place or room.ctypes.data  # where runs are recorded, they have a place
         self._enter(0, self._store, 1, 1, place, arguments)
@@ -116,7 +119,7 @@ class Turns:
 def in_turns(order: Order = forwards, unmet: tuple[Any, int] | None = None) -> Iterator[Turns]:
     """No threads: the workers of a turn run one after another."""
     turns = Turns(order, unmet)
-    with mock.patch.object(options, "_enter", turns):
+    with mock.patch.object(run, "_enter", turns):
         yield turns
 
 
@@ -153,7 +156,7 @@ def _late_region(body: Any, turns: Any, workers: Any, place: Any) -> None:
     for turn in range(turns):
         for worker in prange(workers):
             be_late()
-            options._run_body(body, turn, turn + 1, np.int64(worker), workers, place)
+            run._run_body(body, turn, turn + 1, np.int64(worker), workers, place)
 
 
 _late_region = numba.njit(parallel=True, **options.OPTIONS)(_late_region)
@@ -163,8 +166,8 @@ _late_region = numba.njit(parallel=True, **options.OPTIONS)(_late_region)
 def late(seed: int) -> Iterator[None]:
     """Threads come late to a turn, by chance. The delays follow from the seed, but for who asks first."""
     _words[:] = seed, 0
-    address = options._address(_late_region, options._KINDS)
-    with mock.patch.object(options, "_regions", [address]):
+    address = run._address(_late_region, run._KINDS)
+    with mock.patch.object(run, "_regions", [address]):
         yield
     assert _words[1] > 0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...kernels import dense
+from ...cpu.training import dense
 from . import names
 
 

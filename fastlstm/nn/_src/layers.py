@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ...kernels import dense, memory
-from ...params import size_of
+from ...checks import size_of
+from ...cpu.machine import memory
+from ...cpu.training import dense
 from . import activations, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, shown, sizes_of
 from .options import Checks

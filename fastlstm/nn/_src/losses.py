@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
-from ...kernels import losses as kernels
-from ...kernels.backend import writable
-from ...params import integer
+from ...checks import integer
+from ...cpu.machine.plain import writable
+from ...cpu.training import losses as kernels
 from . import names
 from .options import Checks, Options
 

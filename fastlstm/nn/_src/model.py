@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
-from ...params import size_of
+from ...checks import size_of
 from . import data, losses, metrics, names, optimizers, saving
 from .base import Mask
 from .callbacks import CallbackList, History

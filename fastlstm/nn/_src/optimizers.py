@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
-from ...kernels import updates
+from ...cpu.training import updates
 from . import names, schedules
 from .options import Options
 from .schedules import LearningRateSchedule

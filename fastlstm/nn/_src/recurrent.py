@@ -8,9 +8,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ...kernels import arrays, backend, masks, memory
-from ...kernels.options import recording
-from ...params import CELLS, FORGET_BIAS, AnyParams, State, output_size, shapes, size_of
+from ...checks import size_of
+from ...cpu.compiler.run import recording
+from ...cpu.lstm import engine, plans, records
+from ...cpu.machine import memory
+from ...cpu.training import arrays, masks
+from ...initial import output_size
+from ...params import CELLS, FORGET_BIAS, AnyParams, State, shapes
 from . import activations, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, flag
 from .layers import inner_layer
@@ -28,10 +32,10 @@ class _Room(NamedTuple):
     """What passes over batches of one shape need again and again: the plans for whole sequences, a tape, as there is
     one at a time, unless it is large, and room for the backward pass."""
 
-    forward: backend.ForwardPlan
-    kept: backend.Kept | None
-    backward: backend.BackwardPlan
-    room: backend.Room
+    forward: plans.ForwardPlan
+    kept: records.Kept | None
+    backward: plans.BackwardPlan
+    room: records.Room
 
 
 class _Dropped(NamedTuple):
@@ -52,7 +56,7 @@ class _Pass(NamedTuple):
     x: Array
     lengths: Any
     first: Array
-    kept: backend.Kept
+    kept: records.Kept
     reverse: bool
     dropped: _Dropped | None
     mask: Array | None
@@ -263,8 +267,8 @@ class LSTM(Layer):
 
     def _bound(self) -> None:
         self._record, self._gradients = self._as_record(self.params), self._as_record(self.grads)
-        self._packed = backend.pack(self._record)
-        self._pack = backend.packing(self._record, self._packed)
+        self._packed = engine.pack(self._record)
+        self._pack = engine.packing(self._record, self._packed)
         self._rooms: dict[tuple[int, int], _Room] = {}
 
     def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
@@ -328,10 +332,10 @@ class LSTM(Layer):
             masks.run_dropped(mask.copy(), self._drawn(N, self.output_size), self.recurrent_dropout, mask)
         self._pack()
         room = self._room(N, T) if training else None
-        kept = None if room is None else room.kept or backend.keep(self._packed, N, T)
+        kept = None if room is None else room.kept or records.keep(self._packed, N, T)
         first = arrays.copied(h) if training else h
-        plan = room.forward if room and lengths is None else backend.plan_forward(self._packed, N, T, lengths)
-        backend.forward(plan, x, h, c, y, column, None, reverse, None, kept, mask)
+        plan = room.forward if room and lengths is None else plans.plan_forward(self._packed, N, T, lengths)
+        engine.forward(plan, x, h, c, y, column, None, reverse, None, kept, mask)
         return None if kept is None else _Pass(x, lengths, first, kept, reverse, dropped, mask)
 
     def _drawn(self, N: int, count: int) -> Array:
@@ -357,11 +361,11 @@ class LSTM(Layer):
         if found is None:
             while len(self._rooms) >= _ROOMS:
                 del self._rooms[next(iter(self._rooms))]
-            kept, room = backend.keep(self._packed, N, T), backend.room_for(self._packed, N, T)
+            kept, room = records.keep(self._packed, N, T), records.room_for(self._packed, N, T)
             found = self._rooms[N, T] = _Room(
-                backend.plan_forward(self._packed, N, T, None),
+                plans.plan_forward(self._packed, N, T, None),
                 kept if kept.gates.nbytes + kept.cells.nbytes <= _KEPT else None,
-                backend.plan_backward(self._packed, N, T, None, self._gradients, room),
+                plans.plan_backward(self._packed, N, T, None, self._gradients, room),
                 room,
             )
         return found
@@ -372,9 +376,9 @@ class LSTM(Layer):
         N, T, _ = x.shape
         _, _, plan, room = self._room(N, T)
         if lengths is not None:
-            plan = backend.plan_backward(self._packed, N, T, lengths, self._gradients, room)
+            plan = plans.plan_backward(self._packed, N, T, lengths, self._gradients, room)
         own = dx if dropped is None or zeros else memory.zeros(x.shape, self.dtype)
-        backend.backward(plan, x, first, kept, reverse, None, dy, column, *dstate, own, mask)
+        engine.backward(plan, x, first, kept, reverse, None, dy, column, *dstate, own, mask)
         if dropped is not None:
             dropped.of(own, own)
         if own is not dx:

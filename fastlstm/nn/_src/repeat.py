@@ -7,9 +7,9 @@ import time
 import numba
 import numpy as np
 
-from ...kernels import threads
-from ...kernels.compiling import interrupt_later
-from ...kernels.options import Recording
+from ...cpu.compiler.compiling import interrupt_later
+from ...cpu.compiler.run import Recording
+from ...cpu.machine import threads
 from .base import Array
 from .stack import Stack
 

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...files import regular, write_whole
-from ...io import file_name
+from ...files import file_name, regular, write_whole
 from . import losses, metrics, names, optimizers, randomness
 from .base import KNOWN_LAYERS, Layer, Shape, sizes_of
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
-from ...kernels import masks, memory
+from ...cpu.machine import memory
+from ...cpu.training import masks
 
 Array = NDArray[Any]
 

@@ -1,0 +1,1 @@
+"""The cells: equations, and what each is made of."""

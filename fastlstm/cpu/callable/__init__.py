@@ -1,0 +1,1 @@
+"""What users' own compiled code calls."""

@@ -1,0 +1,174 @@
+"""What is done to a layer where a user's compiled code calls it: steps, chunks and their gradients, all of it serial.
+
+Forward, the tiles read x and h where the caller keeps them; only the new h needs a place of its own, on the stack or
+on the tape, until all of the old one has been read. Backward, the kernel of the package runs in the calling thread, in
+the room that the tape brings along."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..compiler.options import compiled, inlined
+from ..compiler.run import stored
+from ..lstm.backward import backward
+from ..lstm.packing import into_panels
+from ..lstm.tiles import STEP_ROWS
+from ..vectors.rows import copy
+from ..vectors.views import array_or_flat, flat, lowest_bit, numbers, on_stack
+from .chunk import _chunk, at_once, chunk, sample_numbers
+from .fits import inputs_of
+
+if STEP_ROWS != 4:
+    raise AssertionError("tile_4 is the one of STEP_ROWS rows")
+
+
+def _step_layer(steps: Any) -> Any:
+    @inlined
+    def layer(x: Any, packed: Any, h: Any, c: Any, turn: Any) -> None:
+        """One step; x (N, D) or (D,), h (N, P) or (P,), c (N, H) or (H,), of shapes that fit."""
+        zero, one = np.int64(0), np.int64(1)
+        N, row = one, zero
+        if x.ndim == 2:
+            N, row = x.shape[0], numbers(x, x.strides[0])
+        h_ = flat(h)
+        second, most = array_or_flat(packed.second, packed.panels), at_once(packed, N)
+        work = on_stack(packed.panels, most * sample_numbers(packed))
+        steps(packed.layout, flat(x), row, zero, numbers(x, x.strides[-1]), N, one, x.shape[-1], flat(packed.panels),
+              second, packed.hidden_size, packed.output_size, h_, flat(c), h_, zero, zero, h_, h_, False, turn, work,
+              most)  # fmt: skip
+
+    return layer
+
+
+@inlined
+def any_turn(c: Any) -> Any:
+    """0 or 1 by the last bit of the state: as good as by chance, with nothing kept that threads would share."""
+    return lowest_bit(flat(c), np.int64(0)) if c.size > 0 else np.int64(0)
+
+
+step_layer, stacked_layer = _step_layer(inlined(_chunk)), _step_layer(chunk)
+
+
+@inlined
+def chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, gates: Any, cells: Any, tape: Any, work: Any,
+                most: Any) -> None:  # fmt: skip
+    """All steps; x (N, T, D) or (T, D), h (N, P) or (P,), c (N, H) or (H,), y (N, T, P) or (T, P), of shapes that
+    fit. work: room for `most` samples at once."""
+    N, H, P = np.int64(1), packed.hidden_size, packed.output_size
+    if x.ndim == 3:
+        N = x.shape[0]
+    x_row, y_row = numbers(x, x.strides[0]), numbers(y, y.strides[0])  # of no effect for a single sequence
+    x_step, y_step = numbers(x, x.strides[-2]), numbers(y, y.strides[-2])
+    if y_step == 0:  # an axis of one step may have any stride; 0 would say that there is no y
+        y_step = P
+    chunk(packed.layout, flat(x), x_row, x_step, numbers(x, x.strides[-1]), N, x.shape[-2], x.shape[-1],
+          flat(packed.panels), array_or_flat(packed.second, packed.panels), H, P, flat(h), flat(c), flat(y), y_row,
+          y_step, flat(gates), flat(cells), tape, np.int64(0), work, most)  # fmt: skip
+
+
+@inlined
+def pass_layer(x: Any, y: Any, packed: Any, h: Any, c: Any) -> None:
+    """The same without a tape, in room on the stack."""
+    most = at_once(packed, x.shape[0] if x.ndim == 3 else np.int64(1))
+    work = on_stack(packed.panels, most * sample_numbers(packed))
+    chunk_layer(x, y, packed, h, c, h, h, False, work, most)
+
+
+@inlined
+def put_step(y: Any, t: Any, h: Any) -> None:
+    """y (N, T, P) or (T, P) at step t = h (N, P) or (P,)."""
+    P, row = h.shape[-1], np.int64(0)
+    if y.ndim == 3:
+        row = numbers(y, y.strides[0])
+    for n in range(h.size // P):
+        copy(flat(y), n * row + t * numbers(y, y.strides[-2]), flat(h), n * P, P)
+
+
+@inlined
+def keep_input(x: Any, kept: Any) -> None:
+    """kept (N, T, D) = x (N, T, D) or (T, D)."""
+    N, T, D = kept.shape
+    for n in range(N):
+        for t in range(T):
+            for j in range(D):
+                kept[n, t, j] = x[n, t, j] if x.ndim == 3 else x[t, j]
+
+
+@inlined
+def train_layer(y: Any, packed: Any, h: Any, c: Any, tape: Any) -> None:
+    """All steps of a layer, whose input is on the tape, kept there."""
+    copy(flat(tape.h), np.int64(0), flat(h), np.int64(0), h.size)
+    # sums of gradients, until backward_into begins them: larger than a step's room whatever the sizes
+    chunk_layer(tape.x, y, packed, h, c, tape.gates, tape.cells, True, flat(tape.dp), np.int64(STEP_ROWS))
+
+
+@inlined
+def begin_state(state: Any, last: Any) -> None:
+    """The gradient of a layer's last state, zeros for None, to where backward_layer takes it from."""
+    if last is not None:
+        copy(flat(state.h), np.int64(0), flat(last.h), np.int64(0), last.h.size)
+        copy(flat(state.c), np.int64(0), flat(last.c), np.int64(0), last.c.size)
+    else:
+        _zero(flat(state.h))
+        _zero(flat(state.c))
+
+
+@inlined
+def begin_states(state: Any, last: Any) -> None:
+    """The same of a stack."""
+    for i in range(len(state)):
+        if last is not None:
+            begin_state(state[i], last[i])
+        else:
+            begin_state(state[i], None)
+
+
+@inlined
+def _zero(array: Any) -> None:
+    for i in range(array.size):
+        array[i] = 0
+
+
+@compiled
+def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
+    """Gradients of a layer, those of its last state standing in `state`, where the initial one's take their place.
+
+    dy: flat, (N, T, ldy); ldy 0 where there are none."""
+    N, T, D = tape.x.shape
+    H, cell, second = packed.hidden_size, packed.layout, array_or_flat(packed.second, packed.panels)
+    P = packed.output_size
+    _zero(dx)
+    dW, dU, dV, db = flat(params.W), flat(params.U), flat(params[2]), flat(params.b)
+    if N == 0 or T == 0:
+        for array in (dW, dU, dV, db):
+            _zero(array)
+    else:
+        M = tape.where.size
+        dz, a, zeros = flat(tape.dz), flat(tape.a), flat(tape.zeros)
+        block, no = M // N, N < 0
+        turns = 1 + (T + block - 1) // block * 2
+        zero, one = N - N, N - N + 1  # numbers, not constants: those would be types of their own
+        call = (
+            turns, one, no, flat(tape.x), flat(tape.h), flat(tape.cells), flat(tape.gates), tape.reset, zeros[:0], no,
+            dy if ldy > 0 else zeros, ldy, zero, flat(state.h), flat(state.c), dx,
+        )  # fmt: skip
+        weights = (
+            block, T, flat(packed.panels), dW, dU, dV, db, flat(tape.bases), cell, second, D, H, P,
+            flat(tape.order), flat(tape.lens), T,
+        )  # fmt: skip
+        room = (
+            flat(tape.dh), tape.dh.shape[1], flat(tape.dc), tape.dc.shape[1], flat(tape.t), dz, dz.size // M, a,
+            a.size // M, flat(tape.dp), flat(tape.tmp), zeros, flat(tape.wt), flat(tape.ut), flat(tape.where),
+        )  # fmt: skip
+        backward(zero, turns, zero, one, stored(call + weights + room))
+
+
+@compiled
+def pack_layer(params: Any, packed: Any) -> None:
+    H, P = packed.hidden_size, packed.output_size
+    zero = H - H
+    arguments = (packed.layout, flat(params.W), flat(params.U), flat(params[2]), flat(params.b), inputs_of(packed), H,
+                 P, flat(packed.panels), array_or_flat(packed.second, packed.panels))  # fmt: skip
+    into_panels(zero, zero + 1, zero, zero + 1, stored(arguments))

@@ -1,0 +1,76 @@
+"""How a public function becomes part of a user's compiled function."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import Any
+
+from numba import njit, types
+from numba.core.errors import TypingError
+from numba.core.typing.templates import CallableTemplate, infer, infer_global, signature
+from numba.extending import lower_builtin, models, register_model
+
+from ..compiler.options import INLINED
+from .faults import refuse
+
+
+class Public(types.Function):  # type: ignore[misc]
+    """The Numba type of a public function: the error for types that do not fit begins with what is wrong.
+
+    Numba's own has that line in the middle of what it tried."""
+
+    def __init__(self, template: Any, form: Any) -> None:
+        super().__init__(template)
+        self.form = form
+
+    def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
+        try:
+            return super().get_call_type(context, args, kws)
+        except TypingError as error:
+            with contextlib.suppress(TypeError):  # not these arguments at all
+                self.form(*map(types.unliteral, args), **kws)
+            raise error
+
+
+register_model(Public)(models.OpaqueModel)
+
+
+def public(function: Any, form: Any) -> None:
+    """Let form(types) choose what Numba compiles where a user's function calls that one: two functions of its
+    arguments that raise nothing, the fault that they have, and what is done where they have none.
+
+    numba.extending.overload has one function, which would raise, and its caller pass that on. Here the user's function
+    itself raises: then Numba sees that it need not count the references to an x[t] at each turn of a loop, which would
+    take as long as a tenth of a small step."""
+    parts: dict[Any, tuple[Any, ...]] = {}
+
+    @functools.wraps(form)
+    def signature_of(*args: Any) -> Any:
+        if args not in parts:
+            parts[args] = tuple(njit(no_cpython_wrapper=True, **INLINED)(part) for part in form(*args))
+        for part in parts[args]:
+            part.compile(args)
+        return signature(types.none, *args)
+
+    def call(context: Any, builder: Any, part: Any, found: Any, args: Any) -> Any:
+        code = part.overloads[found.args]
+        context.add_linking_libs([code.library])
+        _, result = context.call_internal_no_propagate(builder, code.fndesc, code.signature, args)
+        return result
+
+    def generate(context: Any, builder: Any, found: Any, args: Any) -> Any:
+        fault, work = parts[found.args]
+        refuse(context, builder, call(context, builder, fault, found, args))
+        call(context, builder, work, found, args)
+        return context.get_dummy_value()
+
+    class Template(CallableTemplate):  # type: ignore[misc]
+        key = function
+
+        def generic(self) -> Any:
+            return signature_of
+
+    infer(Template)
+    infer_global(function, Public(Template, form))
+    lower_builtin(function, types.VarArg(types.Any))(generate)

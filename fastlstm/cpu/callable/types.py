@@ -1,0 +1,156 @@
+"""Do the types of the arguments fit, where a user's function calls one of ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import types
+from numba.core.errors import TypingError
+from numba.np.numpy_support import as_dtype
+
+from ...cells.cell import Cell
+from ...cells.table import cell_of
+from ...params import CELLS, State, shapes
+from ..lstm.packing import LAYOUT, Packed
+from .buffers import Buffers
+
+
+def _expect(right: bool, name: str, expected: str, found: Any) -> None:
+    if not right:
+        raise TypingError(f"{name}: expected {expected}, got {found}")
+
+
+def _is(kind: Any, record: type) -> bool:
+    return isinstance(kind, types.BaseNamedTuple) and kind.instance_class is record
+
+
+def _entries(name: str, kind: Any, record: type) -> tuple[list[Any], bool]:
+    """The types of a layer's record, or of all of a stack's; whether it is a stack."""
+    stacked = isinstance(kind, types.BaseTuple) and not isinstance(kind, types.BaseNamedTuple) and len(kind) > 0
+    entries = list(kind) if stacked else [kind]
+    for entry in entries:
+        _expect(_is(entry, record), name, f"{record.__name__}, or a tuple of them", kind)
+    return entries, stacked
+
+
+def _as_packed(name: str, kind: Any, record: type, cells: list[Cell], stacked: bool) -> list[Any]:
+    """`_entries`, as many as packed has, of one type."""
+    entries, also = _entries(name, kind, record)
+    expected = f"{len(cells)} {record.__name__}, as many as packed"
+    _expect(also == stacked and len(entries) == len(cells), name, expected, kind)
+    _expect(all(entry == entries[0] for entry in entries), name, "entries of one type", kind)
+    return entries
+
+
+def _as_weights(name: str, kind: Any, cells: list[Cell], stacked: bool) -> list[Any]:
+    """The types of the records of weights, one for each layer of packed and of its cell."""
+    also = isinstance(kind, types.BaseTuple) and not isinstance(kind, types.BaseNamedTuple)
+    entries = list(kind) if also else [kind]
+    records = [CELLS[cell.name] for cell in cells]
+    expected = ", ".join(record.__name__ for record in records)
+    expected = f"{len(cells)} {expected}, as many as packed" if len(set(records)) == 1 else f"{expected}, as in packed"
+    right = also == stacked and len(entries) == len(cells)
+    _expect(right and all(map(_is, entries, records)), name, expected, kind)
+    return entries
+
+
+def _array(name: str, kind: Any, ndims: tuple[int, ...], dtype: Any, *, own: bool = False, whole: bool = False) -> None:
+    """whole: it must be in C order; own: and writable, since it is changed in place."""
+    right = isinstance(kind, types.Array) and kind.dtype == dtype and kind.ndim in ndims and kind.aligned
+    if right and (own or whole):
+        right = kind.layout == "C" and (kind.mutable or not own)
+    order = "a C-ordered, writable " if own else "a C-ordered " if whole else "an "
+    _expect(right, name, f"{order}array of {dtype} with {' or '.join(map(str, ndims))} dimensions", kind)
+
+
+def _field(kind: Any, name: str) -> Any:
+    return kind.types[kind.fields.index(name)]
+
+
+def _cell(layout: Any, name: str) -> Cell:
+    """The cell that packed weights or a tape are for."""
+    right = isinstance(layout, types.Array) and layout.ndim == LAYOUT
+    _expect(right, name, f"an array of {LAYOUT} dimensions, as pack makes it", layout)
+    try:
+        return cell_of(as_dtype(layout.dtype))
+    except (KeyError, NotImplementedError):
+        raise TypingError(f"{name}: expected what pack makes, got {layout}") from None
+
+
+def _integers(name: str, entry: Any) -> None:
+    for field in ("hidden_size", "output_size"):
+        kind = _field(entry, field)
+        _expect(isinstance(kind, types.Integer), f"{name}.{field}", "an integer", kind)
+
+
+def _weights(packed: Any, *, own: bool = False) -> tuple[list[Cell], bool, Any]:
+    """The layers' cells, whether it is a stack, and the float type. own: they are changed in place."""
+    entries, stacked = _entries("packed", packed, Packed)
+    panels = _field(entries[0], "panels")
+    dtype = panels.dtype if isinstance(panels, types.Array) else None
+    _expect(dtype in (types.float32, types.float64), "packed", "what fastlstm.pack makes", packed)
+    cells = []
+    for entry in entries:
+        layout, second = _field(entry, "layout"), _field(entry, "second")
+        _array("packed.panels", _field(entry, "panels"), (3,), dtype, own=own, whole=True)
+        cell = _cell(layout, "packed.layout")
+        _integers("packed", entry)
+        if cell.later > 1:
+            _array("packed.second", second, (cell.later,), dtype, own=own, whole=True)
+        else:
+            _expect(isinstance(second, types.NoneType), "packed.second", f"None for the {cell.name} cell", second)
+        cells.append(cell)
+    return cells, stacked, dtype
+
+
+def _records(name: str, kind: Any, record: type, cells: list[Cell], stacked: bool, fields: dict[str, tuple[int, ...]],
+             dtype: Any) -> list[Any]:  # fmt: skip
+    """Check a record a layer: writable arrays of those dimensions."""
+    entries = _as_packed(name, kind, record, cells, stacked)
+    for field, ndims in fields.items():
+        _array(f"{name}.{field}", _field(entries[0], field), ndims, dtype, own=True)
+    return entries
+
+
+def _weight_records(name: str, kind: Any, cells: list[Cell], stacked: bool, dtype: Any, *, own: bool) -> None:
+    """Check the records of weights: arrays in C order."""
+    for cell, entry in zip(cells, _as_weights(name, kind, cells, stacked), strict=True):
+        axes = [len(shape) for shape in shapes(CELLS[cell.name], 1, 1, 1).values()]
+        for field, array, ndim in zip(entry.fields, entry.types, axes, strict=True):
+            _array(f"{name}.{field}", array, (ndim,), dtype, own=own, whole=True)
+
+
+def _states(kind: Any, cells: list[Cell], stacked: bool, dtype: Any, name: str = "state") -> int:
+    (entry, *_) = _records(name, kind, State, cells, stacked, {"h": (1, 2), "c": (1, 2)}, dtype)
+    h, c = _field(entry, "h"), _field(entry, "c")
+    _expect(h.ndim == c.ndim, f"{name}.c", f"{h.ndim} dimensions, as h has", c)
+    return int(h.ndim)
+
+
+def _output(y: Any, ndim: int, dtype: Any) -> None:
+    _array("y", y, (ndim,), dtype)
+    _expect(y.mutable, "y", "a writable array", y)
+
+
+def _none(kind: Any) -> bool:
+    return kind is None or isinstance(kind, (types.NoneType, types.Omitted))
+
+
+_INTEGERS = ("bases", "order", "lens", "where")
+_TAPE_AXES = {
+    "x": 3, "h": 2, "gates": 4, "cells": 3, "dx": 3, "bases": 1, "order": 1, "lens": 1, "reset": 1, "dh": 2, "dc": 2,
+    "t": 2, "dz": 2, "a": 2, "dp": 1, "tmp": 1, "zeros": 1, "wt": 1, "ut": 1, "where": 1,
+}  # fmt: skip
+
+
+def _tapes(kind: Any, packed: Any, cells: list[Cell], stacked: bool, dtype: Any) -> None:
+    entries, also = _entries("tape", kind, Buffers)
+    expected = f"{len(cells)} {Buffers.__name__}, as many as packed"
+    _expect(also == stacked and len(entries) == len(cells), "tape", expected, kind)
+    for cell, entry in zip(cells, entries, strict=True):
+        made_for = _cell(_field(entry, "layout"), "tape.layout")
+        _integers("tape", entry)
+        _expect(made_for is cell, "tape", f"one for the {cell.name} cell", f"one for the {made_for.name} cell")
+        for name, ndim in _TAPE_AXES.items():
+            number = types.int64 if name in _INTEGERS else types.boolean if name == "reset" else dtype
+            _array(f"tape.{name}", _field(entry, name), (ndim,), number, own=True)

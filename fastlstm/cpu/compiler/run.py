@@ -1,0 +1,263 @@
+"""How kernels are run, on one thread or all.
+
+A kernel's body is compiled once for each kind of arguments, which it gets a pointer to: so all bodies look alike from
+outside, and one parallel region, compiled once for all, runs any of them on Numba's threads by its address."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import njit, prange, types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+from .cache import cached
+from .compiling import compiling
+from .options import OPTIONS, compiled_from_python, inlined
+
+logger = logging.getLogger("fastlstm")
+
+
+def prepare(entrance: Any, kinds: tuple[Any, ...]) -> None:
+    """Compile what `compiled_from_python` made for those types of its arguments, or load it, once."""
+    with compiling():
+        if kinds not in entrance.overloads:
+            entrance.compiler.compile(kinds)
+            found = entrance.compiler.overloads[kinds]
+            codes = [kind._code for kind in kinds]
+            try:
+                entrance._insert(codes, found.entry_point, False)
+            finally:  # whatever interrupts: twice the same would be one too many
+                entrance.overloads = {**entrance.overloads, kinds: found}  # new: a call elsewhere may be reading it
+
+
+_N = types.intp
+_KINDS = (_N, _N, _N, _N)
+
+
+def _store(context: Any, builder: Any, kind: Any, arguments: Any, place: Any) -> Any:
+    builder.store(context.data_model_manager[kind].as_data(builder, arguments), place)
+    return place
+
+
+@intrinsic  # type: ignore[misc]
+def stored(typing: Any, arguments: Any) -> Any:
+    """A pointer to a tuple of a kernel's arguments, on the stack of the function that calls it."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = cgutils.alloca_once(builder, context.get_data_type(arguments))
+        return _store(context, builder, arguments, args[0], place)
+
+    return types.CPointer(arguments)(arguments), generate
+
+
+@intrinsic  # type: ignore[misc]
+def _stored_at(typing: Any, place: Any, arguments: Any) -> Any:
+    """The same at a place of the caller's."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], context.get_data_type(arguments).as_pointer())
+        return _store(context, builder, arguments, args[1], pointer)
+
+    return types.CPointer(arguments)(_N, arguments), generate
+
+
+@intrinsic  # type: ignore[misc]
+def loaded(typing: Any, pointer: Any) -> Any:
+    """The arguments that stand there."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.data_model_manager[pointer.dtype].load_from_data_pointer(builder, args[0])
+
+    return pointer.dtype(pointer), generate
+
+
+def _call(context: Any, builder: Any, kinds: tuple[Any, ...], address: Any, arguments: list[Any]) -> Any:
+    """Of the compiled function that begins at an address; it returns and raises nothing."""
+    function = context.call_conv.get_function_type(types.none, kinds)
+    context.call_conv.call_function(
+        builder, builder.inttoptr(address, function.as_pointer()), types.none, kinds, arguments
+    )
+    return context.get_dummy_value()
+
+
+@intrinsic  # type: ignore[misc]
+def _run_body(typing: Any, body: Any, first: Any, last: Any, worker: Any, workers: Any, place: Any) -> Any:
+    """A body by its address, and that of its arguments."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[5], cgutils.voidptr_t)
+        return _call(context, builder, (*_KINDS, types.voidptr), args[0], [*args[1:5], pointer])
+
+    return types.void(_N, *_KINDS, _N), generate
+
+
+@intrinsic  # type: ignore[misc]
+def _run_region(typing: Any, region: Any, body: Any, turns: Any, workers: Any, place: Any) -> Any:
+    """The compiled `_region` by its address."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _call(context, builder, _KINDS, args[0], list(args[1:]))
+
+    return types.void(_N, *_KINDS), generate
+
+
+@intrinsic  # type: ignore[misc]
+def _place(typing: Any, pointer: Any) -> Any:
+    """A pointer as a number, which all kernels have in common."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(args[0], context.get_value_type(_N))
+
+    return _N(pointer), generate
+
+
+def _region(body: Any, turns: Any, workers: Any, place: Any) -> None:
+    """All turns of a kernel on Numba's threads."""
+    for turn in range(turns):
+        for worker in prange(workers):
+            _run_body(body, turn, turn + 1, np.int64(worker), workers, place)
+
+
+_region = cached(njit(parallel=True, **OPTIONS)(_region))
+
+
+@inlined
+def _turns(region: Any, body: Any, turns: Any, workers: Any, place: Any) -> None:
+    """All turns of a kernel: in the calling thread for one worker, else in the region."""
+    if workers == 1:
+        _run_body(body, 0, turns, 0, 1, place)
+    else:
+        _run_region(region, body, turns, workers, place)
+
+
+def _enter(region: Any, body: Any, turns: Any, workers: Any, place: Any, arguments: Any) -> None:
+    """A kernel with arguments that come from Python; place: where to keep them, or 0."""
+    if place == 0:
+        _turns(region, body, turns, workers, _place(stored(arguments)))
+    else:
+        _turns(region, body, turns, workers, _place(_stored_at(place, arguments)))
+
+
+_enter = compiled_from_python(_enter)
+
+
+def _repeat(region: Any, runs: Any) -> None:
+    """Kernels one after the other: a row (body, turns, workers, place of the arguments) each."""
+    for i in range(len(runs)):
+        _turns(region, runs[i, 0], runs[i, 1], runs[i, 2], runs[i, 3])
+
+
+_repeat = compiled_from_python(_repeat)
+_TABLE = (types.int64, types.Array(types.int64, 2, "C"))
+
+
+def _address(dispatcher: Any, kinds: tuple[Any, ...]) -> int:
+    """Where the function begins in memory; compiles it, or loads it from the cache."""
+    dispatcher.compile(kinds)
+    found = dispatcher.overloads[kinds]
+    return int(found.library.get_pointer_to_function(found.fndesc.llvm_func_name))
+
+
+_bodies: dict[tuple[Any, Any], tuple[int, int]] = {}  # address and bytes of arguments, by body and their kind
+_regions: list[int] = []  # the address of the region, once there is one
+NOTICED = 1.0  # seconds of compiling that the logger is told of
+
+
+def run(body: Any, kind: Any, turns: int, workers: int, arguments: tuple[Any, ...]) -> None:
+    """Run a kernel: in the calling thread for one worker, else on Numba's threads.
+
+    kind: the float type and the cell; all else in the arguments is of the same types at every call. arguments: arrays
+    and numbers. Says once on the logger when something had to be compiled for longer than `NOTICED`.
+    """
+    address, size = _bodies.get((body, kind)) or _prepare(body, kind, arguments)
+    if workers > 1 and not _regions:
+        compile_region()
+    record = _own.recording
+    place = 0 if record is None else record.add(address, size, turns, workers, arguments)
+    _enter(_regions[0] if workers > 1 else 0, address, turns, workers, place, arguments)
+
+
+class _Own(threading.local):
+    recording: Recording | None = None
+
+
+_own = _Own()
+
+
+def recording() -> Recording | None:
+    """What the runs of this thread go into, if anything."""
+    return _own.recording
+
+
+class Recording:
+    """Runs of kernels, to be run again: on the same arrays and with the same numbers, but without Python in between.
+
+    A context: what runs inside it runs, and is recorded. It keeps the arrays alive. What else changes their content in
+    between has to be a run too (arrays.py), or be said to `before`.
+    """
+
+    def __init__(self) -> None:
+        prepare(_repeat, _TABLE)
+        self._runs: list[tuple[int, int, int, int]] = []
+        self._kept: list[Any] = []
+        self._before: list[Callable[[], Any]] = []
+        self._table = np.zeros((0, 4), np.int64)
+
+    def __enter__(self) -> Recording:
+        _own.recording = self
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _own.recording = None
+        self._table = np.array(self._runs, np.int64).reshape(-1, 4)
+
+    def add(self, address: int, size: int, turns: int, workers: int, arguments: tuple[Any, ...]) -> int:
+        """A run that is about to begin; where its arguments are to be kept."""
+        place = np.zeros(-(-size // 8), np.int64)
+        self._kept += [arguments, place]
+        self._runs.append((address, turns, workers, place.ctypes.data))
+        return place.ctypes.data
+
+    def before(self, action: Callable[[], Any]) -> None:
+        """To be called each time before the kernels run again."""
+        self._before.append(action)
+
+    def run(self) -> None:
+        """All of it again."""
+        for action in self._before:
+            action()
+        _repeat(_regions[0] if _regions else 0, self._table)
+
+
+def compile_region() -> None:
+    """What runs kernels on threads."""
+    with compiling():
+        if not _regions:
+            _regions.append(_address(_region, _KINDS))
+
+
+def _prepare(body: Any, kind: Any, arguments: tuple[Any, ...]) -> tuple[int, int]:
+    """The body's address and the bytes of these arguments, once all that runs it for them is there."""
+    found = numba.typeof(arguments)
+    with compiling():
+        began, misses = time.perf_counter(), _misses(body)
+        address = _address(body, (*_KINDS, types.CPointer(found)))
+        prepare(_enter, (*_KINDS, _N, found))
+        context = cpu_target.target_context
+        _bodies[body, kind] = address, context.get_abi_sizeof(context.get_data_type(found))
+    seconds = time.perf_counter() - began
+    if seconds > NOTICED and _misses(body) > misses:
+        logger.info("compiled %s in %.1f s; later calls and processes reuse it", body.__name__, seconds)
+    return _bodies[body, kind]
+
+
+def _misses(dispatcher: Any) -> int:
+    return sum(dispatcher.stats.cache_misses.values())

@@ -1,0 +1,165 @@
+"""The kernels' door: allocates what they need, chooses how many threads, hands them one kind of array only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from ...cells.table import cell_with
+from ...params import AnyParams
+from ...params import sizes as sizes_of_record
+from ..compiler.run import run
+from ..machine import memory
+from ..machine.plain import _NO_MASK, _Array, _factors, _flags, _flat
+from ..machine.threads import SHARE_SEQUENCE
+from ..vectors.target import BLOCK, lanes
+from . import backward as backward_pass
+from . import forward as forward_pass
+from .packing import Packed, blocks, into_panels, mark, sizes, wide_blocks
+from .plans import (
+    BackwardPlan,
+    ForwardPlan,
+    _schedule,
+    _second,
+    _shares,
+    _way_backward,
+    _way_forward,
+    kind_of,
+    threads_for,
+)
+from .records import Kept
+from .two_threads import SPLIT, SYNC_WORDS
+
+_COPY_WORK = 10  # a number moved from here to there, in multiply-adds
+_PATIENCE = 20_000  # turns of waiting for the other thread before it is given up: about a millisecond
+_NO_SYNC = np.zeros(0, np.int64)
+
+
+def pack(params: AnyParams) -> Packed:
+    """The record of weights -> panels, a copy."""
+    D, H, P = sizes_of_record(params)
+    dtype, cell = params.W.dtype, cell_with(type(params))
+    width = BLOCK * lanes(dtype.itemsize)
+    rows = 1 + D + P + len(cell.own)
+    panels = memory.aligned((blocks(H, dtype.itemsize), rows, width), dtype)
+    second = None
+    if cell.later > 1:
+        second = memory.aligned((wide_blocks(P, dtype.itemsize), H, width) if cell.later == 3 else (0, 0), dtype)
+    packed = Packed(panels, H, P, mark(cell), second)
+    pack_into(params, packed)
+    return packed
+
+
+def pack_into(params: AnyParams, packed: Packed) -> None:
+    """The record of weights -> panels that are there."""
+    packing(params, packed)()
+
+
+def packing(params: AnyParams, packed: Packed) -> Callable[[], None]:
+    """`pack_into`, for many times: of arrays in C order it reads what stands in them then."""
+    D, H, P = sizes(packed)
+    panels = _flat(packed.panels)
+    W, U, *own, b = map(_flat, params)
+    arguments = packed.layout, W, U, own[0] if own else b, b, D, H, P, panels, _second(packed, panels)
+    kind, tasks, work = kind_of(packed), len(packed.panels), _COPY_WORK * 4 * H * (D + P)
+    return lambda: run(into_panels, kind, 1, threads_for(tasks, work), arguments)
+
+
+def cells(kept: Kept, H: int, lengths: _Array | None, reverse: bool) -> _Array:
+    """c of every step, (N, T, H) in the order of x, 0 in padding."""
+    T, N = kept.gates.shape[:2]
+    order, lens = _schedule(N, T, lengths)
+    c = memory.zeros((N, T, H), kept.cells.dtype)
+    for rank, (n, length) in enumerate(zip(order, lens, strict=True)):
+        steps = kept.cells[1 : length + 1, rank, :H]
+        c[n, :length] = steps[::-1] if reverse else steps
+    return c
+
+
+def _clear_padding(array: _Array, column: int, width: int, lengths: _Array) -> None:
+    for n, length in enumerate(lengths):
+        array[n, length:, column : column + width] = 0
+
+
+def forward(
+    plan: ForwardPlan,
+    x: _Array,
+    h: _Array,
+    c: _Array,
+    y: _Array,
+    column: int,
+    cells: _Array | None,
+    reverse: bool,
+    reset: _Array | None,
+    kept: Kept | None,
+    mask: _Array | None = None,
+) -> None:
+    """y[:, :, column : column + P], and the last h and c in place of the first; cells and kept where given.
+
+    reset: booleans (N, T), whichever way the steps run; mask: factors of h where it enters the product (N, P)."""
+    N, D, H, P, longest, total, _, cell, kind, lengths, arrays = plan
+    dtype = x.dtype
+    if lengths is not None:
+        _clear_padding(y, column, P, lengths)
+        if cells is not None:
+            _clear_padding(cells, 0, H, lengths)
+    if total == 0:
+        return
+    share, workers, payoff = _way_forward(plan)
+    turns, chunk, room = _shares(
+        cell.name, share, workers, N, longest, D, H, P, dtype.itemsize, 0 if reset is None else x.shape[1]
+    )
+    sync = _NO_SYNC
+    if share == SHARE_SEQUENCE:
+        sync = np.zeros(SYNC_WORDS, np.int64)
+        sync[SPLIT] = -1
+    work = memory.scratch(room, dtype)
+    arguments = (
+        share, turns, chunk, sync, _PATIENCE,
+        _flat(x), h.ravel(), c.ravel(), y.ravel(), y.shape[2], column,
+        work if cells is None else cells.ravel(), cells is not None,
+        work if kept is None else kept.gates.ravel(), work if kept is None else kept.cells.ravel(),
+        kept is not None, _flags(reset), _factors(mask, dtype), reverse, work, *arrays,
+    )  # fmt: skip
+    began = time.perf_counter()
+    run(forward_pass.forward, kind, turns, workers, arguments)
+    if payoff is not None:
+        payoff.took(workers > 1, time.perf_counter() - began, total)
+
+
+def backward(
+    plan: BackwardPlan,
+    x: _Array,
+    h0: _Array,
+    kept: Kept,
+    reverse: bool,
+    reset: _Array | None,
+    dy: _Array | None,
+    column: int,
+    dh: _Array,
+    dc: _Array,
+    dx: _Array,
+    mask: _Array | None = None,
+) -> AnyParams:
+    """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's."""
+    found, (*_, steps, total, block, phases, kind, arrays) = plan.found, plan
+    if total == 0:
+        for array in found:
+            array.fill(0)
+        return found
+    dtype = x.dtype
+    wide, workers, payoff = _way_backward(plan)
+    inner = block * phases + 1 if wide else 1  # turns of a block's steps; one more for its sums
+    turns = 1 + -(-steps // block) * (inner + 1)
+    arguments = (
+        turns, inner, wide, _flat(x), _flat(h0), kept.cells.ravel(), kept.gates.ravel(), _flags(reset),
+        _factors(mask, dtype), reverse, _NO_MASK[dtype] if dy is None else _flat(dy), 0 if dy is None else dy.shape[2],
+        column, dh.ravel(), dc.ravel(), dx.ravel(), *arrays,
+    )  # fmt: skip
+    began = time.perf_counter()
+    run(backward_pass.backward, kind, turns, workers, arguments)
+    if payoff is not None:
+        payoff.took(workers > 1, time.perf_counter() - began, total)
+    return found

@@ -1,0 +1,282 @@
+"""What a pass needs besides its batch, and how many threads share it."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...cells.cell import Cell
+from ...cells.table import cell_named
+from ...params import AnyParams, shapes
+from ..compiler.run import recording
+from ..machine import memory, threads
+from ..machine.plain import _Array, _flat, writable
+from ..machine.threads import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS
+from ..vectors.target import BLOCK, TILE_ROWS, lanes, vector_bytes
+from . import backward as backward_pass
+from . import forward as forward_pass
+from .forward_rows import SPLIT_ROWS
+from .packing import Packed, blocks, cell_in, record_of, sizes, wide_blocks
+from .records import Room, _flat_room, backward_block, backward_room, threads_of
+from .sizes import duo_room, forward_room
+
+# multiply-adds for each byte of a vector: below some 40 microseconds of work a second thread brings little, and with
+# other processes about, waking it and waiting for it can cost ten times that
+_PARALLEL_WORK = 48_000
+_SHORT_WORK = 8_000  # the same, forward
+_SURE_WORK = 480_000  # below that, and for one sequence, a second thread may not pay even on a quiet machine
+_CELL_WORK = 150  # the cell of a unit, in multiply-adds
+_SPLIT_STEPS = 4 * TILE_ROWS  # rows of x @ W done at once, where few sequences leave the tile empty
+_DUO_UNITS, _DUO_STEPS = 64, 32  # from where two threads on one sequence pay
+_WIDE_BYTES = 3 << 20  # weights that no core's cache holds: from there on the threads share units, not rows,
+_WIDE_ROWS = 128  # unless each has rows enough to make up for reading all weights
+_WIDE_UNITS = 256  # backward, with fewer sequences than threads: from there on meeting after each step pays
+_payoffs: dict[Any, threads.Payoff] = {}
+
+
+def _second(packed: Packed, panels: _Array) -> _Array:
+    """For the kernels: where there is none, an array of one axis, as compiled code has there (inplace.py)."""
+    return panels if packed.second is None else writable(packed.second)
+
+
+def kind_of(packed: Packed) -> int:
+    """A number for what the types of a kernel's arguments depend on: the float type and the cell."""
+    return packed.panels.dtype.num << 8 | packed.layout.dtype.num
+
+
+@lru_cache(256)
+def _as_they_stand(N: int, T: int) -> tuple[_Array, _Array]:
+    """The schedule of sequences of one length; kernels only read it."""
+    return np.arange(N, dtype=np.int64), np.full(N, T, np.int64)
+
+
+@lru_cache(256)
+def _first_rows(N: int, T: int) -> _Array:
+    """The first row of each step where all N sequences have all T."""
+    return np.arange(0, (T + 1) * N, N, dtype=np.int64)
+
+
+def _schedule(N: int, T: int, lengths: _Array | None) -> tuple[_Array, _Array]:
+    """Samples by falling length, and those lengths."""
+    if lengths is None:
+        return _as_they_stand(N, T)
+    order = np.argsort(-lengths, kind="stable").astype(np.int64)
+    return order, lengths[order].astype(np.int64)
+
+
+def threads_for(tasks: int, work: int) -> int:
+    """Threads to use now for that many independent tasks and multiply-adds."""
+    if work < _PARALLEL_WORK * vector_bytes() and threads.forced is None:
+        return 1
+    return threads.workers_for(tasks, True)
+
+
+def _paying(workers: int, N: int, amount: float, key: Any) -> tuple[int, threads.Payoff | None]:
+    """Those threads, or one, by what the last calls of that key took; it wants to know what this takes. Where runs are
+    recorded, both ways are, and what they take counts."""
+    if recording() is not None:
+        return workers, None
+    payoff = _payoffs.get(key)
+    if payoff is None:
+        payoff = _payoffs[key] = threads.Payoff(sure=N > 1 and amount >= _SURE_WORK)
+    return (workers if payoff.choose() else 1), payoff
+
+
+class _Shares(NamedTuple):
+    """How a forward pass is shared out: some first arguments of its kernel, and the numbers it needs to work in."""
+
+    turns: int
+    chunk: int
+    room: int
+
+
+@lru_cache(1024)
+def _shares(
+    name: str, share: int, workers: int, N: int, steps: int, D: int, H: int, P: int, itemsize: int, T: int
+) -> _Shares:
+    """name: the cell's; share: what the workers share; steps: of the longest sequence; T: of the resets, 0 where there
+    are none."""
+    L, cell = lanes(itemsize), cell_named(name)
+    phases = len(cell.phases)
+    units = P if cell.later < 3 else wide_blocks(P, itemsize) * BLOCK * L
+    rows, nb = -(-N // workers), blocks(H, itemsize)
+
+    def size(rows: int) -> tuple[int, ...]:
+        kept = cell.kept * nb * rows if cell.later == 2 else cell.kept
+        return L, D, H, max(units, H) if cell.projects else units, 3 if cell.projects else 2, kept
+
+    if share == SHARE_SEQUENCE:
+        return _Shares(1, 0, duo_room(*size(1), 2))
+    if share == SHARE_UNITS:
+        return _Shares(phases * steps + 2, 0, workers * forward_room(*size(N), N, 0, 0))
+    chunk = min(steps, _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
+    return _Shares(1, chunk, workers * forward_room(*size(rows), rows, chunk, T * (1 + rows) or 1))
+
+
+class ForwardPlan(NamedTuple):
+    """What a forward pass needs besides the numbers of a batch; for many calls, as long as the weights stay there.
+
+    Attributes
+    ----------
+    N, D, H, P, longest, total : int
+        Steps of the longest sequence, and of all.
+    amount : float
+        Of work, in multiply-adds for each byte of a vector.
+    cell : Cell
+    kind : int
+        kind_of the weights.
+    lengths : ndarray, shape (N,), or None
+    arrays : tuple
+        Last arguments of the kernel.
+    """
+
+    N: int
+    D: int
+    H: int
+    P: int
+    longest: int
+    total: int
+    amount: float
+    cell: Cell
+    kind: int
+    lengths: _Array | None
+    arrays: tuple[Any, ...]
+
+
+def plan_forward(packed: Packed, N: int, T: int, lengths: _Array | None) -> ForwardPlan:
+    """For N sequences of T steps, or of lengths."""
+    D, H, P = sizes(packed)
+    order, lens = _schedule(N, T, lengths)
+    total = N * T if lengths is None else int(lens.sum())
+    longest = 0 if N == 0 else T if lengths is None else int(lens[0])
+    amount = H * (4 * (D + P) + _CELL_WORK) * total / vector_bytes()
+    panels = _flat(packed.panels)
+    arrays = packed.layout, D, panels, _second(packed, panels), H, P, order, lens, T
+    return ForwardPlan(N, D, H, P, longest, total, amount, cell_in(packed), kind_of(packed), lengths, arrays)
+
+
+def _way_forward(plan: ForwardPlan) -> tuple[int, int, threads.Payoff | None]:
+    """What the threads of a forward pass share, how many there are, and who wants to know what this takes."""
+    N, D, H, P, longest, _, amount, _, kind, _, arrays = plan
+    if threads.forced is not None:
+        if N > 1 and threads.forced.share == SHARE_SEQUENCE:
+            raise ValueError(f"expected one sequence, got {N}")
+        return threads.forced.share, threads.available(), None
+    shared = H >= _DUO_UNITS and longest >= _DUO_STEPS if N == 1 else amount >= _SHORT_WORK
+    workers = min(max(N, 2), threads.available()) if shared else 1
+    if workers == 1:
+        return SHARE_ROWS, 1, None
+    workers, payoff = _paying(workers, N, amount, (forward_pass.forward, N, D, H, P, kind))
+    share = SHARE_ROWS
+    if workers > 1:
+        if N == 1:
+            share = SHARE_SEQUENCE
+        elif -(-N // workers) <= _WIDE_ROWS and arrays[2].nbytes >= _WIDE_BYTES:
+            share = SHARE_UNITS
+    return share, workers, payoff
+
+
+def _gradients(record: type[AnyParams], D: int, H: int, P: int, dtype: np.dtype[Any]) -> AnyParams:
+    """Room for them, in one piece."""
+    size, parts = _fields(record, D, H, P)
+    whole = memory.empty((size,), dtype)
+    return record(*[whole[begin:end].reshape(form) for form, begin, end in parts])
+
+
+@lru_cache(1024)
+def _fields(record: Any, D: int, H: int, P: int) -> tuple[int, list[tuple[tuple[int, ...], int, int]]]:
+    """Numbers in all, and the shape, begin and end of each field."""
+    forms = list(shapes(record, D, H, P).values())
+    ends = list(accumulate(map(math.prod, forms)))
+    return ends[-1], list(zip(forms, [0, *ends], ends, strict=False))
+
+
+class BackwardPlan(NamedTuple):
+    """What a backward pass needs besides the numbers of a batch; for many calls, as long as the weights stay there.
+
+    Attributes
+    ----------
+    found : record of arrays
+        Where the weights' gradients go.
+    N, D, H, P, tasks, most, work, steps, total, block, phases, kind : int
+        Independent tasks, threads that there is room for, multiply-adds, steps of the longest sequence, of all, and of
+        a block of time; the cell's phases, and kind_of the weights.
+    arrays : tuple
+        Last arguments of the kernel.
+    """
+
+    found: AnyParams
+    N: int
+    D: int
+    H: int
+    P: int
+    tasks: int
+    most: int
+    work: int
+    steps: int
+    total: int
+    block: int
+    phases: int
+    kind: int
+    arrays: tuple[Any, ...]
+
+
+def plan_backward(
+    packed: Packed,
+    N: int,
+    T: int,
+    lengths: _Array | None,
+    found: AnyParams | None = None,
+    room: Room | None = None,
+) -> BackwardPlan:
+    """For N sequences of T steps, or of lengths.
+
+    found, where the gradients go, in C order, and room: from the caller, who uses them again."""
+    D, H, P = sizes(packed)
+    dtype, cell = packed.panels.dtype, cell_in(packed)
+    if found is None:
+        found = _gradients(record_of(packed), D, H, P, dtype)
+    tasks, kind, phases = max(N, blocks(H, dtype.itemsize)), kind_of(packed), len(cell.phases)
+    if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
+        return BackwardPlan(found, N, D, H, P, tasks, 1, 0, 0, 0, 1, phases, kind, ())
+    order, lens = _schedule(N, T, lengths)
+    steps = int(lens[0])
+    if lengths is None:
+        bases, total = _first_rows(N, T), N * T
+    else:
+        active = N - np.searchsorted(lens[::-1], np.arange(steps), side="right")
+        bases = np.concatenate([[0], np.cumsum(active)]).astype(np.int64)
+        total = int(bases[-1])
+    work = H * (8 * (D + P) + _CELL_WORK) * total
+    block = backward_block(N, steps)
+    if room is None:
+        workers = threads.most()
+        if threads.forced is None:
+            workers = min(tasks, workers) if work >= _PARALLEL_WORK * vector_bytes() else 1
+        room = backward_room(dtype, D, H, P, N, int(bases[block]), workers, cell)
+    most = threads_of(room.tmp, dtype)
+    panels = _flat(packed.panels)
+    W, U, *own, b = (array.ravel() for array in found)
+    arrays = (
+        block, steps, panels, W, U, own[0] if own else b, b, bases, packed.layout, _second(packed, panels), D, H,
+        P, order, lens, T, *_flat_room(room),
+    )  # fmt: skip
+    return BackwardPlan(found, N, D, H, P, tasks, most, work, steps, total, block, phases, kind, arrays)
+
+
+def _way_backward(plan: BackwardPlan) -> tuple[bool, int, threads.Payoff | None]:
+    """Whether the threads of a backward pass share units, how many there are, and who wants to know what this takes."""
+    _, N, D, H, P, tasks, most, work, *_, kind, _ = plan
+    if threads.forced is not None:
+        if threads.forced.workers > most:
+            raise ValueError(f"expected room for {threads.forced.workers} threads, got it for {most}")
+        return threads.forced.share != SHARE_ROWS, threads.available(), None
+    workers = min(most, threads_for(tasks, work))  # room may be that of a process of fewer threads, on a pickled tape
+    if workers == 1:
+        return False, 1, None
+    workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, P, kind))
+    return workers > N and H >= _WIDE_UNITS, workers, payoff

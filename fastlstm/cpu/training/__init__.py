@@ -1,0 +1,1 @@
+"""Kernels of the layers, losses and optimizers of fastlstm.nn."""

@@ -1,0 +1,81 @@
+"""Masks of steps and of features.
+
+Steps that a mask leaves out: outputs of the real steps are put where they belong, and gradients brought back. The real
+steps of each sequence run without gaps. where (N, T) says which of them an output shows: HELD is the state that the
+sequence began with, NONE nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..compiler.options import kernel
+from ..compiler.run import loaded, run
+from ..lstm.plans import threads_for
+from ..vectors.rows import accumulate, copy
+
+HELD, NONE = -1, -2
+_MOVE_WORK = 10  # a number read, multiplied and written, in multiply-adds
+_Array = NDArray[Any]
+
+
+@kernel
+def expand(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
+    """y (N, T, H): a copy of the step of z (N, T, H), of h (N, H), or 0. One turn, one worker."""
+    z, h, where, T, H, y = loaded(pointer)
+    for i in range(len(where)):
+        if where[i] >= 0:
+            copy(y, i * H, z, (i // T * T + where[i]) * H, H)
+        elif where[i] == HELD:
+            copy(y, i * H, h, i // T * H, H)
+        else:
+            for j in range(i * H, i * H + H):
+                y[j] = 0
+
+
+@kernel
+def collect(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
+    """The way back: dz and dh, zeros before, gather what arrived at the outputs that showed them."""
+    dy, where, T, H, dz, dh = loaded(pointer)
+    for i in range(len(where)):
+        if where[i] >= 0:
+            accumulate(dz, (i // T * T + where[i]) * H, dy, i * H, H)
+        elif where[i] == HELD:
+            accumulate(dh, i // T * H, dy, i * H, H)
+
+
+@kernel
+def dropped(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
+    """y (N, T, D) = x where draws (N, D) are at least rate, times factor; the same at all steps; 0 elsewhere; y may be
+    x. One turn."""
+    x, draws, rate, factor, T, D, y = loaded(pointer)
+    rows = len(draws) // D * T
+    zero, one = x.dtype.type(0), x.dtype.type(factor)
+    for i in range(rows * w // workers, rows * (w + 1) // workers):
+        rows_x, rows_y, own = x[i * D : i * D + D], y[i * D : i * D + D], draws[i // T * D : i // T * D + D]
+        for j in range(D):
+            rows_y[j] = rows_x[j] * (one if own[j] >= rate else zero)
+
+
+def run_expand(z: _Array, h: _Array, where: NDArray[np.int64], y: _Array) -> None:
+    """All in C order."""
+    _, T, H = z.shape
+    arguments = z.reshape(-1), h.reshape(-1), where.reshape(-1), T, H, y.reshape(-1)
+    run(expand, z.dtype, 1, 1, arguments)
+
+
+def run_collect(dy: _Array, where: NDArray[np.int64], dz: _Array, dh: _Array) -> None:
+    """As `run_expand`."""
+    _, T, H = dz.shape
+    run(collect, dz.dtype, 1, 1, (dy.reshape(-1), where.reshape(-1), T, H, dz.reshape(-1), dh.reshape(-1)))
+
+
+def run_dropped(x: _Array, draws: NDArray[np.float32], rate: float, y: _Array) -> None:
+    """As `run_expand`."""
+    N, T, D = x.shape
+    if x.size:
+        arguments = x.reshape(-1), draws.reshape(-1), np.float32(rate), 1 / (1 - rate), T, D, y.reshape(-1)
+        run(dropped, x.dtype, 1, threads_for(N * T, _MOVE_WORK * x.size), arguments)

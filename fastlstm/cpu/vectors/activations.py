@@ -1,0 +1,105 @@
+"""tanh and sigmoid, vectorised, from one exponential; float32 and float64.
+
+exp(x) = 2**k (1 + q(r)), k = floor(x / ln 2), r = x - k ln 2 in [0, ln 2), q(r) = r + r**2 w(r), with the
+polynomial w fitted by docs/scripts/fit_exp.py. w's coefficients are positive, so with r >= 0 and q <= 1 every
+operation from x to exp(x) is monotone in exact and in rounded arithmetic, and sigmoid is monotone as computed. In
+float64 r and q are held to that. In float32, where rounding may take them past by its last bit, no step down follows:
+docs/scripts/every_float.py has seen them all, with FMA and without.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .emitter import Vector, data, emitter
+
+# w's coefficients, lowest first, and ln 2 in two parts, the first so short that k times it is exact:
+# minimax fits by docs/scripts/fit_exp.py; q's relative error is 1.4e-8 and 2.1e-17
+_W = {
+    32: (5.000009e-01, 1.6664769e-01, 4.179486e-02, 7.962555e-03, 1.8604217e-03),
+    64: (
+        4.999999999999951e-01, 1.6666666666701668e-01, 4.16666666580213e-02, 8.333333438651721e-03,
+        1.3888881544742875e-03, 1.9841585331622605e-04, 2.4792965252744605e-05, 2.7707217813210544e-06,
+        2.596148697596466e-07, 3.437308975052435e-08,
+    ),
+}  # fmt: skip
+_LN2 = {32: (6.9314575e-01, 1.4286068e-06), 64: (6.931471805598903e-01, 5.497923018708371e-14)}
+_MANTISSA = {32: (23, 127), 64: (52, 1023)}
+
+
+def _exp_parts(x: Vector, factor: float) -> tuple[Vector, Vector]:
+    """s = 2**k and q with exp(factor x) = s + s q; factor: a power of two, or minus one."""
+    bits = x.emitter.bits
+    mantissa, bias = _MANTISSA[bits]
+    high, low = _LN2[bits]
+    magic = 1.5 * 2.0**mantissa  # adding it rounds to an integer, which then stands in the lowest bits
+    shifted = x.fma(factor / math.log(2), -0.5) + magic
+    k = shifted - magic
+    r = k.fma(-low, k.fma(-high, x * factor))
+    if bits == 64:
+        r = r.at_least(0.0)
+    square = r * r
+    q = _polynomial(_W[bits], r, square).fma(square, r)
+    if bits == 64:
+        q = q.at_most(1.0)
+    return shifted.power_of_two(mantissa, bias), q
+
+
+def _polynomial(coefficients: tuple[float, ...], r: Vector, square: Vector) -> Vector:
+    """By Estrin's scheme: a chain half as long as Horner's, from as many operations."""
+    splat = r.emitter.splat
+    terms = [
+        splat(pair[1]).fma(r, pair[0]) if len(pair) == 2 else splat(pair[0])
+        for pair in (coefficients[n : n + 2] for n in range(0, len(coefficients), 2))
+    ]
+    total = terms.pop()
+    while terms:
+        total = total.fma(square, terms.pop())
+    return total
+
+
+def sigmoid(x: Vector) -> Vector:
+    """1 / (1 + exp(-x)); absolute error below 2**-23 in float32, monotone, inside [0, 1].
+
+    It is 0 where it would no longer be a normal number: at minus infinity it must be, so that a closed gate makes NaN
+    of an infinity. exp, out of its range there, is infinite.
+    """
+    limit, beyond = {32: (87.0, 89.0), 64: (708.0, 710.0)}[x.emitter.bits]
+    s, q = _exp_parts(x.at_most(limit).at_least(-limit, -beyond), -1.0)
+    return (s.fma(q, s) + 1.0).reciprocal()
+
+
+def tanh(x: Vector) -> Vector:
+    """expm1(2|x|) / (expm1(2|x|) + 2) with the sign of x."""
+    limit = {32: 9.02, 64: 19.07}[x.emitter.bits]  # 1 to the last bit from there on
+    u = abs(x).at_most(limit)
+    s, q = _exp_parts(u, 2.0)
+    e = s.fma(q, s - 1.0)
+    return (e * (e + 2.0).reciprocal()).with_sign_of(x)
+
+
+def _row(function: Callable[[Vector], Vector]) -> Any:
+    """row(out, oo, x, xo, count): out = function(x), count numbers, a multiple of the lanes."""
+
+    @intrinsic  # type: ignore[misc]
+    def row(typing: Any, out: Any, oo: Any, x: Any, xo: Any, count: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            e = emitter(context, builder, out)
+            out_, x_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2))
+            zero, step = e.index(0), e.index(e.lanes)
+            with cgutils.for_range_slice(builder, zero, args[4], step, intp=zero.type) as (j, _):
+                e.store(function(e.load(x_, j)), out_, j)
+            return context.get_dummy_value()
+
+        return types.void(out, types.intp, x, types.intp, types.intp), generate
+
+    return row
+
+
+sigmoid_row, tanh_row = _row(sigmoid), _row(tanh)

@@ -1,0 +1,229 @@
+"""Arithmetic on vectors, emitted as LLVM IR.
+
+A `Vector` is a value in a register; arithmetic on it emits instructions while a kernel is compiled, so the cells'
+equations are written once, in Python, for every width and both float types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from .target import lanes
+
+_i32, _i64 = ir.IntType(32), ir.IntType(64)
+
+
+class Emitter:
+    """Emits vector code for one float type into a function being built."""
+
+    def __init__(self, builder: Any, scalar: Any, itemsize: int) -> None:
+        self.builder, self.scalar, self.bits = builder, scalar, 8 * itemsize
+        self.lanes = lanes(itemsize)
+        self.type = ir.VectorType(scalar, self.lanes)
+        self.int_type = ir.VectorType(ir.IntType(self.bits), self.lanes)
+
+    def index(self, value: Any) -> Any:
+        return ir.Constant(_i64, value) if isinstance(value, int) else value
+
+    def at(self, pointer: Any, *offsets: Any) -> Any:
+        """pointer + the sum of the offsets, in numbers."""
+        for offset in offsets:
+            pointer = self.builder.gep(pointer, [self.index(offset)])
+        return pointer
+
+    def times(self, count: int, stride: Any) -> Any:
+        return self.builder.mul(self.index(count), self.index(stride))
+
+    def load(self, pointer: Any, *offsets: Any) -> Vector:
+        address = self.builder.bitcast(self.at(pointer, *offsets), self.type.as_pointer())
+        value = self.builder.load(address)
+        value.align = self.bits // 8
+        return Vector(self, value)
+
+    def store(self, vector: Vector, pointer: Any, *offsets: Any) -> None:
+        (value,) = vector.values
+        address = self.builder.bitcast(self.at(pointer, *offsets), self.type.as_pointer())
+        self.builder.store(value, address).align = self.bits // 8
+
+    def load_some(self, count: Any, pointer: Any, *offsets: Any) -> Vector:
+        """The first `count` numbers, then zeros; behind them nothing is read."""
+        b = self.builder
+        place = self.at(pointer, *offsets)
+        with b.if_else(b.icmp_signed(">=", count, self.index(self.lanes))) as (whole, part):
+            with whole:
+                (all_,) = self.load(place).values
+                from_whole = b.block
+            with part:
+                places = ir.VectorType(_i32, self.lanes)
+                nothing = ir.Constant(places, ir.Undefined)
+                one = b.insert_element(nothing, b.trunc(count, _i32), ir.Constant(_i32, 0))
+                every = b.shuffle_vector(one, nothing, ir.Constant(places, [0] * self.lanes))
+                mask = b.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
+                address, align = b.bitcast(place, self.type.as_pointer()), ir.Constant(_i32, self.bits // 8)
+                kind = ir.FunctionType(self.type, [address.type, _i32, mask.type, self.type])
+                name = f"llvm.masked.load.v{self.lanes}f{self.bits}.p0"
+                function = cgutils.get_or_insert_function(b.module, kind, name)
+                some = b.call(function, [address, align, mask, ir.Constant(self.type, [0.0] * self.lanes)])
+                from_part = b.block
+        value = b.phi(self.type)
+        value.add_incoming(all_, from_whole)
+        value.add_incoming(some, from_part)
+        return Vector(self, value)
+
+    def store_some(self, count: Any, vector: Vector, pointer: Any, *offsets: Any) -> None:
+        """The first `count` numbers, at least one; behind them nothing is written."""
+        b = self.builder
+        place = self.at(pointer, *offsets)
+        with b.if_else(b.icmp_signed(">=", count, self.index(self.lanes))) as (whole, part):
+            with whole:
+                self.store(vector, place)
+            with part:  # by halves: a load has to wait for what a masked store has written
+                (value,), size = vector.values, self.lanes
+                while size > 1:
+                    size //= 2
+                    half = ir.VectorType(_i32, size)
+                    low, high = (
+                        b.shuffle_vector(value, value, ir.Constant(half, list(range(at, at + size))))
+                        for at in (0, size)
+                    )
+                    some = b.icmp_signed("!=", b.and_(count, self.index(size)), self.index(0))
+                    with b.if_then(some):
+                        b.store(low, b.bitcast(place, low.type.as_pointer())).align = self.bits // 8
+                    value = b.select(some, high, low)
+                    place = self.at(place, b.and_(count, self.index(size)))
+
+    def splat(self, number: float) -> Vector:
+        return Vector(self, ir.Constant(self.type, [number] * self.lanes))
+
+    def first(self, count: Any, vector: Vector) -> Vector:
+        """The first `count` numbers of a vector, then zeros."""
+        b, zeros = self.builder, self.splat(0.0)
+        places = ir.VectorType(_i32, self.lanes)
+        nothing = ir.Constant(places, ir.Undefined)
+        one = b.insert_element(nothing, b.trunc(count, _i32), ir.Constant(_i32, 0))
+        every = b.shuffle_vector(one, nothing, ir.Constant(places, [0] * self.lanes))
+        mask = b.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
+        return vector.each(lambda value, zero: b.select(mask, value, zero), zeros)
+
+    def broadcast(self, pointer: Any, *offsets: Any) -> Vector:
+        return self.everywhere(self.builder.load(self.at(pointer, *offsets)))
+
+    def everywhere(self, number: Any) -> Vector:
+        undefined = ir.Constant(self.type, ir.Undefined)
+        one = self.builder.insert_element(undefined, number, ir.Constant(_i32, 0))
+        zeros = ir.Constant(ir.VectorType(_i32, self.lanes), [0] * self.lanes)
+        return Vector(self, self.builder.shuffle_vector(one, undefined, zeros))
+
+    def prefetch(self, pointer: Any, *offsets: Any, write: bool = False) -> None:
+        """Have those numbers in cache by the time they are wanted; not to be written, unless so said, since that
+        takes them from the other cores."""
+        byte, word = ir.IntType(8).as_pointer(), _i32
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        address = self.builder.bitcast(self.at(pointer, *offsets), byte)
+        self.builder.call(function, [address, *(ir.Constant(word, number) for number in (int(write), 3, 1))])
+
+    def function(self, name: str, *arguments: Any) -> Any:
+        """llvm.NAME, vector to vector; inserted by name, since declare_intrinsic takes no vector types."""
+        return cgutils.get_or_insert_function(
+            self.builder.module, ir.FunctionType(self.type, arguments), f"llvm.{name}"
+        )
+
+
+class Vector:
+    """One vector register's value, or those of several, with the operators that the cells' equations need.
+
+    An operator is emitted for all the registers in turn: the equations are long chains, and several of them
+    side by side keep the processor busy where one would wait for itself.
+    """
+
+    def __init__(self, emitter: Emitter, *values: Any) -> None:
+        self.emitter, self.values = emitter, values
+
+    @staticmethod
+    def together(*vectors: Vector) -> Vector:
+        return Vector(vectors[0].emitter, *(value for vector in vectors for value in vector.values))
+
+    def split(self, parts: int) -> list[Vector]:
+        """Equal parts, the way back from together."""
+        size = len(self.values) // parts
+        return [Vector(self.emitter, *self.values[n * size : (n + 1) * size]) for n in range(parts)]
+
+    def each(self, emit: Callable[..., Any], *others: Vector | float) -> Vector:
+        """emit(value, other values) for every register; a number, or one register, goes with each of them."""
+        rows = [o.values if isinstance(o, Vector) else self.emitter.splat(o).values for o in (self, *others)]
+        count = max(len(row) for row in rows)
+        rows = [row * count if len(row) == 1 else row for row in rows]
+        return Vector(self.emitter, *(emit(*values) for values in zip(*rows, strict=True)))
+
+    def _call(self, name: str, *others: Vector | float) -> Vector:
+        e = self.emitter
+        function = e.function(f"{name}.v{e.lanes}f{e.bits}", *[e.type] * (1 + len(others)))
+        return self.each(lambda *values: e.builder.call(function, values), *others)
+
+    def __add__(self, other: Vector | float) -> Vector:
+        return self.each(self.emitter.builder.fadd, other)
+
+    def __sub__(self, other: Vector | float) -> Vector:
+        return self.each(self.emitter.builder.fsub, other)
+
+    def __rsub__(self, other: float) -> Vector:
+        return self.emitter.splat(other) - self
+
+    def __mul__(self, other: Vector | float) -> Vector:
+        return self.each(self.emitter.builder.fmul, other)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __neg__(self) -> Vector:
+        return self.each(self.emitter.builder.fneg)
+
+    def __abs__(self) -> Vector:
+        return self._call("fabs")
+
+    def fma(self, factor: Vector | float, term: Vector | float) -> Vector:
+        """self * factor + term, rounded once where the processor can.
+
+        fmuladd, not fma: where there is no such instruction the latter is a library call."""
+        return self._call("fmuladd", factor, term)
+
+    def with_sign_of(self, other: Vector) -> Vector:
+        return self._call("copysign", other)
+
+    def at_most(self, bound: float) -> Vector:
+        """min(self, bound); a NaN stays one."""
+        return self._select(">", bound)
+
+    def at_least(self, bound: float, below: float | None = None) -> Vector:
+        """max(self, bound), or `below` in place of what is less than that; a NaN stays one."""
+        return self._select("<", bound, below)
+
+    def _select(self, comparison: str, bound: float, beyond: float | None = None) -> Vector:
+        b = self.emitter.builder
+        return self.each(lambda v, limit, other: b.select(b.fcmp_ordered(comparison, v, limit), other, v),
+                         bound, bound if beyond is None else beyond)  # fmt: skip
+
+    def reciprocal(self) -> Vector:
+        """1 / self."""
+        return self.emitter.splat(1.0).each(self.emitter.builder.fdiv, self)
+
+    def power_of_two(self, mantissa: int, bias: int) -> Vector:
+        """2**k, where self is k + 1.5 * 2**mantissa: k stands in the lowest bits and moves to the exponent."""
+        e = self.emitter
+        b = e.builder
+        bias_, shift = (ir.Constant(e.int_type, [number] * e.lanes) for number in (bias, mantissa))
+        return self.each(lambda v: b.bitcast(b.shl(b.add(b.bitcast(v, e.int_type), bias_), shift), e.type))
+
+
+def data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+    """Pointer to an array's first number."""
+    return context.make_array(array_type)(context, builder, array).data
+
+
+def emitter(context: Any, builder: Any, array_type: Any) -> Emitter:
+    """An Emitter for the float type of that array."""
+    scalar = array_type.dtype
+    return Emitter(builder, context.get_data_type(scalar), scalar.bitwidth // 8)

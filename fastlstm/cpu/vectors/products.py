@@ -1,0 +1,66 @@
+"""Matrix products of any number of rows with one panel of weights, from the tiles of simd.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..compiler.options import compiled
+from .target import BLOCK, TILE_ROWS
+from .tiles import half_1, half_2, half_3, half_4, half_5, half_6, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6
+from .views import lanes_of, line_of
+
+
+@compiled
+def product(a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, init: Any, io: Any, ldi: Any,
+            out: Any, oo: Any, ldo: Any) -> None:  # fmt: skip
+    """out (rows, 4 lanes) = init + A (rows, depth) @ panel, in tiles as equal as can be: a tile of one row is a slow
+    one. Meanwhile the panel behind this one is fetched into the cache."""
+    ahead = po + depth * BLOCK * lanes_of(p)
+    left = (rows + TILE_ROWS - 1) // TILE_ROWS
+    r = 0
+    while left > 0:
+        height = (rows - r + left - 1) // left
+        where = (a, ao + r * lda, lda, depth, p, po, ahead, init, io + r * ldi, ldi, out, oo + r * ldo, ldo)
+        if height == 6:
+            tile_6(*where)
+        elif height == 5:
+            tile_5(*where)
+        elif height == 4:
+            tile_4(*where)
+        elif height == 3:
+            tile_3(*where)
+        elif height == 2:
+            tile_2(*where)
+        else:
+            tile_1(*where)
+        ahead += depth // 4 * line_of(p)
+        r += height
+        left -= 1
+
+
+@compiled
+def product_of(columns: Any, a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, init: Any, io: Any,
+               ldi: Any, out: Any, oo: Any, ldo: Any) -> None:  # fmt: skip
+    """`product` where only the first columns matter: half of the panel where that holds them."""
+    if columns > BLOCK // 2 * lanes_of(p):
+        product(a, ao, lda, rows, depth, p, po, init, io, ldi, out, oo, ldo)
+        return
+    left = (rows + TILE_ROWS - 1) // TILE_ROWS
+    r = 0
+    while left > 0:
+        height = (rows - r + left - 1) // left
+        where = (a, ao + r * lda, lda, depth, p, po, po, init, io + r * ldi, ldi, out, oo + r * ldo, ldo)
+        if height == 6:
+            half_6(*where)
+        elif height == 5:
+            half_5(*where)
+        elif height == 4:
+            half_4(*where)
+        elif height == 3:
+            half_3(*where)
+        elif height == 2:
+            half_2(*where)
+        else:
+            half_1(*where)
+        r += height
+        left -= 1

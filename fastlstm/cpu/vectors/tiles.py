@@ -1,0 +1,126 @@
+"""The matrix micro-kernel: tiles of a product, in registers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import types
+from numba.extending import intrinsic
+
+from .emitter import Emitter, Vector, _i64, data, emitter
+from .target import BLOCK, CACHE_LINE, TILE_ROWS, registers
+
+
+def _tile(rows: int, vectors: int = BLOCK) -> Any:
+    """tile(a, ao, lda, depth, p, po, ahead, init, io, ldi, out, oo, ldo):
+    out[oo + r ldo + j] = init[io + r ldi + j] + sum over k < depth of a[ao + r lda + k] p[po + k 4 lanes + j],
+    in that order, for r < rows and j < `vectors` lanes. p[ahead] is fetched into the cache meanwhile (`multiply`)."""
+
+    @intrinsic  # type: ignore[misc]
+    def tile(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, ahead: Any, init: Any, io: Any,
+             ldi: Any, out: Any, oo: Any, ldo: Any) -> Any:  # fmt: skip
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            e = emitter(context, builder, p)
+            pointers = [data(context, builder, signature.args[n], args[n]) for n in (0, 4, 4, 7, 10)]
+            a_, p_, ahead_, init_, out_ = map(e.at, pointers, (args[n] for n in (1, 5, 6, 8, 11)))
+            a_rows = [e.at(a_, e.times(r, args[2])) for r in range(rows)]
+            for side in passes(rows, vectors):
+                sums = {(r, v): e.load(init_, e.times(r, args[9]), v * e.lanes) for r in range(rows) for v in side}
+                behind = ahead_ if side.start == 0 else None
+                sums = multiply(e, args[3], sums, [p_], BLOCK * e.lanes, a_rows, 1, 0, behind)
+                for (r, v), total in sums.items():
+                    e.store(total, out_, e.times(r, args[12]), v * e.lanes)
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.void(a, n, n, n, p, n, n, init, n, n, out, n, n), generate
+
+    return tile
+
+
+@intrinsic  # type: ignore[misc]
+def outer(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, ldp: Any, out: Any, oo: Any,
+          ldo: Any) -> Any:  # fmt: skip
+    """out[oo + r ldo + j] += sum over k < depth of a[ao + k lda + r] p[po + k ldp + j], r < TILE_ROWS,
+    j < 4 lanes; the sum begins at 0: one rounding for the whole of it."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        e = emitter(context, builder, p)
+        a_, p_, out_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 4, 7))
+        for r in range(TILE_ROWS):
+            for v in range(BLOCK):
+                e.prefetch(out_, e.times(r, args[9]), v * e.lanes, write=True)
+        for side in passes(TILE_ROWS):
+            sums = {(r, v): e.splat(0.0) for r in range(TILE_ROWS) for v in side}
+            sums = multiply(e, args[3], sums, [p_], args[6], [a_], args[2], 1)
+            for (r, v), total in sums.items():
+                place = e.at(out_, e.times(r, args[9]), v * e.lanes)
+                e.store(e.load(place) + total, place)
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(a, index, index, index, p, index, index, out, index, index), generate
+
+
+def passes(rows: int, vectors: int = BLOCK) -> list[range]:
+    """The panel's vectors in passes: a pass's sums, a row of its weights and one number share the registers."""
+    together = max(v for v in (1, 2, 4) if v == 1 or (v <= vectors and rows * v + v + 1 <= registers()))
+    return [range(first, first + together) for first in range(0, vectors, together)]
+
+
+def multiply(
+    e: Emitter, depth: Any, sums: dict[tuple[int, int], Vector], panels: list[Any], ldp: Any, a: list[Any], lda: Any,
+    across: int, ahead: Any = None,
+) -> dict[tuple[int, int], Vector]:  # fmt: skip
+    """sums[r, v] + sum over k of a[r] at k lda (or a[0] at k lda + r `across`) times vector v of the panels, each of
+    which has BLOCK of them, at k ldp.
+
+    ahead: what is wanted next, fetched meanwhile, a cache line for every four k: from one panel to the next the
+    processor's own prefetching finds no way."""
+    b = e.builder
+    line = CACHE_LINE * 8 // e.bits
+    pointers = [*panels, *a]
+    steps = [ldp] * len(panels) + [lda] * len(a)
+    if ahead is not None:
+        pointers.append(ahead)
+    for unroll, count in ((4, b.ashr(depth, e.index(2))), (1, b.and_(depth, e.index(3)))):
+        before = b.block
+        head, body, end = (b.append_basic_block(name) for name in ("k.head", "k.body", "k.end"))
+        b.branch(head)
+        b.position_at_end(head)
+        left = b.phi(_i64)
+        # every operand has a pointer that moves: offsets would need registers that there are not
+        moving = [b.phi(pointer.type) for pointer in pointers]
+        running = {cell: b.phi(e.type) for cell in sums}
+        b.cbranch(b.icmp_signed(">", left, e.index(0)), body, end)
+        b.position_at_end(body)
+        after = {cell: Vector(e, value) for cell, value in running.items()}
+        if ahead is not None and unroll == 4:
+            e.prefetch(moving[-1])
+        for k in range(unroll):
+            weights = {
+                v: e.load(moving[v // BLOCK], e.times(k, ldp), v % BLOCK * e.lanes)
+                for v in sorted({v for _, v in sums})
+            }
+            for r in sorted({r for r, _ in sums}):
+                source = moving[len(panels)] if across else moving[len(panels) + r]
+                number = e.broadcast(source, e.times(k, lda), r * across)
+                for v, weight in weights.items():
+                    after[r, v] = number.fma(weight, after[r, v])
+        left.add_incoming(count, before)
+        left.add_incoming(b.sub(left, e.index(1)), body)
+        strides = [e.times(unroll, step) for step in steps] + [e.index(line)] * (ahead is not None)
+        for phi, pointer, stride in zip(moving, pointers, strides, strict=True):
+            phi.add_incoming(pointer, before)
+            phi.add_incoming(e.at(phi, stride), body)
+        for cell, phi in running.items():
+            phi.add_incoming(sums[cell].values[0], before)
+            phi.add_incoming(after[cell].values[0], body)
+        b.branch(head)
+        b.position_at_end(end)
+        sums, pointers = {cell: Vector(e, phi) for cell, phi in running.items()}, moving
+    return sums
+
+
+tile_1, tile_2, tile_3, tile_4, tile_5, tile_6 = (_tile(rows) for rows in range(1, TILE_ROWS + 1))
+half_1, half_2, half_3, half_4, half_5, half_6 = (_tile(rows, BLOCK // 2) for rows in range(1, TILE_ROWS + 1))

@@ -1,0 +1,1 @@
+"""Weights to and from files and other packages."""

@@ -1,0 +1,249 @@
+"""Weights and states to begin with."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from . import checks
+from .checks import Stack, assemble, size_of
+from .params import (
+    CELLS,
+    FORGET_BIAS,
+    GATES,
+    AnyParams,
+    Array,
+    InterpolatedParams,
+    NormalizedParams,
+    Params,
+    PeepholeParams,
+    ProjectedParams,
+    shapes,
+)
+
+
+def zero_state(params: Stack, batch_size: int = 1) -> Any:
+    """A state of zeros, such as forward begins with when it is given none.
+
+    Parameters
+    ----------
+    params : Params or another cell's record, Bidirectional, what `pack` makes of them, or a stack of these
+    batch_size : int
+        N.
+
+    Returns
+    -------
+    State
+        h (N, P) and c (N, H) of the weights' type; in the structure of params. P is H but for the projected cell.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Weights or a batch size that make no sense.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.zero_state(fastlstm.init_params(16, 32), batch_size=8).h.shape
+    (8, 32)
+    """
+    found = checks.weights(params)
+    N = checks.count("batch_size", batch_size)
+    return assemble(checks.states("state", None, found, N, single=False), found.stacked)
+
+
+@overload
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: float | None = None,
+    cell: Literal["standard"] = "standard",
+    projection_size: None = None,
+) -> Params: ...
+
+
+@overload
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: float | None = None,
+    cell: Literal["interpolated"],
+    projection_size: None = None,
+) -> InterpolatedParams: ...
+
+
+@overload
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: float | None = None,
+    cell: Literal["projected"],
+    projection_size: int,
+) -> ProjectedParams: ...
+
+
+@overload
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: float | None = None,
+    cell: Literal["peephole"],
+    projection_size: None = None,
+) -> PeepholeParams: ...
+
+
+@overload
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: float | None = None,
+    cell: Literal["normalized"],
+    projection_size: None = None,
+) -> NormalizedParams: ...
+
+
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: float | None = None,
+    cell: str = "standard",
+    projection_size: int | None = None,
+) -> AnyParams:
+    """Random weights for one layer: Glorot uniform W, orthogonal U (and V), zero b but for the forget gate.
+
+    Of the projected cell, the rows of each gate's block of U and the columns of V are orthonormal. p of the
+    peephole cell is uniform between -1/√H and 1/√H, s of the normalized cell is 1 throughout.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        D and H, both at least 1.
+    rng : numpy.random.Generator, int or None
+        Where the randomness comes from; a seed gives the same weights every time.
+    dtype : float32 or float64
+    forget_bias : float, optional
+        The forget gate's bias. 1 lets memory live at the start of training [1]_, and is what the standard cell gets,
+        the projected, the peephole and the normalized one.
+        The interpolated cell gets -1/4: its candidate brings c in once more, so that c keeps f (1 + i) of itself from
+        step to step, 2/3 at the start of training, where the standard cell with 1 keeps 3/4. From 0 on there are units
+        that keep more than all of it at some steps, and differences as small as those of rounding grow with the steps.
+    cell : "standard", "interpolated", "projected", "peephole" or "normalized"
+        docs/cells.md has them side by side.
+    projection_size : int, optional
+        P, the width of h, from 1 to H: for the projected cell, which must be given one, and for no other.
+
+    Returns
+    -------
+    Params, InterpolatedParams, ProjectedParams, PeepholeParams or NormalizedParams
+
+    Raises
+    ------
+    ValueError
+        A size below 1, a cell of another name, a projection_size above H or for a cell without a projection, or a
+        forget_bias that is not finite.
+    TypeError
+        A size that is no integer, another dtype, or what no generator can be made of.
+
+    References
+    ----------
+    .. [1] R. Jozefowicz, W. Zaremba, I. Sutskever, "An Empirical Exploration of Recurrent
+       Network Architectures", ICML 2015.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> params = fastlstm.init_params(input_size=16, hidden_size=32, rng=0)
+    >>> params.W.shape, params.U.shape, params.b.shape
+    ((16, 128), (32, 128), (128,))
+    >>> fastlstm.init_params(16, 32, rng=0, cell="interpolated").V.shape
+    (32, 32)
+    >>> params = fastlstm.init_params(16, 32, rng=0, cell="projected", projection_size=8)
+    >>> params.U.shape, params.V.shape
+    ((8, 128), (32, 8))
+    >>> fastlstm.init_params(16, 32, rng=0, cell="peephole").p.shape
+    (96,)
+    >>> fastlstm.init_params(16, 32, rng=0, cell="normalized").s.shape
+    (160,)
+    """
+    D, H = size_of("input_size", input_size), size_of("hidden_size", hidden_size)
+    try:
+        kind = np.dtype(dtype)
+    except (TypeError, ValueError, SyntaxError):  # a string may be one that NumPy evaluates
+        raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from None
+    if dtype is None or kind not in (np.float32, np.float64):  # None is float64 to NumPy
+        raise TypeError(f"dtype: expected float32 or float64, got {None if dtype is None else kind}")
+    if not isinstance(cell, str):
+        raise TypeError(f"cell: expected a name, got {type(cell).__name__}")
+    if cell not in CELLS:
+        raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
+    record, P = CELLS[cell], output_size(cell, H, projection_size, "hidden_size")
+    bias: Any = FORGET_BIAS[record] if forget_bias is None else forget_bias
+    if not isinstance(bias, numbers.Real):
+        raise TypeError(f"forget_bias: expected a number, got {type(bias).__name__}")
+    largest: Any = float(np.finfo(kind).max)
+    if not abs(bias) <= largest:
+        raise ValueError(f"forget_bias: expected a finite number of {kind}, got {bias}")
+    try:
+        generator = np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"rng: expected a numpy.random.Generator, a seed or None, got {rng!r}") from error
+    arrays = {}
+    for field, shape in shapes(record, D, H, P).items():
+        if field == "W":
+            limit = np.sqrt(6.0 / (D + H))
+            arrays[field] = generator.uniform(-limit, limit, shape)
+        elif field == "p":
+            limit = 1 / np.sqrt(H)
+            arrays[field] = generator.uniform(-limit, limit, shape)
+        elif field == "s":
+            arrays[field] = np.ones(shape)
+        elif field == "b":
+            arrays[field] = np.zeros(shape)
+            f = GATES.index("f")  # i and f come first in every cell
+            arrays[field][f * H : (f + 1) * H] = bias
+        else:
+            arrays[field] = np.empty(shape)
+            width = H if field == "U" else shape[1]
+            for column in range(0, shape[1], width):
+                arrays[field][:, column : column + width] = _orthogonal(generator, shape[0], width)
+    return record(**{field: array.astype(kind) for field, array in arrays.items()})
+
+
+def output_size(cell: str, H: int, projection_size: object, name: str) -> int:
+    """P of a cell with H units, from a projection_size, checked; name: H's argument."""
+    if CELLS[cell] is not ProjectedParams:
+        if projection_size is not None:
+            raise ValueError(f"projection_size: expected None for the {cell} cell, got {projection_size!r}")
+        return H
+    P = size_of("projection_size", projection_size)
+    if P > H:
+        raise ValueError(f"projection_size: expected at most {name}, {H}, got {P}")
+    return P
+
+
+def _orthogonal(generator: np.random.Generator, rows: int, columns: int) -> Array:
+    """Orthonormal rows, or columns where there are no more columns than rows."""
+    q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
+    turned: Array = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
+    return turned if rows >= columns else turned.T

@@ -1,0 +1,107 @@
+"""A stream of steps that keeps its state: for programs that get their input as it comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import checks
+from .checks import Array, assemble
+from .in_place import step
+from .initial import zero_state
+from .params import State
+from .sequences import forward, pack
+
+
+class Stream:
+    """An LSTM that is fed step by step and keeps its state.
+
+    Parameters
+    ----------
+    params : Params or another cell's record, what `pack` makes of them, or a stack of these
+        A Bidirectional cannot step.
+    batch_size : int
+        N, sequences that run side by side.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Weights or a batch size that make no sense.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> stream = fastlstm.Stream(fastlstm.init_params(16, 32, rng=0), batch_size=4)
+    >>> stream(np.ones((4, 16), np.float32)).shape
+    (4, 32)
+    >>> stream.run(np.ones((4, 10, 16), np.float32)).shape
+    (4, 10, 32)
+    >>> stream.reset(np.array([True, False, False, False]))
+    """
+
+    __slots__ = ("_packed", "_state", "_top")
+
+    def __init__(self, params: Any, batch_size: int = 1) -> None:
+        packed = pack(params)
+        checks.steppable(packed, "params")
+        self.__setstate__((packed, zero_state(packed, batch_size)))
+
+    def __getstate__(self) -> tuple[Any, Any]:
+        return self._packed, self._state
+
+    def __setstate__(self, fields: tuple[Any, Any]) -> None:
+        self._packed, self._state = fields
+        self._top = (self._state if isinstance(self._state, State) else self._state[-1]).h
+
+    def __repr__(self) -> str:
+        return f"Stream({self._packed!r}, batch_size={len(self._top)})"
+
+    def __call__(self, x: Any) -> Array:
+        """One step: x (N, D) -> h of the top layer (N, P), a new array; (D,) -> (P,) where N is 1."""
+        if len(self._top) == 1 and np.ndim(x) == 1:
+            return self(checks.array("x", x)[None]).reshape(-1)
+        step(x, self._packed, self._state)
+        return self._top.copy()
+
+    def run(self, x: Any) -> Array:
+        """A chunk: x (N, T, D) -> y (N, T, P)."""
+        found = checks.array("x", x)
+        if found.ndim != 3 or len(found) != len(self._top):
+            raise ValueError(f"x: expected shape ({len(self._top)}, T, D), got {found.shape}")
+        y, last = forward(found, self._packed, self._state)
+        self._keep(last)
+        return y
+
+    def reset(self, mask: Any = None) -> None:
+        """Set the state to zero, of the sequences where mask (N,) is true, or of all."""
+        N = len(self._top)
+        which: Any = slice(None)
+        if mask is not None:
+            which = checks.array("mask", mask)
+            if which.dtype != bool:
+                raise TypeError(f"mask: expected booleans, got dtype {which.dtype}")
+            if which.shape != (N,):
+                raise ValueError(f"mask: expected shape ({N},), got {which.shape}")
+        for h, c in self._levels():
+            h[which] = 0
+            c[which] = 0
+
+    @property
+    def state(self) -> Any:
+        """The state, a copy; assign one to go on from there."""
+        copies = [[State(h.copy(), c.copy())] for h, c in self._levels()]
+        return assemble(copies, not isinstance(self._state, State))
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        found = checks.weights(self._packed)
+        levels = checks.states("state", value, found, len(self._top), single=False)
+        self._keep(assemble(levels, found.stacked))
+
+    def _levels(self) -> tuple[State, ...]:
+        return (self._state,) if isinstance(self._state, State) else self._state
+
+    def _keep(self, state: Any) -> None:
+        for mine, (h, c) in zip(self._levels(), (state,) if isinstance(state, State) else state, strict=True):
+            mine.h[...], mine.c[...] = h, c

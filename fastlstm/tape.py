@@ -1,0 +1,104 @@
+"""What `forward_train` keeps for `backward`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .checks import Array, assemble
+from .cpu.lstm import engine
+from .cpu.lstm.packing import Packed
+from .cpu.lstm.records import Kept
+from .params import form
+
+
+class _Pass(NamedTuple):
+    """What backward needs of one direction of one layer."""
+
+    packed: Packed
+    h: Array  # (N, P), the initial one
+    kept: Kept
+    reverse: bool
+    mask: Array | None
+
+
+class _Level(NamedTuple):
+    """What backward needs of one layer; x is what both directions read, the output of the layer below."""
+
+    x: Array  # (N, T, D)
+    passes: tuple[_Pass, ...]
+
+
+class Tape:
+    """What `forward_train` keeps for `backward`: its own copies, so that no later change reaches it.
+
+    Made by `forward_train` only. It can be pickled; its gates are in the layout of the processor that made
+    them, so another one may refuse it.
+
+    Attributes
+    ----------
+    x : ndarray, shape (N, T, D)
+        The input in the weights' float type. Read-only.
+    c : ndarray, shape (N, T, H)
+        The cell state after every step; a Bidirectional of two for a Bidirectional, a tuple, one entry a
+        layer, for a stack. Read-only.
+
+    For a single sequence both are without the axis N.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> params = fastlstm.init_params(input_size=3, hidden_size=5, rng=0)
+    >>> y, state, tape = fastlstm.forward_train(np.ones((2, 7, 3)), params)
+    >>> tape.c.shape
+    (2, 7, 5)
+    """
+
+    __slots__ = ("_levels", "_lengths", "_reset", "_single", "_stacked")
+
+    _levels: tuple[_Level, ...]
+    _lengths: Array | None
+    _reset: Array | None
+    _single: bool
+    _stacked: bool
+
+    def __init__(self) -> None:
+        raise TypeError("Tape: made by forward_train only")
+
+    @classmethod
+    def _of(
+        cls, levels: tuple[_Level, ...], lengths: Array | None, reset: Array | None, single: bool, stacked: bool
+    ) -> Tape:
+        tape = cls.__new__(cls)
+        tape.__setstate__((levels, lengths, reset, single, stacked))
+        return tape
+
+    @property
+    def x(self) -> Array:
+        return self._shown(self._levels[0].x)
+
+    @property
+    def c(self) -> Any:
+        cells = [[self._cells(one) for one in level.passes] for level in self._levels]
+        return assemble(cells, self._stacked)
+
+    def _cells(self, one: _Pass) -> Array:
+        return self._shown(engine.cells(one.kept, one.packed.hidden_size, self._lengths, one.reverse))
+
+    def _shown(self, array: Array) -> Array:
+        view = array[0] if self._single else array[...]
+        view.flags.writeable = False
+        return view
+
+    def __repr__(self) -> str:
+        return f"Tape(x={form(self.x)}, layers={len(self._levels)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _tape, (self._levels, self._lengths, self._reset, self._single, self._stacked)
+
+    def __setstate__(self, fields: tuple[Any, ...]) -> None:
+        self._levels, self._lengths, self._reset, self._single, self._stacked = fields
+
+
+def _tape(*fields: Any) -> Tape:
+    """A Tape again, from a pickle."""
+    return Tape._of(*fields)
