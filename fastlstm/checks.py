@@ -21,8 +21,7 @@ from .cpu.lstm.packing import Packed, blocks, cell_in, cell_with_mark, record_of
 from .cpu.lstm.packing import sizes as sizes_of_packed
 from .cpu.machine import memory
 from .cpu.vectors.target import BLOCK, lanes
-from .params import CELLS, AnyParams, Bidirectional, State, cell_name, shapes
-from .params import is_plain as _is_plain
+from .params import CELLS, AnyParams, Bidirectional, State, cell_name, is_plain, shapes
 from .params import sizes as sizes_of_record
 
 Array: TypeAlias = NDArray[Any]
@@ -101,7 +100,7 @@ def weights(params: Any, name: str = "params") -> Weights:
     if isinstance(params, Packed):  # the usual case of many short calls
         layer = _packed(name, params)
         return Weights(((layer,),), False, layer.panels.dtype)
-    stacked = _is_plain(params)
+    stacked = is_plain(params)
     if stacked and len(params) == 0:
         raise ValueError(f"{name}: expected at least one layer, got an empty {_kind(params)}")
     given = [(f"{name}[{i}]", layer) for i, layer in enumerate(params)] if stacked else [(name, params)]
@@ -221,7 +220,7 @@ def arrays_of(name: str, layers: Sequence[Any], stacked: bool) -> list[Named]:
 
 def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[State]:
     """A State for each level, arrays that are changed in place: h (N, P) and c (N, H), without N where it is None."""
-    if weights.stacked and (not _is_plain(state) or len(state) != len(weights.levels)):
+    if weights.stacked and (not is_plain(state) or len(state) != len(weights.levels)):
         raise TypeError(f"{name}: expected a tuple of {len(weights.levels)} entries, one a layer, got {_kind(state)}")
     entries = list(state) if weights.stacked else [state]
     for i, ((layer,), entry) in enumerate(zip(weights.levels, entries, strict=True)):
@@ -343,7 +342,7 @@ def step_counts(lengths: Any, N: int, T: int, *, single: bool) -> NDArray[np.int
     if single:
         raise ValueError(f"lengths: expected None with a single sequence (T, D), got {_kind(lengths)}")
     found = array("lengths", lengths)
-    if found.dtype.kind not in "iu" and not (found.size == 0 and _is_plain(lengths)):
+    if found.dtype.kind not in "iu" and not (found.size == 0 and is_plain(lengths)):
         raise TypeError(f"lengths: expected integers, got dtype {found.dtype}")
     if found.shape != (N,):
         raise ValueError(f"lengths: expected shape ({N},), got {found.shape}")
@@ -399,7 +398,7 @@ def _entries(name: str, given: Any, weights: Weights, kind: str) -> list[list[tu
     """Name, entry and layer for each direction of each level, from what has the structure of the weights."""
     entries = [(name, given)]
     if weights.stacked:
-        if not _is_plain(given):
+        if not is_plain(given):
             raise TypeError(f"{name}: expected a tuple, an entry a layer of the stack, got {_kind(given)}")
         if len(given) != len(weights.levels):
             raise ValueError(f"{name}: expected {len(weights.levels)} entries, one a layer, got {len(given)}")
@@ -442,7 +441,7 @@ def _mask(
 
 
 def _state(name: str, state: Any, N: int, layer: AnyParams | Packed, dtype: np.dtype[Any], single: bool) -> State:
-    if _is_plain(state) and len(state) == 2:
+    if is_plain(state) and len(state) == 2:
         state = State(*state)
     if not isinstance(state, State):
         raise TypeError(f"{name}: expected State, or a pair (h, c), got {_kind(state)}")

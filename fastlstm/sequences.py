@@ -10,7 +10,7 @@ from .cpu.lstm import engine, plans, records
 from .cpu.lstm.packing import Packed
 from .cpu.machine import memory
 from .params import AnyParams, Grads, State
-from .tape import Tape, _Level, _Pass
+from .tape import Level, Pass, Tape
 
 
 def pack(params: Stack) -> Any:
@@ -241,8 +241,8 @@ def forward_train(
             turned = backwards or way == 1
             plan = plans.plan_forward(packed, N, T, counts)
             engine.forward(plan, below, h, c, y, way * P, None, turned, starts, kept, mask)
-            passes.append(_Pass(packed, initial, kept, turned, mask))
-        levels.append(_Level(below, tuple(passes)))
+            passes.append(Pass(packed, initial, kept, turned, mask))
+        levels.append(Level(below, tuple(passes)))
         below = y
     tape = Tape._of(tuple(levels), counts, starts, single, found.stacked)
     return (y[0] if single else y), _structured_states(state_levels, found.stacked, single), tape

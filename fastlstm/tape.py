@@ -11,7 +11,7 @@ from .cpu.lstm.records import Kept
 from .params import form
 
 
-class _Pass(NamedTuple):
+class Pass(NamedTuple):
     """What backward needs of one direction of one layer."""
 
     packed: Packed
@@ -21,11 +21,11 @@ class _Pass(NamedTuple):
     mask: Array | None
 
 
-class _Level(NamedTuple):
+class Level(NamedTuple):
     """What backward needs of one layer; x is what both directions read, the output of the layer below."""
 
     x: Array  # (N, T, D)
-    passes: tuple[_Pass, ...]
+    passes: tuple[Pass, ...]
 
 
 class Tape:
@@ -55,7 +55,7 @@ class Tape:
 
     __slots__ = ("_levels", "_lengths", "_reset", "_single", "_stacked")
 
-    _levels: tuple[_Level, ...]
+    _levels: tuple[Level, ...]
     _lengths: Array | None
     _reset: Array | None
     _single: bool
@@ -66,7 +66,7 @@ class Tape:
 
     @classmethod
     def _of(
-        cls, levels: tuple[_Level, ...], lengths: Array | None, reset: Array | None, single: bool, stacked: bool
+        cls, levels: tuple[Level, ...], lengths: Array | None, reset: Array | None, single: bool, stacked: bool
     ) -> Tape:
         tape = cls.__new__(cls)
         tape.__setstate__((levels, lengths, reset, single, stacked))
@@ -81,7 +81,7 @@ class Tape:
         cells = [[self._cells(one) for one in level.passes] for level in self._levels]
         return assemble(cells, self._stacked)
 
-    def _cells(self, one: _Pass) -> Array:
+    def _cells(self, one: Pass) -> Array:
         return self._shown(engine.cells(one.kept, one.packed.hidden_size, self._lengths, one.reverse))
 
     def _shown(self, array: Array) -> Array:

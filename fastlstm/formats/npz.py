@@ -16,7 +16,7 @@ from .. import checks
 from ..checks import Array, Stack, assemble
 from ..files import file_name, regular, write_whole
 from ..params import CELLS, AnyParams, Bidirectional, Params, cell_name
-from .weights import _raw
+from .weights import layers_of
 
 _FORMAT = 1
 _MARK = "fastlstm"  # the entry of a file that holds the number of its format
@@ -61,7 +61,7 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
     >>> bool((again.W == params.W).all())
     True
     """
-    levels, stacked = _raw(params)
+    levels, stacked = layers_of(params)
     where = file_name(path)
     entries: dict[str, Any] = {_MARK: np.array(_FORMAT)}
     for number, level in enumerate(levels):

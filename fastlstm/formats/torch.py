@@ -11,7 +11,7 @@ import numpy as np
 from .. import checks
 from ..checks import Array, Stack, assemble
 from ..params import GATES, Params, ProjectedParams, cell_name, sizes
-from .weights import _raw
+from .weights import layers_of
 
 _TORCH = re.compile(r"(weight|bias)_(ih|hh|hr)_l(0|[1-9][0-9]{0,5})(_reverse)?")
 
@@ -145,7 +145,7 @@ def to_torch(params: Stack) -> dict[str, Array]:
     >>> sorted(fastlstm.to_torch(fastlstm.init_params(16, 32)))
     ['bias_hh_l0', 'bias_ih_l0', 'weight_hh_l0', 'weight_ih_l0']
     """
-    levels, _ = _raw(params)
+    levels, _ = layers_of(params)
     cells = [cell_name(type(layer)) for level in levels for layer in level]
     if not {"standard", "projected"}.issuperset(cells):
         raise TypeError("params: expected layers of the standard or the projected cell, as torch.nn.LSTM has, got one "

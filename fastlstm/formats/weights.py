@@ -10,7 +10,7 @@ from ..cpu.lstm.packing import Packed
 from ..params import AnyParams
 
 
-def _raw(params: Any) -> tuple[list[list[AnyParams]], bool]:
+def layers_of(params: Any) -> tuple[list[list[AnyParams]], bool]:
     """Checked records of weights of every direction of every level, and whether they were a stack."""
     found = checks.weights(params)
     levels = [

@@ -21,9 +21,9 @@ STACK_BYTES = 1 << 16
 """Bytes of the stack that a step may take: threads of a server or of an audio host have as few as 256 KiB."""
 
 
-def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: Any, panels: Any, second: Any,
-           H: Any, P: Any, h: Any, c: Any, y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any, tape: Any,
-           turn: Any, work: Any, most: Any) -> None:  # fmt: skip
+def chunk_steps(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: Any, panels: Any,
+                second: Any, H: Any, P: Any, h: Any, c: Any, y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any,
+                tape: Any, turn: Any, work: Any, most: Any) -> None:  # fmt: skip
     """T steps of N samples; h (N, P) and c (N, H) change in place.
 
     x[n x_row + t x_step + j x_number]: the inputs; h goes to y[n y_row + t y_step + j], unless y_step is 0. tape:
@@ -116,7 +116,7 @@ def _chunk(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T:
             copy(c, n * H, cells, (T * N + n) * Hp, H)
 
 
-chunk = compiled(_chunk)
+chunk = compiled(chunk_steps)
 
 
 @inlined

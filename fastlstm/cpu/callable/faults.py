@@ -11,7 +11,7 @@ from llvmlite import ir
 NAMES = "x", "state", "packed", "y", "tape", "dy", "dstate", "grads", "params"
 X, STATE, PACKED, Y, TAPE, DY, DSTATE, GRADS, PARAMS = range(1, 10)
 STRIDES, LARGE = 10, 11
-_SHARED = 12
+SHARED = 12
 """The first of the faults of two arguments that share memory."""
 _MESSAGES = {
     X: "x: expected as many numbers a step as packed has inputs, D",
@@ -38,7 +38,7 @@ def _message_of_two(one: str, other: str) -> str:
 
 def shared_by(one: int, other: int) -> int:
     """The fault of two arguments that share memory, or of two arrays of one."""
-    return _SHARED + (min(one, other) - 1) * len(NAMES) + max(one, other) - 1
+    return SHARED + (min(one, other) - 1) * len(NAMES) + max(one, other) - 1
 
 
 _MESSAGES |= {

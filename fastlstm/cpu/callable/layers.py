@@ -17,7 +17,7 @@ from ..lstm.packing import into_panels
 from ..lstm.tiles import STEP_ROWS
 from ..vectors.rows import copy
 from ..vectors.views import array_or_flat, flat, lowest_bit, numbers, on_stack
-from .chunk import _chunk, at_once, chunk, sample_numbers
+from .chunk import at_once, chunk, chunk_steps, sample_numbers
 from .fits import inputs_of
 
 if STEP_ROWS != 4:
@@ -48,7 +48,7 @@ def any_turn(c: Any) -> Any:
     return lowest_bit(flat(c), np.int64(0)) if c.size > 0 else np.int64(0)
 
 
-step_layer, stacked_layer = _step_layer(inlined(_chunk)), _step_layer(chunk)
+step_layer, stacked_layer = _step_layer(inlined(chunk_steps)), _step_layer(chunk)
 
 
 @inlined

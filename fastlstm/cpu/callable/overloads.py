@@ -59,7 +59,18 @@ from .stacks import (
     tapes_fault,
     train_layers,
 )
-from .types import _array, _expect, _field, _is, _none, _output, _states, _tapes, _weight_records, _weights
+from .types import (
+    cells_of,
+    expect,
+    expect_array,
+    expect_output,
+    expect_states,
+    expect_tapes,
+    expect_weights,
+    field_type,
+    is_none,
+    is_record,
+)
 
 
 def _of_cells(packed: Any, layer: Any, stack: Any, mixed: Any) -> Any:
@@ -70,9 +81,9 @@ def _of_cells(packed: Any, layer: Any, stack: Any, mixed: Any) -> Any:
 
 
 def step_of(x: Any, packed: Any, state: Any) -> Any:
-    cells, stacked, dtype = _weights(packed)
-    ndim = _states(state, cells, stacked, dtype)
-    _array("x", x, (ndim,), dtype)
+    cells, stacked, dtype = cells_of(packed)
+    ndim = expect_states(state, cells, stacked, dtype)
+    expect_array("x", x, (ndim,), dtype)
 
     def layer_fault(x: Any, packed: Any, state: Any) -> Any:
         code = fault_on_stack(x, packed, state.h, state.c)
@@ -111,10 +122,10 @@ def step_of(x: Any, packed: Any, state: Any) -> Any:
 
 
 def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
-    cells, stacked, dtype = _weights(packed)
-    ndim = _states(state, cells, stacked, dtype)
-    _array("x", x, (ndim + 1,), dtype)
-    _output(y, ndim + 1, dtype)
+    cells, stacked, dtype = cells_of(packed)
+    ndim = expect_states(state, cells, stacked, dtype)
+    expect_array("x", x, (ndim + 1,), dtype)
+    expect_output(y, ndim + 1, dtype)
 
     def layer_fault(x: Any, packed: Any, state: Any, y: Any) -> Any:
         code = fault_on_stack(x, packed, state.h, state.c)
@@ -164,11 +175,11 @@ def forward_into_of(x: Any, packed: Any, state: Any, y: Any) -> Any:
 
 
 def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> Any:
-    cells, stacked, dtype = _weights(packed)
-    ndim = _states(state, cells, stacked, dtype)
-    _array("x", x, (ndim + 1,), dtype)
-    _output(y, ndim + 1, dtype)
-    _tapes(tape, packed, cells, stacked, dtype)
+    cells, stacked, dtype = cells_of(packed)
+    ndim = expect_states(state, cells, stacked, dtype)
+    expect_array("x", x, (ndim + 1,), dtype)
+    expect_output(y, ndim + 1, dtype)
+    expect_tapes(tape, packed, cells, stacked, dtype)
 
     def layer_fault(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> Any:
         code = input_fault(x, packed, state.h, state.c)
@@ -223,18 +234,18 @@ def forward_train_into_of(x: Any, packed: Any, state: Any, y: Any, tape: Any) ->
 
 
 def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> Any:
-    cells, stacked, dtype = _weights(packed)
-    _tapes(tape, packed, cells, stacked, dtype)
-    _expect(_is(grads, Grads), "grads", "what make_grads makes", grads)
-    _array("grads.x", _field(grads, "x"), (2, 3), dtype, own=True)
-    _weight_records("grads.params", _field(grads, "params"), cells, stacked, dtype, own=True)
-    ndim = _states(_field(grads, "state"), cells, stacked, dtype, "grads.state")
-    has_dy, has_dstate = not _none(dy), not _none(dstate)
+    cells, stacked, dtype = cells_of(packed)
+    expect_tapes(tape, packed, cells, stacked, dtype)
+    expect(is_record(grads, Grads), "grads", "what make_grads makes", grads)
+    expect_array("grads.x", field_type(grads, "x"), (2, 3), dtype, own=True)
+    expect_weights("grads.params", field_type(grads, "params"), cells, stacked, dtype, own=True)
+    ndim = expect_states(field_type(grads, "state"), cells, stacked, dtype, "grads.state")
+    has_dy, has_dstate = not is_none(dy), not is_none(dstate)
     if has_dy:
-        _array("dy", dy, (ndim + 1,), dtype, whole=True)
+        expect_array("dy", dy, (ndim + 1,), dtype, whole=True)
     if has_dstate:
-        found = _states(dstate, cells, stacked, dtype, "dstate")
-        _expect(found == ndim, "dstate", f"h of {ndim} dimensions, as grads.state has", dstate)
+        found = expect_states(dstate, cells, stacked, dtype, "dstate")
+        expect(found == ndim, "dstate", f"h of {ndim} dimensions, as grads.state has", dstate)
 
     def layer_fault(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -> Any:
         P = packed.output_size
@@ -315,8 +326,8 @@ def backward_into_of(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Any) -
 
 
 def pack_into_of(params: Any, packed: Any) -> Any:
-    cells, stacked, dtype = _weights(packed, own=True)
-    _weight_records("params", params, cells, stacked, dtype, own=False)
+    cells, stacked, dtype = cells_of(packed, own=True)
+    expect_weights("params", params, cells, stacked, dtype, own=False)
 
     def layer_fault(params: Any, packed: Any) -> Any:
         code = pack_fault(params, packed)

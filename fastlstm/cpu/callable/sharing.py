@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 
 from ..compiler.options import compiled
 from ..vectors.emitter import data
-from .faults import _SHARED, NAMES
+from .faults import NAMES, SHARED
 
 _WORD = ir.IntType(64)
 _ZERO, _ONE = ir.Constant(_WORD, 0), ir.Constant(_WORD, 1)
@@ -108,7 +108,7 @@ def _search(builder: Any, rows: list[_Row], changed: int) -> Any:
                 first = builder.select(below, one.name, other.name)
                 second = builder.select(below, other.name, one.name)
                 number = builder.add(builder.mul(first, ir.Constant(_WORD, len(NAMES))), second)
-                builder.store(builder.add(number, ir.Constant(_WORD, _SHARED - len(NAMES) - 1)), result)
+                builder.store(builder.add(number, ir.Constant(_WORD, SHARED - len(NAMES) - 1)), result)
     return builder.load(result)
 
 

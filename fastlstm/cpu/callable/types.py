@@ -15,34 +15,34 @@ from ..lstm.packing import LAYOUT, Packed
 from .buffers import Buffers
 
 
-def _expect(right: bool, name: str, expected: str, found: Any) -> None:
+def expect(right: bool, name: str, expected: str, found: Any) -> None:
     if not right:
         raise TypingError(f"{name}: expected {expected}, got {found}")
 
 
-def _is(kind: Any, record: type) -> bool:
+def is_record(kind: Any, record: type) -> bool:
     return isinstance(kind, types.BaseNamedTuple) and kind.instance_class is record
 
 
-def _entries(name: str, kind: Any, record: type) -> tuple[list[Any], bool]:
+def entries_of(name: str, kind: Any, record: type) -> tuple[list[Any], bool]:
     """The types of a layer's record, or of all of a stack's; whether it is a stack."""
     stacked = isinstance(kind, types.BaseTuple) and not isinstance(kind, types.BaseNamedTuple) and len(kind) > 0
     entries = list(kind) if stacked else [kind]
     for entry in entries:
-        _expect(_is(entry, record), name, f"{record.__name__}, or a tuple of them", kind)
+        expect(is_record(entry, record), name, f"{record.__name__}, or a tuple of them", kind)
     return entries, stacked
 
 
-def _as_packed(name: str, kind: Any, record: type, cells: list[Cell], stacked: bool) -> list[Any]:
-    """`_entries`, as many as packed has, of one type."""
-    entries, also = _entries(name, kind, record)
+def expect_as_packed(name: str, kind: Any, record: type, cells: list[Cell], stacked: bool) -> list[Any]:
+    """`entries_of`, as many as packed has, of one type."""
+    entries, also = entries_of(name, kind, record)
     expected = f"{len(cells)} {record.__name__}, as many as packed"
-    _expect(also == stacked and len(entries) == len(cells), name, expected, kind)
-    _expect(all(entry == entries[0] for entry in entries), name, "entries of one type", kind)
+    expect(also == stacked and len(entries) == len(cells), name, expected, kind)
+    expect(all(entry == entries[0] for entry in entries), name, "entries of one type", kind)
     return entries
 
 
-def _as_weights(name: str, kind: Any, cells: list[Cell], stacked: bool) -> list[Any]:
+def weights_as_packed(name: str, kind: Any, cells: list[Cell], stacked: bool) -> list[Any]:
     """The types of the records of weights, one for each layer of packed and of its cell."""
     also = isinstance(kind, types.BaseTuple) and not isinstance(kind, types.BaseNamedTuple)
     entries = list(kind) if also else [kind]
@@ -50,89 +50,91 @@ def _as_weights(name: str, kind: Any, cells: list[Cell], stacked: bool) -> list[
     expected = ", ".join(record.__name__ for record in records)
     expected = f"{len(cells)} {expected}, as many as packed" if len(set(records)) == 1 else f"{expected}, as in packed"
     right = also == stacked and len(entries) == len(cells)
-    _expect(right and all(map(_is, entries, records)), name, expected, kind)
+    expect(right and all(map(is_record, entries, records)), name, expected, kind)
     return entries
 
 
-def _array(name: str, kind: Any, ndims: tuple[int, ...], dtype: Any, *, own: bool = False, whole: bool = False) -> None:
+def expect_array(
+    name: str, kind: Any, ndims: tuple[int, ...], dtype: Any, *, own: bool = False, whole: bool = False
+) -> None:
     """whole: it must be in C order; own: and writable, since it is changed in place."""
     right = isinstance(kind, types.Array) and kind.dtype == dtype and kind.ndim in ndims and kind.aligned
     if right and (own or whole):
         right = kind.layout == "C" and (kind.mutable or not own)
     order = "a C-ordered, writable " if own else "a C-ordered " if whole else "an "
-    _expect(right, name, f"{order}array of {dtype} with {' or '.join(map(str, ndims))} dimensions", kind)
+    expect(right, name, f"{order}array of {dtype} with {' or '.join(map(str, ndims))} dimensions", kind)
 
 
-def _field(kind: Any, name: str) -> Any:
+def field_type(kind: Any, name: str) -> Any:
     return kind.types[kind.fields.index(name)]
 
 
-def _cell(layout: Any, name: str) -> Cell:
+def cell_of_layout(layout: Any, name: str) -> Cell:
     """The cell that packed weights or a tape are for."""
     right = isinstance(layout, types.Array) and layout.ndim == LAYOUT
-    _expect(right, name, f"an array of {LAYOUT} dimensions, as pack makes it", layout)
+    expect(right, name, f"an array of {LAYOUT} dimensions, as pack makes it", layout)
     try:
         return cell_of(as_dtype(layout.dtype))
     except (KeyError, NotImplementedError):
         raise TypingError(f"{name}: expected what pack makes, got {layout}") from None
 
 
-def _integers(name: str, entry: Any) -> None:
+def expect_integers(name: str, entry: Any) -> None:
     for field in ("hidden_size", "output_size"):
-        kind = _field(entry, field)
-        _expect(isinstance(kind, types.Integer), f"{name}.{field}", "an integer", kind)
+        kind = field_type(entry, field)
+        expect(isinstance(kind, types.Integer), f"{name}.{field}", "an integer", kind)
 
 
-def _weights(packed: Any, *, own: bool = False) -> tuple[list[Cell], bool, Any]:
+def cells_of(packed: Any, *, own: bool = False) -> tuple[list[Cell], bool, Any]:
     """The layers' cells, whether it is a stack, and the float type. own: they are changed in place."""
-    entries, stacked = _entries("packed", packed, Packed)
-    panels = _field(entries[0], "panels")
+    entries, stacked = entries_of("packed", packed, Packed)
+    panels = field_type(entries[0], "panels")
     dtype = panels.dtype if isinstance(panels, types.Array) else None
-    _expect(dtype in (types.float32, types.float64), "packed", "what fastlstm.pack makes", packed)
+    expect(dtype in (types.float32, types.float64), "packed", "what fastlstm.pack makes", packed)
     cells = []
     for entry in entries:
-        layout, second = _field(entry, "layout"), _field(entry, "second")
-        _array("packed.panels", _field(entry, "panels"), (3,), dtype, own=own, whole=True)
-        cell = _cell(layout, "packed.layout")
-        _integers("packed", entry)
+        layout, second = field_type(entry, "layout"), field_type(entry, "second")
+        expect_array("packed.panels", field_type(entry, "panels"), (3,), dtype, own=own, whole=True)
+        cell = cell_of_layout(layout, "packed.layout")
+        expect_integers("packed", entry)
         if cell.later > 1:
-            _array("packed.second", second, (cell.later,), dtype, own=own, whole=True)
+            expect_array("packed.second", second, (cell.later,), dtype, own=own, whole=True)
         else:
-            _expect(isinstance(second, types.NoneType), "packed.second", f"None for the {cell.name} cell", second)
+            expect(isinstance(second, types.NoneType), "packed.second", f"None for the {cell.name} cell", second)
         cells.append(cell)
     return cells, stacked, dtype
 
 
-def _records(name: str, kind: Any, record: type, cells: list[Cell], stacked: bool, fields: dict[str, tuple[int, ...]],
-             dtype: Any) -> list[Any]:  # fmt: skip
+def expect_records(name: str, kind: Any, record: type, cells: list[Cell], stacked: bool,
+                   fields: dict[str, tuple[int, ...]], dtype: Any) -> list[Any]:  # fmt: skip
     """Check a record a layer: writable arrays of those dimensions."""
-    entries = _as_packed(name, kind, record, cells, stacked)
+    entries = expect_as_packed(name, kind, record, cells, stacked)
     for field, ndims in fields.items():
-        _array(f"{name}.{field}", _field(entries[0], field), ndims, dtype, own=True)
+        expect_array(f"{name}.{field}", field_type(entries[0], field), ndims, dtype, own=True)
     return entries
 
 
-def _weight_records(name: str, kind: Any, cells: list[Cell], stacked: bool, dtype: Any, *, own: bool) -> None:
+def expect_weights(name: str, kind: Any, cells: list[Cell], stacked: bool, dtype: Any, *, own: bool) -> None:
     """Check the records of weights: arrays in C order."""
-    for cell, entry in zip(cells, _as_weights(name, kind, cells, stacked), strict=True):
+    for cell, entry in zip(cells, weights_as_packed(name, kind, cells, stacked), strict=True):
         axes = [len(shape) for shape in shapes(CELLS[cell.name], 1, 1, 1).values()]
         for field, array, ndim in zip(entry.fields, entry.types, axes, strict=True):
-            _array(f"{name}.{field}", array, (ndim,), dtype, own=own, whole=True)
+            expect_array(f"{name}.{field}", array, (ndim,), dtype, own=own, whole=True)
 
 
-def _states(kind: Any, cells: list[Cell], stacked: bool, dtype: Any, name: str = "state") -> int:
-    (entry, *_) = _records(name, kind, State, cells, stacked, {"h": (1, 2), "c": (1, 2)}, dtype)
-    h, c = _field(entry, "h"), _field(entry, "c")
-    _expect(h.ndim == c.ndim, f"{name}.c", f"{h.ndim} dimensions, as h has", c)
+def expect_states(kind: Any, cells: list[Cell], stacked: bool, dtype: Any, name: str = "state") -> int:
+    (entry, *_) = expect_records(name, kind, State, cells, stacked, {"h": (1, 2), "c": (1, 2)}, dtype)
+    h, c = field_type(entry, "h"), field_type(entry, "c")
+    expect(h.ndim == c.ndim, f"{name}.c", f"{h.ndim} dimensions, as h has", c)
     return int(h.ndim)
 
 
-def _output(y: Any, ndim: int, dtype: Any) -> None:
-    _array("y", y, (ndim,), dtype)
-    _expect(y.mutable, "y", "a writable array", y)
+def expect_output(y: Any, ndim: int, dtype: Any) -> None:
+    expect_array("y", y, (ndim,), dtype)
+    expect(y.mutable, "y", "a writable array", y)
 
 
-def _none(kind: Any) -> bool:
+def is_none(kind: Any) -> bool:
     return kind is None or isinstance(kind, (types.NoneType, types.Omitted))
 
 
@@ -143,14 +145,14 @@ _TAPE_AXES = {
 }  # fmt: skip
 
 
-def _tapes(kind: Any, packed: Any, cells: list[Cell], stacked: bool, dtype: Any) -> None:
-    entries, also = _entries("tape", kind, Buffers)
+def expect_tapes(kind: Any, packed: Any, cells: list[Cell], stacked: bool, dtype: Any) -> None:
+    entries, also = entries_of("tape", kind, Buffers)
     expected = f"{len(cells)} {Buffers.__name__}, as many as packed"
-    _expect(also == stacked and len(entries) == len(cells), "tape", expected, kind)
+    expect(also == stacked and len(entries) == len(cells), "tape", expected, kind)
     for cell, entry in zip(cells, entries, strict=True):
-        made_for = _cell(_field(entry, "layout"), "tape.layout")
-        _integers("tape", entry)
-        _expect(made_for is cell, "tape", f"one for the {cell.name} cell", f"one for the {made_for.name} cell")
+        made_for = cell_of_layout(field_type(entry, "layout"), "tape.layout")
+        expect_integers("tape", entry)
+        expect(made_for is cell, "tape", f"one for the {cell.name} cell", f"one for the {made_for.name} cell")
         for name, ndim in _TAPE_AXES.items():
             number = types.int64 if name in _INTEGERS else types.boolean if name == "reset" else dtype
-            _array(f"tape.{name}", _field(entry, name), (ndim,), number, own=True)
+            expect_array(f"tape.{name}", field_type(entry, name), (ndim,), number, own=True)

@@ -12,7 +12,7 @@ from ...params import AnyParams
 from ...params import sizes as sizes_of_record
 from ..compiler.run import run
 from ..machine import memory
-from ..machine.plain import _NO_MASK, _Array, _factors, _flags, _flat
+from ..machine.plain import NO_MASK, Array, as_flat, factors_of, flags_of
 from ..machine.threads import SHARE_SEQUENCE
 from ..vectors.target import BLOCK, lanes
 from . import backward as backward_pass
@@ -60,14 +60,14 @@ def pack_into(params: AnyParams, packed: Packed) -> None:
 def packing(params: AnyParams, packed: Packed) -> Callable[[], None]:
     """`pack_into`, for many times: of arrays in C order it reads what stands in them then."""
     D, H, P = sizes(packed)
-    panels = _flat(packed.panels)
-    W, U, *own, b = map(_flat, params)
+    panels = as_flat(packed.panels)
+    W, U, *own, b = map(as_flat, params)
     arguments = packed.layout, W, U, own[0] if own else b, b, D, H, P, panels, _second(packed, panels)
     kind, tasks, work = kind_of(packed), len(packed.panels), _COPY_WORK * 4 * H * (D + P)
     return lambda: run(into_panels, kind, 1, threads_for(tasks, work), arguments)
 
 
-def cells(kept: Kept, H: int, lengths: _Array | None, reverse: bool) -> _Array:
+def cells(kept: Kept, H: int, lengths: Array | None, reverse: bool) -> Array:
     """c of every step, (N, T, H) in the order of x, 0 in padding."""
     T, N = kept.gates.shape[:2]
     order, lens = _schedule(N, T, lengths)
@@ -78,23 +78,23 @@ def cells(kept: Kept, H: int, lengths: _Array | None, reverse: bool) -> _Array:
     return c
 
 
-def _clear_padding(array: _Array, column: int, width: int, lengths: _Array) -> None:
+def _clear_padding(array: Array, column: int, width: int, lengths: Array) -> None:
     for n, length in enumerate(lengths):
         array[n, length:, column : column + width] = 0
 
 
 def forward(
     plan: ForwardPlan,
-    x: _Array,
-    h: _Array,
-    c: _Array,
-    y: _Array,
+    x: Array,
+    h: Array,
+    c: Array,
+    y: Array,
     column: int,
-    cells: _Array | None,
+    cells: Array | None,
     reverse: bool,
-    reset: _Array | None,
+    reset: Array | None,
     kept: Kept | None,
-    mask: _Array | None = None,
+    mask: Array | None = None,
 ) -> None:
     """y[:, :, column : column + P], and the last h and c in place of the first; cells and kept where given.
 
@@ -118,10 +118,10 @@ def forward(
     work = memory.scratch(room, dtype)
     arguments = (
         share, turns, chunk, sync, _PATIENCE,
-        _flat(x), h.ravel(), c.ravel(), y.ravel(), y.shape[2], column,
+        as_flat(x), h.ravel(), c.ravel(), y.ravel(), y.shape[2], column,
         work if cells is None else cells.ravel(), cells is not None,
         work if kept is None else kept.gates.ravel(), work if kept is None else kept.cells.ravel(),
-        kept is not None, _flags(reset), _factors(mask, dtype), reverse, work, *arrays,
+        kept is not None, flags_of(reset), factors_of(mask, dtype), reverse, work, *arrays,
     )  # fmt: skip
     began = time.perf_counter()
     run(forward_pass.forward, kind, turns, workers, arguments)
@@ -131,17 +131,17 @@ def forward(
 
 def backward(
     plan: BackwardPlan,
-    x: _Array,
-    h0: _Array,
+    x: Array,
+    h0: Array,
     kept: Kept,
     reverse: bool,
-    reset: _Array | None,
-    dy: _Array | None,
+    reset: Array | None,
+    dy: Array | None,
     column: int,
-    dh: _Array,
-    dc: _Array,
-    dx: _Array,
-    mask: _Array | None = None,
+    dh: Array,
+    dc: Array,
+    dx: Array,
+    mask: Array | None = None,
 ) -> AnyParams:
     """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's."""
     found, (*_, steps, total, block, phases, kind, arrays) = plan.found, plan
@@ -154,9 +154,9 @@ def backward(
     inner = block * phases + 1 if wide else 1  # turns of a block's steps; one more for its sums
     turns = 1 + -(-steps // block) * (inner + 1)
     arguments = (
-        turns, inner, wide, _flat(x), _flat(h0), kept.cells.ravel(), kept.gates.ravel(), _flags(reset),
-        _factors(mask, dtype), reverse, _NO_MASK[dtype] if dy is None else _flat(dy), 0 if dy is None else dy.shape[2],
-        column, dh.ravel(), dc.ravel(), dx.ravel(), *arrays,
+        turns, inner, wide, as_flat(x), as_flat(h0), kept.cells.ravel(), kept.gates.ravel(), flags_of(reset),
+        factors_of(mask, dtype), reverse, NO_MASK[dtype] if dy is None else as_flat(dy),
+        0 if dy is None else dy.shape[2], column, dh.ravel(), dc.ravel(), dx.ravel(), *arrays,
     )  # fmt: skip
     began = time.perf_counter()
     run(backward_pass.backward, kind, turns, workers, arguments)

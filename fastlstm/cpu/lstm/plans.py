@@ -14,14 +14,14 @@ from ...cells.table import cell_named
 from ...params import AnyParams, shapes
 from ..compiler.run import recording
 from ..machine import memory, threads
-from ..machine.plain import _Array, _flat, writable
+from ..machine.plain import Array, as_flat, writable
 from ..machine.threads import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS
 from ..vectors.target import BLOCK, TILE_ROWS, lanes, vector_bytes
 from . import backward as backward_pass
 from . import forward as forward_pass
 from .forward_rows import SPLIT_ROWS
 from .packing import Packed, blocks, cell_in, record_of, sizes, wide_blocks
-from .records import Room, _flat_room, backward_block, backward_room, threads_of
+from .records import Room, backward_block, backward_room, flat_room, threads_of
 from .sizes import duo_room, forward_room
 
 # multiply-adds for each byte of a vector: below some 40 microseconds of work a second thread brings little, and with
@@ -38,7 +38,7 @@ _WIDE_UNITS = 256  # backward, with fewer sequences than threads: from there on 
 _payoffs: dict[Any, threads.Payoff] = {}
 
 
-def _second(packed: Packed, panels: _Array) -> _Array:
+def _second(packed: Packed, panels: Array) -> Array:
     """For the kernels: where there is none, an array of one axis, as compiled code has there (inplace.py)."""
     return panels if packed.second is None else writable(packed.second)
 
@@ -49,18 +49,18 @@ def kind_of(packed: Packed) -> int:
 
 
 @lru_cache(256)
-def _as_they_stand(N: int, T: int) -> tuple[_Array, _Array]:
+def _as_they_stand(N: int, T: int) -> tuple[Array, Array]:
     """The schedule of sequences of one length; kernels only read it."""
     return np.arange(N, dtype=np.int64), np.full(N, T, np.int64)
 
 
 @lru_cache(256)
-def _first_rows(N: int, T: int) -> _Array:
+def _first_rows(N: int, T: int) -> Array:
     """The first row of each step where all N sequences have all T."""
     return np.arange(0, (T + 1) * N, N, dtype=np.int64)
 
 
-def _schedule(N: int, T: int, lengths: _Array | None) -> tuple[_Array, _Array]:
+def _schedule(N: int, T: int, lengths: Array | None) -> tuple[Array, Array]:
     """Samples by falling length, and those lengths."""
     if lengths is None:
         return _as_they_stand(N, T)
@@ -143,18 +143,18 @@ class ForwardPlan(NamedTuple):
     amount: float
     cell: Cell
     kind: int
-    lengths: _Array | None
+    lengths: Array | None
     arrays: tuple[Any, ...]
 
 
-def plan_forward(packed: Packed, N: int, T: int, lengths: _Array | None) -> ForwardPlan:
+def plan_forward(packed: Packed, N: int, T: int, lengths: Array | None) -> ForwardPlan:
     """For N sequences of T steps, or of lengths."""
     D, H, P = sizes(packed)
     order, lens = _schedule(N, T, lengths)
     total = N * T if lengths is None else int(lens.sum())
     longest = 0 if N == 0 else T if lengths is None else int(lens[0])
     amount = H * (4 * (D + P) + _CELL_WORK) * total / vector_bytes()
-    panels = _flat(packed.panels)
+    panels = as_flat(packed.panels)
     arrays = packed.layout, D, panels, _second(packed, panels), H, P, order, lens, T
     return ForwardPlan(N, D, H, P, longest, total, amount, cell_in(packed), kind_of(packed), lengths, arrays)
 
@@ -229,7 +229,7 @@ def plan_backward(
     packed: Packed,
     N: int,
     T: int,
-    lengths: _Array | None,
+    lengths: Array | None,
     found: AnyParams | None = None,
     room: Room | None = None,
 ) -> BackwardPlan:
@@ -259,11 +259,11 @@ def plan_backward(
             workers = min(tasks, workers) if work >= _PARALLEL_WORK * vector_bytes() else 1
         room = backward_room(dtype, D, H, P, N, int(bases[block]), workers, cell)
     most = threads_of(room.tmp, dtype)
-    panels = _flat(packed.panels)
+    panels = as_flat(packed.panels)
     W, U, *own, b = (array.ravel() for array in found)
     arrays = (
         block, steps, panels, W, U, own[0] if own else b, b, bases, packed.layout, _second(packed, panels), D, H,
-        P, order, lens, T, *_flat_room(room),
+        P, order, lens, T, *flat_room(room),
     )  # fmt: skip
     return BackwardPlan(found, N, D, H, P, tasks, most, work, steps, total, block, phases, kind, arrays)
 

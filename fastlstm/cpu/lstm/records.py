@@ -10,7 +10,7 @@ import numpy as np
 from ...cells.cell import Cell
 from ...cells.table import CELLS, cell_named
 from ..machine import memory, threads
-from ..machine.plain import _Array
+from ..machine.plain import Array
 from ..vectors.target import BLOCK, lanes
 from .packing import Packed, blocks, cell_in, sizes, wide_blocks
 from .sizes import GROUP, room_sizes
@@ -30,8 +30,8 @@ class Kept(NamedTuple):
         c before each step and after the last.
     """
 
-    gates: _Array
-    cells: _Array
+    gates: Array
+    cells: Array
 
 
 def keep(packed: Packed, N: int, T: int) -> Kept:
@@ -51,17 +51,17 @@ def kept_shapes(name: str, itemsize: int, H: int, N: int, T: int) -> tuple[tuple
 class Room(NamedTuple):
     """What the backward pass needs to work in: arguments of its kernel, M being the rows of a block."""
 
-    dh: _Array  # (N, ldh)
-    dc: _Array  # (N, ldc)
-    t: _Array  # (N, blocks * lanes)
-    dz: _Array  # (M, ldz)
-    a: _Array  # (M, lda)
-    dp: _Array
-    tmp: _Array
-    zeros: _Array
-    wt: _Array
-    ut: _Array
-    where: _Array  # (M,)
+    dh: Array  # (N, ldh)
+    dc: Array  # (N, ldc)
+    t: Array  # (N, blocks * lanes)
+    dz: Array  # (M, ldz)
+    a: Array  # (M, lda)
+    dp: Array
+    tmp: Array
+    zeros: Array
+    wt: Array
+    ut: Array
+    where: Array  # (M,)
 
 
 def backward_block(N: int, steps: int) -> int:
@@ -109,7 +109,7 @@ def threads_of(tmp: Any, dtype: np.dtype[Any]) -> int:
     return int(np.size(tmp)) // (GROUP * BLOCK * lanes(dtype.itemsize))
 
 
-def _flat_room(room: Room) -> tuple[Any, ...]:
+def flat_room(room: Room) -> tuple[Any, ...]:
     """As the kernel takes it: flat arrays, and the lengths of the rows of some."""
     dh, dc, t, dz, a, dp, tmp, zeros, wt, ut, where = room
     return (

@@ -46,7 +46,7 @@ def room_sizes(L: Any, D: Any, H: Any, P: Any, own: Any, third: Any) -> Any:
     return ldh, ldc, ldz, lda, sums, ldx * nb * width, weights
 
 
-_CHUNK = 24  # steps whose x @ W + b is computed at once
+INPUT_STEPS = 24  # steps whose x @ W + b is computed at once
 
 
 @compiled
@@ -54,7 +54,7 @@ def duo_room(L: Any, D: Any, H: Any, units: Any, operands: Any, kept: Any, threa
     """Numbers to work in, up to where the inputs of a thread begin: 0 for the leader, 1 for the follower; 2: all.
     units: units_of(...); operands: operand_rows(...); kept: tape_room of all blocks."""
     nb = (H + L - 1) // L
-    return operands * operand_stride(L, D, units) + nb * L + (2 * kept + threads * _CHUNK * nb * BLOCK) * L
+    return operands * operand_stride(L, D, units) + nb * L + (2 * kept + threads * INPUT_STEPS * nb * BLOCK) * L
 
 
 @compiled

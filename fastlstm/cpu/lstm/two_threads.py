@@ -24,7 +24,7 @@ from .cell_type import kept_of, projects
 from .episodes import begins, forget
 from .norms import normalize
 from .packing import panel_rows
-from .sizes import _CHUNK, duo_room, made_in, operand_rows, operand_stride, phases_of, tape_room, units_of
+from .sizes import INPUT_STEPS, duo_room, made_in, operand_rows, operand_stride, phases_of, tape_room, units_of
 from .step import bias_alone, finish, units
 
 # words of `sync`, each in a cache line pair of its own
@@ -185,7 +185,7 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
                 continue
         t = u // phases
         if t >= end and u % phases == 0:
-            begin, end = t, min(last, t + _CHUNK)
+            begin, end = t, min(last, t + INPUT_STEPS)
             _inputs(cell, begin, end - begin, lo, hi, x, D, panels, H, P, steps, reverse, work, zx)
         _step(u, lo, hi, zx + (t - begin) * nb * BLOCK * L, np.int64(0), cell, D, panels, second, H, P, y, ldy, column,
               cells, keep_cells, gates, cs, tape, steps, reset, mask, reverse, work)  # fmt: skip
@@ -215,7 +215,7 @@ def follow(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, sec
     while s < steps * phases:
         t = s // phases
         if t >= end and s % phases == 0:
-            begin, end = t, min(steps, t + _CHUNK)
+            begin, end = t, min(steps, t + INPUT_STEPS)
             _inputs(cell, begin, end - begin, mid, nb, x, D, panels, H, P, steps, reverse, work, zx)
         if load_acquire(sync, RETIRE) == 1 or not _waited(sync, LEADER, s, patience):
             store_release(sync, MAIL, RETIRED)

@@ -7,32 +7,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_Array = NDArray[Any]
+Array = NDArray[Any]
 _NO_RESET = np.zeros(0, np.bool_)
-_NO_MASK = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float32, np.float64)}
+NO_MASK = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float32, np.float64)}
 
 
 class _Memory:
     """An array's memory as a writable array: a read-only one is another type, and would compile again."""
 
-    def __init__(self, array: _Array) -> None:
+    def __init__(self, array: Array) -> None:
         self.owner = array
         self.__array_interface__ = dict(array.__array_interface__, data=(array.ctypes.data, False))
 
 
-def writable(array: _Array) -> _Array:
+def writable(array: Array) -> Array:
     return array if array.flags.writeable else np.asarray(_Memory(array))
 
 
-def _flat(array: _Array) -> _Array:
+def as_flat(array: Array) -> Array:
     return writable(array).ravel()
 
 
-def _flags(reset: _Array | None) -> _Array:
+def flags_of(reset: Array | None) -> Array:
     """For the kernels: none is an array without entries."""
-    return _NO_RESET if reset is None else _flat(reset)
+    return _NO_RESET if reset is None else as_flat(reset)
 
 
-def _factors(mask: _Array | None, dtype: np.dtype[Any]) -> _Array:
+def factors_of(mask: Array | None, dtype: np.dtype[Any]) -> Array:
     """For the kernels: none is an array without entries."""
-    return _NO_MASK[dtype] if mask is None else _flat(mask)
+    return NO_MASK[dtype] if mask is None else as_flat(mask)

@@ -13,7 +13,7 @@ from numba.core import cgutils
 
 from .target import lanes
 
-_i32, _i64 = ir.IntType(32), ir.IntType(64)
+INT32, INT64 = ir.IntType(32), ir.IntType(64)
 
 
 class Emitter:
@@ -26,7 +26,7 @@ class Emitter:
         self.int_type = ir.VectorType(ir.IntType(self.bits), self.lanes)
 
     def index(self, value: Any) -> Any:
-        return ir.Constant(_i64, value) if isinstance(value, int) else value
+        return ir.Constant(INT64, value) if isinstance(value, int) else value
 
     def at(self, pointer: Any, *offsets: Any) -> Any:
         """pointer + the sum of the offsets, in numbers."""
@@ -57,13 +57,13 @@ class Emitter:
                 (all_,) = self.load(place).values
                 from_whole = b.block
             with part:
-                places = ir.VectorType(_i32, self.lanes)
+                places = ir.VectorType(INT32, self.lanes)
                 nothing = ir.Constant(places, ir.Undefined)
-                one = b.insert_element(nothing, b.trunc(count, _i32), ir.Constant(_i32, 0))
+                one = b.insert_element(nothing, b.trunc(count, INT32), ir.Constant(INT32, 0))
                 every = b.shuffle_vector(one, nothing, ir.Constant(places, [0] * self.lanes))
                 mask = b.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
-                address, align = b.bitcast(place, self.type.as_pointer()), ir.Constant(_i32, self.bits // 8)
-                kind = ir.FunctionType(self.type, [address.type, _i32, mask.type, self.type])
+                address, align = b.bitcast(place, self.type.as_pointer()), ir.Constant(INT32, self.bits // 8)
+                kind = ir.FunctionType(self.type, [address.type, INT32, mask.type, self.type])
                 name = f"llvm.masked.load.v{self.lanes}f{self.bits}.p0"
                 function = cgutils.get_or_insert_function(b.module, kind, name)
                 some = b.call(function, [address, align, mask, ir.Constant(self.type, [0.0] * self.lanes)])
@@ -84,7 +84,7 @@ class Emitter:
                 (value,), size = vector.values, self.lanes
                 while size > 1:
                     size //= 2
-                    half = ir.VectorType(_i32, size)
+                    half = ir.VectorType(INT32, size)
                     low, high = (
                         b.shuffle_vector(value, value, ir.Constant(half, list(range(at, at + size))))
                         for at in (0, size)
@@ -101,9 +101,9 @@ class Emitter:
     def first(self, count: Any, vector: Vector) -> Vector:
         """The first `count` numbers of a vector, then zeros."""
         b, zeros = self.builder, self.splat(0.0)
-        places = ir.VectorType(_i32, self.lanes)
+        places = ir.VectorType(INT32, self.lanes)
         nothing = ir.Constant(places, ir.Undefined)
-        one = b.insert_element(nothing, b.trunc(count, _i32), ir.Constant(_i32, 0))
+        one = b.insert_element(nothing, b.trunc(count, INT32), ir.Constant(INT32, 0))
         every = b.shuffle_vector(one, nothing, ir.Constant(places, [0] * self.lanes))
         mask = b.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
         return vector.each(lambda value, zero: b.select(mask, value, zero), zeros)
@@ -113,14 +113,14 @@ class Emitter:
 
     def everywhere(self, number: Any) -> Vector:
         undefined = ir.Constant(self.type, ir.Undefined)
-        one = self.builder.insert_element(undefined, number, ir.Constant(_i32, 0))
-        zeros = ir.Constant(ir.VectorType(_i32, self.lanes), [0] * self.lanes)
+        one = self.builder.insert_element(undefined, number, ir.Constant(INT32, 0))
+        zeros = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
         return Vector(self, self.builder.shuffle_vector(one, undefined, zeros))
 
     def prefetch(self, pointer: Any, *offsets: Any, write: bool = False) -> None:
         """Have those numbers in cache by the time they are wanted; not to be written, unless so said, since that
         takes them from the other cores."""
-        byte, word = ir.IntType(8).as_pointer(), _i32
+        byte, word = ir.IntType(8).as_pointer(), INT32
         kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
         address = self.builder.bitcast(self.at(pointer, *offsets), byte)

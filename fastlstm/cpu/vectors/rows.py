@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..compiler.options import compiled
-from .emitter import Vector, _i32, _i64, data, emitter
+from .emitter import INT32, INT64, Vector, data, emitter
 
 
 def _row(combine: str | None) -> Any:
@@ -24,12 +24,12 @@ def _row(combine: str | None) -> Any:
             target = e.at(data(context, builder, out, args[0]), args[1])
             origin = e.at(data(context, builder, source, args[2]), args[3])
             whole = builder.and_(args[4], e.index(-e.lanes))
-            with cgutils.for_range_slice(builder, e.index(0), whole, e.index(e.lanes), intp=_i64) as (j, _):
+            with cgutils.for_range_slice(builder, e.index(0), whole, e.index(e.lanes), intp=INT64) as (j, _):
                 vector = e.load(origin, j)
                 if combine:
                     vector = e.load(target, j).each(getattr(builder, combine), vector)
                 e.store(vector, target, j)
-            with cgutils.for_range_slice(builder, whole, args[4], e.index(1), intp=_i64) as (j, _):
+            with cgutils.for_range_slice(builder, whole, args[4], e.index(1), intp=INT64) as (j, _):
                 number, place = builder.load(e.at(origin, j)), e.at(target, j)
                 if combine:
                     number = getattr(builder, combine)(builder.load(place), number)
@@ -51,7 +51,7 @@ def clear_behind(typing: Any, array: Any, offset: Any, vectors: Any, count: Any)
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = emitter(context, builder, array)
         place = e.at(data(context, builder, array, args[0]), args[1])
-        with cgutils.for_range(builder, args[2], intp=_i64) as loop:
+        with cgutils.for_range(builder, args[2], intp=INT64) as loop:
             one = e.times(e.lanes, loop.index)
             e.store(e.first(args[3], e.load(place, one)), place, one)
         return context.get_dummy_value()
@@ -73,7 +73,7 @@ def transpose(typing: Any, out: Any, oo: Any, ldo: Any, source: Any, so: Any, ld
         while bit < e.lanes:
             low = [k if not k & bit else e.lanes + k - bit for k in range(e.lanes)]
             high = [k + bit if not k & bit else e.lanes + k for k in range(e.lanes)]
-            masks = [ir.Constant(ir.VectorType(_i32, e.lanes), choice) for choice in (low, high)]
+            masks = [ir.Constant(ir.VectorType(INT32, e.lanes), choice) for choice in (low, high)]
             for r in range(e.lanes):
                 if not r & bit:
                     pair = rows[r], rows[r | bit]

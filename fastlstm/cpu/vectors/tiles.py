@@ -7,7 +7,7 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
-from .emitter import Emitter, Vector, _i64, data, emitter
+from .emitter import INT64, Emitter, Vector, data, emitter
 from .target import BLOCK, CACHE_LINE, TILE_ROWS, registers
 
 
@@ -88,7 +88,7 @@ def multiply(
         head, body, end = (b.append_basic_block(name) for name in ("k.head", "k.body", "k.end"))
         b.branch(head)
         b.position_at_end(head)
-        left = b.phi(_i64)
+        left = b.phi(INT64)
         # every operand has a pointer that moves: offsets would need registers that there are not
         moving = [b.phi(pointer.type) for pointer in pointers]
         running = {cell: b.phi(e.type) for cell in sums}

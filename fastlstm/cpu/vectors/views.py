@@ -9,7 +9,7 @@ from numba import types
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
-from .emitter import _i64, data
+from .emitter import INT64, data
 from .target import CACHE_LINE, lanes
 
 
@@ -18,7 +18,7 @@ def lanes_of(typing: Any, array: Any) -> Any:
     """Numbers of that array's type in a vector register; a constant in the compiled code."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(_i64, lanes(array.dtype.bitwidth // 8))
+        return ir.Constant(INT64, lanes(array.dtype.bitwidth // 8))
 
     return types.intp(array), generate
 
@@ -28,7 +28,7 @@ def line_of(typing: Any, array: Any) -> Any:
     """Numbers of that array's type in a cache line; a constant in the compiled code."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(_i64, CACHE_LINE * 8 // array.dtype.bitwidth)
+        return ir.Constant(INT64, CACHE_LINE * 8 // array.dtype.bitwidth)
 
     return types.intp(array), generate
 
@@ -38,7 +38,7 @@ def numbers(typing: Any, array: Any, size: Any) -> Any:
     """That many bytes, as numbers of that array's type: a stride's, without the division that `itemsize` would need."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.ashr(args[1], ir.Constant(_i64, (array.dtype.bitwidth // 8).bit_length() - 1))
+        return builder.ashr(args[1], ir.Constant(INT64, (array.dtype.bitwidth // 8).bit_length() - 1))
 
     return types.intp(array, types.intp), generate
 
