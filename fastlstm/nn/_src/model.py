@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ... import checks
 from ...checks import size_of
-from . import data, losses, metrics, names, optimizers, saving
+from . import architecture, data, losses, metrics, names, optimizers, saving
 from .base import Mask
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Given, Stream
@@ -96,7 +96,7 @@ class Sequential(Stack):
         ValueError, TypeError
             Something that `get_config` does not make; an unknown layer.
         """
-        made: Sequential = saving.from_config(cls, config, draw=True)
+        made: Sequential = architecture.from_config(cls, config, draw=True)
         return made
 
     def _rejoined(self, before: Array) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...files import file_name, regular, write_whole
 from . import losses, metrics, names, optimizers, randomness
-from .base import KNOWN_LAYERS, Layer, Shape, sizes_of
+from .architecture import parts_of
 
 Array = NDArray[Any]
 _MARK = "fastlstm.nn"
@@ -134,71 +134,17 @@ def load_weights(model: Any, path: Any) -> None:
     """
     model._built()
     name = file_name(path)
-    with _opened(name) as (file, _):
+    with opened(name) as (file, _):
         expected = {
             f"weights/{layer.name}/{key}": array for layer in model.layers for key, array in layer.params.items()
         }
-        _check(file, {key: (array.shape, array.dtype) for key, array in expected.items()}, "weights/", name)
+        check_tensors(file, {key: (array.shape, array.dtype) for key, array in expected.items()}, "weights/", name)
         found = {key: file.get_tensor(key) for key in expected}
     for key, array in expected.items():
         array[...] = found[key]
 
 
-def load_model(path: Any, compile: bool = True) -> Any:
-    """Read a model that `save_model` wrote.
-
-    Parameters
-    ----------
-    path : str or path-like
-    compile : bool
-        Whether it can go on learning: with its optimizer, loss and metrics.
-
-    Returns
-    -------
-    Sequential
-        To go on: ``model.fit(..., initial_epoch=model.epoch)``.
-
-    Raises
-    ------
-    ImportError
-        The package safetensors is missing.
-    ValueError, TypeError
-        A damaged file or one of another kind; the message says what is wrong. Sizes are held against the file's before
-        anything of such a size is made.
-    OSError
-        The file cannot be read.
-
-    Examples
-    --------
-    See `save_model`.
-    """
-    from .model import Sequential
-
-    name = file_name(path)
-    with _opened(name) as (file, about):
-        if not isinstance(about.get("model"), Mapping):
-            raise ValueError(f"path: expected a whole model, got a file without one in {name!r}")
-        try:
-            layers, shape = _parts(about["model"])
-            if shape is None:
-                raise ValueError("input_shape: expected a tuple, got None")
-            _check(file, _planned(layers, shape), "weights/", name)
-            parts = ("weights/", "state/", *(("optimizer/",) if about.get("compiled") is not None else ()))
-            strange = [key for key in file.keys() if not key.startswith(parts)]  # noqa: SIM118 - no mapping
-            if strange:
-                raise ValueError(f"tensors: expected {', '.join(parts)}, got {strange[0]!r}")
-            model = from_config(Sequential, about["model"], draw=False)
-            for layer in model.layers:
-                for key, array in layer.params.items():
-                    array[...] = file.get_tensor(f"weights/{layer.name}/{key}")
-            _restore(model, file, about, compile)
-        except (ValueError, TypeError, RuntimeError, KeyError, AttributeError, OverflowError) as error:
-            raise ValueError(f"path: expected a model that save wrote, got one that makes no sense in {name!r}: "
-                             f"{error}") from error  # fmt: skip
-    return model
-
-
-def _restore(model: Any, file: Any, about: Mapping[str, Any], compile: bool) -> None:
+def restore(model: Any, file: Any, about: Mapping[str, Any], compile: bool) -> None:
     """All but architecture and weights."""
     model.epoch = about["epoch"]
     if isinstance(model.epoch, bool) or not isinstance(model.epoch, int) or model.epoch < 0:
@@ -254,7 +200,7 @@ def _weights(model: Any) -> dict[str, Array]:
 
 def _checked_config(model: Any) -> dict[str, Any]:
     config: dict[str, Any] = model.get_config()
-    _parts(json.loads(json.dumps(config)))  # what could not be read again is not written
+    parts_of(json.loads(json.dumps(config)))  # what could not be read again is not written
     return config
 
 
@@ -281,43 +227,9 @@ def _compiled(model: Any) -> dict[str, Any]:
     }
 
 
-def _parts(config: Any) -> tuple[list[Layer], Shape | None]:
-    """The layers and the input's shape that a model's configuration describes."""
-    if not isinstance(config, Mapping) or not isinstance(config.get("layers"), (list, tuple)):
-        raise ValueError(f"config: expected a dict with a list of layers, got {config!r:.200}")
-    shape = config.get("input_shape")
-    found = []
-    for record in config["layers"]:
-        if not isinstance(record, Mapping):
-            raise ValueError(f"layers: expected dicts of class_name and config, got {record!r:.200}")
-        kind = record.get("class_name")
-        if not isinstance(kind, str) or kind not in KNOWN_LAYERS:
-            raise ValueError(f"layers: expected one of {', '.join(KNOWN_LAYERS)}, got {kind!r:.200}")
-        found.append(names.deserialize("layers", record, KNOWN_LAYERS))
-    return found, None if shape is None else sizes_of("input_shape", shape)
-
-
-def from_config(model_class: Any, config: Mapping[str, Any], *, draw: bool) -> Any:
-    """A model that `Sequential.get_config` described."""
-    layers, shape = _parts(config)
-    model = model_class(name=config.get("name", "sequential"))
-    model._input = shape
-    for layer in layers:
-        model._add(layer, draw=draw)
-    return model
-
-
-def _planned(layers: list[Layer], shape: Shape) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Shape and type of each weight, by its name in a file; nothing is made."""
-    found = {}
-    for layer in layers:
-        for weight in layer._plan(shape):
-            found[f"weights/{layer.name}/{weight.name}"] = weight.shape, layer.dtype
-        shape = layer.compute_output_shape(shape)
-    return found
-
-
-def _check(file: Any, expected: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]], prefix: str, name: str) -> None:
+def check_tensors(
+    file: Any, expected: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]], prefix: str, name: str
+) -> None:
     """Whether a file has the tensors that begin so, and of those shapes and types."""
     there = {key for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
     if there != set(expected):
@@ -351,7 +263,7 @@ def _write(path: Any, tensors: Mapping[str, Array], about: Mapping[str, Any]) ->
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+def opened(name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     """A file's tensors, and what its metadata says; both checked against its size."""
     library = _library()
     regular(name, "that save wrote")
