@@ -3,6 +3,7 @@ needed, and the tests would see it if one were left out."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,7 @@ def test_the_table_is_checked() -> None:
         ("touch", touch("operands", "z, dz"), "phase 0 forward: expected names of .*, got 'dz'"),
     ):
         with pytest.raises(ValueError, match=message):
-            checked(cell._replace(phases=(first._replace(**{field: touched}), *others)))
+            checked(cell._replace(phases=(replace(first, **{field: touched}), *others)))
     assert checked(*TABLE) == TABLE
 
 

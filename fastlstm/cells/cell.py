@@ -1,11 +1,18 @@
-"""What a cell is: phases, each with its equations and what it reads and writes."""
+"""What a cell is: phases, each with its equations and what it reads and writes.
+
+A step is made in phases. The first has z = [1, x, h] @ [b; W; U], a block of z for each gate, and makes the new c. A
+later one begins when all units are through the one before: a gate that reads the new c of all units, a projection of
+what the first phase put out, or equations over numbers that were normalized over all units. Letters as in
+docs/equations.md; a `d` in front marks a gradient.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
-from ..cpu.vectors.target import BLOCK
+from .number import Number
 
 # What a phase reads of all units, or writes of its own, where threads share the units of a row. Other rows of the same
 # arrays have other names, since a step reads what the one before it has written.
@@ -53,30 +60,178 @@ def touch(of_all: str, writes: str) -> Touch:
     return Touch(frozenset(of_all.split(", ")), frozenset(writes.split(", ")))
 
 
-class Phase(NamedTuple):
-    """A phase's equations, and what it touches.
+class Gates(NamedTuple):
+    """A number for each gate of an LSTM, or None."""
+
+    i: Any = None
+    f: Any = None
+    g: Any = None
+    o: Any = None
+
+
+Rows: TypeAlias = tuple[Gates, ...]
+"""Unit weights: rows of weights of one number a unit, which the equations take; and what adds up to their gradients."""
+
+
+class Made(NamedTuple):
+    """What a phase forward makes: what the tape keeps of it, the new c, and the new h or what stands in its place.
+
+    None for c where the phase leaves it as it is."""
+
+    kept: tuple[Number, ...]
+    c: Number | None
+    h: Number
+
+
+class Given(NamedTuple):
+    """What the first phase is given backward.
 
     Attributes
     ----------
+    kept : NamedTuple of Number
+        What the tape has of the step (Cell.tape).
+    before : NamedTuple of Number
+        The same of the step before.
+    c_old, t : Number
+        The old c, and tanh of the new one.
+    dh, dc : Number
+        Gradients of h and c; of m in h's place, where that is projected.
+    w : Rows
+        Unit weights.
+    """
+
+    kept: Any
+    before: Any
+    c_old: Number
+    t: Number
+    dh: Number
+    dc: Number
+    w: Rows
+
+
+class Back(NamedTuple):
+    """What the first phase makes backward: the gradients of z and of the old c, tanh of the old c, the old h, and what
+    adds up to the gradients of the unit weights."""
+
+    dz: Gates
+    dc: Number
+    t_old: Number
+    h_old: Number
+    dw: Rows = ()
+
+
+@dataclass(frozen=True)
+class Product:
+    """The first phase: a product, and equations over its gates.
+
+    Attributes
+    ----------
+    keeps : tuple of str
+        The fields of Cell.tape that it fills.
     forward : function
-        Of the first phase: (z of each gate, old c, weights for the equations) -> (what the tape keeps), new c, new h;
-        where a second phase follows, what its sums begin with, or m, in h's place. Of the second: (sums, new c, old h)
-        -> (what the tape keeps), new h.
+        (z, old c, unit weights) -> Made. Where a second phase follows, what its sums begin with is in h's place, or m.
     backward : function
-        Of the first phase: (kept, kept by the step before, old c, tanh of the new c, dh, dc, weights for the equations)
-        -> (dz of each gate), dc, tanh of the old c, old h, then for those weights what adds up to their gradients, None
-        for what is none; dm in dh's place where m is projected. Of the second: (kept, tanh of the new c, dh,
-        dc) -> dz, what of dh goes past z to the old h, dc but for z's part. Of a projection, whose dz is dh: (kept,
-        tanh of the new c) -> m. Those of a normalized cell: norms.py says what they are given.
+        Given -> Back.
     touch, touch_back : Touch
         Of the phase forward, with y and all that follows from h; and backward, with what comes before the equations:
         dh = dz @ U.T of the step behind in the last phase, the product with V.T in the first of two.
     """
 
-    forward: Callable[..., Any]
-    backward: Callable[..., Any]
+    keeps: tuple[str, ...]
+    forward: Callable[[Any, Number, Rows], Made]
+    backward: Callable[[Given], Back]
     touch: Touch
     touch_back: Touch
+
+
+@dataclass(frozen=True)
+class LaterGate:
+    """A gate whose sums go on with c @ V, c being the new one of all units.
+
+    forward: (z, new c, old h) -> Made. backward: (kept, tanh of the new c, dh, dc) -> dz, what of dh goes past z to the
+    old h, and dc but for what comes through z."""
+
+    keeps: tuple[str, ...]
+    forward: Callable[[Number, Number, Number], Made]
+    backward: Callable[[Any, Number, Number, Number], tuple[Number, Number, Number]]
+    touch: Touch
+    touch_back: Touch
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A product only: h = m @ V, of another width than c. It keeps the old h.
+
+    m: (kept, tanh of the new c) -> m, made again for the product backward."""
+
+    keeps: tuple[str, ...]
+    m: Callable[[Any, Number], Number]
+    touch: Touch
+    touch_back: Touch
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A product only, the first phase: z waits on the tape until those of all units are there.
+
+    backward: (kept, gradients of the shifts of z's norms, moments of z, means of the gradients, unit weights) -> the
+    gradients of z, and the old h."""
+
+    keeps: tuple[str, ...]
+    backward: Callable[[Any, Gates, Gates, Gates, Rows], tuple[Gates, Number]]
+    touch: Touch
+    touch_back: Touch
+
+
+class Moments(NamedTuple):
+    """Of a row: its mean, and the reciprocal of its deviation. Or, of the gradient of the normalized row: its mean, and
+    that of its product with the normalized row."""
+
+    mean: Number
+    scale: Number
+
+
+@dataclass(frozen=True)
+class NormalGates:
+    """Equations over gates, z being normalized over all units.
+
+    forward: (z, old c, moments of z, unit weights) -> Made, what the last phase needs in h's place. backward: (kept,
+    Normed, moments of z, unit weights) -> dc, and what adds up to the gradients of the unit weights."""
+
+    keeps: tuple[str, ...]
+    forward: Callable[[Gates, Number, Gates, Rows], Made]
+    backward: Callable[[Any, Normed, Gates, Rows], tuple[Number, Rows]]
+    touch: Touch
+    touch_back: Touch
+
+
+@dataclass(frozen=True)
+class NormalOutput:
+    """The new h, from c normalized over all units.
+
+    forward: (what the phase before left in h's place, old h, new c, moments of c, unit weights) -> Made. backward:
+    (kept, new c, dh, moments of c, unit weights) -> what adds up to the gradients of the unit weights."""
+
+    keeps: tuple[str, ...]
+    forward: Callable[[Number, Number, Number, Moments, Rows], Made]
+    backward: Callable[[Any, Number, Number, Moments, Rows], Rows]
+    touch: Touch
+    touch_back: Touch
+
+
+class Normed(NamedTuple):
+    """What `NormalGates` is given backward of c: the new one, the old one, its gradient but for what comes through the
+    norm, the sums that the last phase left, the moments of c, and the means of the gradient of c normalized."""
+
+    c: Number
+    c_old: Number
+    dc: Number
+    dw: Rows
+    of_c: Moments
+    means: Moments
+
+
+Phase: TypeAlias = Product | LaterGate | Projection | Waiting | NormalGates | NormalOutput
 
 
 class Cell(NamedTuple):
@@ -86,50 +241,60 @@ class Cell(NamedTuple):
     ----------
     name : str
         As in `params.CELLS`.
-    mark : type
-        Stands for the cell in the types that Numba sees: the dtype of `Packed.layout`.
-    kept : int
-        Vectors of a block that the tape keeps: those of all phases, in order.
+    tape : type
+        NamedTuple of what the tape keeps of a unit and step: that of all phases, in order.
     of_x : int
         Gates that read x: the first ones.
     columns : tuple
         For b, W, U: where each of the gates i, f, g, o has its block of columns, -1 for one that has none.
     phases : tuple of Phase
-    projects : bool
-        Whether the second phase is the projection of what the first puts out.
-    own : tuple
-        Rows of weights of one number a unit that the equations take: the array, _OWN or _BIAS, and its columns.
+    unit_weights : tuple
+        Rows of weights of one number a unit that the equations take: the number of the array, and its columns.
     """
 
     name: str
-    mark: type
-    kept: int
+    tape: Any
     of_x: int
     columns: tuple[tuple[int, ...], ...]
     phases: tuple[Phase, ...]
-    projects: bool = False
-    own: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    unit_weights: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
     @property
-    def vectors(self) -> int:
-        """Vectors of weights that the equations take."""
-        return BLOCK * len(self.own)
+    def kept(self) -> int:
+        """Numbers of a unit and step that the tape keeps."""
+        return len(self.tape._fields)
 
     @property
-    def later(self) -> int:
-        """Axes of the array that stands for the later phases in the types that Numba sees, by which it leaves out what
-        a cell does not have: 3 for panels of a second one, 2 for those of a normalized cell, 1 for none."""
-        return (1, 3, 2)[len(self.phases) - 1]
+    def projects(self) -> bool:
+        """Whether h is a projection of what the first phase puts out."""
+        return any(isinstance(phase, Projection) for phase in self.phases)
+
+    @property
+    def multiplies_later(self) -> bool:
+        """Whether there is a second phase that is a product, with panels of its own."""
+        return any(isinstance(phase, (LaterGate, Projection)) for phase in self.phases)
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether there are phases that take moments over all units."""
+        return any(isinstance(phase, NormalGates) for phase in self.phases)
 
     @property
     def parts(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
-        """What the rows of a panel come from: b, W and U, then `own`."""
-        return (*enumerate(self.columns), *self.own)
+        """What the rows of a panel come from: b, W and U, then `unit_weights`."""
+        return (*enumerate(self.columns), *self.unit_weights)
+
+    def kept_from(self, phase: Phase) -> int:
+        """The place on the tape of the first number that a phase keeps; the others follow."""
+        return int(self.tape._fields.index(phase.keeps[0])) if phase.keeps else 0
 
 
 def checked(*cells: Cell) -> tuple[Cell, ...]:
-    """The table; ValueError where threads that share units could not run it."""
+    """The table; ValueError where threads that share units could not run it, or the tape would not be filled."""
     for cell in cells:
+        keeps = tuple(name for phase in cell.phases for name in phase.keeps)
+        if keeps != cell.tape._fields:
+            raise ValueError(f"cell {cell.name!r}: expected phases that keep {cell.tape._fields}, got {keeps}")
         for number, phase in enumerate(cell.phases):
             for way, names, touched in (("forward", FORWARD, phase.touch), ("backward", BACKWARD, phase.touch_back)):
                 where = f"cell {cell.name!r}, phase {number} {way}"

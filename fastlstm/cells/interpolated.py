@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
-from ..cpu.vectors.activations import sigmoid, tanh
-from ..cpu.vectors.emitter import Vector
-
-
-def gated_forward(zi: Vector, zf: Vector, a: Vector, zo: Vector, c_old: Vector) -> Any:
-    i, f = sigmoid(Vector.together(zi, zf)).split(2)
-    g = tanh(f.fma(c_old, i * a))
-    return (i, f, a), f.fma(c_old, i * g), zo
+from .cell import Back, Gates, Given, Made, Rows
+from .number import Number, sigmoid, sigmoids, tanh
 
 
-def gated_backward(kept: list[Vector], before: list[Vector], c_old: Vector, t: Vector, dh: Vector, dc: Vector) -> Any:
-    i, f, a, _, h_old = kept
+class Kept(NamedTuple):
+    i: Number
+    f: Number
+    a: Number
+    o: Number
+    h_old: Number
+
+
+def gated_forward(z: Gates, c_old: Number, w: Rows) -> Made:
+    """g's tanh is of both, what comes in and what was there; o waits for the new c."""
+    i, f = sigmoids(z.i, z.f)
+    g = tanh(f.fma(c_old, i * z.g))
+    return Made((i, f, z.g), f.fma(c_old, i * g), z.o)
+
+
+def gated_backward(given: Given) -> Back:
+    (i, f, a, _, h_old), c_old, dc = given.kept, given.c_old, given.dc
     g = tanh(f.fma(c_old, i * a))
     du = dc * i * (1.0 - g * g)
-    dzi = dc.fma(g, du * a) * (i * (1.0 - i))
     both = dc + du
-    dzf = both * c_old * (f * (1.0 - f))
-    return (dzi, dzf, du * i), both * f, tanh(c_old), h_old
+    dz = Gates(i=dc.fma(g, du * a) * (i * (1.0 - i)), f=both * c_old * (f * (1.0 - f)), g=du * i)
+    return Back(dz, both * f, tanh(c_old), h_old)
 
 
-def between_forward(zo: Vector, c: Vector, h_old: Vector) -> Any:
+def between_forward(z: Number, c: Number, h_old: Number) -> Made:
     """h stays what it was exactly where o is 0, and becomes tanh(c) exactly where it is 1."""
-    o = sigmoid(zo)
-    return (o, h_old), o.fma(tanh(c), (1.0 - o) * h_old)
+    o = sigmoid(z)
+    return Made((o, h_old), None, o.fma(tanh(c), (1.0 - o) * h_old))
 
 
-def between_backward(kept: list[Vector], t: Vector, dh: Vector, dc: Vector) -> Any:
-    _, _, _, o, h_old = kept
-    dzo = dh * (t - h_old) * (o * (1.0 - o))
-    return dzo, dh * (1.0 - o), (dh * o).fma(1.0 - t * t, dc)
+def between_backward(kept: Kept, t: Number, dh: Number, dc: Number) -> tuple[Number, Number, Number]:
+    o = kept.o
+    dz = dh * (t - kept.h_old) * (o * (1.0 - o))
+    return dz, dh * (1.0 - o), (dh * o).fma(1.0 - t * t, dc)

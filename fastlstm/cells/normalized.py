@@ -2,61 +2,83 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
-from ..cpu.vectors.activations import sigmoid, tanh
-from ..cpu.vectors.emitter import Vector
-from ..cpu.vectors.target import BLOCK
-
-
-def raw_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector, *weights: Vector) -> Any:
-    return (zi, zf, zg, zo), c_old, zo
+from .cell import Gates, Made, Moments, Normed, Rows
+from .number import Number, sigmoids, tanh
 
 
-def raw_backward(kept: list[Vector], da: list[Vector], of_z: list[Any], means: list[Any], own: list[Vector]) -> Any:
-    scales = own[Z_SCALE:]
-    return [_through_norm(d * s, z, *of) for d, s, z, *of in zip(da, scales, kept, of_z, means, strict=False)], kept[8]
+class Kept(NamedTuple):
+    zi: Number
+    zf: Number
+    zg: Number
+    zo: Number
+    i: Number
+    f: Number
+    g: Number
+    o: Number
+    h_old: Number
+
+    @property
+    def z(self) -> Gates:
+        return Gates(self.zi, self.zf, self.zg, self.zo)
 
 
-def normal_gates_forward(z: list[Vector], c: Vector, h: Vector, h_old: Vector, of_z: list[Any],
-                         own: list[Vector]) -> Any:  # fmt: skip
-    scales, shifts = own[Z_SCALE : Z_SCALE + 4], own[Z_SHIFT : Z_SHIFT + 4]
-    ai, af, ag, ao = (s.fma(_norm(v, of), b) for v, of, s, b in zip(z, of_z, scales, shifts, strict=True))
-    i, f, o = sigmoid(Vector.together(ai, af, ao)).split(3)
-    g = tanh(ag)
-    return 4, (i, f, g, o), f.fma(c, i * g), o
+class Norms(NamedTuple):
+    """The unit weights: scales and shifts of each gate's norm, then those of c's (in i's place)."""
+
+    z_scale: Gates = Gates()
+    z_shift: Gates = Gates()
+    c_scale: Gates = Gates()
+    c_shift: Gates = Gates()
 
 
-def normal_gates_backward(kept: list[Vector], c: Vector, c_old: Vector, dc: Vector, dao: Vector, du: Vector, of_c: Any,
-                          means: Any, of_z: list[Any], own: list[Vector]) -> Any:  # fmt: skip
-    z, (i, f, g, _) = kept[:4], kept[4:8]
-    dc = dc + _through_norm(du * own[C_SCALE], c, of_c, means)
-    da = dc * g * (i * (1.0 - i)), dc * c_old * (f * (1.0 - f)), dc * i * (1.0 - g * g), dao
-    sums = {n: d * _norm(v, of) for n, (d, v, of) in enumerate(zip(da, z, of_z, strict=True), Z_SCALE)}
-    return dc * f, sums | dict(enumerate(da[:3], Z_SHIFT))
+def raw_backward(kept: Kept, da: Gates, of_z: Gates, means: Gates, w: Rows) -> tuple[Gates, Number]:
+    dz = Gates(*map(_through_norm, _times(da, Norms(*w).z_scale), kept.z, of_z, means))
+    return dz, kept.h_old
 
 
-def normal_output_forward(z: list[Vector], c: Vector, o: Vector, h_old: Vector, of_c: list[Any],
-                          own: list[Vector]) -> Any:  # fmt: skip
-    return 8, (h_old,), None, o * tanh(own[C_SCALE].fma(_norm(c, of_c[0]), own[C_SHIFT]))
+def normal_gates_forward(z: Gates, c: Number, of_z: Gates, w: Rows) -> Made:
+    a = Gates(*(s.fma(_norm(*v), b) for *v, s, b in zip(z, of_z, Norms(*w).z_scale, Norms(*w).z_shift, strict=True)))
+    i, f, o = sigmoids(a.i, a.f, a.o)
+    g = tanh(a.g)
+    return Made((i, f, g, o), f.fma(c, i * g), o)
 
 
-def normal_output_backward(kept: list[Vector], c: Vector, dh: Vector, of_c: Any, own: list[Vector]) -> Any:
-    o, n = kept[7], _norm(c, of_c)
-    t = tanh(own[C_SCALE].fma(n, own[C_SHIFT]))
+def normal_gates_backward(kept: Kept, given: Normed, of_z: Gates, w: Rows) -> tuple[Number, Rows]:
+    i, f, g, scale = kept.i, kept.f, kept.g, Norms(*w).c_scale.i
+    before = Norms(*given.dw)  # what the last phase left
+    dc = given.dc + _through_norm(before.c_shift.i * scale, given.c, given.of_c, given.means)
+    da = Gates(
+        i=dc * g * (i * (1.0 - i)),
+        f=dc * given.c_old * (f * (1.0 - f)),
+        g=dc * i * (1.0 - g * g),
+        o=before.z_shift.o,
+    )
+    return dc * f, Norms(z_scale=_times(da, map(_norm, kept.z, of_z)), z_shift=da._replace(o=None))
+
+
+def normal_output_forward(o: Number, h_old: Number, c: Number, of_c: Moments, w: Rows) -> Made:
+    scale, shift = Norms(*w).c_scale.i, Norms(*w).c_shift.i
+    return Made((h_old,), None, o * tanh(scale.fma(_norm(c, of_c), shift)))
+
+
+def normal_output_backward(kept: Kept, c: Number, dh: Number, of_c: Moments, w: Rows) -> Rows:
+    o, n = kept.o, _norm(c, of_c)
+    t = tanh(Norms(*w).c_scale.i.fma(n, Norms(*w).c_shift.i))
     du = dh * o * (1.0 - t * t)
-    return {Z_SHIFT + 3: dh * t * (o * (1.0 - o)), C_SCALE: du * n, C_SHIFT: du}
+    return Norms(z_shift=Gates(o=dh * t * (o * (1.0 - o))), c_scale=Gates(i=du * n), c_shift=Gates(i=du))
 
 
-def _norm(v: Vector, of: tuple[Vector, Vector]) -> Vector:
-    """v normalised, from its mean and the reciprocal of its deviation."""
-    mean, reciprocal = of
-    return (v - mean) * reciprocal
+def _norm(v: Number, of: Moments) -> Number:
+    """v normalised."""
+    return (v - of.mean) * of.scale
 
 
-def _through_norm(dn: Vector, v: Vector, of: tuple[Vector, Vector], means: tuple[Vector, Vector]) -> Vector:
-    """The gradient of v from that of v normalised, and the means of that and of its product with v normalised."""
-    return (dn - means[0] - _norm(v, of) * means[1]) * of[1]
+def _through_norm(dn: Number, v: Number, of: Moments, means: Moments) -> Number:
+    """The gradient of v from that of v normalised."""
+    return (dn - means.mean - _norm(v, of) * means.scale) * of.scale
 
 
-Z_SCALE, Z_SHIFT, C_SCALE, C_SHIFT = (BLOCK * row for row in range(4))  # vectors of the normalized cell's own weights
+def _times(ones: Gates, others: object) -> Gates:
+    return Gates(*(one * other for one, other in zip(ones, others, strict=True)))  # type: ignore[call-overload]

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..cpu.vectors.activations import sigmoid, tanh
-from ..cpu.vectors.emitter import Vector
+from .cell import Back, Gates, Given, Made, Rows
+from .number import Number, sigmoid, sigmoids, tanh
 from .standard import lstm_backward
 
 
-def peephole_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector, pi: Vector, pf: Vector, _: Vector,
-                     po: Vector) -> Any:  # fmt: skip
-    i, f = sigmoid(Vector.together(pi.fma(c_old, zi), pf.fma(c_old, zf))).split(2)
-    g = tanh(zg)
+def peephole_forward(z: Gates, c_old: Number, w: Rows) -> Made:
+    (p,) = w
+    i, f = sigmoids(p.i.fma(c_old, z.i), p.f.fma(c_old, z.f))
+    g = tanh(z.g)
     c = f.fma(c_old, i * g)
-    o = sigmoid(po.fma(c, zo))
-    return (i, f, g, o), c, o * tanh(c)
+    o = sigmoid(p.o.fma(c, z.o))
+    return Made((i, f, g, o), c, o * tanh(c))
 
 
-def peephole_backward(kept: list[Vector], before: list[Vector], c_old: Vector, t: Vector, dh: Vector, dc: Vector,
-                      pi: Vector, pf: Vector, _: Vector, po: Vector) -> Any:  # fmt: skip
-    i, f, g, o = kept
-    dzo = dh * t * (o * (1.0 - o))
-    through_c = po.fma(dzo, dc)
-    (dzi, dzf, dzg, dzo), dc, t_old, h_old = lstm_backward(kept, before, c_old, t, dh, through_c)
-    dc = pi.fma(dzi, pf.fma(dzf, dc))
-    return (dzi, dzf, dzg, dzo), dc, t_old, h_old, dzi * c_old, dzf * c_old, None, dzo * f.fma(c_old, i * g)
+def peephole_backward(given: Given) -> Back:
+    (i, f, g, o), c_old, (p,) = given.kept, given.c_old, given.w
+    dzo = given.dh * given.t * (o * (1.0 - o))
+    dz, dc, t_old, h_old, _ = lstm_backward(given._replace(dc=p.o.fma(dzo, given.dc)))
+    dc = p.i.fma(dz.i, p.f.fma(dz.f, dc))
+    dp = Gates(i=dz.i * c_old, f=dz.f * c_old, o=dz.o * f.fma(c_old, i * g))
+    return Back(dz, dc, t_old, h_old, (dp,))

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
-from ..cpu.vectors.emitter import Vector
+from .cell import Back, Given
+from .number import Number
 from .standard import lstm_backward
 
 
-def unprojected_backward(kept: list[Vector], before: list[Vector], c_old: Vector, t: Vector, dm: Vector,
-                         dc: Vector) -> Any:  # fmt: skip
-    """The standard cell's, whose h is m here."""
-    *gates, h_old = kept
-    dz, dc, t_old, _ = lstm_backward(gates, before, c_old, t, dm, dc)
-    return dz, dc, t_old, h_old
+class Kept(NamedTuple):
+    i: Number
+    f: Number
+    g: Number
+    o: Number
+    h_old: Number
 
 
-def projected_forward(h: Vector, c: Vector, h_old: Vector) -> Any:
-    return (h_old,), h
+def unprojected_backward(given: Given) -> Back:
+    """The standard cell's, whose h is m here; the old h is on the tape, for a projection cannot be undone."""
+    *gates, h_old = given.kept
+    return lstm_backward(given._replace(kept=gates))._replace(h_old=h_old)
 
 
-def projected_backward(kept: list[Vector], t: Vector) -> Vector:
-    return kept[3] * t
+def m_again(kept: Kept, t: Number) -> Number:
+    return kept.o * t

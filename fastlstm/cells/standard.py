@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
-from ..cpu.vectors.activations import sigmoid, tanh
-from ..cpu.vectors.emitter import Vector
+from .cell import Back, Gates, Given, Made, Rows
+from .number import Number, sigmoids, tanh
 
 
-def lstm_forward(zi: Vector, zf: Vector, zg: Vector, zo: Vector, c_old: Vector) -> Any:
-    i, f, o = sigmoid(Vector.together(zi, zf, zo)).split(3)
-    g = tanh(zg)
+class Kept(NamedTuple):
+    i: Number
+    f: Number
+    g: Number
+    o: Number
+
+
+def lstm_forward(z: Gates, c_old: Number, w: Rows) -> Made:
+    i, f, o = sigmoids(z.i, z.f, z.o)
+    g = tanh(z.g)
     c = f.fma(c_old, i * g)
-    return (i, f, g, o), c, o * tanh(c)
+    return Made((i, f, g, o), c, o * tanh(c))
 
 
-def lstm_backward(kept: list[Vector], before: list[Vector], c_old: Vector, t: Vector, dh: Vector, dc: Vector) -> Any:
+def lstm_backward(given: Given) -> Back:
     """The old h is not on the tape: it is made again from what is."""
-    i, f, g, o = kept
+    (i, f, g, o), c_old, t = given.kept, given.c_old, given.t
     t_old = tanh(c_old)
-    dc = (dh * o).fma(1.0 - t * t, dc)
-    dzi = dc * g * (i * (1.0 - i))
-    dzf = dc * c_old * (f * (1.0 - f))
-    dzg = dc * i * (1.0 - g * g)
-    dzo = dh * t * (o * (1.0 - o))
-    return (dzi, dzf, dzg, dzo), dc * f, t_old, before[3] * t_old
+    dc = (given.dh * o).fma(1.0 - t * t, given.dc)
+    dz = Gates(
+        i=dc * g * (i * (1.0 - i)),
+        f=dc * c_old * (f * (1.0 - f)),
+        g=dc * i * (1.0 - g * g),
+        o=given.dh * t * (o * (1.0 - o)),
+    )
+    return Back(dz, dc * f, t_old, given.before.o * t_old)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from ..params import CELLS as RECORDS
-from .cell import Cell, Phase, checked, touch
+from . import interpolated, normalized, projected, standard
+from .cell import Cell, LaterGate, NormalGates, NormalOutput, Product, Projection, Waiting, checked, touch
 from .interpolated import between_backward, between_forward, gated_backward, gated_forward
 from .normalized import (
     normal_gates_backward,
@@ -15,57 +12,51 @@ from .normalized import (
     normal_output_backward,
     normal_output_forward,
     raw_backward,
-    raw_forward,
 )
 from .peephole import peephole_backward, peephole_forward
-from .projected import projected_backward, projected_forward, unprojected_backward
+from .projected import m_again, unprojected_backward
 from .standard import lstm_backward, lstm_forward
 
 _EVERY, _NONE = (0, 1, 2, 3), (-1, -1, -1, -1)
 _BIAS, _OWN = 0, 3  # arrays: b, W, U, and the fourth of a cell that has one
+_GATES = "i", "f", "g", "o"
 CELLS = checked(
     Cell(
-        "standard", np.bool_, 4, 4, (_EVERY, _EVERY, _EVERY),
-        (Phase(lstm_forward, lstm_backward,
-               touch("operands", "h, c, gates"), touch("later dz", "dz, dh, dc, t, operands")),),
+        "standard", standard.Kept, 4, (_EVERY, _EVERY, _EVERY),
+        (Product(_GATES, lstm_forward, lstm_backward,
+                 touch("operands", "h, c, gates"), touch("later dz", "dz, dh, dc, t, operands")),),
     ),
     Cell(
-        "interpolated", np.int8, 5, 3, ((0, 1, -1, 2), (0, 1, 2, -1), _EVERY),
-        (Phase(gated_forward, gated_backward,
-               touch("operands", "h, c, gates"), touch("dv", "dz, dc, t, operands")),
-         Phase(between_forward, between_backward,
-               touch("c", "h, gates"), touch("later dz", "dz, dv, dh, dc, t, operands"))),
+        "interpolated", interpolated.Kept, 3, ((0, 1, -1, 2), (0, 1, 2, -1), _EVERY),
+        (Product(("i", "f", "a"), gated_forward, gated_backward,
+                 touch("operands", "h, c, gates"), touch("dv", "dz, dc, t, operands")),
+         LaterGate(("o", "h_old"), between_forward, between_backward,
+                   touch("c", "h, gates"), touch("later dz", "dz, dv, dh, dc, t, operands"))),
     ),
     Cell(
-        "projected", np.uint8, 5, 4, (_EVERY, _EVERY, _EVERY),
-        (Phase(lstm_forward, unprojected_backward,
-               touch("operands", "m, c, gates"), touch("dv", "dz, dh, dc, t, operands")),
-         Phase(projected_forward, projected_backward,
-               touch("m", "h, gates"), touch("later dz", "dv, dh, dc, t, operands"))),
-        projects=True,
+        "projected", projected.Kept, 4, (_EVERY, _EVERY, _EVERY),
+        (Product(_GATES, lstm_forward, unprojected_backward,
+                 touch("operands", "m, c, gates"), touch("dv", "dz, dh, dc, t, operands")),
+         Projection(("h_old",), m_again,
+                    touch("m", "h, gates"), touch("later dz", "dv, dh, dc, t, operands"))),
     ),
     Cell(
-        "peephole", np.int16, 4, 4, (_EVERY, _EVERY, _EVERY),
-        (Phase(peephole_forward, peephole_backward,
-               touch("operands", "h, c, gates"), touch("later dz", "dz, dh, dc, t, operands, dw")),),
-        own=((_OWN, (0, 1, -1, 2)),),
+        "peephole", standard.Kept, 4, (_EVERY, _EVERY, _EVERY),
+        (Product(_GATES, peephole_forward, peephole_backward,
+                 touch("operands", "h, c, gates"), touch("later dz", "dz, dh, dc, t, operands, dw")),),
+        unit_weights=((_OWN, (0, 1, -1, 2)),),
     ),
     Cell(
-        "normalized", np.uint16, 9, 4, (_NONE, _EVERY, _EVERY),
-        (Phase(raw_forward, raw_backward,
-               touch("operands", "z, h, c"), touch("dw", "dz, operands")),
-         Phase(normal_gates_forward, normal_gates_backward,
-               touch("z", "h, c, gates"), touch("dw of c", "dw, dc")),
-         Phase(normal_output_forward, normal_output_backward,
-               touch("c", "h, gates"), touch("later dz", "dw, dw of c, dh, dc"))),
-        own=((_OWN, _EVERY), (_BIAS, _EVERY), (_OWN, (4, -1, -1, -1)), (_BIAS, (4, -1, -1, -1))),
+        "normalized", normalized.Kept, 4, (_NONE, _EVERY, _EVERY),
+        (Waiting(("zi", "zf", "zg", "zo"), raw_backward,
+                 touch("operands", "z, h, c"), touch("dw", "dz, operands")),
+         NormalGates(_GATES, normal_gates_forward, normal_gates_backward,
+                     touch("z", "h, c, gates"), touch("dw of c", "dw, dc")),
+         NormalOutput(("h_old",), normal_output_forward, normal_output_backward,
+                      touch("c", "h, gates"), touch("later dz", "dw, dw of c, dh, dc"))),
+        unit_weights=((_OWN, _EVERY), (_BIAS, _EVERY), (_OWN, (4, -1, -1, -1)), (_BIAS, (4, -1, -1, -1))),
     ),
 )  # fmt: skip
-
-
-def cell_of(mark: Any) -> Cell:
-    """The cell that a dtype stands for; KeyError if it is none."""
-    return _BY_MARK[mark]
 
 
 def cell_with(record: type) -> Cell:
@@ -80,4 +71,3 @@ def cell_named(name: str) -> Cell:
 
 _BY_NAME = {cell.name: cell for cell in CELLS}
 _BY_RECORD = {RECORDS[cell.name]: cell for cell in CELLS}
-_BY_MARK = {np.dtype(cell.mark): cell for cell in CELLS}

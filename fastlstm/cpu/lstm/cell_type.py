@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -11,8 +12,30 @@ from numba.extending import intrinsic
 from numba.np.numpy_support import as_dtype
 
 from ...cells.cell import Cell
-from ...cells.table import cell_of
+from ...cells.table import cell_named
 from ..vectors.target import BLOCK
+
+# the dtype of Packed.layout, which stands for the cell in the types that Numba sees
+_MARKS = {
+    "standard": np.bool_, "interpolated": np.int8, "projected": np.uint8, "peephole": np.int16, "normalized": np.uint16,
+}  # fmt: skip
+_BY_MARK = {np.dtype(mark): cell_named(name) for name, mark in _MARKS.items()}
+
+
+def mark_of(cell: Cell) -> Any:
+    """The dtype that stands for a cell."""
+    return np.dtype(_MARKS[cell.name])
+
+
+def cell_of(mark: Any) -> Cell:
+    """The cell that a dtype stands for; KeyError if it is none."""
+    return _BY_MARK[mark]
+
+
+def later(cell: Cell) -> int:
+    """Axes of the array that stands for the later phases in the types that Numba sees, by which it leaves out what a
+    cell does not have: 3 for panels of a second one, 2 for those of a normalized cell, 1 for none."""
+    return 3 if cell.multiplies_later else 2 if cell.normalizes else 1
 
 
 def marked(kind: Any) -> Cell:
@@ -55,7 +78,7 @@ def rows_of_vectors(typing: Any, cell: Any) -> Any:
     """Rows of a panel that hold weights for the equations; a constant in the compiled code."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(ir.IntType(64), len(marked(cell).own))
+        return ir.Constant(ir.IntType(64), len(marked(cell).unit_weights))
 
     return types.intp(cell), generate
 

@@ -42,11 +42,11 @@ def pack(params: AnyParams) -> Packed:
     D, H, P = sizes_of_record(params)
     dtype, cell = params.W.dtype, cell_with(type(params))
     width = BLOCK * lanes(dtype.itemsize)
-    rows = 1 + D + P + len(cell.own)
+    rows = 1 + D + P + len(cell.unit_weights)
     panels = memory.aligned((blocks(H, dtype.itemsize), rows, width), dtype)
     second = None
-    if cell.later > 1:
-        second = memory.aligned((wide_blocks(P, dtype.itemsize), H, width) if cell.later == 3 else (0, 0), dtype)
+    if len(cell.phases) > 1:
+        second = memory.aligned((wide_blocks(P, dtype.itemsize), H, width) if cell.multiplies_later else (0, 0), dtype)
     packed = Packed(panels, H, P, mark(cell), second)
     pack_into(params, packed)
     return packed

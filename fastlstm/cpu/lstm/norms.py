@@ -15,7 +15,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ...cells.normalized import C_SCALE, C_SHIFT, Z_SCALE, Z_SHIFT
+from ...cells.cell import Cell, Gates, Moments, NormalGates, Normed, Rows
+from ...cells.normalized import Norms
 from ...params import NORMALIZED_EPSILON
 from ..compiler.options import compiled
 from ..vectors.emitter import Emitter, Vector, data, emitter
@@ -23,6 +24,8 @@ from ..vectors.target import BLOCK
 from ..vectors.views import lanes_of, on_stack
 from .cell_type import kept_of, marked, rows_of_vectors
 
+_SHIFTS_OF_Z = Norms._fields.index("z_shift")
+Z_SCALE, Z_SHIFT, C_SCALE, C_SHIFT = (BLOCK * row for row in range(len(Norms._fields)))  # their first vectors
 GATES_PHASE, OUTPUT_PHASE = 1, 2  # numbers of the phases behind the first
 
 
@@ -131,13 +134,26 @@ def _places(context: Any, e: Emitter, signature: Any, args: Any, *numbers: int) 
     return [e.at(data(context, e.builder, signature.args[n], args[n]), args[n + 1]) for n in numbers]
 
 
-def _pairs(e: Emitter, place: Any, first: int, count: int) -> list[tuple[Vector, Vector]]:
-    """Pairs of numbers, each in a whole vector."""
-    return [(e.broadcast(place, first + 2 * n), e.broadcast(place, first + 2 * n + 1)) for n in range(count)]
+def _moments(e: Emitter, place: Any, at: int) -> Moments:
+    """A pair of numbers, each in a whole vector."""
+    return Moments(e.broadcast(place, at), e.broadcast(place, at + 1))
 
 
-def _vectors(e: Emitter, place: Any, count: int) -> list[Vector]:
-    return [e.load(place, n * e.lanes) for n in range(count)]
+def _of_gates(e: Emitter, place: Any, at: int) -> Gates:
+    """Pairs for each gate."""
+    return Gates(*(_moments(e, place, at + 2 * gate) for gate in range(BLOCK)))
+
+
+def _rows(e: Emitter, cell: Cell, place: Any) -> Rows:
+    """Unit weights, or what adds up to their gradients."""
+    return tuple(
+        Gates(*(e.load(place, (n * BLOCK + gate) * e.lanes) for gate in range(BLOCK)))
+        for n in range(len(cell.unit_weights))
+    )
+
+
+def _tape(e: Emitter, cell: Cell, place: Any) -> Any:
+    return cell.tape(*(e.load(place, n * e.lanes) for n in range(cell.kept)))
 
 
 def _normal(number: int) -> Any:
@@ -152,15 +168,19 @@ def _normal(number: int) -> Any:
             e, table = emitter(context, builder, gates), marked(cell)
             gates_, c_, h_, old_, own_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11)
             some = args[13]
-            first, kept, c_new, hidden = table.phases[number].forward(
-                _vectors(e, gates_, BLOCK), e.load_some(some, c_), e.load_some(some, h_), e.load_some(args[14], old_),
-                _pairs(e, stats_, 0, BLOCK if number == GATES_PHASE else 1), _vectors(e, own_, table.vectors),
+            phase, c, h, h_old = (
+                table.phases[number], e.load_some(some, c_), e.load_some(some, h_), e.load_some(args[14], old_),
             )  # fmt: skip
-            for n, value in enumerate(kept):
-                e.store(value, gates_, (first + n) * e.lanes)
-            if c_new is not None:
-                e.store_some(some, c_new, c_)
-            e.store_some(some, hidden, h_)
+            if isinstance(phase, NormalGates):
+                z = Gates(*(e.load(gates_, gate * e.lanes) for gate in range(BLOCK)))
+                made = phase.forward(z, c, _of_gates(e, stats_, 0), _rows(e, table, own_))
+            else:
+                made = phase.forward(h, h_old, c, _moments(e, stats_, 0), _rows(e, table, own_))
+            for n, value in enumerate(made.kept, table.kept_from(phase)):
+                e.store(value, gates_, n * e.lanes)
+            if made.c is not None:
+                e.store_some(some, made.c, c_)
+            e.store_some(some, made.h, h_)
             return context.get_dummy_value()
 
         n = types.intp
@@ -205,9 +225,10 @@ _OF_C, _MEANS_OF_C, _OF_Z, _MEANS_OF_Z = 0, 2, 4, 4 + 2 * BLOCK
 _STATS = 4 + 4 * BLOCK
 
 
-def _store_sums(e: Emitter, sums: dict[int, Vector], place: Any) -> None:
-    for n, value in sums.items():
-        e.store(value, place, n * e.lanes)
+def _store_sums(e: Emitter, sums: Rows, place: Any) -> None:
+    for n, value in enumerate(value for row in sums for value in row):
+        if value is not None:
+            e.store(value, place, n * e.lanes)
 
 
 @intrinsic  # type: ignore[misc]
@@ -220,9 +241,8 @@ def output_back(typing: Any, cell: Any, gates: Any, go: Any, c: Any, co: Any, dh
         e, table = emitter(context, builder, gates), marked(cell)
         gates_, c_, dh_, own_, down_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11)
         sums = table.phases[OUTPUT_PHASE].backward(
-            _vectors(e, gates_, table.kept), e.load(c_), e.load(dh_), _pairs(e, stats_, _OF_C, 1)[0],
-            _vectors(e, own_, table.vectors),
-        )  # fmt: skip
+            _tape(e, table, gates_), e.load(c_), e.load(dh_), _moments(e, stats_, _OF_C), _rows(e, table, own_)
+        )
         _store_sums(e, sums, down_)
         return context.get_dummy_value()
 
@@ -238,11 +258,13 @@ def gates_back(typing: Any, cell: Any, gates: Any, go: Any, c: Any, co: Any, c_o
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e, table = emitter(context, builder, gates), marked(cell)
         gates_, c_, old_, dc_, own_, down_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11, 13)
-        dc_new, sums = table.phases[GATES_PHASE].backward(
-            _vectors(e, gates_, table.kept), e.load(c_), e.load(old_), e.load(dc_),
-            e.load(down_, (Z_SHIFT + BLOCK - 1) * e.lanes), e.load(down_, C_SHIFT * e.lanes),
-            *_pairs(e, stats_, _OF_C, 2), _pairs(e, stats_, _OF_Z, BLOCK), _vectors(e, own_, table.vectors),
+        given = Normed(
+            e.load(c_), e.load(old_), e.load(dc_), _rows(e, table, down_), _moments(e, stats_, _OF_C),
+            _moments(e, stats_, _MEANS_OF_C),
         )  # fmt: skip
+        dc_new, sums = table.phases[GATES_PHASE].backward(
+            _tape(e, table, gates_), given, _of_gates(e, stats_, _OF_Z), _rows(e, table, own_)
+        )
         e.store(dc_new, dc_)
         _store_sums(e, sums, down_)
         return context.get_dummy_value()
@@ -260,8 +282,8 @@ def raw_back(typing: Any, cell: Any, gates: Any, go: Any, own: Any, wo: Any, dow
         e, table = emitter(context, builder, gates), marked(cell)
         gates_, own_, down_, dz_, h_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11)
         out, hidden = table.phases[0].backward(
-            _vectors(e, gates_, table.kept), _vectors(e, e.at(down_, e.index(Z_SHIFT * e.lanes)), BLOCK),
-            _pairs(e, stats_, _OF_Z, BLOCK), _pairs(e, stats_, _MEANS_OF_Z, BLOCK), _vectors(e, own_, table.vectors),
+            _tape(e, table, gates_), _rows(e, table, down_)[_SHIFTS_OF_Z], _of_gates(e, stats_, _OF_Z),
+            _of_gates(e, stats_, _MEANS_OF_Z), _rows(e, table, own_),
         )  # fmt: skip
         for gate, value in enumerate(out):
             e.store(value, dz_, gate * e.lanes)

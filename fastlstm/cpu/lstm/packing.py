@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cells.cell import Cell
-from ...cells.table import CELLS, cell_of
+from ...cells.table import CELLS
 from ...params import CELLS as RECORDS
 from ...params import AnyParams, shapes, shown
 from ..compiler.options import compiled, inlined, kernel
@@ -27,7 +27,7 @@ from ..machine import memory
 from ..vectors.rows import copy, transpose
 from ..vectors.target import BLOCK, TILE_ROWS, lanes
 from ..vectors.views import flat, lanes_of
-from .cell_type import array_of, blocks_of, column_of, rows_of_vectors
+from .cell_type import array_of, blocks_of, cell_of, column_of, mark_of, rows_of_vectors
 
 LAYOUT = 1
 """Number of the panels' layout, to be raised whenever that changes. It stands in the type that Numba sees, as the
@@ -84,13 +84,16 @@ def cell_with_mark(layout: Any) -> Cell | None:
     """The cell that such an array stands for, in this layout."""
     if not isinstance(layout, np.ndarray) or layout.ndim != LAYOUT:
         return None
-    return _MARKS.get(layout.dtype)
+    try:
+        return cell_of(layout.dtype)
+    except KeyError:
+        return None
 
 
 @functools.cache
 def mark(cell: Cell) -> NDArray[Any]:
     """What stands for the cell, and for the layout's number, in compiled code."""
-    return np.empty((0,) * LAYOUT, cell.mark)
+    return np.empty((0,) * LAYOUT, mark_of(cell))
 
 
 def cell_in(packed: Packed) -> Cell:
@@ -102,8 +105,7 @@ def record_of(packed: Packed) -> type[AnyParams]:
     return RECORDS[cell_in(packed).name]
 
 
-_MORE = {np.dtype(cell.mark).num: len(cell.own) for cell in CELLS}
-_MARKS = {np.dtype(cell.mark): cell for cell in CELLS}
+_MORE = {mark_of(cell).num: len(cell.unit_weights) for cell in CELLS}
 
 
 def sizes(packed: Packed) -> tuple[int, int, int]:

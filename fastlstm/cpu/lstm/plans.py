@@ -102,11 +102,11 @@ def _shares(
     are none."""
     L, cell = lanes(itemsize), cell_named(name)
     phases = len(cell.phases)
-    units = P if cell.later < 3 else wide_blocks(P, itemsize) * BLOCK * L
+    units = wide_blocks(P, itemsize) * BLOCK * L if cell.multiplies_later else P
     rows, nb = -(-N // workers), blocks(H, itemsize)
 
     def size(rows: int) -> tuple[int, ...]:
-        kept = cell.kept * nb * rows if cell.later == 2 else cell.kept
+        kept = cell.kept * nb * rows if cell.normalizes else cell.kept
         return L, D, H, max(units, H) if cell.projects else units, 3 if cell.projects else 2, kept
 
     if share == SHARE_SEQUENCE:

@@ -75,7 +75,7 @@ def room_shapes(
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
     """The shapes of that room: those of floats, and the last. name: the cell's."""
     L, cell = lanes(itemsize), cell_named(name)
-    ldh, ldc, ldz, lda, sums, wt, ut = room_sizes(L, D, H, P, len(cell.own), cell.later == 3)
+    ldh, ldc, ldz, lda, sums, wt, ut = room_sizes(L, D, H, P, len(cell.unit_weights), cell.multiplies_later)
     width, Hp = BLOCK * L, blocks(H, itemsize) * L
     floats = (
         (N, ldh), (N, ldc), (N, Hp), (M, ldz), (M, lda), (sums,), (workers * GROUP * width,), (width,), (wt,), (ut,),
@@ -89,7 +89,7 @@ def begin_room(room: Room, D: int, H: int, P: int, cell: Cell) -> Room:
     nb = blocks(H, room.dz.itemsize)
     operands, columns = 1 + D + room.t.shape[1], nb * width
     room.zeros.fill(0)
-    if cell.later == 3:
+    if cell.multiplies_later:
         operands += room.t.shape[1]
         room.dz[:, columns + P : columns + wide_blocks(P, room.dz.itemsize) * width] = 0  # they fill up the last panel
     room.a[:, operands:] = 0  # beyond the last operand: read, to no effect, as they fill up a tile

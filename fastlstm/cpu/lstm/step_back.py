@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..compiler.options import compiled
-from ..vectors.activations import tanh_row
 from ..vectors.products import product_of
-from ..vectors.rows import accumulate, clear, clear_behind, copy, scale
+from ..vectors.rows import accumulate, clear, clear_behind, copy, scale, tanh_row
 from ..vectors.target import BLOCK
 from ..vectors.views import lanes_of
 from .cell_type import kept_of, projects, rows_of_vectors

@@ -10,7 +10,7 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
-from ...cells.cell import Cell
+from ...cells.cell import Cell, Gates, Given, Made, Projection, Rows, Waiting
 from ..vectors.emitter import Emitter, Vector, data, emitter
 from ..vectors.target import BLOCK, CACHE_LINE, TILE_ROWS
 from ..vectors.tiles import multiply, passes
@@ -39,9 +39,23 @@ def _store(e: Emitter, value: Vector, place: tuple[Any, Any], offset: int = 0) -
         e.store(one, pointer, e.times(r, stride), offset)
 
 
-def _weights(e: Emitter, cell: Cell, *rows: Any) -> list[Vector]:
-    """Weights for the equations, each gate's from some rows of panels side by side."""
-    return [Vector.together(*(e.load(row, n * e.lanes) for row in rows)) for n in range(cell.vectors)]
+def _weights(e: Emitter, cell: Cell, *rows: Any) -> Rows:
+    """Unit weights, each gate's from some rows of panels side by side."""
+    return tuple(
+        Gates(*(Vector.together(*(e.load(row, (n * BLOCK + gate) * e.lanes) for row in rows)) for gate in range(BLOCK)))
+        for n in range(len(cell.unit_weights))
+    )
+
+
+def _kept(e: Emitter, cell: Cell, place: tuple[Any, Any], vectors: int) -> Any:
+    """What the tape keeps of a step, as the equations name it."""
+    return cell.tape(*(_load(e, place, vectors, n * e.lanes) for n in range(cell.kept)))
+
+
+def first_phase(cell: Cell, z: Gates, c_old: Vector, w: Rows) -> Made:
+    """Where z has to wait for that of all units, it is kept, and c and h stay what they are."""
+    phase = cell.phases[0]
+    return Made(tuple(z), c_old, z.o) if isinstance(phase, Waiting) else phase.forward(z, c_old, w)
 
 
 _Sums = dict[tuple[int, int], Vector]
@@ -92,10 +106,10 @@ def _forward_tile(rows: int) -> Any:
                 begin = {(r, v): e.load(init_, e.times(r, args[11]), v * e.lanes) for r in range(rows) for v in side}
                 ahead_ = at(6, 8) if side.start == 0 else None
                 z |= _add_operands(e, table, args[5], args[4], begin, [at(6, 7)], a_rows, ahead_)
-            inputs = [Vector.together(*(z[r, gate] for r in range(rows))) for gate in range(BLOCK)]
+            inputs = Gates(*(Vector.together(*(z[r, gate] for r in range(rows))) for gate in range(BLOCK)))
             old, new = (at(12, 13), args[15]), (at(12, 14), args[15])
             own = _weights(e, table, *[e.at(at(6, 7), e.times(BLOCK * e.lanes, args[4]))] * rows)
-            kept, c, hidden = table.phases[0].forward(*inputs, _load(e, old, rows), *own)
+            kept, c, hidden = first_phase(table, inputs, _load(e, old, rows), own)
             for number, value in enumerate(kept):
                 _store(e, value, (at(18, 19), args[20]), number * e.lanes)
             _store(e, c, new)
@@ -124,10 +138,10 @@ def forward_twin(typing: Any, cell: Any, a: Any, ao: Any, depth: Any, count: Any
         begin = [at(8, 9), at(8, 9, 10)]
         z = {(0, v): e.load(begin[v // BLOCK], v % BLOCK * e.lanes) for v in range(2 * BLOCK)}
         z = _add_operands(e, table, args[4], args[3], z, panels, [at(1, 2)])
-        inputs = [Vector.together(z[0, gate], z[0, BLOCK + gate]) for gate in range(BLOCK)]
+        inputs = Gates(*(Vector.together(z[0, gate], z[0, BLOCK + gate]) for gate in range(BLOCK)))
         lanes_ = e.index(e.lanes)
         own = _weights(e, table, *(e.at(panel, e.times(BLOCK * e.lanes, args[3])) for panel in panels))
-        kept, c, hidden = table.phases[0].forward(*inputs, _load(e, (at(11, 12), lanes_), 2), *own)
+        kept, c, hidden = first_phase(table, inputs, _load(e, (at(11, 12), lanes_), 2), own)
         for number, value in enumerate(kept):
             _store(e, value, (at(16, 17), args[18]), number * e.lanes)
         _store(e, c, (at(11, 13), lanes_))
@@ -164,12 +178,12 @@ def _step_tile(rows: int, vectors: int) -> Any:
             z = _add_x(e, table, args[5], z, panels, x_rows, args[4])
             panels = [e.at(place, builder.mul(width, args[5])) for place in panels]
             z = multiply(e, args[9], z, panels, width, h_rows, 1, 0)
-            inputs = [Vector.together(*(z[r, v * BLOCK + gate] for r, v in places)) for gate in range(BLOCK)]
+            inputs = Gates(*(Vector.together(*(z[r, v * BLOCK + gate] for r, v in places)) for gate in range(BLOCK)))
             here = [(v * e.lanes, builder.sub(args[17], e.index(v * e.lanes))) for v in range(vectors)]
             old = [e.load_some(here[v][1], at(13, args[14], e.times(r, args[16])), here[v][0]) for r, v in places]
             ends = [e.at(panel, builder.mul(width, args[9])) for panel in panels]
             own = _weights(e, table, *(ends[v] for _, v in places))
-            kept, c, hidden = table.phases[0].forward(*inputs, Vector.together(*old), *own)
+            kept, c, hidden = first_phase(table, inputs, Vector.together(*old), own)
             for number, value in enumerate(kept):
                 for (r, v), one in zip(places, value.split(len(places)), strict=True):
                     e.store(one, at(21, args[22], e.times(r, args[23]), e.times(v, args[24])), number * e.lanes)
@@ -205,8 +219,11 @@ def _finish(vectors: int) -> Any:
                 Vector.together(*(e.load_some(some[v], place, v * e.lanes) for v in every)) for place in (h_, c_)
             )
             sums = _load(e, (z_, e.index(e.lanes)), vectors)
-            kept, hidden = table.phases[1].forward(sums, new, old)
-            first = table.kept - len(kept)
+            phase = table.phases[1]  # a projection has the sums as they are, and keeps the old h
+            kept, _, hidden = (
+                Made((old,), None, sums) if isinstance(phase, Projection) else phase.forward(sums, new, old)
+            )
+            first = table.kept_from(phase)
             for number, value in enumerate(kept):
                 _store(e, value, (gates_, args[12]), (first + number) * e.lanes)
             for v, one in enumerate(hidden.split(vectors)):
@@ -232,21 +249,22 @@ def _backward_cell(vectors: int) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             e, table = emitter(context, builder, dz), marked(cell)
             gates_, old_, c_, t_, dh_, dc_, dz_, h_, own_, down_ = _pointers(context, e, signature, args, 10)
-            kept, before = (
-                [_load(e, place, vectors, n * e.lanes) for n in range(table.kept)] for place in (gates_, old_)
+            kept, before = (_kept(e, table, place, vectors) for place in (gates_, old_))
+            weights = tuple(
+                Gates(*(_load(e, own_, vectors, (n * BLOCK + gate) * e.lanes) for gate in range(BLOCK)))
+                for n in range(len(table.unit_weights))
             )
-            weights = [_load(e, own_, vectors, n * e.lanes) for n in range(table.vectors)]
-            out, dc_new, t_new, hidden, *sums = table.phases[0].backward(
-                kept, before, *(_load(e, place, vectors) for place in (c_, t_, dh_, dc_)), *weights
-            )
-            for n, value in enumerate(sums):
+            given = Given(kept, before, *(_load(e, place, vectors) for place in (c_, t_, dh_, dc_)), weights)
+            found = table.phases[0].backward(given)
+            for n, value in enumerate(value for row in found.dw for value in row):
                 if value is not None:
                     _store(e, value, down_, n * e.lanes)
-            for gate, value in enumerate(out):
-                _store(e, value, dz_, gate * e.lanes)
-            _store(e, dc_new, dc_)
-            _store(e, t_new, t_)
-            _store(e, hidden, h_)
+            for gate, value in enumerate(found.dz):
+                if value is not None:
+                    _store(e, value, dz_, gate * e.lanes)
+            _store(e, found.dc, dc_)
+            _store(e, found.t_old, t_)
+            _store(e, found.h_old, h_)
             return context.get_dummy_value()
 
         arrays = (gates, gates_old, c_old, t, dh, dc, dz, h_old, own, down)
@@ -267,11 +285,12 @@ def _finish_back(vectors: int) -> Any:
                  ldw: Any) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             e, table = emitter(context, builder, dz), marked(cell)
-            if table.projects:
+            phase = table.phases[1]
+            if isinstance(phase, Projection):
                 return context.get_dummy_value()
             gates_, t_, dh_, dc_, dz_, own_ = _pointers(context, e, signature, args, 6)
-            kept = [_load(e, gates_, vectors, n * e.lanes) for n in range(table.kept)]
-            out, past, dc_new = table.phases[1].backward(kept, *(_load(e, place, vectors) for place in (t_, dh_, dc_)))
+            kept = _kept(e, table, gates_, vectors)
+            out, past, dc_new = phase.backward(kept, *(_load(e, place, vectors) for place in (t_, dh_, dc_)))
             _store(e, out, dz_, (BLOCK - 1) * e.lanes)
             _store(e, out, own_)
             _store(e, past, dh_)
@@ -291,10 +310,10 @@ def projected(typing: Any, cell: Any, gates: Any, go: Any, ldg: Any, t: Any, to:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e, table = emitter(context, builder, m), marked(cell)
-        if table.projects:
+        phase = table.phases[1] if len(table.phases) > 1 else None
+        if isinstance(phase, Projection):
             gates_, t_, m_ = _pointers(context, e, signature, args, 3)
-            kept = [_load(e, gates_, 1, n * e.lanes) for n in range(table.kept)]
-            _store(e, table.phases[1].backward(kept, _load(e, t_, 1)), m_)
+            _store(e, phase.m(_kept(e, table, gates_, 1), _load(e, t_, 1)), m_)
         return context.get_dummy_value()
 
     n = types.intp

@@ -18,9 +18,8 @@ from ..compiler.run import loaded, run
 from ..lstm import plans
 from ..lstm.sums import PIECE
 from ..machine import memory
-from ..vectors.activations import sigmoid_row, tanh_row
 from ..vectors.products import product_of
-from ..vectors.rows import copy
+from ..vectors.rows import copy, sigmoid_row, tanh_row
 from ..vectors.target import BLOCK, TILE_ROWS, lanes
 from ..vectors.tiles import outer
 from ..vectors.views import lanes_of

@@ -10,14 +10,9 @@ docs/scripts/every_float.py has seen them all, with FMA and without.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
-
-from .emitter import Vector, data, emitter
+Vector: TypeAlias = Any  # of `emitter`, which imports this module
 
 # w's coefficients, lowest first, and ln 2 in two parts, the first so short that k times it is exact:
 # minimax fits by docs/scripts/fit_exp.py; q's relative error is 1.4e-8 and 2.1e-17
@@ -82,24 +77,3 @@ def tanh(x: Vector) -> Vector:
     s, q = _exp_parts(u, 2.0)
     e = s.fma(q, s - 1.0)
     return (e * (e + 2.0).reciprocal()).with_sign_of(x)
-
-
-def _row(function: Callable[[Vector], Vector]) -> Any:
-    """row(out, oo, x, xo, count): out = function(x), count numbers, a multiple of the lanes."""
-
-    @intrinsic  # type: ignore[misc]
-    def row(typing: Any, out: Any, oo: Any, x: Any, xo: Any, count: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            e = emitter(context, builder, out)
-            out_, x_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2))
-            zero, step = e.index(0), e.index(e.lanes)
-            with cgutils.for_range_slice(builder, zero, args[4], step, intp=zero.type) as (j, _):
-                e.store(function(e.load(x_, j)), out_, j)
-            return context.get_dummy_value()
-
-        return types.void(out, types.intp, x, types.intp, types.intp), generate
-
-    return row
-
-
-sigmoid_row, tanh_row = _row(sigmoid), _row(tanh)

@@ -11,6 +11,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
+from . import activations
 from .target import lanes
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
@@ -189,6 +190,13 @@ class Vector:
 
         fmuladd, not fma: where there is no such instruction the latter is a library call."""
         return self._call("fmuladd", factor, term)
+
+    def tanh(self) -> Vector:
+        return activations.tanh(self)
+
+    def sigmoids(self, *others: Vector) -> list[Vector]:
+        """The sigmoid of it and of others, side by side."""
+        return activations.sigmoid(Vector.together(self, *others)).split(1 + len(others))
 
     def with_sign_of(self, other: Vector) -> Vector:
         return self._call("copysign", other)

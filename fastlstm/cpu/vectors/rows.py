@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -10,6 +11,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..compiler.options import compiled
+from .activations import sigmoid, tanh
 from .emitter import INT32, INT64, Vector, data, emitter
 
 
@@ -92,3 +94,24 @@ def clear(array: Any, first: Any, count: Any) -> None:
     """Zeros from one place on."""
     for j in range(first, first + count):
         array[j] = 0
+
+
+def _row_of(function: Callable[[Vector], Vector]) -> Any:
+    """row(out, oo, x, xo, count): out = function(x), count numbers, a multiple of the lanes."""
+
+    @intrinsic  # type: ignore[misc]
+    def row(typing: Any, out: Any, oo: Any, x: Any, xo: Any, count: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            e = emitter(context, builder, out)
+            out_, x_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 2))
+            zero, step = e.index(0), e.index(e.lanes)
+            with cgutils.for_range_slice(builder, zero, args[4], step, intp=zero.type) as (j, _):
+                e.store(function(e.load(x_, j)), out_, j)
+            return context.get_dummy_value()
+
+        return types.void(out, types.intp, x, types.intp, types.intp), generate
+
+    return row
+
+
+sigmoid_row, tanh_row = _row_of(sigmoid), _row_of(tanh)
