@@ -15,7 +15,9 @@ from keras_golden import live_keras
 import fastlstm
 from fastlstm import nn
 
-MODULES = ["params", "layer", "inplace", "io", "config", "datasets"]
+MODULES = [
+    "config", "datasets", "formats.npz", "formats.torch", "in_place", "initial", "sequences", "stream", "tape",
+]  # fmt: skip
 NN_MODULES = [nn, nn.optimizers.schedules, *filter(inspect.ismodule, (getattr(nn, name) for name in nn.__all__))]
 
 
