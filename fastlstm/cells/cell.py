@@ -120,67 +120,63 @@ class Back(NamedTuple):
     dw: Rows = ()
 
 
-@dataclass(frozen=True)
-class Product:
-    """The first phase: a product, and equations over its gates.
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """What all phases have.
 
     Attributes
     ----------
     keeps : tuple of str
         The fields of Cell.tape that it fills.
-    forward : function
-        (z, old c, unit weights) -> Made. Where a second phase follows, what its sums begin with is in h's place, or m.
-    backward : function
-        Given -> Back.
     touch, touch_back : Touch
         Of the phase forward, with y and all that follows from h; and backward, with what comes before the equations:
         dh = dz @ U.T of the step behind in the last phase, the product with V.T in the first of two.
     """
 
     keeps: tuple[str, ...]
-    forward: Callable[[Any, Number, Rows], Made]
-    backward: Callable[[Given], Back]
     touch: Touch
     touch_back: Touch
 
 
 @dataclass(frozen=True)
-class LaterGate:
+class Product(Phase):
+    """The first phase: a product, and equations over its gates.
+
+    forward: (z, old c, unit weights) -> Made. Where a second phase follows, what its sums begin with, or m, is in h's
+    place. backward: Given -> Back."""
+
+    forward: Callable[[Any, Number, Rows], Made]
+    backward: Callable[[Given], Back]
+
+
+@dataclass(frozen=True)
+class LaterGate(Phase):
     """A gate whose sums go on with c @ V, c being the new one of all units.
 
     forward: (z, new c, old h) -> Made. backward: (kept, tanh of the new c, dh, dc) -> dz, what of dh goes past z to the
     old h, and dc but for what comes through z."""
 
-    keeps: tuple[str, ...]
     forward: Callable[[Number, Number, Number], Made]
     backward: Callable[[Any, Number, Number, Number], tuple[Number, Number, Number]]
-    touch: Touch
-    touch_back: Touch
 
 
 @dataclass(frozen=True)
-class Projection:
+class Projection(Phase):
     """A product only: h = m @ V, of another width than c. It keeps the old h.
 
     m: (kept, tanh of the new c) -> m, made again for the product backward."""
 
-    keeps: tuple[str, ...]
     m: Callable[[Any, Number], Number]
-    touch: Touch
-    touch_back: Touch
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """A product only, the first phase: z waits on the tape until those of all units are there.
+class Waiting(Phase):
+    """A product only, the first phase: z waits on the tape until that of all units is there.
 
     backward: (kept, gradients of the shifts of z's norms, moments of z, means of the gradients, unit weights) -> the
     gradients of z, and the old h."""
 
-    keeps: tuple[str, ...]
     backward: Callable[[Any, Gates, Gates, Gates, Rows], tuple[Gates, Number]]
-    touch: Touch
-    touch_back: Touch
 
 
 class Moments(NamedTuple):
@@ -189,34 +185,6 @@ class Moments(NamedTuple):
 
     mean: Number
     scale: Number
-
-
-@dataclass(frozen=True)
-class NormalGates:
-    """Equations over gates, z being normalized over all units.
-
-    forward: (z, old c, moments of z, unit weights) -> Made, what the last phase needs in h's place. backward: (kept,
-    Normed, moments of z, unit weights) -> dc, and what adds up to the gradients of the unit weights."""
-
-    keeps: tuple[str, ...]
-    forward: Callable[[Gates, Number, Gates, Rows], Made]
-    backward: Callable[[Any, Normed, Gates, Rows], tuple[Number, Rows]]
-    touch: Touch
-    touch_back: Touch
-
-
-@dataclass(frozen=True)
-class NormalOutput:
-    """The new h, from c normalized over all units.
-
-    forward: (what the phase before left in h's place, old h, new c, moments of c, unit weights) -> Made. backward:
-    (kept, new c, dh, moments of c, unit weights) -> what adds up to the gradients of the unit weights."""
-
-    keeps: tuple[str, ...]
-    forward: Callable[[Number, Number, Number, Moments, Rows], Made]
-    backward: Callable[[Any, Number, Number, Moments, Rows], Rows]
-    touch: Touch
-    touch_back: Touch
 
 
 class Normed(NamedTuple):
@@ -231,7 +199,26 @@ class Normed(NamedTuple):
     means: Moments
 
 
-Phase: TypeAlias = Product | LaterGate | Projection | Waiting | NormalGates | NormalOutput
+@dataclass(frozen=True)
+class NormalGates(Phase):
+    """Equations over gates, z being normalized over all units.
+
+    forward: (z, old c, moments of z, unit weights) -> Made, with what the last phase needs in h's place. backward:
+    (kept, Normed, moments of z, unit weights) -> dc, and what adds up to the gradients of the unit weights."""
+
+    forward: Callable[[Gates, Number, Gates, Rows], Made]
+    backward: Callable[[Any, Normed, Gates, Rows], tuple[Number, Rows]]
+
+
+@dataclass(frozen=True)
+class NormalOutput(Phase):
+    """The new h, from c normalized over all units.
+
+    forward: (what stands in h's place, old h, new c, moments of c, unit weights) -> Made. backward: (kept, new c, dh,
+    moments of c, unit weights) -> what adds up to the gradients of the unit weights."""
+
+    forward: Callable[[Number, Number, Number, Moments, Rows], Made]
+    backward: Callable[[Any, Number, Number, Moments, Rows], Rows]
 
 
 class Cell(NamedTuple):
@@ -272,7 +259,7 @@ class Cell(NamedTuple):
     @property
     def multiplies_later(self) -> bool:
         """Whether there is a second phase that is a product, with panels of its own."""
-        return any(isinstance(phase, (LaterGate, Projection)) for phase in self.phases)
+        return any(isinstance(phase, LaterGate | Projection) for phase in self.phases)
 
     @property
     def normalizes(self) -> bool:
