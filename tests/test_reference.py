@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import (
+from oracles import (
     KINDS,
     MIXED,
     apart,
@@ -19,6 +19,7 @@ from conftest import (
     random_params,
     random_stack,
     random_state,
+    slopes,
 )
 
 import fastlstm
@@ -27,29 +28,7 @@ from fastlstm.params import CELLS
 
 GOLDEN = np.load(Path(__file__).parent / "data" / "torch_golden.npz")
 CASES = sorted({key.split("/")[0] for key in GOLDEN.files})
-
-
 RESET = np.array([[1, 0, 1, 1], [1, 0, 0, 1], [0, 1, 0, 1]], bool)
-
-
-def slopes(loss: Any, array: Any, directions: Any, length: float) -> Any:
-    """How fast loss changes as array moves along each direction: central differences of sixth order.
-
-    length: over which the function bends. The step is so much of it that the terms left out, step ** 6, are as small
-    as rounding, eps / step, leaves the difference.
-    """
-    kept, step = array.copy(), length * np.finfo(array.dtype).eps ** (1 / 7)
-    found = []
-    for direction in directions:
-        differences = []
-        for k in (1, 2, 3):
-            array[...] = kept + k * step * direction
-            above = loss()
-            array[...] = kept - k * step * direction
-            differences.append(above - loss())
-        found.append(np.dot((45, -9, 1), differences) / (60 * step))
-    array[...] = kept
-    return np.array(found)
 
 
 # what takes a mask: the cells with one, and a stack with a layer of such a cell

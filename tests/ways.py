@@ -74,7 +74,7 @@ def shuffled(seed: int) -> Order:
 
 
 class Turns:
-    """Stands in for what runs kernels (options._enter).
+    """Stands in for what runs kernels (run._enter).
 
     Attributes
     ----------
@@ -175,7 +175,7 @@ def late(seed: int) -> Iterator[None]:
 @functools.cache
 def _kernel_of_one_sequence() -> Any:
     """The forward kernel once more, for one sequence on two threads, which come late to their exchanges. Where threads
-    share units by turns, these are the phases of duo.py too."""
+    share units by turns, these are the phases of two_threads.py too."""
 
     def late_store(sync: Any, at: Any, value: Any) -> None:
         be_late()

@@ -14,8 +14,8 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from conftest import MIXED, assert_same, error, leaves, random_stack, random_state
 from numba.core.errors import TypingError
+from oracles import MIXED, assert_same, error, leaves, random_stack, random_state
 
 import fastlstm
 from fastlstm import Bidirectional, State, reference

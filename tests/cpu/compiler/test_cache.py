@@ -1,6 +1,6 @@
 """Compiled kernels on disk: whole, of the function they are taken for, of the sources at hand, and nothing beside them.
 
-What needs real kernels is in test_process."""
+What needs real kernels is in tests/process."""
 
 from __future__ import annotations
 
