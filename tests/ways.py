@@ -98,6 +98,14 @@ class Turns:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._enter, name)
 
+    @property
+    def overloads(self) -> Any:
+        return self._enter.overloads
+
+    @overloads.setter
+    def overloads(self, found: Any) -> None:  # what is compiled meanwhile stays known afterwards
+        self._enter.overloads = found
+
     def __call__(self, region: int, body: int, turns: int, workers: int, place: int, arguments: Any) -> None:
         ((kernel, size),) = {(key[0], size) for key, (found, size) in run._bodies.items() if found == body}
         room = np.zeros(-(-size // 8), np.int64)

@@ -29,7 +29,7 @@ from fastlstm.cells.cell import (
 )
 from fastlstm.cells.table import CELLS
 from fastlstm.params import CELLS as RECORDS
-from fastlstm.params import NORMALIZED_EPSILON
+from fastlstm.params import NORMALIZED_EPSILON, sizes
 
 
 class Numbers(np.ndarray):
@@ -70,7 +70,7 @@ class Engine:
     """Steps of one layer; `tapes` has what each step keeps."""
 
     def __init__(self, cell: Cell, params: Any) -> None:
-        self.cell, self.H = cell, params.U.shape[1] // 4
+        self.cell, self.H = cell, sizes(params)[1]
         self.arrays = arrays_of(params)
         self.grads = [np.zeros_like(a) for a in self.arrays]
         self.weights: Rows = tuple(gates_of(self.arrays[n], row, self.H) for n, row in cell.unit_weights)

@@ -76,21 +76,21 @@ class Shared:
         s, phase = self.T - 1 - (turn - 1) // self.phases, self.phases - 1 - (turn - 1) % self.phases
         dh, _, dc, _, t, dz, ldz, a, lda = arguments[32:41]
         whole = lambda array, place, *more: (array, place + np.array([0, *more]) + self.units[:, None])  # noqa: E731
-        width, own = BLOCK * L, len(self.cell.own) * BLOCK
-        wide = H * BLOCK + (H if self.cell.later == 3 else 0)
+        width, own = BLOCK * L, len(self.cell.unit_weights) * BLOCK
+        wide = H * BLOCK + (H if self.cell.multiplies_later else 0)
         weights, of_z = s * ldz + wide, own if self.phases < 3 else own // 2
         found = {
             "dz": self._blocked(dz, s * ldz, width, range(BLOCK)),
             "dh": whole(dh, 0),
             "dc": whole(dc, 0),
             "t": whole(t, 0),
-            "operands": whole(a, s * lda + 1 + D, *([H] if self.cell.later == 3 else [])),
+            "operands": whole(a, s * lda + 1 + D, *([H] if self.cell.multiplies_later else [])),
             "dw": self._blocked(dz, weights, own * L, range(of_z)),
             "dw of c": self._blocked(dz, weights, own * L, range(of_z, own)),
         }
         if s + 1 < self.T:
             found["later dz"] = self._blocked(dz, (s + 1) * ldz, width, range(BLOCK))
-        return phase, found | ({"dv": whole(dz, s * ldz + H * BLOCK)} if self.cell.later == 3 else {})
+        return phase, found | ({"dv": whole(dz, s * ldz + H * BLOCK)} if self.cell.multiplies_later else {})
 
 
 def touched(arguments: Any, found: dict[str, Place], share: Any) -> tuple[set[str], set[str]]:
