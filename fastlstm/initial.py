@@ -143,11 +143,11 @@ def init_params(
         Where the randomness comes from; a seed gives the same weights every time.
     dtype : float32 or float64
     forget_bias : float, optional
-        The forget gate's bias. 1 lets memory live at the start of training [1]_, and is what the standard cell gets,
-        the projected, the peephole and the normalized one.
-        The interpolated cell gets -1/4: its candidate brings c in once more, so that c keeps f (1 + i) of itself from
-        step to step, 2/3 at the start of training, where the standard cell with 1 keeps 3/4. From 0 on there are units
-        that keep more than all of it at some steps, and differences as small as those of rounding grow with the steps.
+        The forget gate's bias. 1 lets memory live at the start of training [1]_; all cells but the interpolated one
+        begin with it. The interpolated cell begins with -1/4. Its candidate brings c in once more, so c keeps
+        f (1 + i) of itself from step to step: 2/3 at the start of training, where the standard cell with 1 keeps 3/4.
+        With 0 or more, some units keep more than all of c at some steps, and differences as small as those of rounding
+        grow with the steps.
     cell : "standard", "interpolated", "projected", "peephole" or "normalized"
         docs/cells.md has them side by side.
     projection_size : int, optional
@@ -231,7 +231,7 @@ def init_params(
 
 
 def output_size(cell: str, H: int, projection_size: object, name: str) -> int:
-    """P of a cell with H units, from a projection_size, checked; name: H's argument."""
+    """P of a cell with H units, from projection_size, which is checked. name: what the caller calls H."""
     if CELLS[cell] is not ProjectedParams:
         if projection_size is not None:
             raise ValueError(f"projection_size: expected None for the {cell} cell, got {projection_size!r}")
@@ -243,7 +243,7 @@ def output_size(cell: str, H: int, projection_size: object, name: str) -> int:
 
 
 def _orthogonal(generator: np.random.Generator, rows: int, columns: int) -> Array:
-    """Orthonormal rows, or columns where there are no more columns than rows."""
+    """A matrix of orthonormal columns, or of orthonormal rows where it is wider than high."""
     q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
     turned: Array = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
     return turned if rows >= columns else turned.T

@@ -1,7 +1,7 @@
-"""The records that hold an LSTM's weights, states and gradients, and how weights begin.
+"""The records that hold an LSTM's weights, states and gradients, and the list of cells.
 
-Letters used everywhere: N batch, T time steps, D input size, H hidden size, P output size: the width of h, H for every
-cell but the projected one.
+Letters used everywhere: N batch, T time steps, D input size, H hidden size, P output size. P is the width of h: it is H
+for every cell but the projected one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ GATES = ("i", "f", "g", "o")
 
 
 def shown(record: Any) -> str:
-    """What repr says of a record of named fields: types and shapes instead of pages of numbers."""
+    """The repr of a record: types and shapes instead of pages of numbers."""
     fields = ", ".join(f"{name}={form(value)}" for name, value in zip(record._fields, record, strict=True))
     return f"{type(record).__name__}({fields})"
 
@@ -134,9 +134,10 @@ class NormalizedParams(NamedTuple):
     U : ndarray, shape (H, 4H)
         Recurrent weights, the same blocks.
     s : ndarray, shape (5H,)
-        Scales, blocks i, f, g, o, c: the factors of what is normalised, each gate's block of x·W + h·U and the new c.
+        Scales, blocks i, f, g, o, c: factors of each gate's block of x·W + h·U once it is normalised, and of the
+        normalised new c.
     b : ndarray, shape (5H,)
-        Bias, the blocks of s: added to what is scaled.
+        Bias, the blocks of s: added behind the scales.
     """
 
     W: Array
@@ -208,6 +209,7 @@ FORGET_BIAS: dict[type[AnyParams], float] = {
     PeepholeParams: 1.0,
     NormalizedParams: 1.0,
 }
+"""The forget gate's bias that `init_params` begins with, unless it is told another one."""
 
 
 def shapes(record: type[AnyParams], D: int, H: int, P: int) -> dict[str, tuple[int, ...]]:

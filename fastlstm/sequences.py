@@ -68,17 +68,18 @@ def forward(
         for the projected cell. Bidirectional(State, State) for a Bidirectional; a tuple, one entry a layer, for a
         stack, also of one layer. Zeros if None.
     lengths : array_like of int, shape (N,), optional
-        Real steps of each sequence, 0 to T; what lies behind them is not read.
+        How many steps of each sequence are real, 0 to T. What lies behind them is padding, and is not read.
     reverse : bool
         Runs time backwards, each sequence from its own end. Not with a Bidirectional.
     reset : array_like of bool, shape (N, T), or (T,) for a single sequence, optional
-        True marks the first step of an episode, in the order of x whichever way the steps run. No state crosses
-        the boundary before that step, nor any gradient: the step behind it begins with zeros. So at the first
-        step it makes the initial state unused, but not that of a pass in reverse, which enters at the other end.
+        True marks the first step of an episode, in the order of x, also where steps run in reverse. Right before
+        that step lies a boundary, which neither a state nor a gradient crosses: the step that is computed behind it
+        begins with zeros. At the first step of x this makes the initial state unused; in reverse it changes
+        nothing, for there the initial state enters at the other end.
     h_mask : array_like, shape (N, H), or (H,) for a single sequence, optional
-        Factors of the old h where it enters the product h·U, the same at every step, the initial h included:
-        recurrent dropout draws 0 or 1 / (1 - rate). For a Bidirectional or a stack in the structure of the state,
-        with None for a layer without. Of the standard cell only.
+        For the standard cell only: factors of the old h in the product h·U, the same ones at every step, also for
+        the initial h. Recurrent dropout draws 0 or 1 / (1 - rate). For a Bidirectional or a stack it has the
+        structure of the state, with None for a layer without one.
 
     Returns
     -------
@@ -256,15 +257,15 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
     tape : Tape
         From `forward_train`; it is left as it was, so that calling again gives the same numbers.
     dy : array_like, shape of y, optional
-        Gradient at every y; what lies in padding is not read. Zeros if None.
+        Gradient at every y. What lies in padding is not read. Zeros if None.
     dstate : State or a pair (dh, dc), optional
         Gradient at the last state, in its structure and shapes. Zeros if None.
 
     Returns
     -------
     Grads
-        x, params and state (the initial one), each in the structure and shapes of what it is the gradient of;
-        params as the record of weights also where `forward_train` was given what `pack` makes.
+        Gradients of x, params and the initial state, each in the structure and shapes of the thing itself. params is
+        a record of weights, also where `forward_train` was given what `pack` makes.
 
     Raises
     ------

@@ -25,10 +25,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from conftest import _of_nan
 from fuzzing import compiled, run
 from fuzzing.cases import Case
 from fuzzing.functions import FUNCTIONS
+from oracles import of_nan
 
 from fastlstm.cpu.machine import memory
 
@@ -155,7 +155,7 @@ def attempt(case: Case) -> str | None:
 def worker(given: argparse.Namespace) -> None:
     faulthandler.enable()
     for name in ("empty", "aligned", "scratch"):  # what stands in memory before it is written to must not matter
-        setattr(memory, name, functools.partial(_of_nan, getattr(memory, name)))
+        setattr(memory, name, functools.partial(of_nan, getattr(memory, name)))
     if given.case:
         case = Case.parse(given.case)
         say(0, case)

@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from conftest import KINDS, assert_same, leaves, random_stack
+from oracles import KINDS, assert_same, leaves, random_stack
 
 import fastlstm
 from fastlstm import State, reference

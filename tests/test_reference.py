@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import (
+from oracles import (
     KINDS,
     MIXED,
     apart,
-    assert_same,
     error,
     leaves,
     map_leaves,
@@ -19,6 +18,7 @@ from conftest import (
     random_params,
     random_stack,
     random_state,
+    slopes,
 )
 
 import fastlstm
@@ -27,29 +27,7 @@ from fastlstm.params import CELLS
 
 GOLDEN = np.load(Path(__file__).parent / "data" / "torch_golden.npz")
 CASES = sorted({key.split("/")[0] for key in GOLDEN.files})
-
-
 RESET = np.array([[1, 0, 1, 1], [1, 0, 0, 1], [0, 1, 0, 1]], bool)
-
-
-def slopes(loss: Any, array: Any, directions: Any, length: float) -> Any:
-    """How fast loss changes as array moves along each direction: central differences of sixth order.
-
-    length: over which the function bends. The step is so much of it that the terms left out, step ** 6, are as small
-    as rounding, eps / step, leaves the difference.
-    """
-    kept, step = array.copy(), length * np.finfo(array.dtype).eps ** (1 / 7)
-    found = []
-    for direction in directions:
-        differences = []
-        for k in (1, 2, 3):
-            array[...] = kept + k * step * direction
-            above = loss()
-            array[...] = kept - k * step * direction
-            differences.append(above - loss())
-        found.append(np.dot((45, -9, 1), differences) / (60 * step))
-    array[...] = kept
-    return np.array(found)
 
 
 # what takes a mask: the cells with one, and a stack with a layer of such a cell
@@ -354,16 +332,6 @@ def test_wrong_projections(rng: Any) -> None:
             call()
 
 
-@pytest.mark.parametrize("P", [1, 3, 8])
-def test_the_first_weights_of_a_projected_cell(P: int) -> None:
-    params = fastlstm.init_params(5, 8, rng=3, dtype=np.float64, cell="projected", projection_size=P)
-    assert [a.shape for a in params] == [(5, 32), (P, 32), (8, P), (32,)]
-    for turned in (*np.split(params.U, 4, axis=1), params.V.T):
-        assert error(turned @ turned.T, np.eye(P)) < 1e-13
-    assert params.b.tolist() == [0] * 8 + [1] * 8 + [0] * 16
-    assert 0.5 < np.abs(params.W).max() < np.sqrt(6 / 13)
-
-
 def test_wrong_peepholes(rng: Any) -> None:
     good, x = random_params(rng, 3, 5, cell="peephole"), np.ones((2, 4, 3))
     for call, message in (
@@ -375,18 +343,6 @@ def test_wrong_peepholes(rng: Any) -> None:
             call()
 
 
-def test_the_first_weights_of_a_peephole_cell() -> None:
-    params = fastlstm.init_params(5, 8, rng=3, dtype=np.float64, cell="peephole")
-    standard = fastlstm.init_params(5, 8, rng=3, dtype=np.float64)
-    assert_same((params.W, params.U, params.b), standard)
-    assert params.p.shape == (24,)
-    for part in np.split(params.p, 3):
-        assert 0.2 < np.abs(part).max() < 1 / np.sqrt(8)
-        assert len(set(part)) == 8
-    other = fastlstm.init_params(5, 8, rng=3, cell="peephole", forget_bias=0.5)
-    assert other.b.tolist() == [0] * 8 + [0.5] * 8 + [0] * 16
-
-
 def test_wrong_scales(rng: Any) -> None:
     good, x = random_params(rng, 3, 5, cell="normalized"), np.ones((2, 4, 3))
     for call, message in (
@@ -396,13 +352,3 @@ def test_wrong_scales(rng: Any) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             call()
-
-
-def test_the_first_weights_of_a_normalized_cell() -> None:
-    params = fastlstm.init_params(5, 8, rng=3, dtype=np.float64, cell="normalized")
-    standard = fastlstm.init_params(5, 8, rng=3, dtype=np.float64)
-    assert_same((params.W, params.U), (standard.W, standard.U))
-    assert params.s.tolist() == [1] * 40
-    assert params.b.tolist() == [0] * 8 + [1] * 8 + [0] * 24
-    other = fastlstm.init_params(5, 8, rng=3, cell="normalized", forget_bias=0.5)
-    assert other.b.tolist() == [0] * 8 + [0.5] * 8 + [0] * 24

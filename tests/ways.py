@@ -74,7 +74,7 @@ def shuffled(seed: int) -> Order:
 
 
 class Turns:
-    """Stands in for what runs kernels (options._enter).
+    """Stands in for what runs kernels (run._enter).
 
     Attributes
     ----------
@@ -97,6 +97,14 @@ class Turns:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._enter, name)
+
+    @property
+    def overloads(self) -> Any:
+        return self._enter.overloads
+
+    @overloads.setter
+    def overloads(self, found: Any) -> None:  # what is compiled meanwhile stays known afterwards
+        self._enter.overloads = found
 
     def __call__(self, region: int, body: int, turns: int, workers: int, place: int, arguments: Any) -> None:
         ((kernel, size),) = {(key[0], size) for key, (found, size) in run._bodies.items() if found == body}
@@ -175,7 +183,7 @@ def late(seed: int) -> Iterator[None]:
 @functools.cache
 def _kernel_of_one_sequence() -> Any:
     """The forward kernel once more, for one sequence on two threads, which come late to their exchanges. Where threads
-    share units by turns, these are the phases of duo.py too."""
+    share units by turns, these are the phases of two_threads.py too."""
 
     def late_store(sync: Any, at: Any, value: Any) -> None:
         be_late()

@@ -1,4 +1,4 @@
-"""The one table of shapes, for ASV, the comparison with other systems, and the tests."""
+"""The one table of shapes, for ASV and the comparison with other systems."""
 
 from __future__ import annotations
 

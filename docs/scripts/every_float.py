@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests/cpu/vectors"))
 from test_activations import sigmoid, tanh
 
 CHUNK = 1 << 22

@@ -1,9 +1,12 @@
-"""What a cell is: phases, each with its equations and what it reads and writes.
+"""What a cell is: a list of phases, each with its equations and with what it reads and writes.
 
-A step is made in phases. The first has z = [1, x, h] @ [b; W; U], a block of z for each gate, and makes the new c. A
-later one begins when all units are through the one before: a gate that reads the new c of all units, a projection of
-what the first phase put out, or equations over numbers that were normalized over all units. Letters as in
-docs/equations.md; a `d` in front marks a gradient.
+One time step runs the phases in order. The first has the product z = [1, x, h] @ [b; W; U], a block of z for each gate.
+In most cells it is the only one: from z and the old c it makes the new c and h. Another phase is there where the
+equations need what the phase before has made of *all* units: a gate that reads the new c, a projection of what the
+first phase puts out, or numbers that are normalized over all units. It begins when all units are through that one.
+
+Equations see a `Number` for each quantity: that of one unit, or of some neighbouring ones. Products, means over units
+and the order of steps are an engine's work. Letters as in docs/equations.md; a `d` in front marks a gradient.
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from .number import Number
 
-# What a phase reads of all units, or writes of its own, where threads share the units of a row. Other rows of the same
-# arrays have other names, since a step reads what the one before it has written.
+# What threads that share the units of a row see of each other's numbers, by name. One array may have two names, as in
+# the old and the new h: these are two rows of it, of which a step reads one and writes the other.
 FORWARD = {
     "operands": "x and the old h",
     "h": "the new h, or what stands in its place until the last phase has made it",
@@ -38,17 +41,18 @@ BACKWARD = {
 
 
 class Touch(NamedTuple):
-    """What a phase has to do with numbers that threads share: names of `FORWARD` or `BACKWARD`.
+    """What a phase reads and writes of the numbers that threads share: names of `FORWARD` or `BACKWARD`.
 
-    The threads meet behind a phase, not within it. So what a phase writes of its units, it may read of these alone:
-    another thread's numbers there are the old ones or the new ones, as it happens. `checked` sees to that.
+    Threads wait for each other between two phases, never within one. While a phase runs, what it writes may already be
+    new in another thread's units, or still be old. So it may not read, of all units, anything that it writes itself;
+    of its own units it may. `checked` refuses a cell that breaks this.
 
     Attributes
     ----------
     of_all : frozenset
-        What it reads of all units of a row.
+        What the phase reads of all units of a row.
     writes : frozenset
-        What it writes of its own.
+        What it writes, each thread in its own units.
     """
 
     of_all: frozenset[str]
@@ -61,7 +65,7 @@ def touch(of_all: str, writes: str) -> Touch:
 
 
 class Gates(NamedTuple):
-    """A number for each gate of an LSTM, or None."""
+    """A number for each gate: input, forget, candidate, output. None where a gate has no such number."""
 
     i: Any = None
     f: Any = None
@@ -70,13 +74,15 @@ class Gates(NamedTuple):
 
 
 Rows: TypeAlias = tuple[Gates, ...]
-"""Unit weights: rows of weights of one number a unit, which the equations take; and what adds up to their gradients."""
+"""Unit weights, such as peepholes: weights with one number a unit, which the equations take. A row has one for each
+gate. Backward, rows of the same form hold their gradients at one sample and step, which are then added up."""
 
 
 class Made(NamedTuple):
-    """What a phase forward makes: what the tape keeps of it, the new c, and the new h or what stands in its place.
+    """What a phase's equations return forward.
 
-    None for c where the phase leaves it as it is."""
+    kept is for the tape, in the order of the phase's `keeps`. c is the new c, or None where the phase does not change
+    it. h is the new h; where a later phase makes h, it is what that one goes on from."""
 
     kept: tuple[Number, ...]
     c: Number | None
@@ -84,7 +90,7 @@ class Made(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What the first phase is given backward.
+    """What the first phase's equations are given backward.
 
     Attributes
     ----------
@@ -95,7 +101,7 @@ class Given(NamedTuple):
     c_old, t : Number
         The old c, and tanh of the new one.
     dh, dc : Number
-        Gradients of h and c; of m in h's place, where that is projected.
+        Gradients of the new h and the new c. Where h is a projection of m, dh is the gradient of m.
     w : Rows
         Unit weights.
     """
@@ -110,8 +116,8 @@ class Given(NamedTuple):
 
 
 class Back(NamedTuple):
-    """What the first phase makes backward: the gradients of z and of the old c, tanh of the old c, the old h, and what
-    adds up to the gradients of the unit weights."""
+    """What the first phase's equations return backward: the gradients of z and of the old c; tanh of the old c and the
+    old h, made again; and the gradients of the unit weights at this sample and step."""
 
     dz: Gates
     dc: Number
@@ -129,8 +135,8 @@ class Phase:
     keeps : tuple of str
         The fields of Cell.tape that it fills.
     touch, touch_back : Touch
-        Of the phase forward, with y and all that follows from h; and backward, with what comes before the equations:
-        dh = dz @ U.T of the step behind in the last phase, the product with V.T in the first of two.
+        What the whole phase reads and writes, products included. Backward, the last phase of a step begins with
+        dh = dz @ U.T of the step after it in time; the first of two phases begins with a product with V.T.
     """
 
     keeps: tuple[str, ...]
@@ -142,8 +148,8 @@ class Phase:
 class Product(Phase):
     """The first phase: a product, and equations over its gates.
 
-    forward: (z, old c, unit weights) -> Made. Where a second phase follows, what its sums begin with, or m, is in h's
-    place. backward: Given -> Back."""
+    forward: (z, old c, unit weights) -> Made. Where a second phase follows, h is what that one begins with: the sums of
+    a later gate, or m, which is projected. backward: Given -> Back."""
 
     forward: Callable[[Any, Number, Rows], Made]
     backward: Callable[[Given], Back]
@@ -151,10 +157,10 @@ class Product(Phase):
 
 @dataclass(frozen=True)
 class LaterGate(Phase):
-    """A gate whose sums go on with c @ V, c being the new one of all units.
+    """A second phase: a gate that reads the new c of all units. c @ V is added to the sums that the first phase left.
 
-    forward: (z, new c, old h) -> Made. backward: (kept, tanh of the new c, dh, dc) -> dz, what of dh goes past z to the
-    old h, and dc but for what comes through z."""
+    forward: (z, new c, old h) -> Made. backward: (kept, tanh of the new c, dh, dc) -> dz; the part of dh that reaches
+    the old h without passing z; and dc, to which the engine adds what comes through z, dz @ V.T."""
 
     forward: Callable[[Number, Number, Number], Made]
     backward: Callable[[Any, Number, Number, Number], tuple[Number, Number, Number]]
@@ -162,34 +168,35 @@ class LaterGate(Phase):
 
 @dataclass(frozen=True)
 class Projection(Phase):
-    """A product only: h = m @ V, of another width than c. It keeps the old h.
+    """A second phase without equations: h = m @ V, which may be narrower than c. It keeps the old h.
 
-    m: (kept, tanh of the new c) -> m, made again for the product backward."""
+    m: (kept, tanh of the new c) -> m, made again backward, where the gradient of V needs it."""
 
     m: Callable[[Any, Number], Number]
 
 
 @dataclass(frozen=True)
 class Waiting(Phase):
-    """A product only, the first phase: z waits on the tape until that of all units is there.
+    """A first phase without equations: z waits on the tape until that of all units is there, to be normalized.
 
-    backward: (kept, gradients of the shifts of z's norms, moments of z, means of the gradients, unit weights) -> the
-    gradients of z, and the old h."""
+    backward: (kept, gradients of z as the gates see it: normalized, scaled and shifted; moments of z; means of the
+    gradients of z normalized; unit weights) -> the gradients of z, and the old h."""
 
     backward: Callable[[Any, Gates, Gates, Gates, Rows], tuple[Gates, Number]]
 
 
 class Moments(NamedTuple):
-    """Of a row: its mean, and the reciprocal of its deviation. Or, of the gradient of the normalized row: its mean, and
-    that of its product with the normalized row."""
+    """Two numbers of a row, taken over all its units: its mean, and one over its standard deviation. Of the gradient of
+    a normalized row: its mean, and the mean of its product with the normalized row."""
 
     mean: Number
     scale: Number
 
 
 class Normed(NamedTuple):
-    """What `NormalGates` is given backward of c: the new one, the old one, its gradient but for what comes through the
-    norm, the sums that the last phase left, the moments of c, and the means of the gradient of c normalized."""
+    """What `NormalGates` is given of c backward: the new c, the old c, the gradient of the new one without what comes
+    through the norm; dw, what the phase behind it has returned; moments of the new c, and the means of the gradient of
+    c normalized."""
 
     c: Number
     c_old: Number
@@ -201,10 +208,10 @@ class Normed(NamedTuple):
 
 @dataclass(frozen=True)
 class NormalGates(Phase):
-    """Equations over gates, z being normalized over all units.
+    """A second phase: equations over the gates, which normalize z first.
 
-    forward: (z, old c, moments of z, unit weights) -> Made, with what the last phase needs in h's place. backward:
-    (kept, Normed, moments of z, unit weights) -> dc, and what adds up to the gradients of the unit weights."""
+    forward: (z, old c, moments of z, unit weights) -> Made, whose h is what the last phase goes on from. backward:
+    (kept, Normed, moments of z, unit weights) -> the gradients of the old c and of the unit weights."""
 
     forward: Callable[[Gates, Number, Gates, Rows], Made]
     backward: Callable[[Any, Normed, Gates, Rows], tuple[Number, Rows]]
@@ -212,10 +219,10 @@ class NormalGates(Phase):
 
 @dataclass(frozen=True)
 class NormalOutput(Phase):
-    """The new h, from c normalized over all units.
+    """A third phase: the new h, from the new c normalized.
 
-    forward: (what stands in h's place, old h, new c, moments of c, unit weights) -> Made. backward: (kept, new c, dh,
-    moments of c, unit weights) -> what adds up to the gradients of the unit weights."""
+    forward: (h of the phase before's `Made`, old h, new c, moments of c, unit weights) -> Made. backward: (kept, new c,
+    dh, moments of c, unit weights) -> the gradients of the unit weights."""
 
     forward: Callable[[Number, Number, Number, Moments, Rows], Made]
     backward: Callable[[Any, Number, Number, Moments, Rows], Rows]
@@ -229,14 +236,16 @@ class Cell(NamedTuple):
     name : str
         As in `params.CELLS`.
     tape : type
-        NamedTuple of what the tape keeps of a unit and step: that of all phases, in order.
+        NamedTuple of the numbers that the tape keeps of each unit and step: what its phases keep, in order.
     of_x : int
-        Gates that read x: the first ones.
+        How many gates read x. They are the first ones of i, f, g, o.
     columns : tuple
-        For b, W, U: where each of the gates i, f, g, o has its block of columns, -1 for one that has none.
+        For each of b, W and U: the place of each gate's block of H columns, 0 for the first block; -1 for a gate that
+        has none. So (0, 1, -1, 2) is an array with the blocks i, f, o.
     phases : tuple of Phase
     unit_weights : tuple
-        Rows of weights of one number a unit that the equations take: the number of the array, and its columns.
+        For each row of unit weights the array it comes from (0: b, 3: the array that is neither b, W nor U), and the
+        place of each gate's block in it, as in `columns`.
     """
 
     name: str
@@ -258,7 +267,7 @@ class Cell(NamedTuple):
 
     @property
     def multiplies_later(self) -> bool:
-        """Whether there is a second phase that is a product, with panels of its own."""
+        """Whether a second phase has a product with V, of which there are panels then."""
         return any(isinstance(phase, LaterGate | Projection) for phase in self.phases)
 
     @property
@@ -268,16 +277,16 @@ class Cell(NamedTuple):
 
     @property
     def parts(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
-        """What the rows of a panel come from: b, W and U, then `unit_weights`."""
+        """What a panel is made of, an (array, columns) each: b, W and U, then the rows of `unit_weights`."""
         return (*enumerate(self.columns), *self.unit_weights)
 
     def kept_from(self, phase: Phase) -> int:
-        """The place on the tape of the first number that a phase keeps; the others follow."""
+        """Where on the tape the numbers begin that a phase keeps."""
         return int(self.tape._fields.index(phase.keeps[0])) if phase.keeps else 0
 
 
 def checked(*cells: Cell) -> tuple[Cell, ...]:
-    """The table; ValueError where threads that share units could not run it, or the tape would not be filled."""
+    """The same cells; ValueError where a cell's phases do not fill its tape, or threads could not share its units."""
     for cell in cells:
         keeps = tuple(name for phase in cell.phases for name in phase.keeps)
         if keeps != cell.tape._fields:

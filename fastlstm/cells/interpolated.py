@@ -1,4 +1,4 @@
-"""The interpolated cell: o says how much of the old h stays."""
+"""The interpolated cell: the new h lies between the old one and tanh(c), where o says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Kept(NamedTuple):
 
 
 def gated_forward(z: Gates, c_old: Number, w: Rows) -> Made:
-    """g's tanh is of both, what comes in and what was there; o waits for the new c."""
+    """The candidate g sees the gated memory too. o waits for the new c of all units: its sums are handed on."""
     i, f = sigmoids(z.i, z.f)
     g = tanh(f.fma(c_old, i * z.g))
     return Made((i, f, z.g), f.fma(c_old, i * g), z.o)
@@ -33,7 +33,7 @@ def gated_backward(given: Given) -> Back:
 
 
 def between_forward(z: Number, c: Number, h_old: Number) -> Made:
-    """h stays what it was exactly where o is 0, and becomes tanh(c) exactly where it is 1."""
+    """In this form h is exactly the old one where o is 0, and exactly tanh(c) where o is 1."""
     o = sigmoid(z)
     return Made((o, h_old), None, o.fma(tanh(c), (1.0 - o) * h_old))
 

@@ -1,4 +1,4 @@
-"""The cell with layer normalisation of z and of c."""
+"""The normalized cell: layer normalisation of each gate's z, and of the c that h shows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Kept(NamedTuple):
 
 
 class Norms(NamedTuple):
-    """The unit weights: scales and shifts of each gate's norm, then those of c's (in i's place)."""
+    """The unit weights: scale and shift behind each gate's norm, then those behind the norm of c, which stand in i."""
 
     z_scale: Gates = Gates()
     z_shift: Gates = Gates()
@@ -47,7 +47,7 @@ def normal_gates_forward(z: Gates, c: Number, of_z: Gates, w: Rows) -> Made:
 
 def normal_gates_backward(kept: Kept, given: Normed, of_z: Gates, w: Rows) -> tuple[Number, Rows]:
     i, f, g, scale = kept.i, kept.f, kept.g, Norms(*w).c_scale.i
-    before = Norms(*given.dw)  # what the last phase left
+    before = Norms(*given.dw)  # gradients that the phase behind has left
     dc = given.dc + _through_norm(before.c_shift.i * scale, given.c, given.of_c, given.means)
     da = Gates(
         i=dc * g * (i * (1.0 - i)),

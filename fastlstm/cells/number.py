@@ -18,12 +18,12 @@ class Number(Protocol):
     def __rmul__(self, other: float) -> Self: ...
 
     def fma(self, factor: Self | float, term: Self | float) -> Self:
-        """self factor + term, rounded once where the processor can."""
+        """self * factor + term, rounded once where the processor can do that."""
 
     def tanh(self) -> Self: ...
 
     def sigmoids(self, *others: Self) -> list[Self]:
-        """The sigmoid of it and of others, which may be worked out side by side."""
+        """The sigmoids of this number and of others. In one call, so that they may be computed side by side."""
 
 
 def tanh(number: Number) -> Number:

@@ -18,7 +18,8 @@ class Kept(NamedTuple):
 
 
 def unprojected_backward(given: Given) -> Back:
-    """The standard cell's, whose h is m here; the old h is on the tape, for a projection cannot be undone."""
+    """The standard cell's equations with m in the place of h. The old h comes from the tape: it is a projection, which
+    cannot be made again from one unit's numbers."""
     *gates, h_old = given.kept
     return lstm_backward(given._replace(kept=gates))._replace(h_old=h_old)
 

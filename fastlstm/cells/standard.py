@@ -23,7 +23,7 @@ def lstm_forward(z: Gates, c_old: Number, w: Rows) -> Made:
 
 
 def lstm_backward(given: Given) -> Back:
-    """The old h is not on the tape: it is made again from what is."""
+    """The tape does not have the old h: it is o tanh(c) of the step before, made again."""
     (i, f, g, o), c_old, t = given.kept, given.c_old, given.t
     t_old = tanh(c_old)
     dc = (given.dh * o).fma(1.0 - t * t, given.dc)

@@ -1,4 +1,4 @@
-"""The table of cells."""
+"""The table of cells, one row each: docs/architecture.md says what else a new one needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .projected import m_again, unprojected_backward
 from .standard import lstm_backward, lstm_forward
 
 _EVERY, _NONE = (0, 1, 2, 3), (-1, -1, -1, -1)
-_BIAS, _OWN = 0, 3  # arrays: b, W, U, and the fourth of a cell that has one
+_BIAS, _OWN = 0, 3  # numbers of arrays: b is 0, W 1, U 2; the fourth (V, p or s) 3
 _GATES = "i", "f", "g", "o"
 CELLS = checked(
     Cell(

@@ -33,10 +33,10 @@ _HEADER = re.compile(
 def save(path: str | os.PathLike[str], params: Stack) -> None:
     """Write weights to an .npz file.
 
-    The file is complete or not there: it is written beside its place and then moved to it. Its name is the
-    one given; no suffix is added. Its entries are the weights by their names, and `cell`, the name of any other
-    than the standard cell, behind `forward.` or `backward.` in a Bidirectional, behind the layer's number in a
-    stack (`1.forward.W`), and `fastlstm`, the format's number.
+    The file is whole or not there: it is written beside its place, then moved to it. Its name is the one given; no
+    suffix is added. Its entries are `fastlstm`, the number of the format, and the arrays by their names, such as `W`;
+    for every cell but the standard one also `cell`, its name. In a Bidirectional names begin with `forward.` or
+    `backward.`, in a stack with the number of the layer: `1.forward.W`.
 
     Parameters
     ----------
@@ -90,8 +90,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises
     ------
     ValueError
-        The file is damaged, is none of ours, or its weights make no sense. It is found before memory is taken for
-        more than the file holds.
+        The file is damaged, was not written by `save`, or its weights make no sense. Whatever it says of sizes, no
+        more memory is taken than the file holds.
     TypeError
         A path of another type.
     OSError
@@ -117,8 +117,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def _entries(file: IO[bytes]) -> dict[str, Array]:
-    """The arrays of an .npz file by their names. What its directory says is checked before any of them is read: the
-    content is bare, each name stands there once, and all together they are no larger than the file."""
+    """The arrays of an .npz file by their names. Before any of them is read, the file's directory is checked: nothing
+    is compressed, each name stands there once, and all entries together are no larger than the file."""
     size = file.seek(0, os.SEEK_END)
     with zipfile.ZipFile(file) as archive:
         found: dict[str, zipfile.ZipInfo] = {}

@@ -17,7 +17,7 @@ _TORCH = re.compile(r"(weight|bias)_(ih|hh|hr)_l(0|[1-9][0-9]{0,5})(_reverse)?")
 
 
 def _tensor(name: str, value: Any) -> Array:
-    """An array, or a tensor of any device and with or without a gradient, as an array."""
+    """As an array; value may be a tensor, on any device, with or without a gradient."""
     if not isinstance(value, np.ndarray) and hasattr(value, "numpy"):
         try:
             value = value.numpy(force=True)

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from conftest import map_leaves
+from oracles import map_leaves
 
 import fastlstm
 from fastlstm.params import CELLS, ProjectedParams, shapes

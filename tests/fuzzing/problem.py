@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from conftest import map_leaves, random_masks, random_params, random_state
+from oracles import map_leaves, random_masks, random_params, random_state
 
 import fastlstm
 from fastlstm import Bidirectional, reference

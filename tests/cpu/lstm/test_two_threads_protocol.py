@@ -1,4 +1,4 @@
-"""The protocol of duo.py as plain Python: its two threads run one at a time, and which goes on is drawn from a seed.
+"""The protocol of two_threads.py as plain Python: its threads run one at a time, in orders drawn from a seed.
 
 `lead` and `follow` are the package's own. Words that they exchange, and phases of steps, are Python's here: a phase
 takes a unit's new number from all units that the phase before it has left, and from the unit's input.

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import pytest
 import ways
-from conftest import MIXED, assert_same, error, map_leaves, random_masks, random_params, random_stack, random_state
+from oracles import MIXED, assert_same, error, map_leaves, random_masks, random_params, random_stack, random_state
 
 import fastlstm
 from fastlstm import reference
@@ -114,7 +114,7 @@ def test_as_many_threads_as_workers() -> None:
     here = Path(__file__)
     chosen = [f"{here}::test_real_threads[{cell}-float32]" for cell in ("standard", "normalized")]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *chosen]
-    ran = subprocess.run(command, env=os.environ | {"NUMBA_NUM_THREADS": "8"}, cwd=here.parent.parent,
+    ran = subprocess.run(command, env=os.environ | {"NUMBA_NUM_THREADS": "8"}, cwd=here.parents[3],
                          capture_output=True, text=True)  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "2 passed" in ran.stdout

@@ -13,9 +13,9 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from conftest import assert_same, error, leaves, map_leaves, random_params, random_state
 from numba.core.errors import TypingError
 from numpy.lib.stride_tricks import as_strided
+from oracles import assert_same, error, leaves, map_leaves, random_params, random_state
 
 import fastlstm
 from fastlstm import checks, in_place, reference

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ways
-from conftest import assert_same, map_leaves, random_masks, random_params, random_state
+from oracles import assert_same, map_leaves, random_masks, random_params, random_state
 
 import fastlstm
 from fastlstm import nn

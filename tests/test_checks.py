@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import assert_same, leaves, random_params, random_state
+from oracles import assert_same, leaves, random_params, random_state
 
 import fastlstm
 from fastlstm import Bidirectional, Params, State, init_params, reference

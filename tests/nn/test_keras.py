@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras_cases import CASES, run_keras, run_nn
 
-GOLDEN = np.load(Path(__file__).parent / "data" / "keras_golden.npz", allow_pickle=False)
+GOLDEN = np.load(Path(__file__).parents[1] / "data" / "keras_golden.npz", allow_pickle=False)
 
 
 os.environ.setdefault("KERAS_BACKEND", "jax")

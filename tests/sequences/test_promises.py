@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ways
-from conftest import (
+from oracles import (
     MIXED,
     apart,
     assert_same,

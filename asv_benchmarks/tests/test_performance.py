@@ -17,7 +17,7 @@ from asv_benchmarks.benchmarks import learning
 from asv_benchmarks.benchmarks.shapes import FITS, MODES, SHAPES, STEPPED, Fit, Shape, along
 from asv_benchmarks.systems import projections
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,11 @@
-"""Compiled kernels on disk: whole, of the function they are taken for, of the sources at hand, and nothing beside them.
+"""Compiled kernels on disk: whole, of the function they are taken for, of the sources at hand.
 
-What needs real kernels is in test_process."""
+What needs real kernels is in tests/process."""
 
 from __future__ import annotations
 
 import ast
 import os
-import signal
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +16,6 @@ import pytest
 from numba import njit
 
 import fastlstm
-from fastlstm import files
 from fastlstm.cpu.compiler import cache
 from fastlstm.cpu.compiler.options import OPTIONS
 
@@ -165,18 +161,18 @@ def test_each_stamped_file_changes_the_stamp(tmp_path: Path, monkeypatch: pytest
     deep = tmp_path / "cpu" / "a" / "b" / "new.py"
     deep.parent.mkdir(parents=True)
     deep.write_text("")
-    (tmp_path / "layer.py").write_text("")
+    (tmp_path / "sequences.py").write_text("")
     monkeypatch.setattr(cache, "_PACKAGE", tmp_path)
     stamp = cache.source_stamp.__wrapped__
     before = stamp()
     seen = {before}
-    changed = [path for path in tmp_path.rglob("*.py") if path.name != "layer.py"]
+    changed = [path for path in tmp_path.rglob("*.py") if path.name != "sequences.py"]
     for path in changed:
         with open(path, "a") as file:
             file.write("\n")
         seen.add(stamp())
     assert len(seen) == 1 + len(changed)
-    (tmp_path / "layer.py").write_text("# no kernel is made of it")
+    (tmp_path / "sequences.py").write_text("# no kernel is made of it")
     assert stamp() in seen
     deep.rename(deep.with_name("other.py"))
     assert stamp() not in seen
@@ -195,75 +191,12 @@ def test_without_sources_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
     cache._warn_once.cache_clear()
 
 
-KILLED = """
-import os, runpy, signal, sys
-def write(file):
-    file.write(b"half")
-    file.flush()
-    os.kill(os.getpid(), signal.SIGKILL)
-runpy.run_path(sys.argv[1])["write_whole"](sys.argv[2], write)
-"""
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL")
-def test_what_a_killed_writer_left_is_removed_once_it_is_old(tmp_path: Path) -> None:
-    target = tmp_path / "weights.npz"
-    target.write_text("before")
-    command = [sys.executable, "-c", KILLED, files.__file__, str(target)]
-    for _ in range(2):
-        assert subprocess.run(command, timeout=60).returncode == -signal.SIGKILL
-    assert target.read_text() == "before"
-    old, young = (path for path in tmp_path.iterdir() if path != target)
-    others = [
-        tmp_path / name for name in ("weights.npz.part", ".fastlstm-0123.part", "x.fastlstm-0123456789abcdef.part")
-    ]
-    for path in (old, *others):
-        path.touch()
-        os.utime(path, (0, path.stat().st_mtime - 2 * files._OLD))
-    files.write_whole(str(target), lambda file: file.write(b"after"))
-    assert target.read_text() == "after"
-    assert set(tmp_path.iterdir()) == {target, young, *others}
-
-
 def test_a_kernels_writer_cleans_up_too(folder: Path) -> None:
     left = folder / ".fastlstm-0123456789abcdef.part"
     left.touch()
     os.utime(left, (0, 0))
     first_call(twice)
     assert not left.exists()
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, OSError])
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    def write(file: Any) -> None:
-        file.write(b"half")
-        raise error
-
-    with pytest.raises(error):
-        files.write_whole(str(tmp_path / "weights"), write)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_error_names_the_callers_file(tmp_path: Path) -> None:
-    name = str(tmp_path / "none" / "weights")
-    with pytest.raises(FileNotFoundError) as caught:
-        files.write_whole(name, lambda file: None)
-    assert caught.value.filename == name
-    assert name in str(caught.value)
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="folder") as found:
-        files.write_whole(str(tmp_path / "folder"), lambda file: None)
-    assert found.value.filename == str(tmp_path / "folder")
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-
-
-def test_a_folder_that_cannot_be_listed_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(path: Any) -> Any:
-        raise PermissionError(path)
-
-    monkeypatch.setattr(files.os, "scandir", refused)
-    files.write_whole(str(tmp_path / "weights"), lambda file: file.write(b"all"))
-    assert (tmp_path / "weights").read_bytes() == b"all"
 
 
 def test_a_run_says_nothing_of_a_cache_in_order(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
 import sys
 import textwrap
@@ -14,8 +13,8 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from conftest import MIXED, assert_same, error, leaves, random_stack, random_state
 from numba.core.errors import TypingError
+from oracles import MIXED, assert_same, error, leaves, random_stack, random_state
 
 import fastlstm
 from fastlstm import Bidirectional, State, reference
@@ -233,28 +232,6 @@ def test_gradients_cut_or_carried_over_chunks(rng: Any) -> None:
         assert error(grads.x, whole.x[:, t : t + 4]) < 1e-12
     assert error(dW, whole.params.W) < 1e-12
     assert error(dstate, whole.state) < 1e-12
-
-
-@pytest.mark.parametrize("cell", ["standard", MIXED])
-def test_stream(rng: Any, cell: str) -> None:
-    params, _, _, x = problem(rng, 3, 10, 4, [(20, False), (5, False)], np.float32, cell)
-    y, last = fastlstm.forward(x, params)
-    stream = fastlstm.Stream(params, batch_size=3)
-    assert_same(np.stack([stream(x[:, t]) for t in range(4)], 1), y[:, :4].copy())
-    copy, saved = pickle.loads(pickle.dumps(stream)), stream.state
-    assert_same(stream.run(x[:, 4:]), y[:, 4:].copy())
-    assert_same(stream.state, last)
-    assert_same(copy.run(x[:, 4:]), y[:, 4:].copy())
-    stream.state = saved
-    assert_same(stream(x[:, 4]), y[:, 4].copy())
-    stream.reset(np.array([False, True, False]))
-    again = stream.run(x[:, 5:])
-    assert_same(again[::2].copy(), y[::2, 5:].copy())
-    assert_same(again[1], fastlstm.forward(x[1, 5:], params)[0])
-    stream.reset()
-    assert_same(stream.run(x), y)
-    alone = fastlstm.Stream(params)
-    assert_same(np.stack([alone(row) for row in x[1]]), y[1].copy())
 
 
 def test_bad_input_from_python(rng: Any) -> None:

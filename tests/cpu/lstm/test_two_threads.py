@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import pytest
 import ways
-from conftest import assert_same, random_params, random_state
+from oracles import assert_same, random_params, random_state
 
 import fastlstm
 from fastlstm.cpu.lstm import engine, plans

@@ -9,6 +9,7 @@ import pytest
 import ways
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import central_differences
 
 import fastlstm
 from fastlstm import InterpolatedParams, Params, ProjectedParams, State, nn, reference
@@ -32,20 +33,6 @@ def fresh(layer: Any) -> Any:
     return again
 
 
-def numeric(loss: Any, array: np.ndarray, count: int, rng: np.random.Generator) -> list[tuple[int, float]]:
-    """Central differences of a loss at some places of an array, which it reads."""
-    flat, found = array.reshape(-1), []
-    for i in rng.choice(flat.size, min(count, flat.size), replace=False):
-        old, step = flat[i], 1e-5
-        flat[i] = old + step
-        up = loss()
-        flat[i] = old - step
-        down = loss()
-        flat[i] = old
-        found.append((int(i), (up - down) / (2 * step)))
-    return found
-
-
 def check_gradients(layer: Any, x: np.ndarray, rng: np.random.Generator, **call: Any) -> None:
     """dx and all weights' gradients of a random linear function of y."""
     y = fresh(layer)(x, training=True, **call)
@@ -61,7 +48,7 @@ def check_gradients(layer: Any, x: np.ndarray, rng: np.random.Generator, **call:
 
     pairs = [(x, dx), *((layer.params[name], trained.grads[name]) for name in layer.params)]
     for array, gradient in pairs:
-        for i, expected in numeric(loss, array, 6, rng):
+        for i, expected in central_differences(loss, array, 6, rng):
             assert gradient.reshape(-1)[i] == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
 
@@ -434,7 +421,7 @@ def test_gradients_at_the_first_state_under_a_mask(
         return float((layer(x, mask=mask, initial_state=list(first)) * dy).sum())
 
     for array, gradient in zip(first, layer.state_grads, strict=True):
-        for i, expected in numeric(loss, array, 12, rng):
+        for i, expected in central_differences(loss, array, 12, rng):
             assert gradient.reshape(-1)[i] == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
 

@@ -1,0 +1,188 @@
+"""The cells' equations on NumPy arrays, which are Numbers too: steps made phase by phase as the table says, forward and
+backward, against the reference. Nothing is compiled here, so a new cell is tried in a second."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from oracles import error, random_params, random_state
+
+import fastlstm.cells
+from fastlstm import State, reference
+from fastlstm.cells.cell import (
+    Cell,
+    Gates,
+    Given,
+    LaterGate,
+    Moments,
+    NormalGates,
+    NormalOutput,
+    Normed,
+    Product,
+    Projection,
+    Rows,
+    Waiting,
+)
+from fastlstm.cells.table import CELLS
+from fastlstm.params import CELLS as RECORDS
+from fastlstm.params import NORMALIZED_EPSILON, sizes
+
+
+class Numbers(np.ndarray):
+    """An array as a Number; ndarray has the operators."""
+
+    def fma(self, factor: Any, term: Any) -> Any:
+        return self * factor + term
+
+    def tanh(self) -> Any:
+        return np.tanh(self)
+
+    def sigmoids(self, *others: Any) -> list[Any]:
+        return [1 / (1 + np.exp(-one)) for one in (self, *others)]
+
+
+def arrays_of(params: Any) -> list[Any]:
+    """b, W, U, and the fourth of a cell that has one."""
+    W, U, *own, b = (a.view(Numbers) for a in params)
+    return [b, W, U, *own]
+
+
+def gates_of(array: Any, columns: tuple[int, ...], H: int) -> Gates:
+    return Gates(*(None if at < 0 else array[..., at * H : (at + 1) * H] for at in columns))
+
+
+def moments(v: Any) -> Moments:
+    mean = v.mean(axis=-1, keepdims=True)
+    return Moments(mean, 1 / np.sqrt(((v - mean) ** 2).mean(axis=-1, keepdims=True) + NORMALIZED_EPSILON))
+
+
+def means(dn: Any, v: Any) -> Moments:
+    """Of a gradient of v normalized, and of its product with that."""
+    mean, scale = moments(v)
+    return Moments(dn.mean(axis=-1, keepdims=True), (dn * (v - mean) * scale).mean(axis=-1, keepdims=True))
+
+
+class Engine:
+    """Steps of one layer; `tapes` has what each step keeps."""
+
+    def __init__(self, cell: Cell, params: Any) -> None:
+        self.cell, self.H = cell, sizes(params)[1]
+        self.arrays = arrays_of(params)
+        self.grads = [np.zeros_like(a) for a in self.arrays]
+        self.weights: Rows = tuple(gates_of(self.arrays[n], row, self.H) for n, row in cell.unit_weights)
+        self.tapes: list[Any] = []
+
+    def sums(self, x: Any, h: Any) -> Gates:
+        """z = [1, x, h] @ [b; W; U], of the gates that each of them has."""
+        found: list[Any] = [0.0] * 4
+        for operand, array, columns in zip((1, x, h), self.arrays, self.cell.columns, strict=False):
+            for gate, block in enumerate(gates_of(array, columns, self.H)):
+                if block is not None:
+                    found[gate] = found[gate] + (block if array.ndim == 1 else operand @ block)
+        return Gates(*found)
+
+    def step(self, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
+        kept: list[Any] = []
+        out, c_new, z = h, c, self.sums(x, h)
+        for phase in self.cell.phases:
+            if isinstance(phase, Product):
+                made, c_new, out = phase.forward(z, c, self.weights)
+            elif isinstance(phase, LaterGate):
+                made, _, out = phase.forward(out + c_new @ self.arrays[3], c_new, h)
+            elif isinstance(phase, Projection):
+                made, out = (h,), out @ self.arrays[3]
+            elif isinstance(phase, Waiting):
+                made = tuple(z)
+            elif isinstance(phase, NormalGates):
+                made, c_new, out = phase.forward(z, c, Gates(*map(moments, z)), self.weights)
+            else:
+                made, _, out = phase.forward(out, h, c_new, moments(c_new), self.weights)
+            kept += made
+        self.tapes.append((self.cell.tape(*kept), x, h, c, c_new))
+        return out, c_new
+
+    def back(self, t: int, dh: Any, dc: Any) -> tuple[Any, Any, Any]:
+        """From the gradients of a step's h and c those of its x, of the old h and of the old c; weights' add up."""
+        kept, x, h, c, c_new = self.tapes[t]
+        tanh_c, past, dw = np.tanh(c_new), 0.0, []
+        dz = Gates()
+        for phase in reversed(self.cell.phases):
+            if isinstance(phase, Product):
+                given = Given(kept, self.tapes[t - 1][0], c, tanh_c, dh, dc, self.weights)
+                found, dc, t_old, h_old, rows = phase.backward(given)
+                assert error(t_old, np.tanh(c)) < 1e-14
+                assert t == 0 or error(h_old, h) < 1e-14  # made again, or from the tape
+                dz = Gates(*(dz.o if one is None else one for one in found))
+                dw.append(rows)
+            elif isinstance(phase, LaterGate):
+                dz_o, past, dc = phase.backward(kept, tanh_c, dh, dc)
+                dz = Gates(o=dz_o)
+                self.grads[3] += c_new.T @ dz_o
+                dc = dc + dz_o @ self.arrays[3].T
+            elif isinstance(phase, Projection):
+                self.grads[3] += phase.m(kept, tanh_c).T @ dh
+                dh = dh @ self.arrays[3].T
+            elif isinstance(phase, NormalOutput):
+                dw.append(phase.backward(kept, c_new, dh, moments(c_new), self.weights))
+            elif isinstance(phase, NormalGates):
+                (last,) = dw
+                of_z, dn = Gates(*map(moments, kept.z)), last.c_shift.i * self.weights[2].i
+                normed = Normed(c_new, c, dc, last, moments(c_new), means(dn, c_new))
+                dc, rows = phase.backward(kept, normed, of_z, self.weights)
+                dw.append(rows)
+                dz = rows.z_shift._replace(o=last.z_shift.o)
+            else:
+                scaled = [d * s for d, s in zip(dz, self.weights[0], strict=True)]
+                of = Gates(*map(means, scaled, kept.z))
+                dz, _ = phase.backward(kept, dz, Gates(*map(moments, kept.z)), of, self.weights)
+        dx, dh_old = np.zeros_like(x), past + np.zeros_like(h)
+        for operand, n, out in ((None, 0, None), (x, 1, dx), (h, 2, dh_old)):
+            weights, sums = (gates_of(all_[n], self.cell.columns[n], self.H) for all_ in (self.arrays, self.grads))
+            for gradient, block, total in zip(dz, weights, sums, strict=True):
+                if block is not None:
+                    total += gradient.sum(axis=0) if operand is None else operand.T @ gradient
+                    if out is not None:
+                        out += gradient @ block.T
+        for rows in dw:
+            for found, (n, columns) in zip(rows, self.cell.unit_weights, strict=True):
+                for gradient, total in zip(found, gates_of(self.grads[n], columns, self.H), strict=True):
+                    if gradient is not None:
+                        total += gradient.sum(axis=0)
+        return dx, dh_old, dc
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_equations(cell: Cell, rng: Any) -> None:
+    N, T, D, H = 3, 5, 4, 6
+    params = random_params(rng, D, H, cell=cell.name)
+    x, first = rng.standard_normal((N, T, D)).view(Numbers), random_state(rng, params, N)
+    y, last, tape = reference.forward_train(x, params, first)
+    dy, dlast = rng.standard_normal(y.shape).view(Numbers), random_state(rng, params, N)
+    expected = reference.backward(tape, dy, dlast)
+    engine, ys, dxs = Engine(cell, params), [], []
+    h, c = (a.view(Numbers) for a in first)
+    for t in range(T):
+        h, c = engine.step(x[:, t], h, c)
+        ys.append(h)
+    assert error((np.stack(ys, 1), State(h, c)), (y, last)) < 1e-13
+    dh, dc = (a.view(Numbers) for a in dlast)
+    for t in reversed(range(T)):
+        dx, dh, dc = engine.back(t, dh + dy[:, t], dc)
+        dxs.insert(0, dx)
+    b, W, U, *own = engine.grads
+    assert error((np.stack(dxs, 1), State(dh, dc)), (expected.x, expected.state)) < 1e-13
+    assert error(RECORDS[cell.name](W, U, *own, b), expected.params) < 1e-13
+
+
+def test_no_numbers_library_is_imported() -> None:
+    """The equations know of a number what `Number` says."""
+    for path in Path(fastlstm.cells.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                raise AssertionError(f"{path.name}: {ast.unparse(node)}")
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                assert node.module in {"__future__", "collections.abc", "dataclasses", "typing"}, path.name

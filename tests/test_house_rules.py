@@ -1,0 +1,246 @@
+"""Rules of the house, over the package's syntax tree: few parameters, short functions, jit options in one place.
+
+What breaks a rule today stands in a table with its number. A table may only shrink: a new entry, a larger number and an
+entry that is needed no longer each fail.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import fastlstm
+
+PACKAGE = Path(fastlstm.__file__).parent
+PARAMETERS, LINES = 8, 80  # a function takes no more of the first, and has fewer of the second
+COMPILERS = {"njit", "jit", "register_jitable", "overload", "overload_method", "overload_attribute", "vectorize",
+             "guvectorize", "cfunc", "stencil"}  # fmt: skip
+
+KERAS = {  # signatures that are Keras's own
+    "nn/_src/model.py: Sequential.evaluate",
+    "nn/_src/model.py: Sequential.fit",
+    "nn/_src/optimizers.py: Adam.__init__",
+    "nn/_src/optimizers.py: AdamW.__init__",
+    "nn/_src/optimizers.py: RMSprop.__init__",
+    "nn/_src/recurrent.py: LSTM.__init__",
+}
+MANY_PARAMETERS = {
+    "cpu/callable/chunk.py: chunk_steps": 23,
+    "cpu/callable/layers.py: chunk_layer": 10,
+    "cpu/lstm/backward.py: backward_share": 38,
+    "cpu/lstm/engine.py: forward": 11,
+    "cpu/lstm/engine.py: backward": 12,
+    "cpu/lstm/episodes.py: mark_begins": 10,
+    "cpu/lstm/forward_rows.py: forward_rows": 27,
+    "cpu/lstm/forward_units.py: shared_begin": 24,
+    "cpu/lstm/forward_units.py: shared_step": 27,
+    "cpu/lstm/forward_units.py: shared_end": 24,
+    "cpu/lstm/norms.py: means_of": 13,
+    "cpu/lstm/norms.py: normalize": 23,
+    "cpu/lstm/norms.py: normalize_back": 24,
+    "cpu/lstm/packing.py: _row_of": 9,
+    "cpu/lstm/packing.py: out_of_panels": 13,
+    "cpu/lstm/packing.py: transpose_panels": 9,
+    "cpu/lstm/plans.py: _shares": 10,
+    "cpu/lstm/sizes.py: forward_room": 9,
+    "cpu/lstm/step.py: units": 26,
+    "cpu/lstm/step.py: tiles": 26,
+    "cpu/lstm/step.py: finish": 20,
+    "cpu/lstm/step_back.py: step_back": 39,
+    "cpu/lstm/step_back.py: hidden_back": 38,
+    "cpu/lstm/step_back.py: first_state": 16,
+    "cpu/lstm/step_back.py: memory_back": 38,
+    "cpu/lstm/sums.py: backward_sums": 18,
+    "cpu/lstm/two_threads.py: _inputs": 14,
+    "cpu/lstm/two_threads.py: _step": 24,
+    "cpu/lstm/two_threads.py: lead": 26,
+    "cpu/lstm/two_threads.py: follow": 26,
+    "cpu/training/losses.py: run_pointwise": 9,
+    "cpu/training/losses.py: run_categorical": 11,
+    "cpu/training/updates.py: norms": 11,
+    "cpu/vectors/products.py: product": 13,
+    "cpu/vectors/products.py: product_of": 14,
+    "cpu/vectors/tiles.py: multiply": 9,
+}
+LONG = {
+    "cpu/callable/chunk.py: chunk_steps": 86,
+    "cpu/callable/overloads.py: backward_into_of": 90,
+    "cpu/lstm/forward_rows.py: forward_rows": 110,
+    "cpu/lstm/step_back.py: step_back": 94,
+}
+WRAPPED_LITERALS = {  # np.int64(0) and the like, in each file
+    "cpu/callable/chunk.py": 9,
+    "cpu/callable/fits.py": 4,
+    "cpu/callable/layers.py": 14,
+    "cpu/lstm/backward.py": 8,
+    "cpu/lstm/episodes.py": 1,
+    "cpu/lstm/forward_rows.py": 7,
+    "cpu/lstm/forward_units.py": 3,
+    "cpu/lstm/packing.py": 9,
+    "cpu/lstm/step.py": 1,
+    "cpu/lstm/step_back.py": 1,
+    "cpu/lstm/sums.py": 2,
+    "cpu/lstm/two_threads.py": 26,
+    "cpu/training/dense.py": 3,
+}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+@cache
+def sources() -> dict[str, ast.Module]:
+    files = sorted(PACKAGE.rglob("*.py"))
+    return {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in files}
+
+
+def functions(tree: ast.AST, owner: str = "") -> Iterator[tuple[str, Function]]:
+    """Each function with its name: those of what it stands in before its own, with dots between them."""
+    for node in ast.iter_child_nodes(tree):
+        name = owner
+        if isinstance(node, Function | ast.ClassDef):
+            name = f"{owner}.{getattr(node, 'name', 'lambda')}".removeprefix(".")
+        if isinstance(node, Function):
+            yield name, node
+        yield from functions(node, name)
+
+
+def measured(measure: Callable[[Function], int], limit: int) -> dict[str, int]:
+    """The functions of the package that a measure finds above a limit."""
+    found = {
+        f"{path}: {name}": measure(node) for path, tree in sources().items() for name, node in functions(tree)
+    }  # fmt: skip
+    return {name: number for name, number in found.items() if number > limit}
+
+
+def parameters(function: Function) -> int:
+    """How many are passed to it: neither self nor cls, none of an intrinsic's signature."""
+    if any(isinstance(one, ast.Name) and one.id == "intrinsic" for one in getattr(function, "decorator_list", [])):
+        return 0
+    names = [one.arg for one in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
+
+
+def lines(function: Function) -> int:
+    """Of code: neither docstring nor decorators."""
+    docstring = 0
+    if not isinstance(function, ast.Lambda) and ast.get_docstring(function) is not None:
+        docstring = function.body[0].end_lineno - function.body[0].lineno + 1
+    return function.end_lineno - function.lineno + 1 - docstring
+
+
+def of_numba(tree: ast.Module) -> set[str]:
+    """The names by which a module calls what makes Numba compile a function."""
+    return {
+        name.asname or name.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "numba"
+        for name in node.names
+        if name.name in COMPILERS
+    }
+
+
+def unstated(tree: ast.Module) -> Iterator[str]:
+    """Where a module lets Numba compile without options of compiler/options.py, which state fastmath."""
+    names = of_numba(tree)
+    stated = {  # the calls' functions that get such options
+        call.func
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        for option in call.keywords
+        if option.arg in (None, "jit_options")
+        and isinstance(option.value, ast.Name)
+        and option.value.id in ("OPTIONS", "HELPER", "INLINED")
+    }
+    for node in ast.walk(tree):
+        by_name = isinstance(node, ast.Name) and node.id in names
+        by_module = isinstance(node, ast.Attribute) and node.attr in COMPILERS and ast.unparse(node.value) == "numba"
+        if (by_name or by_module) and node not in stated:
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+def wrapped_literals(tree: ast.Module) -> int:
+    return sum(
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("np.int64", "numpy.int64", "int64", "types.int64")
+        and all(isinstance(number, ast.Constant | ast.UnaryOp) for number in node.args)
+        for node in ast.walk(tree)
+    )
+
+
+def test_few_parameters() -> None:
+    found = measured(parameters, PARAMETERS)
+    assert set(found) >= KERAS, "needed no longer"
+    assert {name: count for name, count in found.items() if name not in KERAS} == MANY_PARAMETERS
+
+
+def test_short_functions() -> None:
+    assert measured(lines, LINES - 1) == LONG
+
+
+def test_every_compiled_function_states_its_fastmath() -> None:
+    assert not {path: where for path, tree in sources().items() if (where := [*unstated(tree)])}
+    options = sources()["cpu/compiler/options.py"]
+    stated = {node.targets[0].id if isinstance(node, ast.Assign) else node.target.id: ast.unparse(node.value)
+              for node in options.body if isinstance(node, ast.Assign | ast.AnnAssign)}  # fmt: skip
+    assert "'fastmath': False" in stated["OPTIONS"]
+    assert stated["HELPER"].startswith("OPTIONS |")
+    assert stated["INLINED"].startswith("HELPER |")
+
+
+def test_numbers_are_written_as_numbers() -> None:
+    found = Counter({path: wrapped_literals(tree) for path, tree in sources().items()})
+    assert dict(+found) == WRAPPED_LITERALS
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from numba import njit\n@njit\ndef f(x): ...",
+        "from numba import njit as compile\ncompile(nogil=True)(f)",
+        "from numba import njit\nnjit(f)",
+        "from numba.extending import overload\noverload(g)(f)",
+        "from numba.extending import register_jitable\n@register_jitable\ndef f(x): ...",
+        "import numba\nnumba.jit(nopython=True)(f)",
+    ],
+)
+def test_a_bare_compiler_is_found(code: str) -> None:
+    assert [*unstated(ast.parse(code))]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from numba import njit\nnjit(parallel=True, **OPTIONS)(f)",
+        "from numba.extending import overload\noverload(g, jit_options=INLINED)(f)",
+        "from typing import overload\n@overload\ndef f(x): ...",
+    ],
+)
+def test_what_states_its_options_is_let_through(code: str) -> None:
+    assert not [*unstated(ast.parse(code))]
+
+
+def test_parameters_and_lines_are_counted() -> None:
+    code = """
+class A:
+    def of_three(self, a, /, b, *rest, c=1, **more):
+        "Two lines\\
+        of docstring."
+        return lambda x, y: a
+
+@intrinsic
+def one_too_many(typing, a, b, c, d, e, f, g, h):
+    def generate(context, builder, signature, args):
+        return np.int64(0) + np.int64(-1) + np.int64(a)
+    return generate
+"""
+    tree = ast.parse(code)
+    found = {name: (parameters(node), lines(node)) for name, node in functions(tree)}
+    assert found == {
+        "A.of_three": (3, 2), "A.of_three.lambda": (2, 1), "one_too_many": (0, 4), "one_too_many.generate": (4, 2),
+    }  # fmt: skip
+    assert wrapped_literals(tree) == 2
