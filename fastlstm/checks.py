@@ -12,19 +12,16 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from . import backend
+from .backend import Kept, Packed
 from .cells.table import CELLS as KERNEL_CELLS
 from .cells.table import cell_with
-from .cpu.callable.sharing import apart, in_turn
-from .cpu.lstm.packing import Packed, blocks, cell_in, cell_with_mark, record_of, wide_blocks
-from .cpu.lstm.packing import sizes as sizes_of_packed
-from .cpu.machine import memory
-from .cpu.vectors.target import BLOCK, lanes
-from .params import CELLS, AnyParams, Bidirectional, State, cell_name, is_plain, shapes
+from .params import CELLS, AnyParams, Array, Bidirectional, State, cell_name, is_plain, shapes
 from .params import sizes as sizes_of_record
+from .strides import apart, in_turn
 
-Array: TypeAlias = NDArray[Any]
 Layer: TypeAlias = AnyParams | Packed | Bidirectional
 Stack: TypeAlias = Layer | Sequence[Layer]
 States: TypeAlias = State | tuple[Any, Any] | Bidirectional | Sequence[State | tuple[Any, Any] | Bidirectional]
@@ -52,16 +49,48 @@ class Weights(NamedTuple):
     dtype: np.dtype[Any]
 
 
+class Problem(NamedTuple):
+    """What a pass over whole sequences computes: arrays of one kind, that fit.
+
+    Attributes
+    ----------
+    weights : Weights
+    x : ndarray, shape (N, T, D)
+    single : bool
+        Whether a single sequence was given, without the axis N.
+    lengths : ndarray of int64, shape (N,), or None
+    reset : ndarray of bool, shape (N, T), or None
+    reverse : bool
+    states : list of lists of State
+        Arrays of their own, for each direction of each level.
+    masks : list of lists of ndarray or None
+    """
+
+    weights: Weights
+    x: Array
+    single: bool
+    lengths: NDArray[np.int64] | None
+    reset: NDArray[np.bool_] | None
+    reverse: bool
+    states: list[list[State]]
+    masks: list[list[Array | None]]
+
+
 def sizes(layer: AnyParams | Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h, of one direction of a layer."""
     if isinstance(layer, Packed):
-        return sizes_of_packed(layer)
+        return backend.engine.sizes(layer)
     return sizes_of_record(layer)
 
 
 def cell(layer: AnyParams | Packed) -> str:
     """The name of its cell."""
-    return cell_name(record_of(layer) if isinstance(layer, Packed) else type(layer))
+    return backend.engine.cell_in(layer).name if isinstance(layer, Packed) else cell_name(type(layer))
+
+
+def record_of(packed: Packed) -> type[AnyParams]:
+    """What its weights are when they are not packed."""
+    return CELLS[backend.engine.cell_in(packed).name]
 
 
 def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Any:
@@ -81,7 +110,7 @@ def native(value: Array, dtype: DTypeLike, *, copy: bool = False) -> Array:
     # a number past the float type's range becomes an infinity, as everywhere; in padding it means nothing
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if copy:
-            own = memory.empty(value.shape, dtype)
+            own = backend.engine.empty(value.shape, dtype)
             own[...] = value
             return own
         return np.require(value, dtype, ["C", "A"])
@@ -286,7 +315,7 @@ def _packed(name: str, layer: Packed) -> Packed:
     panels, H, P, layout, second = layer
     arrays = (panels,) if second is None else (panels, second)
     whole = all(type(one) is np.ndarray and one.flags.c_contiguous for one in arrays)
-    if whole and type(H) is int and type(P) is int and _fits(panels, H, P, layout, second):
+    if whole and type(H) is int and type(P) is int and backend.engine.fits(layer):
         return layer
     plain = isinstance(panels, np.ndarray) and not isinstance(panels, np.ma.MaskedArray)
     if not plain or not all(_is_integer(size) for size in (H, P)):
@@ -294,7 +323,7 @@ def _packed(name: str, layer: Packed) -> Packed:
                         f"Packed({_kind(panels)}, {_kind(H)}, {_kind(P)})")  # fmt: skip
     if panels.dtype not in _FLOATS or not panels.dtype.isnative:
         raise TypeError(f"{name}.panels: expected float32 or float64, got {panels.dtype}")
-    if not _fits(panels, int(H), int(P), layout, second):
+    if not backend.engine.fits(Packed(panels, int(H), int(P), layout, second)):
         raise ValueError(f"{name}: expected weights that pack laid out for this processor in this version, got panels "
                          f"of shape {panels.shape} for {H} units and {P} outputs, layout {np.ndim(layout)}, second "
                          f"phase {np.shape(second) if second is not None else None}")  # fmt: skip
@@ -306,23 +335,27 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def _fits(panels: Array, H: int, P: int, layout: Any, second: Any) -> bool:
-    """Whether these are panels of this processor's layout: of another vector width, they would be read past their
-    end."""
-    if panels.dtype not in _FLOATS or panels.ndim != 3 or not 1 <= P <= H:
-        return False
-    one = cell_with_mark(layout)
-    if one is None or (second is None) != (len(one.phases) == 1) or (P < H and not one.projects):
-        return False
-    L = lanes(panels.dtype.itemsize)
-    count, depth, width = panels.shape
-    if second is not None and not (
-        type(second) is np.ndarray
-        and second.dtype == panels.dtype
-        and second.shape == ((wide_blocks(P, panels.dtype.itemsize), H, BLOCK * L) if one.multiplies_later else (0, 0))
-    ):
-        return False
-    return bool(width == BLOCK * L and count == -(-H // L) and depth >= P + 2 + len(one.unit_weights))
+def problem(
+    x: ArrayLike,
+    params: Stack,
+    state: States | None,
+    *,
+    lengths: ArrayLike | None,
+    reverse: bool,
+    reset: ArrayLike | None,
+    h_mask: Any,
+    copy: bool,
+) -> Problem:
+    """The arguments of `forward`. copy: whether the arrays are to be kept."""
+    found = weights(params)
+    backwards = direction(reverse, found)
+    rows, single = sequences(x, found, copy=copy)
+    N, T, _ = rows.shape
+    return Problem(
+        found, rows, single, step_counts(lengths, N, T, single=single), resets(reset, N, T, single=single, copy=copy),
+        backwards, states("state", state, found, N, single=single),
+        masks("h_mask", h_mask, found, N, single=single, copy=copy),
+    )  # fmt: skip
 
 
 def sequences(x: Any, weights: Weights, *, copy: bool) -> tuple[Array, bool]:
@@ -471,18 +504,22 @@ def output_gradient(dy: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], 
     return native(found.reshape(shape), dtype)
 
 
-def gates(name: str, found: Array, packed: Packed) -> None:
-    """Refuse gates in the layout of another vector width, or of another cell: the kernels would read past their end."""
-    nb, L = blocks(packed.hidden_size, found.dtype.itemsize), lanes(found.dtype.itemsize)
-    expected = nb, cell_in(packed).kept * L
-    if found.shape[2:] == expected:
+def kept(name: str, found: Kept, packed: Packed) -> None:
+    """Refuse a tape in the layout of another processor, or of another cell: the kernels would read past its end."""
+    N, T = found.gates.shape[1::-1]
+
+    def shape(cell: str) -> tuple[int, ...]:
+        return backend.engine.kept_shapes(cell, found.gates.dtype.itemsize, packed.hidden_size, N, T)[0]
+
+    expected = shape(cell(packed))
+    if found.gates.shape == expected:
         return
-    others = [one.name for one in KERNEL_CELLS if found.shape[2:] == (nb, one.kept * L)]
+    others = [one.name for one in KERNEL_CELLS if found.gates.shape == shape(one.name)]
     if others:
         raise ValueError(f"{name}: expected one for the {cell(packed)} cell, got one for the "
                          f"{' or '.join(others)} cell")  # fmt: skip
-    raise ValueError(f"{name}: expected gates laid out for this processor, {expected}, "
-                     f"got {found.shape[2:]}")  # fmt: skip
+    raise ValueError(f"{name}: expected gates laid out for this processor, {expected[2:]}, "
+                     f"got {found.gates.shape[2:]}")  # fmt: skip
 
 
 def integer(name: str, value: Any, least: int) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastlstm import Bidirectional, Params, State
+from fastlstm.cpu import engine
 from fastlstm.cpu.machine import memory, threads
 from fastlstm.params import CELLS, ProjectedParams, shapes, sizes
 
@@ -141,8 +142,8 @@ def rng() -> np.random.Generator:
 def _left_over_memory() -> Iterator[None]:
     """What stands in memory before it is written to must not matter: here it is all NaN."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("empty", "aligned", "scratch"):
-            patch.setattr(memory, name, functools.partial(_of_nan, getattr(memory, name)))
+        for place, name in ((memory, "empty"), (memory, "aligned"), (memory, "scratch"), (engine, "empty")):
+            patch.setattr(place, name, functools.partial(_of_nan, getattr(place, name)))
         yield
 
 
