@@ -63,7 +63,7 @@ class Problem(NamedTuple):
     reverse : bool
     states : list of lists of State
         Arrays of their own, for each direction of each level.
-    masks : list of lists of ndarray or None
+    masks : list of lists of ndarray or None, or None
     """
 
     weights: Weights
@@ -73,7 +73,7 @@ class Problem(NamedTuple):
     reset: NDArray[np.bool_] | None
     reverse: bool
     states: list[list[State]]
-    masks: list[list[Array | None]]
+    masks: list[list[Array | None]] | None
 
 
 def sizes(layer: AnyParams | Packed) -> tuple[int, int, int]:
@@ -95,8 +95,10 @@ def record_of(packed: Packed) -> type[AnyParams]:
 
 def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Any:
     """One thing for each direction of each level -> the structure of the weights that they belong to."""
-    layers = tuple(level[0] if len(level) == 1 else Bidirectional(*level) for level in levels)
-    return layers if stacked else layers[0]
+    if stacked:
+        return tuple(level[0] if len(level) == 1 else Bidirectional(*level) for level in levels)
+    level = levels[0]
+    return level[0] if len(level) == 1 else Bidirectional(*level)
 
 
 def _kind(value: object) -> str:
@@ -105,7 +107,8 @@ def _kind(value: object) -> str:
 
 def native(value: Array, dtype: DTypeLike, *, copy: bool = False) -> Array:
     """value in C order, aligned, of that native type; itself where it is that already, unless copy."""
-    if not copy and value.dtype == dtype and value.flags.c_contiguous and value.flags.aligned:
+    kind = value.dtype
+    if not copy and (kind is dtype or kind == dtype) and value.flags.c_contiguous and value.flags.aligned:
         return value
     # a number past the float type's range becomes an infinity, as everywhere; in padding it means nothing
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -313,9 +316,8 @@ def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
 
 def _packed(name: str, layer: Packed) -> Packed:
     panels, H, P, layout, second = layer
-    arrays = (panels,) if second is None else (panels, second)
-    whole = all(type(one) is np.ndarray and one.flags.c_contiguous for one in arrays)
-    if whole and type(H) is int and type(P) is int and backend.engine.fits(layer):
+    whole = _whole(panels) and (second is None or _whole(second))
+    if whole and type(H) is int is type(P) and backend.engine.fits(layer):
         return layer
     plain = isinstance(panels, np.ndarray) and not isinstance(panels, np.ma.MaskedArray)
     if not plain or not all(_is_integer(size) for size in (H, P)):
@@ -329,6 +331,10 @@ def _packed(name: str, layer: Packed) -> Packed:
                          f"phase {np.shape(second) if second is not None else None}")  # fmt: skip
     own = None if second is None else native(second, second.dtype)
     return Packed(native(panels, panels.dtype), int(H), int(P), layout, own)
+
+
+def _whole(array: Any) -> bool:
+    return type(array) is np.ndarray and array.flags.c_contiguous
 
 
 def _is_integer(value: Any) -> bool:
@@ -348,14 +354,14 @@ def problem(
 ) -> Problem:
     """The arguments of `forward`. copy: whether the arrays are to be kept."""
     found = weights(params)
-    backwards = direction(reverse, found)
+    backwards = reverse is not False and direction(reverse, found)
     rows, single = sequences(x, found, copy=copy)
     N, T, _ = rows.shape
-    return Problem(
-        found, rows, single, step_counts(lengths, N, T, single=single), resets(reset, N, T, single=single, copy=copy),
-        backwards, states("state", state, found, N, single=single),
-        masks("h_mask", h_mask, found, N, single=single, copy=copy),
-    )  # fmt: skip
+    counts = None if lengths is None else step_counts(lengths, N, T, single=single)
+    starts = None if reset is None else resets(reset, N, T, single=single, copy=copy)
+    begin = states("state", state, found, N, single=single)
+    factors = None if h_mask is None else masks("h_mask", h_mask, found, N, single=single, copy=copy)
+    return Problem(found, rows, single, counts, starts, backwards, begin, factors)
 
 
 def sequences(x: Any, weights: Weights, *, copy: bool) -> tuple[Array, bool]:
@@ -448,11 +454,9 @@ def _entries(name: str, given: Any, weights: Weights, kind: str) -> list[list[tu
     return found
 
 
-def masks(name: str, given: Any, weights: Weights, N: int, *, single: bool, copy: bool) -> list[list[Array | None]]:
+def masks(name: str, given: object, weights: Weights, N: int, *, single: bool, copy: bool) -> list[list[Array | None]]:
     """given -> (N, P) of the weights' type for each direction of each level; copies, or where that is not asked for
-    perhaps itself. None stays None, for all or for one."""
-    if given is None:
-        return [[None] * len(level) for level in weights.levels]
+    perhaps itself. None stays None."""
     return [
         [_mask(where, entry, N, layer, weights.dtype, single, copy) for where, entry, layer in level]
         for level in _entries(name, given, weights, "array")
@@ -506,20 +510,17 @@ def output_gradient(dy: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], 
 
 def kept(name: str, found: Kept, packed: Packed) -> None:
     """Refuse a tape in the layout of another processor, or of another cell: the kernels would read past its end."""
-    N, T = found.gates.shape[1::-1]
-
-    def shape(cell: str) -> tuple[int, ...]:
-        return backend.engine.kept_shapes(cell, found.gates.dtype.itemsize, packed.hidden_size, N, T)[0]
-
-    expected = shape(cell(packed))
-    if found.gates.shape == expected:
+    gates, H, shapes_of = found.gates, packed.hidden_size, backend.engine.kept_shapes
+    T, N = gates.shape[:2]
+    expected = shapes_of(cell(packed), gates.itemsize, H, N, T)[0]
+    if gates.shape == expected:
         return
-    others = [one.name for one in KERNEL_CELLS if found.gates.shape == shape(one.name)]
+    others = [one.name for one in KERNEL_CELLS if gates.shape == shapes_of(one.name, gates.itemsize, H, N, T)[0]]
     if others:
         raise ValueError(f"{name}: expected one for the {cell(packed)} cell, got one for the "
                          f"{' or '.join(others)} cell")  # fmt: skip
     raise ValueError(f"{name}: expected gates laid out for this processor, {expected[2:]}, "
-                     f"got {found.gates.shape[2:]}")  # fmt: skip
+                     f"got {gates.shape[2:]}")  # fmt: skip
 
 
 def integer(name: str, value: Any, least: int) -> int:

@@ -167,32 +167,35 @@ def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, list[list[_T]]]:
     (levels, _, dtype), below, single, lengths, reset, backwards, states, masks = problem
     N, T, _ = below.shape
     done = []
-    for level, own_states, own_masks in zip(levels, states, masks, strict=True):
-        P = checks.sizes(level[0])[2]
+    for i, (level, own_states) in enumerate(zip(levels, states, strict=True)):
+        P = own_states[0].h.shape[1]
         y = backend.engine.empty((N, T, P * len(level)), dtype)
-        done.append([
-            way(layer, Batch(below, lengths, reset, mask, backwards or number == 1), state, y, number * P)
-            for number, (layer, state, mask) in enumerate(zip(level, own_states, own_masks, strict=True))
-        ])  # fmt: skip
+        row = []
+        for n, (layer, state) in enumerate(zip(level, own_states, strict=True)):
+            mask = None if masks is None else masks[i][n]
+            row.append(way(layer, Batch(below, lengths, reset, mask, backwards or n == 1), state, y, n * P))
+        done.append(row)
         below = y
     return (below[0] if single else below), done
 
 
 def _plain(layer: AnyParams | Packed, batch: Batch, state: State, y: Array, column: int) -> None:
-    backend.engine.forward(packed=_packed(layer), batch=batch, state=state, y=y, column=column)
+    packed = layer if isinstance(layer, Packed) else backend.engine.pack(layer)
+    backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column)
 
 
 def _with_cells(layer: AnyParams | Packed, batch: Batch, state: State, y: Array, column: int) -> Array:
     cells = backend.engine.empty((*y.shape[:2], state.c.shape[1]), y.dtype)
-    backend.engine.forward(packed=_packed(layer), batch=batch, state=state, y=y, column=column, cells=cells)
+    packed = layer if isinstance(layer, Packed) else backend.engine.pack(layer)
+    backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column, cells=cells)
     return cells
 
 
 def _in_training(layer: AnyParams | Packed, batch: Batch, state: State, y: Array, column: int) -> Pass:
     packed = layer.copy() if isinstance(layer, Packed) else backend.engine.pack(layer)
-    done = Pass(packed, batch, state.h.copy(), backend.engine.keep(packed, *y.shape[:2]))
-    backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column, kept=done.kept)
-    return done
+    h, kept = state.h.copy(), backend.engine.keep(packed, y.shape[0], y.shape[1])
+    backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column, kept=kept)
+    return Pass(packed, batch, h, kept)
 
 
 def _in_structure(levels: list[list[State]], stacked: bool, single: bool) -> Any:
@@ -245,8 +248,7 @@ def forward_train(
     )  # fmt: skip
     stacked, single = problem.weights.stacked, problem.single
     y, passes = _walk(problem, _in_training)
-    tape = Tape._of(tuple(tuple(level) for level in passes), single, stacked)
-    return y, _in_structure(problem.states, stacked, single), tape
+    return y, _in_structure(problem.states, stacked, single), Tape._of(passes, single, stacked)
 
 
 def backward(tape: Tape, dy: ArrayLike | None = None, dstate: States | None = None) -> Grads:

@@ -9,7 +9,7 @@ from .backend import Pass
 from .checks import assemble
 from .params import Array, form
 
-Levels: TypeAlias = tuple[tuple[Pass, ...], ...]
+Levels: TypeAlias = list[list[Pass]]
 """A layer each, bottom first: one direction, or the two of a Bidirectional."""
 
 

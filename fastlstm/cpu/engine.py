@@ -22,7 +22,6 @@ from .compiler.run import Recording, compile_region, recording
 from .lstm.engine import backward, cells, forward, pack, pack_into, packing
 from .lstm.packing import (
     Packed,
-    blocks,
     cell_in,
     cell_with_mark,
     mark,
@@ -59,15 +58,15 @@ def fits(packed: Packed) -> bool:
     one = cell_with_mark(layout)
     if one is None or (second is None) != (len(one.phases) == 1) or (P < H and not one.projects):
         return False
-    L = lanes(panels.dtype.itemsize)
+    L = lanes(panels.itemsize)
     count, depth, width = panels.shape
     if second is not None and not (
         type(second) is np.ndarray
         and second.dtype == panels.dtype
-        and second.shape == ((wide_blocks(P, panels.dtype.itemsize), H, BLOCK * L) if one.multiplies_later else (0, 0))
+        and second.shape == ((wide_blocks(P, panels.itemsize), H, BLOCK * L) if one.multiplies_later else (0, 0))
     ):
         return False
-    return bool(width == BLOCK * L and count == blocks(H, panels.dtype.itemsize)
+    return bool(width == BLOCK * L and count == -(-H // L)
                 and depth >= P + 2 + len(one.unit_weights))  # fmt: skip
 
 
