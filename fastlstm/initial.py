@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from . import checks
-from .checks import Stack, assemble, size_of
+from .arrays import size_of
+from .checks import Stack, assemble
 from .params import (
     CELLS,
     FORGET_BIAS,
