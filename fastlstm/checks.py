@@ -23,10 +23,8 @@ from .cells.table import cell_with
 from .params import CELLS, AnyParams, Array, Bidirectional, State, cell_name, is_plain, shapes
 from .params import sizes as sizes_of_record
 from .strides import apart, in_turn
+from .types import Masks, Stack, States, Structured
 
-Layer: TypeAlias = AnyParams | Packed | Bidirectional
-Stack: TypeAlias = Layer | Sequence[Layer]
-States: TypeAlias = State | tuple[Any, Any] | Bidirectional | Sequence[State | tuple[Any, Any] | Bidirectional]
 _T = TypeVar("_T")
 _DIRECTION = ", ".join(record.__name__ for record in CELLS.values()) + " or Packed"
 _LAYER = ", ".join(record.__name__ for record in CELLS.values()) + ", Packed or Bidirectional"
@@ -95,7 +93,7 @@ def record_of(packed: Packed) -> type[AnyParams]:
     return CELLS[backend.engine.cell_in(packed).name]
 
 
-def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Any:
+def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Structured:
     """One thing for each direction of each level -> the structure of the weights that they belong to."""
     if stacked:
         return tuple(level[0] if len(level) == 1 else Bidirectional(*level) for level in levels)
@@ -351,7 +349,7 @@ def problem(
     lengths: ArrayLike | None,
     reverse: bool,
     reset: ArrayLike | None,
-    h_mask: Any,
+    h_mask: Masks | None,
     copy: bool,
 ) -> Problem:
     """The arguments of `forward`. copy: whether the arrays are to be kept."""

@@ -14,6 +14,7 @@ FLOORS = (  # from the ground up: a module imports of its own floor and of those
     {"arrays", "cells"},
     {"reference", "cpu"},
     {"backend"},
+    {"types"},
     {"checks"},
     {"tape", "initial", "config"},
     {"sequences", "in_place"},
