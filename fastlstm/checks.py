@@ -12,19 +12,16 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from . import backend
+from .backend import Kept, Packed
 from .cells.table import CELLS as KERNEL_CELLS
 from .cells.table import cell_with
-from .cpu.callable.sharing import apart, in_turn
-from .cpu.lstm.packing import Packed, blocks, cell_in, cell_with_mark, record_of, wide_blocks
-from .cpu.lstm.packing import sizes as sizes_of_packed
-from .cpu.machine import memory
-from .cpu.vectors.target import BLOCK, lanes
-from .params import CELLS, AnyParams, Bidirectional, State, cell_name, is_plain, shapes
+from .params import CELLS, AnyParams, Array, Bidirectional, State, cell_name, is_plain, shapes
 from .params import sizes as sizes_of_record
+from .strides import apart, in_turn
 
-Array: TypeAlias = NDArray[Any]
 Layer: TypeAlias = AnyParams | Packed | Bidirectional
 Stack: TypeAlias = Layer | Sequence[Layer]
 States: TypeAlias = State | tuple[Any, Any] | Bidirectional | Sequence[State | tuple[Any, Any] | Bidirectional]
@@ -52,22 +49,56 @@ class Weights(NamedTuple):
     dtype: np.dtype[Any]
 
 
+class Problem(NamedTuple):
+    """What a pass over whole sequences computes: arrays of one kind, that fit.
+
+    Attributes
+    ----------
+    weights : Weights
+    x : ndarray, shape (N, T, D)
+    single : bool
+        Whether a single sequence was given, without the axis N.
+    lengths : ndarray of int64, shape (N,), or None
+    reset : ndarray of bool, shape (N, T), or None
+    reverse : bool
+    states : list of lists of State
+        Arrays of their own, for each direction of each level.
+    masks : list of lists of ndarray or None, or None
+    """
+
+    weights: Weights
+    x: Array
+    single: bool
+    lengths: NDArray[np.int64] | None
+    reset: NDArray[np.bool_] | None
+    reverse: bool
+    states: list[list[State]]
+    masks: list[list[Array | None]] | None
+
+
 def sizes(layer: AnyParams | Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h, of one direction of a layer."""
     if isinstance(layer, Packed):
-        return sizes_of_packed(layer)
+        return backend.engine.sizes(layer)
     return sizes_of_record(layer)
 
 
 def cell(layer: AnyParams | Packed) -> str:
     """The name of its cell."""
-    return cell_name(record_of(layer) if isinstance(layer, Packed) else type(layer))
+    return backend.engine.cell_in(layer).name if isinstance(layer, Packed) else cell_name(type(layer))
+
+
+def record_of(packed: Packed) -> type[AnyParams]:
+    """What its weights are when they are not packed."""
+    return CELLS[backend.engine.cell_in(packed).name]
 
 
 def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Any:
     """One thing for each direction of each level -> the structure of the weights that they belong to."""
-    layers = tuple(level[0] if len(level) == 1 else Bidirectional(*level) for level in levels)
-    return layers if stacked else layers[0]
+    if stacked:
+        return tuple(level[0] if len(level) == 1 else Bidirectional(*level) for level in levels)
+    level = levels[0]
+    return level[0] if len(level) == 1 else Bidirectional(*level)
 
 
 def _kind(value: object) -> str:
@@ -76,12 +107,13 @@ def _kind(value: object) -> str:
 
 def native(value: Array, dtype: DTypeLike, *, copy: bool = False) -> Array:
     """value in C order, aligned, of that native type; itself where it is that already, unless copy."""
-    if not copy and value.dtype == dtype and value.flags.c_contiguous and value.flags.aligned:
+    kind = value.dtype
+    if not copy and (kind is dtype or kind == dtype) and value.flags.c_contiguous and value.flags.aligned:
         return value
     # a number past the float type's range becomes an infinity, as everywhere; in padding it means nothing
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if copy:
-            own = memory.empty(value.shape, dtype)
+            own = backend.engine.empty(value.shape, dtype)
             own[...] = value
             return own
         return np.require(value, dtype, ["C", "A"])
@@ -284,9 +316,8 @@ def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
 
 def _packed(name: str, layer: Packed) -> Packed:
     panels, H, P, layout, second = layer
-    arrays = (panels,) if second is None else (panels, second)
-    whole = all(type(one) is np.ndarray and one.flags.c_contiguous for one in arrays)
-    if whole and type(H) is int and type(P) is int and _fits(panels, H, P, layout, second):
+    whole = _whole(panels) and (second is None or _whole(second))
+    if whole and type(H) is int is type(P) and backend.engine.fits(layer):
         return layer
     plain = isinstance(panels, np.ndarray) and not isinstance(panels, np.ma.MaskedArray)
     if not plain or not all(_is_integer(size) for size in (H, P)):
@@ -294,7 +325,7 @@ def _packed(name: str, layer: Packed) -> Packed:
                         f"Packed({_kind(panels)}, {_kind(H)}, {_kind(P)})")  # fmt: skip
     if panels.dtype not in _FLOATS or not panels.dtype.isnative:
         raise TypeError(f"{name}.panels: expected float32 or float64, got {panels.dtype}")
-    if not _fits(panels, int(H), int(P), layout, second):
+    if not backend.engine.fits(Packed(panels, int(H), int(P), layout, second)):
         raise ValueError(f"{name}: expected weights that pack laid out for this processor in this version, got panels "
                          f"of shape {panels.shape} for {H} units and {P} outputs, layout {np.ndim(layout)}, second "
                          f"phase {np.shape(second) if second is not None else None}")  # fmt: skip
@@ -302,27 +333,35 @@ def _packed(name: str, layer: Packed) -> Packed:
     return Packed(native(panels, panels.dtype), int(H), int(P), layout, own)
 
 
+def _whole(array: Any) -> bool:
+    return type(array) is np.ndarray and array.flags.c_contiguous
+
+
 def _is_integer(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def _fits(panels: Array, H: int, P: int, layout: Any, second: Any) -> bool:
-    """Whether these are panels of this processor's layout: of another vector width, they would be read past their
-    end."""
-    if panels.dtype not in _FLOATS or panels.ndim != 3 or not 1 <= P <= H:
-        return False
-    one = cell_with_mark(layout)
-    if one is None or (second is None) != (len(one.phases) == 1) or (P < H and not one.projects):
-        return False
-    L = lanes(panels.dtype.itemsize)
-    count, depth, width = panels.shape
-    if second is not None and not (
-        type(second) is np.ndarray
-        and second.dtype == panels.dtype
-        and second.shape == ((wide_blocks(P, panels.dtype.itemsize), H, BLOCK * L) if one.multiplies_later else (0, 0))
-    ):
-        return False
-    return bool(width == BLOCK * L and count == -(-H // L) and depth >= P + 2 + len(one.unit_weights))
+def problem(
+    x: ArrayLike,
+    params: Stack,
+    state: States | None,
+    *,
+    lengths: ArrayLike | None,
+    reverse: bool,
+    reset: ArrayLike | None,
+    h_mask: Any,
+    copy: bool,
+) -> Problem:
+    """The arguments of `forward`. copy: whether the arrays are to be kept."""
+    found = weights(params)
+    backwards = reverse is not False and direction(reverse, found)
+    rows, single = sequences(x, found, copy=copy)
+    N, T, _ = rows.shape
+    counts = None if lengths is None else step_counts(lengths, N, T, single=single)
+    starts = None if reset is None else resets(reset, N, T, single=single, copy=copy)
+    begin = states("state", state, found, N, single=single)
+    factors = None if h_mask is None else masks("h_mask", h_mask, found, N, single=single, copy=copy)
+    return Problem(found, rows, single, counts, starts, backwards, begin, factors)
 
 
 def sequences(x: Any, weights: Weights, *, copy: bool) -> tuple[Array, bool]:
@@ -415,11 +454,9 @@ def _entries(name: str, given: Any, weights: Weights, kind: str) -> list[list[tu
     return found
 
 
-def masks(name: str, given: Any, weights: Weights, N: int, *, single: bool, copy: bool) -> list[list[Array | None]]:
+def masks(name: str, given: object, weights: Weights, N: int, *, single: bool, copy: bool) -> list[list[Array | None]]:
     """given -> (N, P) of the weights' type for each direction of each level; copies, or where that is not asked for
-    perhaps itself. None stays None, for all or for one."""
-    if given is None:
-        return [[None] * len(level) for level in weights.levels]
+    perhaps itself. None stays None."""
     return [
         [_mask(where, entry, N, layer, weights.dtype, single, copy) for where, entry, layer in level]
         for level in _entries(name, given, weights, "array")
@@ -471,18 +508,19 @@ def output_gradient(dy: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], 
     return native(found.reshape(shape), dtype)
 
 
-def gates(name: str, found: Array, packed: Packed) -> None:
-    """Refuse gates in the layout of another vector width, or of another cell: the kernels would read past their end."""
-    nb, L = blocks(packed.hidden_size, found.dtype.itemsize), lanes(found.dtype.itemsize)
-    expected = nb, cell_in(packed).kept * L
-    if found.shape[2:] == expected:
+def kept(name: str, found: Kept, packed: Packed) -> None:
+    """Refuse a tape in the layout of another processor, or of another cell: the kernels would read past its end."""
+    gates, H, shapes_of = found.gates, packed.hidden_size, backend.engine.kept_shapes
+    T, N = gates.shape[:2]
+    expected = shapes_of(cell(packed), gates.itemsize, H, N, T)[0]
+    if gates.shape == expected:
         return
-    others = [one.name for one in KERNEL_CELLS if found.shape[2:] == (nb, one.kept * L)]
+    others = [one.name for one in KERNEL_CELLS if gates.shape == shapes_of(one.name, gates.itemsize, H, N, T)[0]]
     if others:
         raise ValueError(f"{name}: expected one for the {cell(packed)} cell, got one for the "
                          f"{' or '.join(others)} cell")  # fmt: skip
-    raise ValueError(f"{name}: expected gates laid out for this processor, {expected}, "
-                     f"got {found.shape[2:]}")  # fmt: skip
+    raise ValueError(f"{name}: expected gates laid out for this processor, {expected[2:]}, "
+                     f"got {gates.shape[2:]}")  # fmt: skip
 
 
 def integer(name: str, value: Any, least: int) -> int:

@@ -1,30 +1,20 @@
 """One step at a time, and passes on the caller's own arrays: the same functions from Python and in compiled code.
 
-What Numba compiles where a user's `@njit` function calls them stands in `kernels.overloads`; here are their Python
-forms, which say in full what does not fit.
+What Numba compiles where a user's `@njit` function calls them is the engine's; here are their Python forms, which say
+in full what does not fit.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from . import checks
-from .cells.table import CELLS as KERNEL_CELLS
-from .checks import Array, Weights, assemble
-from .cpu.callable import from_python, overloads, public
-from .cpu.callable.buffers import Buffers
-from .cpu.callable.from_python import step as compiled_step
-from .cpu.callable.from_python import step_of_any as compiled_step_of_any
-from .cpu.lstm import engine, packing, plans, records
-from .cpu.lstm.packing import Packed, cell_in, cell_with_mark, mark, record_of
-from .cpu.machine import memory, plain, threads
+from . import backend, checks
+from .backend import Buffers, Kept, Packed, Pass
+from .checks import Weights, assemble, record_of
 from .initial import zero_state
-from .params import CELLS, AnyParams, Grads, State, cell_name, shapes
-
-_STANDARD = mark(KERNEL_CELLS[0])
+from .params import CELLS, AnyParams, Array, Batch, Grads, State, cell_name, shapes
 
 
 def step(x: Any, packed: Any, state: Any) -> None:
@@ -58,32 +48,18 @@ def step(x: Any, packed: Any, state: Any) -> None:
     >>> state.h.shape
     (1, 32)
     """
-    if type(x) is np.ndarray and type(packed) is Packed and type(state) is State:  # the shortest way there is
-        panels, H, P, layout, second = packed
-        h, c = state
-        try:  # it ends here for other types, and where a shape does not fit
-            kind = panels.dtype
-            # Numba may take an array of the other byte order for one of this processor's, and 4.9 for 4
-            native = (x.dtype is kind is h.dtype and c.dtype is kind) or (
-                kind.isnative and x.dtype == h.dtype == c.dtype == kind  # as in arrays from a pickle
-            )
-            if (
-                native
-                and type(H) is int is type(P)
-                and (
-                    compiled_step(x, panels, H, h, c)
-                    if layout is _STANDARD and P == H
-                    else compiled_step_of_any(x, panels, H, P, layout, second, h, c)
-                )
-            ):
-                return
-        except (TypeError, AttributeError):
-            pass
+    if (
+        type(x) is np.ndarray
+        and type(packed) is Packed
+        and type(state) is State
+        and backend.engine.quick_step(x, packed, state)  # the shortest way there is
+    ):
+        return
     layers, found = checks.steppable(packed)
     single = np.ndim(x) == 1
     expected = "(D,)" if single else "(N, D)"
     below = checks.array("x", x)
-    D, _, _ = packing.sizes(layers[0])
+    D, _, _ = checks.sizes(layers[0])
     if below.ndim not in (1, 2) or below.shape[-1] != D:
         raise ValueError(f"x: expected shape {expected} with D = {D}, got {below.shape}")
     states = checks.own_states("state", state, found, None if single else len(below))
@@ -91,20 +67,10 @@ def step(x: Any, packed: Any, state: Any) -> None:
     first = written[0][0] if checks.same_place(below, states[0].h) else ""
     checks.share_nothing(written, [("x", below), *checks.arrays_of("packed", layers, found.stacked)], ("x", first))
     below = checks.native(below, found.dtype)
-    for layer, (h, c) in zip(layers, states, strict=True):
-        if not _step(plain.writable(below), layer, h, c):  # too many units for the stack
-            _pass(below.reshape(-1, 1, below.shape[-1]).copy(), layer, h, c, None, None)
-        below = h
-
-
-def _step(x: Any, packed: Packed, h: Array, c: Array) -> Any:
-    """The compiled step of its cell; a short cut for the standard one."""
-    panels, H, P, layout, second = packed
-    from_python.compile_step(panels.dtype, layout.dtype, x.ndim)
-    panels = plain.writable(panels)
-    if layout.dtype is _STANDARD.dtype:
-        return compiled_step(x, panels, H, h, c)
-    return compiled_step_of_any(x, panels, H, P, layout, None if second is None else plain.writable(second), h, c)
+    for layer, own in zip(layers, states, strict=True):
+        if not backend.engine.step(below, layer, own):
+            _pass(below.reshape(-1, 1, below.shape[-1]).copy(), layer, own)
+        below = own.h
 
 
 def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:
@@ -137,8 +103,8 @@ def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:
     own, weights = checks.arrays_of("state", states, found.stacked), checks.arrays_of("packed", layers, found.stacked)
     checks.share_nothing([*own, ("y", y)], [("x", given), *weights], ("x", "y"))
     below = checks.native(checks.out_of_the_way(given, y), found.dtype)  # threads may write y ahead of reading x
-    for i, (layer, (h, c)) in enumerate(zip(layers, states, strict=True)):
-        below = _pass(below, layer, h, c, y if i == len(layers) - 1 else None, None)
+    for i, (layer, one) in enumerate(zip(layers, states, strict=True)):
+        below = _pass(below, layer, one, y if i == len(layers) - 1 else None)
 
 
 def forward_train_into(x: Any, packed: Any, state: Any, y: Array, tape: Any) -> None:
@@ -166,10 +132,10 @@ def forward_train_into(x: Any, packed: Any, state: Any, y: Array, tape: Any) -> 
     weights = checks.arrays_of("packed", layers, found.stacked)
     checks.share_nothing([*own, ("y", y)], [("x", given), *weights], ("x", "y"))
     below = checks.native(given, found.dtype)
-    for i, (layer, (h, c), entry) in enumerate(zip(layers, states, entries, strict=True)):
-        entry.x[...], entry.h[...] = below, h
+    for i, (layer, one, entry) in enumerate(zip(layers, states, entries, strict=True)):
+        entry.x[...], entry.h[...] = below, one.h
         out = y if i == len(layers) - 1 else entries[i + 1].x
-        below = _pass(entry.x, layer, h, c, out, records.Kept(entry.gates, entry.cells))
+        below = _pass(entry.x, layer, one, out, Kept(entry.gates, entry.cells))
 
 
 def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) -> None:
@@ -223,14 +189,13 @@ def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) ->
     last = checks.states("dstate", dstate, found, N, single=single)
     _share_nothing(tape_entries, layers, above, dstate, grads, found.stacked)
     for i in reversed(range(len(layers))):
-        entry, ((dh, dc),) = tape_entries[i], last[i]
+        entry, (dstates,) = tape_entries[i], last[i]
         dx = entry.dx if i else grads.x.reshape(N, T, D)
         dx.fill(0)
-        kept = records.Kept(entry.gates, entry.cells)
-        room = records.Room(*(getattr(entry, field) for field in records.Room._fields))
-        plan = plans.plan_backward(layers[i], N, T, None, entries[i], room)
-        engine.backward(plan, entry.x, entry.h, kept, False, None, above, 0, dh, dc, dx)
-        for mine, new in zip(own_states[i], (dh, dc), strict=True):
+        done = Pass(layers[i], Batch(entry.x), entry.h, Kept(entry.gates, entry.cells))
+        room = backend.engine.standing_in(entry, entries[i])
+        backend.engine.backward(done=done, dy=above, dstate=dstates, dx=dx, standing=room)
+        for mine, new in zip(own_states[i], dstates, strict=True):
             mine[...] = new.reshape(mine.shape)
         above = dx
 
@@ -285,8 +250,8 @@ def pack_into(params: Any, packed: Any) -> None:
                             f"the {checks.cell(level[0])} cell")  # fmt: skip
         if given.dtype != found.dtype:
             raise TypeError(f"{where}: expected {found.dtype} as in packed, got {given.dtype}")
-        if checks.sizes(level[0]) != packing.sizes(layer):
-            raise ValueError(f"{where}: expected D, H, P = {packing.sizes(layer)}, got {checks.sizes(level[0])}")
+        if checks.sizes(level[0]) != checks.sizes(layer):
+            raise ValueError(f"{where}: expected D, H, P = {checks.sizes(layer)}, got {checks.sizes(level[0])}")
         pairs.append((level[0], layer))
     for name, array in checks.arrays_of("packed", list(packed) if found.stacked else [packed], found.stacked):
         if array.size:
@@ -296,7 +261,7 @@ def pack_into(params: Any, packed: Any) -> None:
         checks.arrays_of("packed", written, found.stacked), checks.arrays_of("params", read, found.stacked)
     )
     for one, layer in pairs:
-        engine.pack_into(one, layer)
+        backend.engine.pack_into(one, layer)
 
 
 def make_tape(packed: Any, N: int, T: int) -> Any:
@@ -323,46 +288,8 @@ def make_tape(packed: Any, N: int, T: int) -> Any:
     """
     layers, found = checks.steppable(packed)
     N, T = checks.count("N", N), checks.count("T", T)
-    return assemble([[_buffers(layer, N, T, first=i == 0)] for i, layer in enumerate(layers)], found.stacked)
-
-
-_INTEGERS = "bases", "order", "lens", "where"
-
-
-def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
-    """All arrays in one piece of memory."""
-    dtype, sizes, cell = packed.panels.dtype, packing.sizes(packed), cell_in(packed)
-    shapes = _tape_shapes(dtype, cell.name, sizes, N, T, threads.most(), first)
-    floats = tuple(
-        (shape[0] * 8 // dtype.itemsize,) if field in _INTEGERS else shape for field, shape in shapes.items()
-    )  # fmt: skip
-    arrays = dict(zip(shapes, memory.pieces(floats, dtype), strict=True))
-    for field in _INTEGERS:
-        arrays[field] = arrays[field].view(np.int64)
-    for field in ("x", "h", "dx"):
-        arrays[field].fill(0)
-    arrays["bases"][:], arrays["order"][:], arrays["lens"][:] = np.arange(T + 1) * N, np.arange(N), T
-    arrays["where"].fill(0)
-    room = records.Room(*(arrays[field] for field in records.Room._fields))
-    records.begin_room(room, *sizes, cell)
-    _, H, P = sizes
-    return Buffers(layout=mark(cell), hidden_size=H, output_size=P, reset=np.zeros(0, np.bool_), **arrays)
-
-
-@lru_cache(256)
-def _tape_shapes(
-    dtype: np.dtype[Any], name: str, sizes: tuple[int, int, int], N: int, T: int, workers: int, first: bool
-) -> dict[str, tuple[int, ...]]:
-    """Of all arrays of a layer's entry but the empty ones. name: the cell's; first: whether no layer is below it."""
-    D, H, P = sizes
-    M = N * records.backward_block(N, T)
-    floats, where = records.room_shapes(name, dtype.itemsize, D, H, P, N, M, workers)
-    room = (*floats, where)
-    gates, cells = records.kept_shapes(name, dtype.itemsize, H, N, T)
-    return {
-        "x": (N, T, D), "h": (N, P), "gates": gates, "cells": cells, "dx": (0, 0, 0) if first else (N, T, D),
-        "bases": (T + 1,), "order": (N,), "lens": (N,), **dict(zip(records.Room._fields, room, strict=True)),
-    }  # fmt: skip
+    entries = [[backend.engine.make_tape(layer, N, T, first=i == 0)] for i, layer in enumerate(layers)]
+    return assemble(entries, found.stacked)
 
 
 def _tape_arrays(entries: tuple[Buffers, ...], stacked: bool) -> list[checks.Named]:
@@ -408,21 +335,20 @@ def make_grads(packed: Any, N: int, T: int) -> Grads:
     for layer in layers:
         record = record_of(layer)
         params.append([record(*(np.zeros(shape, found.dtype) for shape in _shapes(layer).values()))])
-    x = np.zeros((N, T, packing.sizes(layers[0])[0]), found.dtype)
+    x = np.zeros((N, T, checks.sizes(layers[0])[0]), found.dtype)
     return Grads(x, assemble(params, found.stacked), zero_state(packed, N))
 
 
-def _pass(x: Array, layer: Packed, h: Array, c: Array, y: Array | None, kept: records.Kept | None) -> Array:
+def _pass(x: Array, layer: Packed, state: State, y: Array | None = None, kept: Kept | None = None) -> Array:
     """All steps of a layer, by the kernels of whole passes; y, new where none is given."""
     P = layer.output_size
-    x, h, c = (a if a.ndim == d else a[None] for a, d in ((x, 3), (h, 2), (c, 2)))
+    x, h, c = (a if a.ndim == d else a[None] for a, d in ((x, 3), (state.h, 2), (state.c, 2)))
     out = (
         y.reshape(*x.shape[:2], P)
         if y is not None and y.flags.c_contiguous
-        else memory.empty((*x.shape[:2], P), h.dtype)
+        else backend.engine.empty((*x.shape[:2], P), h.dtype)
     )
-    plan = plans.plan_forward(layer, x.shape[0], x.shape[1], None)
-    engine.forward(plan, x, h, c, out, 0, None, False, None, kept)
+    backend.engine.forward(packed=layer, batch=Batch(x), state=State(h, c), y=out, kept=kept)
     if y is not None and not y.flags.c_contiguous:
         y[...] = out.reshape(y.shape)
     return out
@@ -432,7 +358,7 @@ def _chunk(x: Any, packed: Any, state: Any, y: Any) -> tuple[Array, list[Packed]
     """x as an array, the layers, the same as weights, and the states."""
     layers, found = checks.steppable(packed)
     below = checks.array("x", x)
-    D, _, _ = packing.sizes(layers[0])
+    D, _, _ = checks.sizes(layers[0])
     if below.ndim not in (2, 3) or below.shape[-1] != D:
         raise ValueError(f"x: expected shape (N, T, {D}) or (T, {D}), got {below.shape}")
     states = checks.own_states("state", state, found, None if below.ndim == 2 else len(below))
@@ -448,26 +374,22 @@ def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int
     N, T = sizes or (*np.shape(entries[0].x), 0, 0)[:2]
     for i, (layer, entry) in enumerate(zip(layers, entries, strict=True)):
         name = f"tape[{i}]" if found.stacked else "tape"
-        D, H, P = packing.sizes(layer)
-        cell, own = cell_with_mark(entry.layout), cell_in(layer)
+        D, H, P = checks.sizes(layer)
+        cell, own = backend.engine.cell_with_mark(entry.layout), backend.engine.cell_in(layer)
         if cell is not own:
             raise ValueError(f"{name}: expected one for the {own.name} cell, got one for "
                              f"{f'the {cell.name} cell' if cell else 'another layout'}")  # fmt: skip
         if (entry.hidden_size, entry.output_size) != (H, P) or np.shape(entry.x) != (N, T, D):
             raise ValueError(f"{name}: expected make_tape(packed, {N}, {T}) for D, H, P = {D, H, P}, got one of x "
                              f"{np.shape(entry.x)} for H, P = {entry.hidden_size, entry.output_size}")  # fmt: skip
-        # a pickled tape may be that of a process of fewer threads, or of more
-        workers = max(1, records.threads_of(entry.tmp, found.dtype))
-        for field, shape in _tape_shapes(found.dtype, own.name, (D, H, P), N, T, workers, i == 0).items():
-            kind = np.dtype(np.int64) if field in _INTEGERS else found.dtype
+        for field, shape, kind in backend.engine.tape_arrays(layer, entry, N, T, first=i == 0):
             checks.own(f"{name}.{field}", getattr(entry, field), shape, kind)
-        checks.own(f"{name}.reset", entry.reset, (0,), np.dtype(np.bool_))
     return entries
 
 
 def _shapes(packed: Packed) -> dict[str, tuple[int, ...]]:
     """Of the record of its weights."""
-    return shapes(record_of(packed), *packing.sizes(packed))
+    return shapes(record_of(packed), *checks.sizes(packed))
 
 
 def _weight_arrays(name: str, entry: Any, packed: Packed, dtype: np.dtype[Any]) -> None:
@@ -481,8 +403,5 @@ def _weight_arrays(name: str, entry: Any, packed: Packed, dtype: np.dtype[Any]) 
         checks.own(f"{name}.{field}", getattr(entry, field), shape, dtype)
 
 
-public.public(step, overloads.step_of)
-public.public(forward_into, overloads.forward_into_of)
-public.public(forward_train_into, overloads.forward_train_into_of)
-public.public(backward_into, overloads.backward_into_of)
-public.public(pack_into, overloads.pack_into_of)
+for _one in step, forward_into, forward_train_into, backward_into, pack_into:
+    backend.engine.callable_in_compiled_code(_one)

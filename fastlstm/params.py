@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
@@ -158,6 +159,31 @@ class State(NamedTuple):
 
     h: Array
     c: Array
+
+    def __repr__(self) -> str:
+        return shown(self)
+
+
+class Batch(NamedTuple):
+    """What a pass of one direction of a layer reads besides the weights and the state.
+
+    Attributes
+    ----------
+    x : ndarray, shape (N, T, D)
+    lengths : ndarray of int64, shape (N,), or None
+        Real steps of each sequence; None where all T are.
+    reset : ndarray of bool, shape (N, T), or None
+        In the order of x, whichever way the steps run.
+    mask : ndarray, shape (N, P), or None
+        Factors of h where it enters the product.
+    reverse : bool
+    """
+
+    x: Array
+    lengths: NDArray[np.int64] | None = None
+    reset: NDArray[np.bool_] | None = None
+    mask: Array | None = None
+    reverse: bool = False
 
     def __repr__(self) -> str:
         return shown(self)

@@ -1,16 +1,19 @@
-"""The thin layer: check, allocate, call the kernels, put the results into the caller's structure."""
+"""Whole sequences: check, allocate, let the engine compute, put the results into the caller's structure."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
-from . import checks
-from .checks import Array, Stack, States, Weights, assemble
-from .cpu.lstm import engine, plans, records
-from .cpu.lstm.packing import Packed
-from .cpu.machine import memory
-from .params import AnyParams, Grads, State
-from .tape import Level, Pass, Tape
+from numpy.typing import ArrayLike
+
+from . import backend, checks
+from .backend import Packed, Pass
+from .checks import Problem, Stack, States, Weights, assemble
+from .params import AnyParams, Array, Batch, Grads, State
+from .tape import Tape
+
+_T = TypeVar("_T")
 
 
 def pack(params: Stack) -> Any:
@@ -42,17 +45,17 @@ def pack(params: Stack) -> Any:
 
 
 def _packed(layer: AnyParams | Packed) -> Packed:
-    return layer if isinstance(layer, Packed) else engine.pack(layer)
+    return layer if isinstance(layer, Packed) else backend.engine.pack(layer)
 
 
 def forward(
-    x: Any,
+    x: ArrayLike,
     params: Stack,
     state: States | None = None,
     *,
-    lengths: Any = None,
+    lengths: ArrayLike | None = None,
     reverse: bool = False,
-    reset: Any = None,
+    reset: ArrayLike | None = None,
     h_mask: Any = None,
 ) -> tuple[Array, Any]:
     """The LSTM over whole sequences.
@@ -103,18 +106,21 @@ def forward(
     >>> y.shape, state.c.shape, bool((y[:, -1] == state.h).all())
     ((4, 10, 32), (4, 32), True)
     """
-    y, last, _ = _infer(x, params, state, lengths, reverse, reset, h_mask, cells=False)
-    return y, last
+    problem = checks.problem(
+        x, params, state, lengths=lengths, reverse=reverse, reset=reset, h_mask=h_mask, copy=False
+    )  # fmt: skip
+    y, _ = _walk(problem, _plain)
+    return y, _in_structure(problem.states, problem.weights.stacked, problem.single)
 
 
 def forward_cells(
-    x: Any,
+    x: ArrayLike,
     params: Stack,
     state: States | None = None,
     *,
-    lengths: Any = None,
+    lengths: ArrayLike | None = None,
     reverse: bool = False,
-    reset: Any = None,
+    reset: ArrayLike | None = None,
     h_mask: Any = None,
 ) -> tuple[Array, Any, Any]:
     """`forward` that also returns c of every step.
@@ -145,54 +151,69 @@ def forward_cells(
     >>> c.shape, bool((c[:, -1] == state.c).all())
     ((4, 10, 32), True)
     """
-    return _infer(x, params, state, lengths, reverse, reset, h_mask, cells=True)
+    problem = checks.problem(
+        x, params, state, lengths=lengths, reverse=reverse, reset=reset, h_mask=h_mask, copy=False
+    )  # fmt: skip
+    stacked, single = problem.weights.stacked, problem.single
+    y, cells = _walk(problem, _with_cells)
+    shown = [[c[0] if single else c for c in level] for level in cells]
+    return y, _in_structure(problem.states, stacked, single), assemble(shown, stacked)
 
 
-def _infer(
-    x: Any, params: Stack, state: States | None, lengths: Any, reverse: bool, reset: Any, h_mask: Any, *, cells: bool
-) -> tuple[Array, Any, Any]:
-    found = checks.weights(params)
-    backwards = checks.direction(reverse, found)
-    below, single = checks.sequences(x, found, copy=False)
+_Way: TypeAlias = Callable[[AnyParams | Packed, Batch, State, Array, int], _T]
+
+
+def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, list[list[_T]]]:
+    """y, and what way(layer, batch, state, y, column) returns of each direction of each level, bottom first."""
+    (levels, _, dtype), below, single, lengths, reset, backwards, states, masks = problem
     N, T, _ = below.shape
-    counts = checks.step_counts(lengths, N, T, single=single)
-    starts = checks.resets(reset, N, T, single=single, copy=False)
-    state_levels = checks.states("state", state, found, N, single=single)
-    mask_levels = checks.masks("h_mask", h_mask, found, N, single=single, copy=False)
-    cell_levels: list[list[Any]] = []
-    for level, states, masks in zip(found.levels, state_levels, mask_levels, strict=True):
-        _, H, P = checks.sizes(level[0])
-        y = memory.empty((N, T, P * len(level)), found.dtype)
-        kept: list[Any] = []
-        for way, (layer, (h, c), mask) in enumerate(zip(level, states, masks, strict=True)):
-            c_steps = memory.empty((N, T, H), found.dtype) if cells else None
-            turned = backwards or way == 1
-            plan = plans.plan_forward(_packed(layer), N, T, counts)
-            engine.forward(plan, below, h, c, y, way * P, c_steps, turned, starts, None, mask)
-            kept.append(c_steps)
-        cell_levels.append(kept)
+    done = []
+    for i, (level, own_states) in enumerate(zip(levels, states, strict=True)):
+        P = own_states[0].h.shape[1]
+        y = backend.engine.empty((N, T, P * len(level)), dtype)
+        row = []
+        for n, (layer, state) in enumerate(zip(level, own_states, strict=True)):
+            mask = None if masks is None else masks[i][n]
+            row.append(way(layer, Batch(below, lengths, reset, mask, backwards or n == 1), state, y, n * P))
+        done.append(row)
         below = y
-    last = _structured_states(state_levels, found.stacked, single)
-    if not cells:
-        return (y[0] if single else y), last, None
-    shown = [[c_steps[0] if single else c_steps for c_steps in kept] for kept in cell_levels]
-    return (y[0] if single else y), last, assemble(shown, found.stacked)
+    return (below[0] if single else below), done
 
 
-def _structured_states(levels: list[list[State]], stacked: bool, single: bool) -> Any:
+def _plain(layer: AnyParams | Packed, batch: Batch, state: State, y: Array, column: int) -> None:
+    packed = layer if isinstance(layer, Packed) else backend.engine.pack(layer)
+    backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column)
+
+
+def _with_cells(layer: AnyParams | Packed, batch: Batch, state: State, y: Array, column: int) -> Array:
+    cells = backend.engine.empty((*y.shape[:2], state.c.shape[1]), y.dtype)
+    packed = layer if isinstance(layer, Packed) else backend.engine.pack(layer)
+    backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column, cells=cells)
+    return cells
+
+
+def _in_training(layer: AnyParams | Packed, batch: Batch, state: State, y: Array, column: int) -> Pass:
+    packed = layer.copy() if isinstance(layer, Packed) else backend.engine.pack(layer)
+    h, kept = state.h.copy(), backend.engine.keep(packed, y.shape[0], y.shape[1])
+    backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column, kept=kept)
+    return Pass(packed, batch, h, kept)
+
+
+def _in_structure(levels: list[list[State]], stacked: bool, single: bool) -> Any:
+    """States in the structure of the weights."""
     if single:
         levels = [[State(h[0], c[0]) for h, c in level] for level in levels]
     return assemble(levels, stacked)
 
 
 def forward_train(
-    x: Any,
+    x: ArrayLike,
     params: Stack,
     state: States | None = None,
     *,
-    lengths: Any = None,
+    lengths: ArrayLike | None = None,
     reverse: bool = False,
-    reset: Any = None,
+    reset: ArrayLike | None = None,
     h_mask: Any = None,
 ) -> tuple[Array, Any, Tape]:
     """`forward` that keeps what `backward` needs.
@@ -223,33 +244,15 @@ def forward_train(
     >>> grads.x.shape, grads.params.W.shape
     ((4, 10, 16), (16, 128))
     """
-    found = checks.weights(params)
-    backwards = checks.direction(reverse, found)
-    below, single = checks.sequences(x, found, copy=True)
-    N, T, _ = below.shape
-    counts = checks.step_counts(lengths, N, T, single=single)
-    starts = checks.resets(reset, N, T, single=single, copy=True)
-    state_levels = checks.states("state", state, found, N, single=single)
-    mask_levels = checks.masks("h_mask", h_mask, found, N, single=single, copy=True)
-    levels = []
-    for level, states, masks in zip(found.levels, state_levels, mask_levels, strict=True):
-        P = checks.sizes(level[0])[2]
-        y = memory.empty((N, T, P * len(level)), found.dtype)
-        passes = []
-        for way, (layer, (h, c), mask) in enumerate(zip(level, states, masks, strict=True)):
-            packed = layer.copy() if isinstance(layer, Packed) else engine.pack(layer)
-            initial, kept = h.copy(), records.keep(packed, N, T)
-            turned = backwards or way == 1
-            plan = plans.plan_forward(packed, N, T, counts)
-            engine.forward(plan, below, h, c, y, way * P, None, turned, starts, kept, mask)
-            passes.append(Pass(packed, initial, kept, turned, mask))
-        levels.append(Level(below, tuple(passes)))
-        below = y
-    tape = Tape._of(tuple(levels), counts, starts, single, found.stacked)
-    return (y[0] if single else y), _structured_states(state_levels, found.stacked, single), tape
+    problem = checks.problem(
+        x, params, state, lengths=lengths, reverse=reverse, reset=reset, h_mask=h_mask, copy=True
+    )  # fmt: skip
+    stacked, single = problem.weights.stacked, problem.single
+    y, passes = _walk(problem, _in_training)
+    return y, _in_structure(problem.states, stacked, single), Tape._of(passes, single, stacked)
 
 
-def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
+def backward(tape: Tape, dy: ArrayLike | None = None, dstate: States | None = None) -> Grads:
     """Gradients of a loss through the LSTM, from those that arrive at its outputs.
 
     Parameters
@@ -285,35 +288,26 @@ def backward(tape: Tape, dy: Any = None, dstate: States | None = None) -> Grads:
     """
     if not isinstance(tape, Tape):
         raise TypeError(f"tape: expected the Tape of forward_train, got {type(tape).__name__}")
-    single, stacked = tape._single, tape._stacked
+    levels, single, stacked = tape._levels, tape._single, tape._stacked
+    N, T, _ = levels[0][0].batch.x.shape
     found = Weights(
-        tuple(tuple(one.packed for one in level.passes) for level in tape._levels),
-        stacked,
-        tape._levels[0].x.dtype,
+        tuple(tuple(done.packed for done in level) for level in levels), stacked, levels[0][0].batch.x.dtype
     )
-    N, T, _ = tape._levels[0].x.shape
     width = checks.sizes(found.levels[-1][0])[2] * len(found.levels[-1])
     above = checks.output_gradient(dy, (N, T, width), found.dtype, single=single)
     state_levels = checks.states("dstate", dstate, found, N, single=single)
-    for level in tape._levels:
-        for one in level.passes:
-            checks.gates("tape", one.kept.gates, one.packed)
+    for level in levels:
+        for done in level:
+            checks.kept("tape", done.kept, done.packed)
     param_levels: list[list[AnyParams]] = []
-    for level, states in zip(reversed(tape._levels), reversed(state_levels), strict=True):
-        dx = memory.zeros(level.x.shape, found.dtype)
-        grads = []
-        for way, (one, (dh, dc)) in enumerate(zip(level.passes, states, strict=True)):
-            column = way * one.packed.output_size
-            plan = plans.plan_backward(one.packed, N, T, tape._lengths)
-            grads.append(
-                engine.backward(
-                    plan, level.x, one.h, one.kept, one.reverse, tape._reset, above, column, dh, dc, dx, one.mask
-                )
+    for level, states in zip(reversed(levels), reversed(state_levels), strict=True):
+        dx = backend.engine.zeros(level[0].batch.x.shape, found.dtype)
+        grads = [
+            backend.engine.backward(
+                done=done, dy=above, column=way * done.packed.output_size, dstate=dstate_of_one, dx=dx
             )
+            for way, (done, dstate_of_one) in enumerate(zip(level, states, strict=True))
+        ]
         param_levels.insert(0, grads)
         above = dx
-    return Grads(
-        dx[0] if single else dx,
-        assemble(param_levels, stacked),
-        _structured_states(state_levels, stacked, single),
-    )
+    return Grads(dx[0] if single else dx, assemble(param_levels, stacked), _in_structure(state_levels, stacked, single))

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from . import checks
-from .checks import Array, assemble
+from .checks import assemble
 from .in_place import step
 from .initial import zero_state
-from .params import State
+from .params import Array, State
 from .sequences import forward, pack
 
 

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
-from .checks import Array, assemble
-from .cpu.lstm import engine
-from .cpu.lstm.packing import Packed
-from .cpu.lstm.records import Kept
-from .params import form
+from . import backend
+from .backend import Pass
+from .checks import assemble
+from .params import Array, form
 
-
-class Pass(NamedTuple):
-    """What backward needs of one direction of one layer."""
-
-    packed: Packed
-    h: Array  # (N, P), the initial one
-    kept: Kept
-    reverse: bool
-    mask: Array | None
-
-
-class Level(NamedTuple):
-    """What backward needs of one layer; x is what both directions read, the output of the layer below."""
-
-    x: Array  # (N, T, D)
-    passes: tuple[Pass, ...]
+Levels: TypeAlias = list[list[Pass]]
+"""A layer each, bottom first: one direction, or the two of a Bidirectional."""
 
 
 class Tape:
@@ -53,11 +38,9 @@ class Tape:
     (2, 7, 5)
     """
 
-    __slots__ = ("_levels", "_lengths", "_reset", "_single", "_stacked")
+    __slots__ = ("_levels", "_single", "_stacked")
 
-    _levels: tuple[Level, ...]
-    _lengths: Array | None
-    _reset: Array | None
+    _levels: Levels
     _single: bool
     _stacked: bool
 
@@ -65,24 +48,19 @@ class Tape:
         raise TypeError("Tape: made by forward_train only")
 
     @classmethod
-    def _of(
-        cls, levels: tuple[Level, ...], lengths: Array | None, reset: Array | None, single: bool, stacked: bool
-    ) -> Tape:
+    def _of(cls, levels: Levels, single: bool, stacked: bool) -> Tape:
         tape = cls.__new__(cls)
-        tape.__setstate__((levels, lengths, reset, single, stacked))
+        tape.__setstate__((levels, single, stacked))
         return tape
 
     @property
     def x(self) -> Array:
-        return self._shown(self._levels[0].x)
+        return self._shown(self._levels[0][0].batch.x)
 
     @property
     def c(self) -> Any:
-        cells = [[self._cells(one) for one in level.passes] for level in self._levels]
+        cells = [[self._shown(backend.engine.cells(done)) for done in level] for level in self._levels]
         return assemble(cells, self._stacked)
-
-    def _cells(self, one: Pass) -> Array:
-        return self._shown(engine.cells(one.kept, one.packed.hidden_size, self._lengths, one.reverse))
 
     def _shown(self, array: Array) -> Array:
         view = array[0] if self._single else array[...]
@@ -93,10 +71,10 @@ class Tape:
         return f"Tape(x={form(self.x)}, layers={len(self._levels)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _tape, (self._levels, self._lengths, self._reset, self._single, self._stacked)
+        return _tape, (self._levels, self._single, self._stacked)
 
-    def __setstate__(self, fields: tuple[Any, ...]) -> None:
-        self._levels, self._lengths, self._reset, self._single, self._stacked = fields
+    def __setstate__(self, fields: tuple[Levels, bool, bool]) -> None:
+        self._levels, self._single, self._stacked = fields
 
 
 def _tape(*fields: Any) -> Tape:

@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .cpu.callable import from_python
-from .cpu.compiler.run import Recording, compile_region
-from .cpu.lstm import engine, plans, records
-from .cpu.training import arrays, dense, masks
+from . import backend
+from .backend import Pass
 from .nn import losses, optimizers
-from .params import CELLS, shapes
+from .params import CELLS, Batch, State, shapes
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -31,7 +29,7 @@ def main(argv: Sequence[str] = ()) -> None:
     if unknown := [cell for cell in options.cells if cell not in CELLS]:
         parser.error(f"expected names of cells ({', '.join(CELLS)}), got {' '.join(unknown)}")
     began = time.perf_counter()
-    _timed([("threads", compile_region), ("recordings", Recording)])
+    _timed(backend.engine.prepare())
     for cell in options.cells:
         for name in [options.dtype] if options.dtype else ["float32", "float64"]:
             _timed(_kernels(cell, np.dtype(name)), f"{name} ")
@@ -55,33 +53,41 @@ def _timed(calls: _Calls, before: str = "") -> None:
 def _kernels(cell: str, dtype: np.dtype[Any]) -> _Calls:
     """A call of each kernel on a small problem; each is made before the next one is asked for."""
     N, T, D, H = 2, 2, 3, 4
-    record, x = CELLS[cell], np.ones((N, T, D), dtype)
+    engine, record, x = backend.engine, CELLS[cell], np.ones((N, T, D), dtype)
     params = record(*(np.zeros(shape, dtype) for shape in shapes(record, D, H, H).values()))
     yield "pack", lambda: engine.pack(params)
-    packed = engine.pack(params)
-    kept = records.keep(packed, N, T)
-    y, h, c = np.empty((N, T, H), dtype), np.zeros((N, H), dtype), np.zeros((N, H), dtype)
-    there, back = plans.plan_forward(packed, N, T, None), plans.plan_backward(packed, N, T, None)
-    yield "forward", lambda: engine.forward(there, x, h, c, y, 0, None, False, None, kept)
-    yield "backward", lambda: engine.backward(back, x, h, kept, False, None, y, 0, h, c, np.zeros_like(x))
-    for ndim in (1, 2):
-        yield f"step {ndim}-D", partial(from_python.compile_step, dtype, packed.layout.dtype, ndim)
+    packed, batch, y = engine.pack(params), Batch(x), np.empty((N, T, H), dtype)
+    state, kept = State(np.zeros((N, H), dtype), np.zeros((N, H), dtype)), engine.keep(packed, N, T)
+    yield "forward", lambda: engine.forward(packed=packed, batch=batch, state=state, y=y, kept=kept)
+    done = Pass(packed, batch, state.h, kept)
+    yield "backward", lambda: engine.backward(done=done, dy=y, dstate=state, dx=np.zeros_like(x))
+    yield "step 1-D", lambda: engine.step(x[0, 0], packed, State(state.h[0], state.c[0]))
+    yield "step 2-D", lambda: engine.step(x[:, 0].copy(), packed, state)
 
 
 def _kernels_of_nn(dtype: np.dtype[Any]) -> _Calls:
     """The same for what `fastlstm.nn` adds."""
     M, D, U = 2, 3, 4
+    kernels, tanh = backend.engine.training, backend.engine.training.ACTIVATIONS["tanh"]
     x, W, y = (np.ones(shape, dtype) for shape in ((M, D), (D, U), (M, U)))
-    yield "dense", partial(dense.forward, x, W, W[0], dense.TANH, y)
-    yield "dense back", partial(dense.backward, x, W, y, y, dense.TANH, np.empty_like(W), np.empty_like(W[0]), None)
+    yield "dense", partial(kernels.dense_forward, x, W, W[0], tanh, y)
+    yield "dense back", partial(kernels.dense_backward, x, W, y, y, tanh, np.empty_like(W), np.empty_like(W[0]), None)
     yield "losses", partial(losses.MeanSquaredError().value_and_gradient, y, y)
     yield "categorical", partial(losses.CategoricalCrossentropy().value_and_gradient, y, y)
     for name in ("sgd", "rmsprop", "adam"):
         weights, optimizer = np.ones(8, dtype), optimizers.get(name)
         optimizer.build(weights)
         yield name, partial(optimizer.update, weights, weights.copy())
-    yield "fill", partial(arrays.run_fill, y, y.copy())
+    yield "fill", partial(_recorded, kernels.copied, y)
     where, z = np.zeros((1, 2), np.int64), np.zeros((1, 2, 3), dtype)
-    yield "masks", partial(masks.run_expand, z, z, where, z.copy())
-    yield "dropout", partial(masks.run_dropped, z, np.ones((1, 3), np.float32), 0.5, z.copy())
-    yield "masks back", partial(masks.run_collect, z, where, z.copy(), z[:, 0].copy())
+    yield "masks", partial(kernels.expand, z, z, where, z.copy())
+    yield "dropout", partial(kernels.drop, z, np.ones((1, 3), np.float32), 0.5, z.copy())
+    yield "masks back", partial(kernels.collect, z, where, z.copy(), z[:, 0].copy())
+
+
+def _recorded(call: Callable[..., object], *arguments: Any) -> None:
+    """That call where runs are recorded, which some kernels are for."""
+    recorder = backend.engine.recorder
+    if recorder is not None:
+        with recorder():
+            call(*arguments)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from oracles import of_nan
 
+from fastlstm.cpu import engine
 from fastlstm.cpu.machine import memory, threads
 
 
@@ -22,8 +23,8 @@ def rng() -> np.random.Generator:
 def _left_over_memory() -> Iterator[None]:
     """What stands in memory before it is written to must not matter: here it is all NaN."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("empty", "aligned", "scratch"):
-            patch.setattr(memory, name, functools.partial(of_nan, getattr(memory, name)))
+        for place, name in ((memory, "empty"), (memory, "aligned"), (memory, "scratch"), (engine, "empty")):
+            patch.setattr(place, name, functools.partial(of_nan, getattr(place, name)))
         yield
 
 

@@ -13,9 +13,9 @@ from typing import IO, Any
 import numpy as np
 
 from .. import checks
-from ..checks import Array, Stack, assemble
+from ..checks import Stack, assemble
 from ..files import file_name, regular, write_whole
-from ..params import CELLS, AnyParams, Bidirectional, Params, cell_name
+from ..params import CELLS, AnyParams, Array, Bidirectional, Params, cell_name
 from .weights import layers_of
 
 _FORMAT = 1

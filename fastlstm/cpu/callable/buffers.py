@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ...params import form
+import numpy as np
+
+from ...params import AnyParams, form
+from ..lstm import records
+from ..lstm.packing import Packed, cell_in, mark, sizes
+from ..lstm.plans import Standing
+from ..machine import memory, threads
 
 
 class Buffers(NamedTuple):
@@ -28,7 +35,7 @@ class Buffers(NamedTuple):
     reset : ndarray of bool
         Empty: there is none.
     dh, dc, t, dz, a, dp, tmp, zeros, wt, ut, where : ndarray
-        Room to work in (backend.Room).
+        Room to work in (records.Room).
     """
 
     layout: Any
@@ -57,3 +64,62 @@ class Buffers(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Buffers(x={form(self.x)}, h={form(self.h)}, and room to work in)"
+
+
+_INTEGERS = "bases", "order", "lens", "where"
+
+
+def make_tape(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
+    """A layer's entry, all arrays in one piece of memory. first: whether no layer is below it."""
+    dtype, (D, H, P), cell = packed.panels.dtype, sizes(packed), cell_in(packed)
+    shapes = _shapes(dtype, cell.name, (D, H, P), N, T, threads.most(), first)
+    floats = tuple(
+        (shape[0] * 8 // dtype.itemsize,) if field in _INTEGERS else shape for field, shape in shapes.items()
+    )  # fmt: skip
+    arrays = dict(zip(shapes, memory.pieces(floats, dtype), strict=True))
+    for field in _INTEGERS:
+        arrays[field] = arrays[field].view(np.int64)
+    for field in ("x", "h", "dx"):
+        arrays[field].fill(0)
+    arrays["bases"][:], arrays["order"][:], arrays["lens"][:] = np.arange(T + 1) * N, np.arange(N), T
+    arrays["where"].fill(0)
+    records.begin_room(_room(arrays), D, H, P, cell)
+    return Buffers(layout=mark(cell), hidden_size=H, output_size=P, reset=np.zeros(0, np.bool_), **arrays)
+
+
+def _room(arrays: dict[str, Any]) -> records.Room:
+    return records.Room(*(arrays[field] for field in records.Room._fields))
+
+
+@lru_cache(256)
+def _shapes(
+    dtype: np.dtype[Any], name: str, sizes: tuple[int, int, int], N: int, T: int, workers: int, first: bool
+) -> dict[str, tuple[int, ...]]:
+    """Of all arrays of an entry but the empty ones. name: the cell's."""
+    D, H, P = sizes
+    M = N * records.backward_block(N, T)
+    floats, where = records.room_shapes(name, dtype.itemsize, D, H, P, N, M, workers)
+    room = (*floats, where)
+    gates, cells = records.kept_shapes(name, dtype.itemsize, H, N, T)
+    return {
+        "x": (N, T, D), "h": (N, P), "gates": gates, "cells": cells, "dx": (0, 0, 0) if first else (N, T, D),
+        "bases": (T + 1,), "order": (N,), "lens": (N,), **dict(zip(records.Room._fields, room, strict=True)),
+    }  # fmt: skip
+
+
+def tape_arrays(
+    packed: Packed, tape: Buffers, N: int, T: int, *, first: bool
+) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
+    """Name, shape and type that each array of an entry has to have."""
+    dtype, cell = packed.panels.dtype, cell_in(packed)
+    # a pickled tape may be that of a process of fewer threads, or of more
+    workers = max(1, records.threads_of(tape.tmp, dtype))
+    shapes = _shapes(dtype, cell.name, sizes(packed), N, T, workers, first)
+    kinds = {True: np.dtype(np.int64), False: dtype}
+    found = [(field, shape, kinds[field in _INTEGERS]) for field, shape in shapes.items()]
+    return [*found, ("reset", (0,), np.dtype(np.bool_))]
+
+
+def standing_in(tape: Buffers, gradients: AnyParams) -> Standing:
+    """The room of an entry, for the backward pass; gradients: where those of the weights go."""
+    return Standing(gradients, _room(tape._asdict()))

@@ -22,7 +22,8 @@ from ...files import write_whole
 
 logger = logging.getLogger("fastlstm")
 _PACKAGE = pathlib.Path(__file__).parents[2]
-_SOURCES = "cells", "cpu", "params.py", "files.py"  # files and folders: all that kernels' modules import of the package
+# files and folders: all that kernels' modules import of the package
+_SOURCES = "cells", "cpu", "params.py", "strides.py", "files.py"
 _DIGEST = hashlib.sha256().digest_size
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...cells.table import cell_with
-from ...params import AnyParams
+from ...params import AnyParams, Batch, State
 from ...params import sizes as sizes_of_record
 from ..compiler.run import run
 from ..machine import memory
@@ -19,14 +19,15 @@ from . import backward as backward_pass
 from . import forward as forward_pass
 from .packing import Packed, blocks, into_panels, mark, sizes, wide_blocks
 from .plans import (
-    BackwardPlan,
-    ForwardPlan,
+    Standing,
     _schedule,
     _second,
     _shares,
     _way_backward,
     _way_forward,
     kind_of,
+    plan_backward,
+    plan_forward,
     threads_for,
 )
 from .records import Kept
@@ -67,9 +68,10 @@ def packing(params: AnyParams, packed: Packed) -> Callable[[], None]:
     return lambda: run(into_panels, kind, 1, threads_for(tasks, work), arguments)
 
 
-def cells(kept: Kept, H: int, lengths: Array | None, reverse: bool) -> Array:
+def cells(done: tuple[Packed, Batch, Array, Kept]) -> Array:
     """c of every step, (N, T, H) in the order of x, 0 in padding."""
-    T, N = kept.gates.shape[:2]
+    packed, (_, lengths, _, _, reverse), _, kept = done
+    (T, N), H = kept.gates.shape[:2], packed.hidden_size
     order, lens = _schedule(N, T, lengths)
     c = memory.zeros((N, T, H), kept.cells.dtype)
     for rank, (n, length) in enumerate(zip(order, lens, strict=True)):
@@ -84,22 +86,23 @@ def _clear_padding(array: Array, column: int, width: int, lengths: Array) -> Non
 
 
 def forward(
-    plan: ForwardPlan,
-    x: Array,
-    h: Array,
-    c: Array,
+    *,
+    packed: Packed,
+    batch: Batch,
+    state: State,
     y: Array,
-    column: int,
-    cells: Array | None,
-    reverse: bool,
-    reset: Array | None,
-    kept: Kept | None,
-    mask: Array | None = None,
+    column: int = 0,
+    cells: Array | None = None,
+    kept: Kept | None = None,
+    standing: Standing | None = None,
 ) -> None:
-    """y[:, :, column : column + P], and the last h and c in place of the first; cells and kept where given.
-
-    reset: booleans (N, T), whichever way the steps run; mask: factors of h where it enters the product (N, P)."""
-    N, D, H, P, longest, total, _, cell, kind, lengths, arrays = plan
+    """y[:, :, column : column + P], and the last h and c in place of the first; cells and kept where given."""
+    (x, lengths, reset, mask, reverse), (h, c) = batch, state
+    if standing is None or standing.forward is None or lengths is not None:
+        plan = plan_forward(packed, x.shape[0], x.shape[1], lengths)
+    else:
+        plan = standing.forward
+    N, D, H, P, longest, total, _, cell, kind, arrays = plan
     dtype = x.dtype
     if lengths is not None:
         _clear_padding(y, column, P, lengths)
@@ -130,20 +133,24 @@ def forward(
 
 
 def backward(
-    plan: BackwardPlan,
-    x: Array,
-    h0: Array,
-    kept: Kept,
-    reverse: bool,
-    reset: Array | None,
+    *,
+    done: tuple[Packed, Batch, Array, Kept],
     dy: Array | None,
-    column: int,
-    dh: Array,
-    dc: Array,
+    dstate: State,
     dx: Array,
-    mask: Array | None = None,
+    column: int = 0,
+    standing: Standing | None = None,
 ) -> AnyParams:
-    """Gradients of the weights; dx is added to, dh and dc turn from the last state's into the first's."""
+    """Gradients of the weights; dx is added to, dstate turns from the last state's gradient into the first's.
+
+    done: what the forward pass leaves, the weights, the batch, the initial h and what it kept."""
+    (packed, (x, lengths, reset, mask, reverse), h0, kept), (dh, dc) = done, dstate
+    if standing is None:
+        plan = plan_backward(packed, x.shape[0], x.shape[1], lengths)
+    elif standing.backward is None or lengths is not None:
+        plan = plan_backward(packed, x.shape[0], x.shape[1], lengths, standing.gradients, standing.room)
+    else:
+        plan = standing.backward
     found, (*_, steps, total, block, phases, kind, arrays) = plan.found, plan
     if total == 0:
         for array in found:

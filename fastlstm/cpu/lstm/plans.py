@@ -21,7 +21,7 @@ from . import backward as backward_pass
 from . import forward as forward_pass
 from .forward_rows import SPLIT_ROWS
 from .packing import Packed, blocks, cell_in, record_of, sizes, wide_blocks
-from .records import Room, backward_block, backward_room, flat_room, threads_of
+from .records import Kept, Room, backward_block, backward_room, flat_room, keep, room_for, threads_of
 from .sizes import duo_room, forward_room
 
 # multiply-adds for each byte of a vector: below some 40 microseconds of work a second thread brings little, and with
@@ -35,6 +35,7 @@ _DUO_UNITS, _DUO_STEPS = 64, 32  # from where two threads on one sequence pay
 _WIDE_BYTES = 3 << 20  # weights that no core's cache holds: from there on the threads share units, not rows,
 _WIDE_ROWS = 128  # unless each has rows enough to make up for reading all weights
 _WIDE_UNITS = 256  # backward, with fewer sequences than threads: from there on meeting after each step pays
+_KEPT = 1 << 22  # bytes of a tape that is written to again
 _payoffs: dict[Any, threads.Payoff] = {}
 
 
@@ -129,7 +130,6 @@ class ForwardPlan(NamedTuple):
     cell : Cell
     kind : int
         kind_of the weights.
-    lengths : ndarray, shape (N,), or None
     arrays : tuple
         Last arguments of the kernel.
     """
@@ -143,7 +143,6 @@ class ForwardPlan(NamedTuple):
     amount: float
     cell: Cell
     kind: int
-    lengths: Array | None
     arrays: tuple[Any, ...]
 
 
@@ -156,12 +155,12 @@ def plan_forward(packed: Packed, N: int, T: int, lengths: Array | None) -> Forwa
     amount = H * (4 * (D + P) + _CELL_WORK) * total / vector_bytes()
     panels = as_flat(packed.panels)
     arrays = packed.layout, D, panels, _second(packed, panels), H, P, order, lens, T
-    return ForwardPlan(N, D, H, P, longest, total, amount, cell_in(packed), kind_of(packed), lengths, arrays)
+    return ForwardPlan(N, D, H, P, longest, total, amount, cell_in(packed), kind_of(packed), arrays)
 
 
 def _way_forward(plan: ForwardPlan) -> tuple[int, int, threads.Payoff | None]:
     """What the threads of a forward pass share, how many there are, and who wants to know what this takes."""
-    N, D, H, P, longest, _, amount, _, kind, _, arrays = plan
+    N, D, H, P, longest, _, amount, _, kind, arrays = plan
     if threads.forced is not None:
         if N > 1 and threads.forced.share == SHARE_SEQUENCE:
             raise ValueError(f"expected one sequence, got {N}")
@@ -280,3 +279,32 @@ def _way_backward(plan: BackwardPlan) -> tuple[bool, int, threads.Payoff | None]
         return False, 1, None
     workers, payoff = _paying(workers, N, work / vector_bytes(), (backward_pass.backward, N, D, H, P, kind))
     return workers > N and H >= _WIDE_UNITS, workers, payoff
+
+
+class Standing(NamedTuple):
+    """What passes over batches of N sequences of T steps need again and again.
+
+    Attributes
+    ----------
+    gradients : record of arrays
+        Where the weights' gradients go, in C order.
+    room : Room
+    kept : Kept or None
+        A tape, as there is one at a time; None where it is so large that its making does not matter.
+    forward, backward : plans or None
+        Where all sequences have all steps; made anew at each pass where they are None.
+    """
+
+    gradients: AnyParams
+    room: Room
+    kept: Kept | None = None
+    forward: ForwardPlan | None = None
+    backward: BackwardPlan | None = None
+
+
+def standing(packed: Packed, N: int, T: int, gradients: AnyParams) -> Standing:
+    """For as long as the weights stay where they are."""
+    kept, room = keep(packed, N, T), room_for(packed, N, T)
+    there, back = plan_forward(packed, N, T, None), plan_backward(packed, N, T, None, gradients, room)
+    small = kept.gates.nbytes + kept.cells.nbytes <= _KEPT
+    return Standing(gradients, room, kept if small else None, there, back)

@@ -6,12 +6,14 @@ import functools
 import math
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numba
 from numba.np.ufunc import parallel
 
-from ..compiler.compiling import compiling
+from ..compiler.compiling import compiling, interrupt_later
 
 _forked = False  # this process is a child of one whose threads had started: they did not come along
 
@@ -64,6 +66,18 @@ def available() -> int:
 def workers_for(tasks: int, enough: bool) -> int:
     """Threads for independent tasks, where there is work enough for more than one."""
     return min(tasks, available()) if tasks >= 2 and (enough or forced is not None) else 1
+
+
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Calls inside have that many threads; Ctrl-C comes at the end, as it might leave a thread recording."""
+    with interrupt_later():
+        before = numba.get_num_threads()
+        numba.set_num_threads(count)
+        try:
+            yield
+        finally:
+            numba.set_num_threads(before)
 
 
 @functools.cache

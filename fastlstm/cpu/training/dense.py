@@ -25,6 +25,11 @@ from ..vectors.tiles import outer
 from ..vectors.views import lanes_of
 
 LINEAR, RELU, SIGMOID, TANH, SOFTMAX, SOFTPLUS, ELU, EXPONENTIAL = range(8)
+KINDS = {
+    "linear": LINEAR, "relu": RELU, "sigmoid": SIGMOID, "tanh": TANH, "softmax": SOFTMAX, "softplus": SOFTPLUS,
+    "elu": ELU, "exponential": EXPONENTIAL,
+}  # fmt: skip
+"""Names of activations, and the numbers by which the kernels know them."""
 ROWS = 4 * TILE_ROWS  # rows that a worker takes at once
 BLOCK_ROWS = 12 * PIECE  # rows of a block of the backward pass: its room does not grow with M
 _Array = NDArray[Any]

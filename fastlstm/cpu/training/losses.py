@@ -16,8 +16,13 @@ from numpy.typing import NDArray
 from ..compiler.options import compiled, inlined, kernel
 from ..compiler.run import loaded, run
 from ..machine import threads
+from ..machine.plain import as_flat
 
 BINARY, BINARY_LOGITS, SQUARED, ABSOLUTE, HUBER, CATEGORICAL, CATEGORICAL_LOGITS = range(7)
+_KINDS = {
+    "binary": BINARY, "binary_logits": BINARY_LOGITS, "squared": SQUARED, "absolute": ABSOLUTE, "huber": HUBER,
+    "categorical": CATEGORICAL, "categorical_logits": CATEGORICAL_LOGITS,
+}  # fmt: skip
 _PARALLEL = 20_000  # predictions from where a second thread pays
 _Array = NDArray[Any]
 
@@ -175,15 +180,21 @@ def _workers(size: int, rows: int) -> int:
     return threads.workers_for(rows, size >= _PARALLEL)
 
 
-def run_pointwise(kind: int, t: _Array, p: _Array, weights: _Array, K: int, numbers: _Array, share: float,
-                  values: _Array, dy: _Array) -> None:  # fmt: skip
-    """All arrays flat, values of float64, the others of one float type."""
-    arguments = kind, t, p, weights, K, numbers, share, values, dy
+def run_pointwise(rule: tuple[str, _Array, float], t: _Array, p: _Array, weights: _Array, values: _Array,
+                  dy: _Array) -> None:  # fmt: skip
+    """p (.., K), the other arrays flat; values of float64, the others of one float type.
+
+    rule: the loss, the kernel's numbers, and its share."""
+    (name, numbers, share), K = rule, p.shape[-1]
+    arguments = _KINDS[name], as_flat(t), as_flat(p), as_flat(weights), K, numbers, share, values, dy
     run(pointwise, p.dtype, 2, _workers(p.size, len(values) - 1), arguments)
 
 
-def run_categorical(kind: int, t: _Array, labels: _Array, ignored: int, p: _Array, weights: _Array, K: int,
-                    numbers: _Array, share: float, values: _Array, dy: _Array) -> None:  # fmt: skip
+def run_categorical(rule: tuple[str, _Array, float], t: _Array, labels: _Array, ignored: int, p: _Array,
+                    weights: _Array, values: _Array, dy: _Array) -> None:  # fmt: skip
     """As `run_pointwise`; labels of int64."""
-    arguments = kind, t, labels, ignored, p, weights, K, numbers, share, values, dy
+    (name, numbers, share), K = rule, p.shape[-1]
+    arguments = (
+        _KINDS[name], as_flat(t), as_flat(labels), ignored, as_flat(p), as_flat(weights), K, numbers, share, values, dy
+    )  # fmt: skip
     run(categorical, p.dtype, 2, _workers(p.size, len(values) - 1), arguments)

@@ -11,6 +11,7 @@ numbers: learning rate, norm or infinity, bound of a gradient's values or infini
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -183,10 +184,17 @@ def cut(begins: list[int], ends: list[int]) -> _Array:
     return np.array(rows, np.int64).reshape(-1, 3)
 
 
-def update(body: Any, clip: int, chunks: _Array, factors: _Array, squares: _Array, numbers: _Array, params: _Array,
-           grads: _Array, *own: _Array) -> None:  # fmt: skip
-    """Run one of the kernels; own: what the optimizer keeps, in its kernel's order."""
+_KERNELS = {"sgd": sgd, "rmsprop": rmsprop, "adam": adam}
+_CLIPS = {"none": NO_NORM, "each": EACH_NORM, "global": GLOBAL_NORM}
+
+
+def update(rule: tuple[str, str, _Array, _Array, _Array, _Array], params: _Array, grads: _Array,
+           own: Sequence[_Array]) -> None:  # fmt: skip
+    """Run one of the kernels. rule: its name, whose norm is bounded ("none", "each", "global"), chunks, factors, room
+    for a number a chunk, numbers; own: what the optimizer keeps, in its kernel's order."""
+    name, clipped, chunks, factors, squares, numbers = rule
+    clip = _CLIPS[clipped]
     skip = 2 if clip == NO_NORM else 0
     workers = threads.workers_for(len(chunks), len(params) >= _PARALLEL)
     arguments = skip, clip, chunks, factors, squares, numbers, grads, params, *own
-    run(body, params.dtype, 3 - skip, workers, arguments)
+    run(_KERNELS[name], params.dtype, 3 - skip, workers, arguments)

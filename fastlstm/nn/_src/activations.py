@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ...cpu.training import dense
 from . import names
 
 
@@ -65,18 +64,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     one.__name__: one for one in (linear, relu, sigmoid, tanh, softmax, softplus, elu, exponential)
 }
 
-KINDS = {
-    "linear": dense.LINEAR,
-    "relu": dense.RELU,
-    "sigmoid": dense.SIGMOID,
-    "tanh": dense.TANH,
-    "softmax": dense.SOFTMAX,
-    "softplus": dense.SOFTPLUS,
-    "elu": dense.ELU,
-    "exponential": dense.EXPONENTIAL,
-}
-"""Names, and the numbers by which the kernel knows them."""
-
 
 def get(identifier: Any) -> Callable[..., Any]:
     """A function by its name; None is linear.
@@ -95,7 +82,7 @@ def name_of(identifier: Any) -> str:
     Raises
     ------
     ValueError, TypeError
-        None of those in `KINDS`.
+        None of those in `FUNCTIONS`.
     """
     if identifier is None:
         return "linear"
@@ -104,4 +91,4 @@ def name_of(identifier: Any) -> str:
     for name, function in FUNCTIONS.items():
         if function is identifier:
             return name
-    raise TypeError(f"activation: expected one of {', '.join(KINDS)}, or None, got {identifier!r:.60}")
+    raise TypeError(f"activation: expected one of {', '.join(FUNCTIONS)}, or None, got {identifier!r:.60}")

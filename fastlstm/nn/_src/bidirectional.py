@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...cpu.machine import memory
+from ... import backend
 from ...params import State
 from . import names
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight
@@ -268,7 +268,7 @@ class Bidirectional(Layer):
             if self.return_sequences and steps.order is not None:  # else the padding is 0 already
                 where = steps.shown(False, zero=True)
         first = self._halves[0].output_size
-        joined = memory.empty((N, T, first + self._halves[1].output_size), self.dtype)
+        joined = backend.engine.empty((N, T, first + self._halves[1].output_size), self.dtype)
         kept = [
             half._pass(x, lengths, state, joined, column, training)
             for half, state, column in zip(self._halves, states, (0, first), strict=True)
@@ -315,8 +315,8 @@ class Bidirectional(Layer):
         first = self._halves[0].output_size
         if where is not None:
             both, _ = Steps.collect(both, where)
-        x_shape = kept[0].x.shape
-        dx = memory.zeros(x_shape, self.dtype)
+        x_shape = kept[0].done.batch.x.shape
+        dx = backend.engine.zeros(x_shape, self.dtype)
         for half, one, column, given in zip(self._halves, kept, (0, first), self._dlast, strict=True):
             widths = half.output_size, half.units
             last = State(*(np.zeros((x_shape[0], width), self.dtype) if given is None else given[i].copy()

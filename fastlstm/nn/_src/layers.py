@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ... import backend
 from ...checks import size_of
-from ...cpu.machine import memory
-from ...cpu.training import dense
 from . import activations, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, shown, sizes_of
 from .options import Checks
@@ -141,9 +140,9 @@ class Dense(Layer):
 
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
-        y = memory.empty((len(rows), self.units), self.dtype)
-        kind = activations.KINDS[self.activation]
-        dense.forward(rows, self._W, self._b, kind, y)
+        y, training_kernels = backend.engine.empty((len(rows), self.units), self.dtype), backend.engine.training
+        kind = training_kernels.ACTIVATIONS[self.activation]
+        training_kernels.dense_forward(rows, self._W, self._b, kind, y)
         shaped = y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.units)
         if training:
             self._tape = shaped.shape, rows, y, x.shape, kind
@@ -151,8 +150,8 @@ class Dense(Layer):
 
     def _back(self, dy: Array) -> Array:
         _, rows, y, shape, kind = self._tape
-        dx = memory.empty(rows.shape, self.dtype)
-        dense.backward(rows, self._W, y, dy, kind, self._dW, self._db, dx)
+        dx = backend.engine.empty(rows.shape, self.dtype)
+        backend.engine.training.dense_backward(rows, self._W, y, dy, kind, self._dW, self._db, dx)
         return dx.reshape(shape)
 
 

@@ -12,10 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import checks
+from ... import backend, checks
+from ...backend import LossRule
 from ...checks import integer
-from ...cpu.machine.plain import writable
-from ...cpu.training import losses as kernels
 from . import names
 from .options import Checks, Options
 
@@ -172,7 +171,7 @@ class _Compiled(Loss):
             raise ValueError(
                 f"y_true: expected shape {p.shape} for {self.name}, got {found.shape}{self._advice(found, p)}"
             )
-        return writable(checks.native(found, p.dtype)).reshape(-1)
+        return checks.native(found, p.dtype).reshape(-1)
 
     def _advice(self, y_true: Array, p: Array) -> str:
         return ""
@@ -187,14 +186,14 @@ class _Compiled(Loss):
 class _Pointwise(_Compiled):
     """The mean over the K outputs of a function of each."""
 
-    _kind: int
+    _kind: str
     label_smoothing = 0.0
     delta = 1.0
 
     def _fill(self, targets: Array, p: Array, weights: Array, values: Array, dy: Array) -> float:
         share = 1.0 / (len(values) - 1)
-        numbers = _numbers(self.label_smoothing, self.delta)[p.dtype]
-        kernels.run_pointwise(self._kind, targets, p.reshape(-1), weights, p.shape[-1], numbers, share, values, dy)
+        rule = LossRule(self._kind, _numbers(self.label_smoothing, self.delta)[p.dtype], share)
+        backend.engine.training.pointwise(rule, targets, p, weights, values, dy)
         return share
 
 
@@ -212,7 +211,7 @@ class MeanSquaredError(_Pointwise):
     0.125
     """
 
-    _kind = kernels.SQUARED
+    _kind = "squared"
 
     def __init__(self, name: str = "mean_squared_error") -> None:
         super().__init__(name)
@@ -232,7 +231,7 @@ class MeanAbsoluteError(_Pointwise):
     0.25
     """
 
-    _kind = kernels.ABSOLUTE
+    _kind = "absolute"
 
     def __init__(self, name: str = "mean_absolute_error") -> None:
         super().__init__(name)
@@ -263,7 +262,7 @@ class Huber(_Pointwise):
     1.3125
     """
 
-    _kind = kernels.HUBER
+    _kind = "huber"
     _options: ClassVar[Checks] = {"delta": lambda name, value: names.real(name, value, np.finfo(float).tiny)}
 
     def __init__(self, delta: float = 1.0, name: str = "huber_loss") -> None:
@@ -311,8 +310,8 @@ class BinaryCrossentropy(_Pointwise):
         self.from_logits, self.label_smoothing = from_logits, label_smoothing
 
     @property
-    def _kind(self) -> int:  # type: ignore[override]
-        return kernels.BINARY_LOGITS if self.from_logits else kernels.BINARY
+    def _kind(self) -> str:  # type: ignore[override]
+        return "binary_logits" if self.from_logits else "binary"
 
     def get_config(self) -> dict[str, Any]:
         return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing, "name": self.name}
@@ -332,10 +331,9 @@ class _Categorical(_Compiled):
 
     def _crossentropy(self, t: Array, labels: Array, ignored: int, share: float, p: Array, weights: Array,
                       values: Array, dy: Array) -> float:  # fmt: skip
-        kind = kernels.CATEGORICAL_LOGITS if self.from_logits else kernels.CATEGORICAL
-        numbers = _numbers(self.label_smoothing, 1.0)[p.dtype]
-        kernels.run_categorical(kind, t, labels, ignored, p.reshape(-1), weights, p.shape[-1], numbers, share, values,
-                                dy)  # fmt: skip
+        kind = "categorical_logits" if self.from_logits else "categorical"
+        rule = LossRule(kind, _numbers(self.label_smoothing, 1.0)[p.dtype], share)
+        backend.engine.training.categorical(rule, t, labels, ignored, p, weights, values, dy)
         return share
 
 
@@ -441,7 +439,7 @@ class SparseCategoricalCrossentropy(_Categorical):
                 raise ValueError(
                     f"y_true: expected whole class numbers for {self.name}, got {found[whole != found][0]}"
                 )
-        return writable(checks.native(found, np.int64)).reshape(-1)
+        return checks.native(found, np.int64).reshape(-1)
 
     def _fill(self, targets: Array, p: Array, weights: Array, values: Array, dy: Array) -> float:
         # a class number out of range is refused, so the smallest integer stands for none
@@ -571,7 +569,7 @@ def _predictions(y_pred: Any) -> Array:
     if found.ndim == 0 or (found.ndim > 1 and found.shape[-1] == 0):
         raise ValueError(f"y_pred: expected shape (N, ..., K) with K at least 1, got {found.shape}")
     native = found.dtype.newbyteorder("=")
-    found = writable(checks.native(found, native if native in _FLOATS else np.float64))
+    found = checks.native(found, native if native in _FLOATS else np.float64)
     return found[:, None] if found.ndim == 1 else found
 
 
@@ -583,7 +581,7 @@ def _weights(sample_weight: Any, p: Array) -> Array:
     rows = p.shape[:-1]
     if found.shape != rows:
         found = spread("sample_weight", found, rows)
-    return writable(checks.native(found, p.dtype)).reshape(-1)
+    return checks.native(found, p.dtype).reshape(-1)
 
 
 def spread(name: str, weights: Array, shape: tuple[int, ...]) -> Array:

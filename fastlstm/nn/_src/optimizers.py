@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import checks
-from ...cpu.training import updates
+from ... import backend, checks
+from ...backend import UpdateRule
 from . import names, schedules
 from .options import Options
 from .schedules import LearningRateSchedule
@@ -69,7 +69,7 @@ class Optimizer(Options):
         Numbers that make no sense; more than one way of clipping.
     """
 
-    _kernel: ClassVar[Any]
+    _kernel: ClassVar[str]
     _options = {"weight_decay": _optional(0.0)} | {name: _optional(_TINY) for name in _CLIPS}
 
     def __init__(
@@ -194,7 +194,7 @@ class Optimizer(Options):
         if layout == self._layout and self._knows(flat_params):
             return
         self._layout, self._params, self.iterations, self._slots = layout, flat_params, 0, {}
-        self._chunks = updates.cut(begins, ends)
+        self._chunks = backend.engine.training.cut(begins, ends)
         self._squares = np.empty(len(self._chunks))
         self._settled = -1
         self._settle()
@@ -210,10 +210,9 @@ class Optimizer(Options):
             spared = any(part in name for part in self._excluded)
             self._factors[v, 1] = 0.0 if spared else self.weight_decay or 0.0
         norm = self.clipnorm or self.global_clipnorm or math.inf
-        self._clip = (
-            updates.EACH_NORM if self.clipnorm else updates.GLOBAL_NORM if self.global_clipnorm else updates.NO_NORM
-        )
+        clip = "each" if self.clipnorm else "global" if self.global_clipnorm else "none"
         self._numbers = np.array([0.0, norm, self.clipvalue or math.inf, *self._own_numbers()], dtype)
+        self._rule = UpdateRule(self._kernel, clip, self._chunks, self._factors, self._squares, self._numbers)
         wanted, before = self._slot_names(), self._slots
         self._slots = {
             slot: before[slot] if slot in before else np.zeros(P, dtype) for slot, used in wanted.items() if used
@@ -257,8 +256,7 @@ class Optimizer(Options):
             self._settle()
         self._before_update(self.learning_rate)
         if len(self._chunks):
-            updates.update(self._kernel, self._clip, self._chunks, self._factors, self._squares, self._numbers,
-                           flat_params, flat_grads, *self._own)  # fmt: skip
+            backend.engine.training.update(self._rule, flat_params, flat_grads, self._own)
         self.iterations += 1
 
     def state(self) -> dict[str, Array]:
@@ -380,7 +378,7 @@ class SGD(Optimizer):
     [0.9, 2.1]
     """
 
-    _kernel = staticmethod(updates.sgd)
+    _kernel = "sgd"
     _options = Optimizer._options | {"momentum": _number(0.0, 1.0), "nesterov": names.flag}
 
     def __init__(
@@ -444,7 +442,7 @@ class RMSprop(Optimizer):
     [0.9968, 2.0032]
     """
 
-    _kernel = staticmethod(updates.rmsprop)
+    _kernel = "rmsprop"
     _options = Optimizer._options | {
         "rho": _number(0.0, 1.0), "momentum": _number(0.0, 1.0), "epsilon": _number(0.0), "centered": names.flag,
     }  # fmt: skip
@@ -513,7 +511,7 @@ class Adam(Optimizer):
     [0.999, 2.001]
     """
 
-    _kernel = staticmethod(updates.adam)
+    _kernel = "adam"
     _options = Optimizer._options | {
         "beta_1": _number(0.0, _BELOW_1), "beta_2": _number(0.0, _BELOW_1), "epsilon": _number(0.0),
         "amsgrad": names.flag,

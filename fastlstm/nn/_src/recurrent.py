@@ -8,13 +8,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from ... import backend
+from ...backend import Pass, Standing
 from ...checks import size_of
-from ...cpu.compiler.run import recording
-from ...cpu.lstm import engine, plans, records
-from ...cpu.machine import memory
-from ...cpu.training import arrays, masks
 from ...initial import output_size
-from ...params import CELLS, FORGET_BIAS, AnyParams, State, shapes
+from ...params import CELLS, FORGET_BIAS, AnyParams, Batch, State, shapes
 from . import activations, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight
 from .names import flag
@@ -25,17 +23,6 @@ from .steps import Steps
 _NAMES = {"W": "kernel", "U": "recurrent_kernel", "p": "peephole_kernel", "s": "scale", "b": "bias"}
 _NAMES_OF_V = {"interpolated": "memory_kernel", "projected": "projection_kernel"}
 _ROOMS = 4  # shapes of batches whose room is kept
-_KEPT = 1 << 22  # bytes of a tape that is written to again; with larger ones its making does not matter
-
-
-class _Room(NamedTuple):
-    """What passes over batches of one shape need again and again: the plans for whole sequences, a tape, as there is
-    one at a time, unless it is large, and room for the backward pass."""
-
-    forward: plans.ForwardPlan
-    kept: records.Kept | None
-    backward: plans.BackwardPlan
-    room: records.Room
 
 
 class _Dropped(NamedTuple):
@@ -46,20 +33,15 @@ class _Dropped(NamedTuple):
 
     def of(self, x: Array, found: Array) -> Array:
         """x (N, T, D) without them, into found, which may be x."""
-        masks.run_dropped(x, self.draws, self.rate, found)
+        backend.engine.training.drop(x, self.draws, self.rate, found)
         return found
 
 
-class _Pass(NamedTuple):
+class Trained(NamedTuple):
     """What a forward pass in training leaves for its way back, whatever the layer's options are by then."""
 
-    x: Array
-    lengths: Any
-    first: Array
-    kept: records.Kept
-    reverse: bool
+    done: Pass
     dropped: _Dropped | None
-    mask: Array | None
 
 
 def rate_of(argument: str, value: Any) -> float:
@@ -166,7 +148,7 @@ class LSTM(Layer):
         "dropout": rate_of, "recurrent_dropout": rate_of, "go_backwards": flag, "stateful": flag,
         "zero_output_for_mask": flag,
     }  # fmt: skip
-    _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_rooms")
+    _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_standing")
     _mixes_time = True
 
     def __init__(
@@ -267,9 +249,9 @@ class LSTM(Layer):
 
     def _bound(self) -> None:
         self._record, self._gradients = self._as_record(self.params), self._as_record(self.grads)
-        self._packed = engine.pack(self._record)
-        self._pack = engine.packing(self._record, self._packed)
-        self._rooms: dict[tuple[int, int], _Room] = {}
+        self._packed = backend.engine.pack(self._record)
+        self._pack = backend.engine.packing(self._record, self._packed)
+        self._standing: dict[tuple[int, int], Standing] = {}
 
     def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
         """The layer's arrays; zeros where it has no bias."""
@@ -291,7 +273,8 @@ class LSTM(Layer):
         """h and c to begin with, arrays that the pass may write to."""
         found = self.state if given is None and self.stateful else given
         if found is None:
-            return State(arrays.zeros((N, self.output_size), self.dtype), arrays.zeros((N, self.units), self.dtype))
+            return State(*(backend.engine.training.zeros((N, width), self.dtype)
+                           for width in (self.output_size, self.units)))  # fmt: skip
         if len(found.h) != N:
             raise ValueError(f"{self.name}: expected batches of {len(found.h)} samples, as its state is of, got {N}; "
                              "reset_state() begins anew")  # fmt: skip
@@ -322,21 +305,25 @@ class LSTM(Layer):
         """y[:, :, column : column + P] in the order of x, and the last state in place of the first; returns what
         `_pass_back` needs."""
         N, T, D = x.shape
-        h, c = state
-        reverse, dropped, mask = self.go_backwards, None, None
+        dropped, mask = None, None
         if training and self.dropout:
             dropped = _Dropped(self._drawn(N, D), self.dropout)
-            x = dropped.of(x, memory.empty(x.shape, self.dtype))
+            x = dropped.of(x, backend.engine.empty(x.shape, self.dtype))
         if training and self.recurrent_dropout:
-            mask = np.ones((N, 1, self.output_size), self.dtype)
-            masks.run_dropped(mask.copy(), self._drawn(N, self.output_size), self.recurrent_dropout, mask)
+            ones, mask = np.ones((N, 1, self.output_size), self.dtype), np.empty((N, self.output_size), self.dtype)
+            draws = self._drawn(N, self.output_size)
+            backend.engine.training.drop(ones, draws, self.recurrent_dropout, mask.reshape(ones.shape))
         self._pack()
-        room = self._room(N, T) if training else None
-        kept = None if room is None else room.kept or records.keep(self._packed, N, T)
-        first = arrays.copied(h) if training else h
-        plan = room.forward if room and lengths is None else plans.plan_forward(self._packed, N, T, lengths)
-        engine.forward(plan, x, h, c, y, column, None, reverse, None, kept, mask)
-        return None if kept is None else _Pass(x, lengths, first, kept, reverse, dropped, mask)
+        packed, batch = self._packed, Batch(x, lengths, None, mask, self.go_backwards)
+        if not training:
+            backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column)
+            return None
+        standing = self._again(N, T)
+        first, kept = backend.engine.training.copied(state.h), standing.kept or backend.engine.keep(packed, N, T)
+        backend.engine.forward(
+            packed=packed, batch=batch, state=state, y=y, column=column, kept=kept, standing=standing
+        )  # fmt: skip
+        return Trained(Pass(packed, batch, first, kept), dropped)
 
     def _drawn(self, N: int, count: int) -> Array:
         """Random numbers from 0 to 1, new ones each time that a recording runs."""
@@ -346,39 +333,34 @@ class LSTM(Layer):
             self.rng.random(dtype=np.float32, out=draws)
 
         draw()
-        if (record := recording()) is not None:
+        if (record := backend.engine.recording()) is not None:
             record.before(draw)
         return draws
 
     def _repeats(self, input_shape: tuple[int, ...]) -> bool:
         N, T, _ = input_shape
         ordered = not (self.go_backwards and self.return_sequences)
-        return N > 1 and T > 0 and ordered and not self.stateful and self._room(N, T).kept is not None
+        return N > 1 and T > 0 and ordered and not self.stateful and self._again(N, T).kept is not None
 
-    def _room(self, N: int, T: int) -> _Room:
+    def _again(self, N: int, T: int) -> Standing:
         """For passes over batches of that shape, again and again."""
-        found = self._rooms.get((N, T))
+        found = self._standing.get((N, T))
         if found is None:
-            while len(self._rooms) >= _ROOMS:
-                del self._rooms[next(iter(self._rooms))]
-            kept, room = records.keep(self._packed, N, T), records.room_for(self._packed, N, T)
-            found = self._rooms[N, T] = _Room(
-                plans.plan_forward(self._packed, N, T, None),
-                kept if kept.gates.nbytes + kept.cells.nbytes <= _KEPT else None,
-                plans.plan_backward(self._packed, N, T, None, self._gradients, room),
-                room,
-            )
+            while len(self._standing) >= _ROOMS:
+                del self._standing[next(iter(self._standing))]
+            found = self._standing[N, T] = backend.engine.standing(self._packed, N, T, self._gradients)
         return found
 
-    def _pass_back(self, done: _Pass, dy: Array | None, column: int, dstate: State, dx: Array, zeros: bool) -> None:
+    def _pass_back(
+        self, trained: Trained, dy: Array | None, column: int, dstate: State, dx: Array, zeros: bool
+    ) -> None:
         """dx is added to (zeros: it is all 0), dstate turns from the last state's gradient into the first's."""
-        x, lengths, first, kept, reverse, dropped, mask = done
-        N, T, _ = x.shape
-        _, _, plan, room = self._room(N, T)
-        if lengths is not None:
-            plan = plans.plan_backward(self._packed, N, T, lengths, self._gradients, room)
-        own = dx if dropped is None or zeros else memory.zeros(x.shape, self.dtype)
-        engine.backward(plan, x, first, kept, reverse, None, dy, column, *dstate, own, mask)
+        done, dropped = trained
+        N, T, _ = done.batch.x.shape
+        own = dx if dropped is None or zeros else backend.engine.zeros(dx.shape, self.dtype)
+        backend.engine.backward(
+            done=done, dy=dy, column=column, dstate=dstate, dx=own, standing=self._again(N, T)
+        )  # fmt: skip
         if dropped is not None:
             dropped.of(own, own)
         if own is not dx:
@@ -458,7 +440,7 @@ class LSTM(Layer):
             x, lengths = steps.compact(x), steps.lengths
             if self.return_sequences:
                 where, held = steps.shown(self.go_backwards, self.zero_output_for_mask), state.h.copy()
-        y = memory.empty((N, T, self.output_size), self.dtype)
+        y = backend.engine.empty((N, T, self.output_size), self.dtype)
         kept = self._pass(x, lengths, state, y, 0, training)
         if self.stateful:
             self.state = State(state.h.copy(), state.c.copy())
@@ -476,21 +458,21 @@ class LSTM(Layer):
         return y, state
 
     def _back(self, dy: Array) -> Array:
-        _, kept, steps, where = self._tape
-        x = kept.x
-        N = len(x)
-        dlast, above, dheld = self._dlast, None, None
+        _, trained, steps, where = self._tape
+        batch = trained.done.batch
+        N = len(batch.x)
+        dlast, above, dheld, training = self._dlast, None, None, backend.engine.training
         if dlast is None:
-            dh = arrays.zeros((N, self.output_size), self.dtype) if self.return_sequences else arrays.copied(dy)
-            dlast = State(dh, arrays.zeros((N, self.units), self.dtype))
+            dh = training.zeros((N, self.output_size), self.dtype) if self.return_sequences else training.copied(dy)
+            dlast = State(dh, training.zeros((N, self.units), self.dtype))
         else:
             dlast = State(dlast.h.copy() if self.return_sequences else dlast.h + dy, dlast.c.copy())
         if self.return_sequences:
-            above = np.ascontiguousarray(dy[:, ::-1]) if kept.reverse else dy
+            above = np.ascontiguousarray(dy[:, ::-1]) if batch.reverse else dy
             if where is not None:
                 above, dheld = Steps.collect(above, where)
-        dx = arrays.zeros(x.shape, self.dtype)
-        self._pass_back(kept, above, 0, dlast, dx, zeros=True)
+        dx = training.zeros(batch.x.shape, self.dtype)
+        self._pass_back(trained, above, 0, dlast, dx, zeros=True)
         if dheld is not None:
             np.add(dlast.h, dheld, out=dlast.h)
         self.state_grads = dlast

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 
-import numba
 import numpy as np
 
-from ...cpu.compiler.compiling import interrupt_later
-from ...cpu.compiler.run import Recording
-from ...cpu.machine import threads
+from ... import backend
 from .base import Array
 from .stack import Stack
 
@@ -18,18 +15,15 @@ class _Way:
     """A recording of both passes, on some number of threads."""
 
     def __init__(self, model: Stack, x: Array, count: int) -> None:
-        with interrupt_later():  # which would leave the thread recording
-            before = numba.get_num_threads()
-            numba.set_num_threads(count)
-            try:
-                self.x, self.there, self.back = x.copy(), Recording(), Recording()
-                with self.there:
-                    self.y, _ = model._forward(self.x, None, True)
-                self.dy = np.zeros_like(self.y)
-                with self.back:
-                    model._backward(self.dy)
-            finally:
-                numba.set_num_threads(before)
+        recorder = backend.engine.recorder
+        assert recorder is not None
+        with backend.engine.on_threads(count):
+            self.x, self.there, self.back = x.copy(), recorder(), recorder()
+            with self.there:
+                self.y, _ = model._forward(self.x, None, True)
+            self.dy = np.zeros_like(self.y)
+            with self.back:
+                model._backward(self.dy)
         self.inner = [(layer, layer._dx) for layer in model.layers if layer._mixes_time]
 
 
@@ -42,18 +36,18 @@ class Repeated:
 
     def __init__(self, model: Stack, x: Array) -> None:
         states = [(layer.rng, layer.rng.bit_generator.state) for layer in model.layers]
-        self._threads = threads.available()
+        self._threads = backend.engine.available()
         self._ways = {count: _Way(model, x, count) for count in {1, self._threads}}
         for rng, state in states:  # as if nothing had been drawn
             rng.bit_generator.state = state
-        self._payoff, self._way = threads.Payoff(), self._ways[1]
+        self._payoff, self._way = backend.engine.payoff(), self._ways[1]
         self._choice = self._together = False
         self._took = 0.0  # seconds, the forward pass
 
     def forward(self, x: Array) -> Array:
         """y, which the next call writes to again."""
         began = time.perf_counter()
-        self._choice = threads.available() == self._threads > 1  # that may change meanwhile
+        self._choice = backend.engine.available() == self._threads > 1  # that may change meanwhile
         self._together = self._choice and self._payoff.choose()
         self._way = self._ways[self._threads if self._together else 1]
         np.copyto(self._way.x, x)
@@ -109,6 +103,8 @@ class Repeats:
         return True
 
     def _possible(self, shape: tuple[int, ...]) -> bool:
+        if backend.engine.recorder is None:
+            return False
         for layer in self._model.layers:
             # a subclass of the caller's own may do in Python what no recording would
             if "_repeats" not in vars(type(layer)) or not layer._repeats(shape):

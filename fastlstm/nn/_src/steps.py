@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import checks
-from ...cpu.machine import memory
-from ...cpu.training import masks
+from ... import backend, checks
+from ...backend import HELD, NONE
 
 Array = NDArray[Any]
 
@@ -72,23 +71,23 @@ class Steps:
         """Which real step each output shows: a masked one that before it in the order of computation, or none."""
         until = np.cumsum(self._mask, axis=1, dtype=np.int64)
         if zero:
-            return np.where(self._mask, until - 1, masks.NONE)
+            return np.where(self._mask, until - 1, NONE)
         if not reverse:
             return until - 1  # HELD before the first
         following = until - self._mask
-        return np.where(following < self.lengths[:, None], following, masks.HELD)
+        return np.where(following < self.lengths[:, None], following, HELD)
 
     @staticmethod
     def expand(z: Array, h: Array, where: NDArray[np.int64]) -> Array:
         """Outputs of all steps from those of the real ones; h: the state before the first, where one shows it."""
-        y = memory.empty(z.shape, z.dtype)
-        masks.run_expand(z, h, where, y)
+        y = backend.engine.empty(z.shape, z.dtype)
+        backend.engine.training.expand(z, h, where, y)
         return y
 
     @staticmethod
     def collect(dy: Array, where: NDArray[np.int64]) -> tuple[Array, Array]:
         """Gradients at the real steps' outputs and at the state before the first."""
-        dz = memory.zeros(dy.shape, dy.dtype)
+        dz = backend.engine.zeros(dy.shape, dy.dtype)
         dh = np.zeros((dy.shape[0], dy.shape[2]), dy.dtype)
-        masks.run_collect(dy, where, dz, dh)
+        backend.engine.training.collect(dy, where, dz, dh)
         return dz, dh
