@@ -7,7 +7,6 @@ A stack is taken apart into levels, bottom first; a level holds one direction, o
 from __future__ import annotations
 
 import operator
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -15,16 +14,17 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import backend
+from .arrays import array as array
+from .arrays import integer as integer
+from .arrays import size_of as size_of
 from .backend import Kept, Packed
 from .cells.table import CELLS as KERNEL_CELLS
 from .cells.table import cell_with
 from .params import CELLS, AnyParams, Array, Bidirectional, State, cell_name, is_plain, shapes
 from .params import sizes as sizes_of_record
 from .strides import apart, in_turn
+from .types import Masks, Stack, States, Structured
 
-Layer: TypeAlias = AnyParams | Packed | Bidirectional
-Stack: TypeAlias = Layer | Sequence[Layer]
-States: TypeAlias = State | tuple[Any, Any] | Bidirectional | Sequence[State | tuple[Any, Any] | Bidirectional]
 _T = TypeVar("_T")
 _DIRECTION = ", ".join(record.__name__ for record in CELLS.values()) + " or Packed"
 _LAYER = ", ".join(record.__name__ for record in CELLS.values()) + ", Packed or Bidirectional"
@@ -93,7 +93,7 @@ def record_of(packed: Packed) -> type[AnyParams]:
     return CELLS[backend.engine.cell_in(packed).name]
 
 
-def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Any:
+def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Structured:
     """One thing for each direction of each level -> the structure of the weights that they belong to."""
     if stacked:
         return tuple(level[0] if len(level) == 1 else Bidirectional(*level) for level in levels)
@@ -349,7 +349,7 @@ def problem(
     lengths: ArrayLike | None,
     reverse: bool,
     reset: ArrayLike | None,
-    h_mask: Any,
+    h_mask: Masks | None,
     copy: bool,
 ) -> Problem:
     """The arguments of `forward`. copy: whether the arrays are to be kept."""
@@ -521,73 +521,3 @@ def kept(name: str, found: Kept, packed: Packed) -> None:
                          f"{' or '.join(others)} cell")  # fmt: skip
     raise ValueError(f"{name}: expected gates laid out for this processor, {expected[2:]}, "
                      f"got {gates.shape[2:]}")  # fmt: skip
-
-
-def integer(name: str, value: Any, least: int) -> int:
-    """An argument that counts something, checked."""
-    try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
-    if not least <= number <= sys.maxsize:
-        bound = f"at least {least}" if number < least else f"at most {sys.maxsize}"
-        raise ValueError(f"{name}: expected {bound}, got {number}")
-    return number
-
-
-def size_of(name: str, size: object) -> int:
-    """A size, checked; name: the argument's."""
-    return integer(name, size, 1)
-
-
-def array(name: str, value: Any) -> Array:
-    """value as an array of real numbers, of any type and layout."""
-    found = value if type(value) is np.ndarray else _made_array(name, value)
-    if found.dtype.kind not in "biuf":
-        _refuse_ragged(name, value)
-        raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}{_culprit(value, found)}")
-    return found
-
-
-def _made_array(name: str, value: Any) -> Array:
-    if _has_mask(value):
-        raise TypeError(f"{name}: expected an array, got a masked one, whose mask would be lost: fill it, and pass "
-                        "lengths where steps are missing")  # fmt: skip
-    try:
-        return np.asarray(value)
-    except Exception as error:  # lists of different lengths, tensors that need their gradient, ...
-        _refuse_ragged(name, value)
-        wrong = ValueError if isinstance(error, ValueError) else TypeError
-        raise wrong(f"{name}: expected an array, got {type(value).__name__} that makes none ({error})") from error
-
-
-def _culprit(value: Any, found: Array) -> str:
-    """What is no number in an array of objects, and where; by its column in a data frame."""
-    columns = [str(column) for column in getattr(value, "columns", ())]
-    named = found.ndim == 2 and len(columns) == found.shape[1]
-    if found.ndim == 0 or not (named or found.dtype == object):
-        return ""
-    for place, one in np.ndenumerate(found):
-        if not isinstance(one, (bool, int, float, np.bool_, np.integer, np.floating)):
-            where = f"in column {columns[place[-1]]!r}" if named else f"at {list(place)}"
-            return f": {one!r:.50} {where}"
-    kinds = zip(columns, getattr(value, "dtypes", ()), strict=False)
-    return "".join(f"; column {column!r} has dtype object" for column, kind in kinds if kind == np.dtype(object))
-
-
-def _has_mask(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return any(_has_mask(item) for item in value if isinstance(item, (list, tuple, np.ma.MaskedArray)))
-    return isinstance(value, np.ma.MaskedArray)
-
-
-def _refuse_ragged(name: str, value: Any) -> None:
-    """Say what to do with sequences of different lengths, if that is what x or y holds."""
-    if name.endswith(("x", "y")) and isinstance(value, (list, tuple, np.ndarray)):
-        rows = [] if getattr(value, "ndim", 1) == 0 else value
-        lengths = {len(row) for row in rows if isinstance(row, (list, tuple)) or np.ndim(row) > 0}
-        if len(lengths) > 1:
-            raise ValueError(f"{name}: expected sequences of one length, got {min(lengths)} to {max(lengths)} steps: "
-                             "pad them, and pass lengths")  # fmt: skip

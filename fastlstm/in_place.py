@@ -9,15 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import backend, checks
 from .backend import Buffers, Kept, Packed, Pass
 from .checks import Weights, assemble, record_of
 from .initial import zero_state
 from .params import CELLS, AnyParams, Array, Batch, Grads, State, cell_name, shapes
+from .types import PackedStack, Stack, States, StateStack, TapeStack
 
 
-def step(x: Any, packed: Any, state: Any) -> None:
+def step(x: ArrayLike, packed: PackedStack, state: StateStack) -> None:
     """One time step; the state changes in place.
 
     Allocates nothing. In compiled code x, h and c are arrays of the weights' float type, h and c in C order; a shape
@@ -73,7 +75,7 @@ def step(x: Any, packed: Any, state: Any) -> None:
         below = own.h
 
 
-def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:
+def forward_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: Array) -> None:
     """`forward` of a chunk into the caller's y; the state is carried on in place.
 
     Parameters
@@ -107,7 +109,7 @@ def forward_into(x: Any, packed: Any, state: Any, y: Array) -> None:
         below = _pass(below, layer, one, y if i == len(layers) - 1 else None)
 
 
-def forward_train_into(x: Any, packed: Any, state: Any, y: Array, tape: Any) -> None:
+def forward_train_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: Array, tape: TapeStack) -> None:
     """`forward_into` that keeps what `backward_into` needs on the tape.
 
     Parameters
@@ -138,7 +140,9 @@ def forward_train_into(x: Any, packed: Any, state: Any, y: Array, tape: Any) -> 
         below = _pass(entry.x, layer, one, out, Kept(entry.gates, entry.cells))
 
 
-def backward_into(tape: Any, packed: Any, dy: Any, dstate: Any, grads: Grads) -> None:
+def backward_into(
+    tape: TapeStack, packed: PackedStack, dy: ArrayLike | None, dstate: States | None, grads: Grads
+) -> None:
     """Gradients into the caller's arrays, from those at every y (dy) and at the last state (dstate), or None.
 
     Parameters
@@ -219,7 +223,7 @@ def _share_nothing(
     checks.share_nothing(written, read)
 
 
-def pack_into(params: Any, packed: Any) -> None:
+def pack_into(params: Stack, packed: PackedStack) -> None:
     """`pack` again into what it made, after the weights have changed.
 
     Parameters
@@ -264,7 +268,7 @@ def pack_into(params: Any, packed: Any) -> None:
         backend.engine.pack_into(one, layer)
 
 
-def make_tape(packed: Any, N: int, T: int) -> Any:
+def make_tape(packed: PackedStack, N: int, T: int) -> Buffers | tuple[Buffers, ...]:
     """Room for `forward_train_into` and `backward_into`, for many calls.
 
     Parameters
@@ -289,7 +293,8 @@ def make_tape(packed: Any, N: int, T: int) -> Any:
     layers, found = checks.steppable(packed)
     N, T = checks.count("N", N), checks.count("T", T)
     entries = [[backend.engine.make_tape(layer, N, T, first=i == 0)] for i, layer in enumerate(layers)]
-    return assemble(entries, found.stacked)
+    tape: Buffers | tuple[Buffers, ...] = assemble(entries, found.stacked)
+    return tape
 
 
 def _tape_arrays(entries: tuple[Buffers, ...], stacked: bool) -> list[checks.Named]:
@@ -306,7 +311,7 @@ def _tape_arrays(entries: tuple[Buffers, ...], stacked: bool) -> list[checks.Nam
     return found
 
 
-def make_grads(packed: Any, N: int, T: int) -> Grads:
+def make_grads(packed: PackedStack, N: int, T: int) -> Grads:
     """Arrays for `backward_into`, of zeros.
 
     Parameters
@@ -354,7 +359,9 @@ def _pass(x: Array, layer: Packed, state: State, y: Array | None = None, kept: K
     return out
 
 
-def _chunk(x: Any, packed: Any, state: Any, y: Any) -> tuple[Array, list[Packed], Weights, list[State]]:
+def _chunk(
+    x: ArrayLike, packed: PackedStack, state: StateStack, y: Array
+) -> tuple[Array, list[Packed], Weights, list[State]]:
     """x as an array, the layers, the same as weights, and the states."""
     layers, found = checks.steppable(packed)
     below = checks.array("x", x)
@@ -366,7 +373,7 @@ def _chunk(x: Any, packed: Any, state: Any, y: Any) -> tuple[Array, list[Packed]
     return below, layers, found, states
 
 
-def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int] | None) -> tuple[Buffers, ...]:
+def _tape(tape: TapeStack, found: Weights, layers: list[Packed], sizes: tuple[int, int] | None) -> tuple[Buffers, ...]:
     """The layers' entries of a tape that belongs to those weights, and has arrays as make_tape made them."""
     entries = tape if found.stacked and isinstance(tape, tuple) and not isinstance(tape, Buffers) else (tape,)
     if len(entries) != len(found.levels) or not all(isinstance(entry, Buffers) for entry in entries):

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from . import checks
-from .checks import Stack, assemble, size_of
+from .arrays import size_of
+from .checks import assemble
 from .params import (
     CELLS,
     FORGET_BIAS,
@@ -23,9 +24,10 @@ from .params import (
     ProjectedParams,
     shapes,
 )
+from .types import Stack, Structured
 
 
-def zero_state(params: Stack, batch_size: int = 1) -> Any:
+def zero_state(params: Stack, batch_size: int = 1) -> Structured:
     """A state of zeros, such as forward begins with when it is given none.
 
     Parameters

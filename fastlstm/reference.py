@@ -101,7 +101,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import array
+from .arrays import array
 from .params import (
     GATES,
     NORMALIZED_EPSILON,

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from numpy.typing import ArrayLike
 
 from . import backend, checks
 from .backend import Packed, Pass
-from .checks import Problem, Stack, States, Weights, assemble
+from .checks import Problem, Weights, assemble
 from .params import AnyParams, Array, Batch, Grads, State
 from .tape import Tape
+from .types import Masks, Stack, States, Structured
 
 _T = TypeVar("_T")
 
 
-def pack(params: Stack) -> Any:
+def pack(params: Stack) -> Structured:
     """Weights laid out for the kernels: once, for many calls; taken wherever params is.
 
     Parameters
@@ -56,8 +57,8 @@ def forward(
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     reset: ArrayLike | None = None,
-    h_mask: Any = None,
-) -> tuple[Array, Any]:
+    h_mask: Masks | None = None,
+) -> tuple[Array, Structured]:
     """The LSTM over whole sequences.
 
     Parameters
@@ -121,8 +122,8 @@ def forward_cells(
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     reset: ArrayLike | None = None,
-    h_mask: Any = None,
-) -> tuple[Array, Any, Any]:
+    h_mask: Masks | None = None,
+) -> tuple[Array, Structured, Structured]:
     """`forward` that also returns c of every step.
 
     Parameters
@@ -199,7 +200,7 @@ def _in_training(layer: AnyParams | Packed, batch: Batch, state: State, y: Array
     return Pass(packed, batch, h, kept)
 
 
-def _in_structure(levels: list[list[State]], stacked: bool, single: bool) -> Any:
+def _in_structure(levels: list[list[State]], stacked: bool, single: bool) -> Structured:
     """States in the structure of the weights."""
     if single:
         levels = [[State(h[0], c[0]) for h, c in level] for level in levels]
@@ -214,8 +215,8 @@ def forward_train(
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     reset: ArrayLike | None = None,
-    h_mask: Any = None,
-) -> tuple[Array, Any, Tape]:
+    h_mask: Masks | None = None,
+) -> tuple[Array, Structured, Tape]:
     """`forward` that keeps what `backward` needs.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import checks
 from .checks import assemble
@@ -12,6 +13,7 @@ from .in_place import step
 from .initial import zero_state
 from .params import Array, State
 from .sequences import forward, pack
+from .types import Packed, Stack, States, Structured
 
 
 class Stream:
@@ -42,29 +44,29 @@ class Stream:
 
     __slots__ = ("_packed", "_state", "_top")
 
-    def __init__(self, params: Any, batch_size: int = 1) -> None:
+    def __init__(self, params: Stack, batch_size: int = 1) -> None:
         packed = pack(params)
         checks.steppable(packed, "params")
         self.__setstate__((packed, zero_state(packed, batch_size)))
 
-    def __getstate__(self) -> tuple[Any, Any]:
+    def __getstate__(self) -> tuple[Packed | tuple[Packed, ...], State | tuple[State, ...]]:
         return self._packed, self._state
 
-    def __setstate__(self, fields: tuple[Any, Any]) -> None:
+    def __setstate__(self, fields: tuple[Packed | tuple[Packed, ...], State | tuple[State, ...]]) -> None:
         self._packed, self._state = fields
         self._top = (self._state if isinstance(self._state, State) else self._state[-1]).h
 
     def __repr__(self) -> str:
         return f"Stream({self._packed!r}, batch_size={len(self._top)})"
 
-    def __call__(self, x: Any) -> Array:
+    def __call__(self, x: ArrayLike) -> Array:
         """One step: x (N, D) -> h of the top layer (N, P), a new array; (D,) -> (P,) where N is 1."""
         if len(self._top) == 1 and np.ndim(x) == 1:
             return self(checks.array("x", x)[None]).reshape(-1)
         step(x, self._packed, self._state)
         return self._top.copy()
 
-    def run(self, x: Any) -> Array:
+    def run(self, x: ArrayLike) -> Array:
         """A chunk: x (N, T, D) -> y (N, T, P)."""
         found = checks.array("x", x)
         if found.ndim != 3 or len(found) != len(self._top):
@@ -73,7 +75,7 @@ class Stream:
         self._keep(last)
         return y
 
-    def reset(self, mask: Any = None) -> None:
+    def reset(self, mask: ArrayLike | None = None) -> None:
         """Set the state to zero, of the sequences where mask (N,) is true, or of all."""
         N = len(self._top)
         which: Any = slice(None)
@@ -88,13 +90,13 @@ class Stream:
             c[which] = 0
 
     @property
-    def state(self) -> Any:
+    def state(self) -> Structured:
         """The state, a copy; assign one to go on from there."""
         copies = [[State(h.copy(), c.copy())] for h, c in self._levels()]
         return assemble(copies, not isinstance(self._state, State))
 
     @state.setter
-    def state(self, value: Any) -> None:
+    def state(self, value: States) -> None:
         found = checks.weights(self._packed)
         levels = checks.states("state", value, found, len(self._top), single=False)
         self._keep(assemble(levels, found.stacked))
@@ -102,6 +104,6 @@ class Stream:
     def _levels(self) -> tuple[State, ...]:
         return (self._state,) if isinstance(self._state, State) else self._state
 
-    def _keep(self, state: Any) -> None:
+    def _keep(self, state: State | tuple[State, ...]) -> None:
         for mine, (h, c) in zip(self._levels(), (state,) if isinstance(state, State) else state, strict=True):
             mine.h[...], mine.c[...] = h, c

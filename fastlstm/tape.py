@@ -8,6 +8,7 @@ from . import backend
 from .backend import Pass
 from .checks import assemble
 from .params import Array, form
+from .types import Structured
 
 Levels: TypeAlias = list[list[Pass]]
 """A layer each, bottom first: one direction, or the two of a Bidirectional."""
@@ -58,7 +59,7 @@ class Tape:
         return self._shown(self._levels[0][0].batch.x)
 
     @property
-    def c(self) -> Any:
+    def c(self) -> Structured:
         cells = [[self._shown(backend.engine.cells(done)) for done in level] for level in self._levels]
         return assemble(cells, self._stacked)
 

@@ -13,9 +13,10 @@ from typing import IO, Any
 import numpy as np
 
 from .. import checks
-from ..checks import Stack, assemble
+from ..checks import assemble
 from ..files import file_name, regular, write_whole
 from ..params import CELLS, AnyParams, Array, Bidirectional, Params, cell_name
+from ..types import Stack, Structured
 from .weights import layers_of
 
 _FORMAT = 1
@@ -75,7 +76,7 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
     write_whole(where, lambda file: np.savez(file, **entries))
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str]) -> Structured:
     """Read weights that `save` wrote; nothing in the file is ever run.
 
     Parameters
@@ -161,7 +162,7 @@ def _array(archive: zipfile.ZipFile, key: str, info: zipfile.ZipInfo) -> Array:
     return numbers.reshape(shape, order="F" if header[2] == b"True" else "C")
 
 
-def _from_entries(entries: Mapping[str, Any], name: object) -> Any:
+def _from_entries(entries: Mapping[str, Any], name: object) -> Structured:
     """Names and arrays -> the structure that the names spell out, checked."""
     tree: dict[int | None, dict[str | None, dict[str, Array]]] = {}
     for key, array in entries.items():

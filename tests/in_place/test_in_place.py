@@ -174,8 +174,8 @@ def test_training(rng: Any, cell: str, plan: Any, dtype: Any) -> None:
         short = (short[0], State(short[1].h[1:], short[1].c[1:]))
         for wrong, says in (
             ((np.empty_like(dy[:, 1:]), last, grads), "dy: "),
-            ((dy, short, grads), "dstate: "),
-            ((dy, last, grads._replace(x=np.empty_like(grads.x[1:]))), "grads: "),
+            ((dy, short, grads), "dstate"),
+            ((dy, last, grads._replace(x=np.empty_like(grads.x[1:]))), "grads"),
         ):
             with pytest.raises(ValueError, match=says):
                 train(x, packed, mine, out, room, wrong[0], fresh(wrong[1]), wrong[2])

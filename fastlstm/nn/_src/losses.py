@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import backend, checks
+from ...arrays import integer
 from ...backend import LossRule
-from ...checks import integer
 from . import names
 from .options import Checks, Options
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
-from ...checks import size_of
+from ...arrays import size_of
 from . import losses, names
 
 Array = NDArray[Any]

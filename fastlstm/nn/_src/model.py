@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
-from ...checks import size_of
+from ...arrays import size_of
 from . import architecture, data, losses, metrics, names, optimizers, saving
 from .base import Mask
 from .callbacks import CallbackList, History

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ... import backend
+from ...arrays import size_of
 from ...backend import Pass, Standing
-from ...checks import size_of
 from ...initial import output_size
 from ...params import CELLS, FORGET_BIAS, AnyParams, Batch, State, shapes
 from . import activations, initializers, names, regularizers

@@ -1,0 +1,29 @@
+"""What arguments and results may be: names for annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from numpy.typing import ArrayLike
+
+from .backend import Buffers as Buffers
+from .backend import Packed as Packed
+from .params import AnyParams as AnyParams
+from .params import Array as Array
+from .params import Bidirectional, State
+
+Layer: TypeAlias = AnyParams | Packed | Bidirectional
+Stack: TypeAlias = Layer | Sequence[Layer]
+_State: TypeAlias = State | tuple[ArrayLike, ArrayLike] | Bidirectional
+States: TypeAlias = _State | Sequence[_State]
+"""To begin with, or gradients at the last: of a layer, or one entry a layer."""
+Masks: TypeAlias = ArrayLike | Bidirectional | Sequence[ArrayLike | Bidirectional | None]
+PackedStack: TypeAlias = Packed | Sequence[Packed]
+"""What can step: layers of one direction."""
+StateStack: TypeAlias = State | Sequence[State]
+"""States that change in place."""
+TapeStack: TypeAlias = Buffers | Sequence[Buffers]
+"""What `make_tape` makes."""
+Structured: TypeAlias = Any
+"""A result in the structure of the weights: of a layer, a Bidirectional of two, or a tuple, one entry a layer."""
