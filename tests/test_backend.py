@@ -14,18 +14,14 @@ import numba
 import numpy as np
 import pytest
 import reference_engine
-import test_bad_input
-import test_inplace
-import test_io
-import test_nn_layers
-import test_nn_losses
-import test_nn_model
-import test_nn_optimizers
-import test_nn_steps
-import test_promises
+import test_checks
 import test_reference
-from conftest import leaves
+from formats import test_npz, test_torch
+from in_place import test_in_place, test_stream
+from nn import test_layers, test_losses, test_model, test_optimizers, test_steps
 from numba.core.dispatcher import Dispatcher
+from oracles import leaves
+from sequences import test_promises
 
 import fastlstm
 from fastlstm import backend
@@ -73,28 +69,30 @@ TestPromises = anew(
     test_promises,
     "test_a_sequence_depends_on_itself_alone", "test_a_reset_is_a_cut",  # the same bits whichever way threads go
 )  # fmt: skip
-TestBadInput = anew(test_bad_input)
-TestFiles = anew(test_io, "test_files_made_to_do_harm", "test_any_damage")  # long, and not of engines
-TestOptimizers = anew(test_nn_optimizers)
+TestBadInput = anew(test_checks)
+TestFiles = anew(test_npz, "test_files_made_to_do_harm", "test_any_damage")  # long, and not of engines
+TestTorch = anew(test_torch)
+TestStream = anew(test_stream)
+TestOptimizers = anew(test_optimizers)
 TestInPlace = anew(
-    test_inplace,
+    test_in_place,
     # what is promised of compiled code alone
     "test_the_users_options_change_no_bit", "test_streams_side_by_side_in_a_parallel_loop", "test_another_cell",
     "test_bad_input_in_compiled_code", "test_nothing_is_allocated", "test_what_is_caught_frees_what_it_held",
     "test_a_users_cached_function_after_a_change_of_layout", "test_pack_into",
 )  # fmt: skip
 TestLayers = anew(
-    test_nn_layers,
+    test_layers,
     "test_dense_products", "test_dense_has_the_same_bits_on_threads", "test_a_nan_stays_in_its_row",  # kernels of cpu/
 )  # fmt: skip
-TestLosses = anew(test_nn_losses, "test_inputs_of_any_layout")  # no kernel is compiled again
+TestLosses = anew(test_losses, "test_inputs_of_any_layout")  # no kernel is compiled again
 TestSteps = anew(
-    test_nn_steps,
+    test_steps,
     "test_whole_sequences_take_the_recorded_passes",  # it records nothing
     "test_a_sequence_of_its_own_is_what_a_padded_one_is",  # bits
 )  # fmt: skip
 TestModel = anew(
-    test_nn_model,
+    test_model,
     "test_predict_and_evaluate_do_not_depend_on_batches",  # bits
     "test_the_listing_of_the_post", "test_importing_the_core_does_not_import_nn",  # long, and not of engines
 )  # fmt: skip
