@@ -71,9 +71,9 @@ TestPromises = anew(
 )  # fmt: skip
 TestBadInput = anew(test_checks)
 TestFiles = anew(test_npz, "test_files_made_to_do_harm", "test_any_damage")  # long, and not of engines
-TestOptimizers = anew(test_optimizers)
 TestTorch = anew(test_torch)
 TestStream = anew(test_stream)
+TestOptimizers = anew(test_optimizers)
 TestInPlace = anew(
     test_in_place,
     # what is promised of compiled code alone

@@ -3,15 +3,12 @@ backward, against the reference. Nothing is compiled here, so a new cell is trie
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from oracles import error, random_params, random_state
 
-import fastlstm.cells
 from fastlstm import State, reference
 from fastlstm.cells.cell import (
     Cell,
@@ -176,13 +173,3 @@ def test_equations(cell: Cell, rng: Any) -> None:
     b, W, U, *own = engine.grads
     assert error((np.stack(dxs, 1), State(dh, dc)), (expected.x, expected.state)) < 1e-13
     assert error(RECORDS[cell.name](W, U, *own, b), expected.params) < 1e-13
-
-
-def test_no_numbers_library_is_imported() -> None:
-    """The equations know of a number what `Number` says."""
-    for path in Path(fastlstm.cells.__file__).parent.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                raise AssertionError(f"{path.name}: {ast.unparse(node)}")
-            if isinstance(node, ast.ImportFrom) and not node.level:
-                assert node.module in {"__future__", "collections.abc", "dataclasses", "typing"}, path.name

@@ -16,8 +16,9 @@ import fastlstm
 from fastlstm import nn
 
 ROOT = Path(__file__).parents[2]
-MODULES = ["initial", "sequences", "tape", "in_place", "stream", "formats.npz", "formats.torch", "config",
-           "datasets"]  # fmt: skip
+MODULES = [
+    "config", "datasets", "formats.npz", "formats.torch", "in_place", "initial", "sequences", "stream", "tape",
+]  # fmt: skip
 NN_MODULES = [nn, nn.optimizers.schedules, *filter(inspect.ismodule, (getattr(nn, name) for name in nn.__all__))]
 
 
