@@ -1,6 +1,6 @@
 """One step at a time, and passes on the caller's own arrays: the same functions from Python and in compiled code.
 
-What Numba compiles where a user's `@njit` function calls them stands in `kernels.overloads`; here are their Python
+What Numba compiles where a user's `@njit` function calls them stands in `cpu/callable`; here are their Python
 forms, which say in full what does not fit.
 """
 
@@ -15,7 +15,7 @@ from . import checks
 from .cells.table import CELLS as KERNEL_CELLS
 from .checks import Array, Weights, assemble
 from .cpu.callable import from_python, overloads, public
-from .cpu.callable.buffers import Buffers
+from .cpu.callable.buffers import INTEGERS, Buffers, tape_shapes
 from .cpu.callable.from_python import step as compiled_step
 from .cpu.callable.from_python import step_of_any as compiled_step_of_any
 from .cpu.lstm import engine, packing, plans, records
@@ -326,18 +326,15 @@ def make_tape(packed: Any, N: int, T: int) -> Any:
     return assemble([[_buffers(layer, N, T, first=i == 0)] for i, layer in enumerate(layers)], found.stacked)
 
 
-_INTEGERS = "bases", "order", "lens", "where"
-
-
 def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
     """All arrays in one piece of memory."""
     dtype, sizes, cell = packed.panels.dtype, packing.sizes(packed), cell_in(packed)
     shapes = _tape_shapes(dtype, cell.name, sizes, N, T, threads.most(), first)
     floats = tuple(
-        (shape[0] * 8 // dtype.itemsize,) if field in _INTEGERS else shape for field, shape in shapes.items()
+        (shape[0] * 8 // dtype.itemsize,) if field in INTEGERS else shape for field, shape in shapes.items()
     )  # fmt: skip
     arrays = dict(zip(shapes, memory.pieces(floats, dtype), strict=True))
-    for field in _INTEGERS:
+    for field in INTEGERS:
         arrays[field] = arrays[field].view(np.int64)
     for field in ("x", "h", "dx"):
         arrays[field].fill(0)
@@ -353,16 +350,9 @@ def _buffers(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
 def _tape_shapes(
     dtype: np.dtype[Any], name: str, sizes: tuple[int, int, int], N: int, T: int, workers: int, first: bool
 ) -> dict[str, tuple[int, ...]]:
-    """Of all arrays of a layer's entry but the empty ones. name: the cell's; first: whether no layer is below it."""
-    D, H, P = sizes
-    M = N * records.backward_block(N, T)
-    floats, where = records.room_shapes(name, dtype.itemsize, D, H, P, N, M, workers)
-    room = (*floats, where)
-    gates, cells = records.kept_shapes(name, dtype.itemsize, H, N, T)
-    return {
-        "x": (N, T, D), "h": (N, P), "gates": gates, "cells": cells, "dx": (0, 0, 0) if first else (N, T, D),
-        "bases": (T + 1,), "order": (N,), "lens": (N,), **dict(zip(records.Room._fields, room, strict=True)),
-    }  # fmt: skip
+    """`tape_shapes`, kept for many calls; first: whether no layer is below this one."""
+    found = tape_shapes(name, dtype.itemsize, sizes, N, T, N * records.backward_block(N, T), workers)
+    return found | {"dx": (0, 0, 0)} if first else found
 
 
 def _tape_arrays(entries: tuple[Buffers, ...], stacked: bool) -> list[checks.Named]:
@@ -459,7 +449,7 @@ def _tape(tape: Any, found: Weights, layers: list[Packed], sizes: tuple[int, int
         # a pickled tape may be that of a process of fewer threads, or of more
         workers = max(1, records.threads_of(entry.tmp, found.dtype))
         for field, shape in _tape_shapes(found.dtype, own.name, (D, H, P), N, T, workers, i == 0).items():
-            kind = np.dtype(np.int64) if field in _INTEGERS else found.dtype
+            kind = np.dtype(np.int64) if field in INTEGERS else found.dtype
             checks.own(f"{name}.{field}", getattr(entry, field), shape, kind)
         checks.own(f"{name}.reset", entry.reset, (0,), np.dtype(np.bool_))
     return entries

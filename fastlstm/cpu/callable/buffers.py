@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ...params import form
+from ..lstm.records import Room, kept_shapes, room_shapes
 
 
 class Buffers(NamedTuple):
@@ -57,3 +58,22 @@ class Buffers(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Buffers(x={form(self.x)}, h={form(self.h)}, and room to work in)"
+
+
+INTEGERS = "bases", "order", "lens", "where"
+"""The fields that are arrays of int64."""
+
+
+def tape_shapes(
+    name: str, itemsize: int, sizes: tuple[Any, Any, Any], N: Any, T: Any, M: Any, workers: int
+) -> dict[str, tuple[Any, ...]]:
+    """Of all arrays of a layer that has one below it, but the empty ones; the numbers may be such as code that is being
+    written has (vectors.whole).
+
+    name: the cell's; sizes: D, H, P; M: rows of a block of the backward pass."""
+    D, H, P = sizes
+    gates, cells = kept_shapes.__wrapped__(name, itemsize, H, N, T)
+    floats, where = room_shapes.__wrapped__(name, itemsize, D, H, P, N, M, workers)
+    room = dict(zip(Room._fields, (*floats, where), strict=True))
+    return {"x": (N, T, D), "h": (N, P), "gates": gates, "cells": cells, "dx": (N, T, D), "bases": (T + 1,),
+            "order": (N,), "lens": (N,), **room}  # fmt: skip
