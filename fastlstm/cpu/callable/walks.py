@@ -25,8 +25,8 @@ def _on_stack(writer: Writer, packed: Any, N: Any) -> tuple[Any, Any]:
 
 
 _INLINED = 5
-"""Up to that many layers of a stack, their steps become part of the user's function: each takes a quarter of a second to
-compile. Of more, they are calls, which take 20 ns."""
+"""Of up to that many layers, the steps become part of the user's function: each takes a quarter of a second to compile.
+Of more, they are calls, which take 20 ns."""
 
 
 def step(writer: Writer, x: Any, packed: Sequence[Any], states: Sequence[Any]) -> None:
