@@ -22,7 +22,7 @@ from .cells.table import CELLS as KERNEL_CELLS
 from .cells.table import cell_with
 from .params import CELLS, AnyParams, Array, Bidirectional, State, cell_name, is_plain, shapes
 from .params import sizes as sizes_of_record
-from .strides import apart, in_turn
+from .strides import apart, in_step, rows_of
 from .types import Masks, Stack, States, Structured
 
 _T = TypeVar("_T")
@@ -175,8 +175,7 @@ def own(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, 
         if whole or (shape[-1] > 1 and value.strides[-1] != value.itemsize):
             raise ValueError(f"{name}: expected an array in C order, got one of strides {value.strides}"
                              + ("" if whole else ", the last of which is not that of neighbours"))  # fmt: skip
-        rows, row = (value.shape[0], value.strides[0]) if value.ndim == 3 else (1, 0)
-        if not apart(shape[-1] * value.itemsize, rows, row, value.shape[-2], value.strides[-2]):
+        if not apart(shape[-1] * value.itemsize, *rows_of(value), value.shape[-2], value.strides[-2]):
             raise ValueError(f"{name}: expected no number in the memory of another, got strides {value.strides}")
     if not value.flags.behaved:
         wrong = "a read-only one" if value.flags.aligned else "one that is not aligned"
@@ -228,14 +227,8 @@ def out_of_the_way(x: Array, y: Array) -> Array:
     step of y lies in that of the same step of x."""
     if not (np.may_share_memory(x, y) and overlap(x, y)):
         return x
-    reach = (x.shape[-1] - 1) * x.strides[-1]
     ahead = y.__array_interface__["data"][0] - x.__array_interface__["data"][0]
-    sizes, steps = (1, *x.shape)[-3:-1], [(0, *a.strides)[-3:-1] for a in (x, y)]
-    alike = all(size <= 1 or one == other for size, one, other in zip(sizes, *steps, strict=True))
-    (N, T), (row, step) = sizes, steps[0]
-    if not alike or not in_turn(
-        min(0, reach), max(0, reach) + x.itemsize, ahead, ahead + y.shape[-1] * y.itemsize, N, row, T, step
-    ):
+    if not in_step(x, y, ahead):
         raise ValueError("y: expected x itself or memory of its own, got some that other steps of x use")
     return x.copy()
 

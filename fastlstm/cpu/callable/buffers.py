@@ -66,7 +66,23 @@ class Buffers(NamedTuple):
         return f"Buffers(x={form(self.x)}, h={form(self.h)}, and room to work in)"
 
 
-_INTEGERS = "bases", "order", "lens", "where"
+INTEGERS = "bases", "order", "lens", "where"
+"""The fields that are arrays of int64."""
+
+
+def tape_shapes(
+    name: str, itemsize: int, sizes: tuple[Any, Any, Any], N: Any, T: Any, M: Any, workers: int
+) -> dict[str, tuple[Any, ...]]:
+    """Of all arrays of a layer that has one below it, but the empty ones; the numbers may be such as code that is being
+    written has (vectors.whole).
+
+    name: the cell's; sizes: D, H, P; M: rows of a block of the backward pass."""
+    D, H, P = sizes
+    gates, cells = records.kept_shapes.__wrapped__(name, itemsize, H, N, T)
+    floats, where = records.room_shapes.__wrapped__(name, itemsize, D, H, P, N, M, workers)
+    room = dict(zip(records.Room._fields, (*floats, where), strict=True))
+    return {"x": (N, T, D), "h": (N, P), "gates": gates, "cells": cells, "dx": (N, T, D), "bases": (T + 1,),
+            "order": (N,), "lens": (N,), **room}  # fmt: skip
 
 
 def make_tape(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
@@ -74,10 +90,10 @@ def make_tape(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
     dtype, (D, H, P), cell = packed.panels.dtype, sizes(packed), cell_in(packed)
     shapes = _shapes(dtype, cell.name, (D, H, P), N, T, threads.most(), first)
     floats = tuple(
-        (shape[0] * 8 // dtype.itemsize,) if field in _INTEGERS else shape for field, shape in shapes.items()
+        (shape[0] * 8 // dtype.itemsize,) if field in INTEGERS else shape for field, shape in shapes.items()
     )  # fmt: skip
     arrays = dict(zip(shapes, memory.pieces(floats, dtype), strict=True))
-    for field in _INTEGERS:
+    for field in INTEGERS:
         arrays[field] = arrays[field].view(np.int64)
     for field in ("x", "h", "dx"):
         arrays[field].fill(0)
@@ -95,16 +111,9 @@ def _room(arrays: dict[str, Any]) -> records.Room:
 def _shapes(
     dtype: np.dtype[Any], name: str, sizes: tuple[int, int, int], N: int, T: int, workers: int, first: bool
 ) -> dict[str, tuple[int, ...]]:
-    """Of all arrays of an entry but the empty ones. name: the cell's."""
-    D, H, P = sizes
-    M = N * records.backward_block(N, T)
-    floats, where = records.room_shapes(name, dtype.itemsize, D, H, P, N, M, workers)
-    room = (*floats, where)
-    gates, cells = records.kept_shapes(name, dtype.itemsize, H, N, T)
-    return {
-        "x": (N, T, D), "h": (N, P), "gates": gates, "cells": cells, "dx": (0, 0, 0) if first else (N, T, D),
-        "bases": (T + 1,), "order": (N,), "lens": (N,), **dict(zip(records.Room._fields, room, strict=True)),
-    }  # fmt: skip
+    """`tape_shapes`, kept for many calls; first: whether no layer is below this one."""
+    found = tape_shapes(name, dtype.itemsize, sizes, N, T, N * records.backward_block(N, T), workers)
+    return found | {"dx": (0, 0, 0)} if first else found
 
 
 def tape_arrays(
@@ -116,7 +125,7 @@ def tape_arrays(
     workers = max(1, records.threads_of(tape.tmp, dtype))
     shapes = _shapes(dtype, cell.name, sizes(packed), N, T, workers, first)
     kinds = {True: np.dtype(np.int64), False: dtype}
-    found = [(field, shape, kinds[field in _INTEGERS]) for field, shape in shapes.items()]
+    found = [(field, shape, kinds[field in INTEGERS]) for field, shape in shapes.items()]
     return [*found, ("reset", (0,), np.dtype(np.bool_))]
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.options import compiled, inlined
+from ..compiler.options import inlined
 from ..lstm.cell_type import kept_of, projects, width_of
 from ..lstm.norms import normalize
 from ..lstm.packing import panel_rows
 from ..lstm.sizes import phases_of
-from ..lstm.tiles import STEP_ROWS, finish_one, step_one, step_rows, step_twin
+from ..lstm.tiles import finish_one, step_one, step_rows, step_twin
 from ..vectors.rows import clear, copy
 from ..vectors.target import BLOCK
 from ..vectors.tiles import tile_1, tile_4
@@ -116,7 +116,7 @@ def chunk_steps(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: An
             copy(c, n * H, cells, (T * N + n) * Hp, H)
 
 
-chunk = compiled(chunk_steps)
+chunk = inlined(chunk_steps)
 
 
 @inlined
@@ -144,11 +144,3 @@ def sample_numbers(packed: Any) -> Any:
     L = lanes_of(packed.panels)
     row = _row_numbers(second, L, H)
     return _kept_numbers(cell, second, L, H) + (2 * row if projects(cell) else row)
-
-
-@inlined
-def at_once(packed: Any, N: Any) -> Any:
-    """Samples of N that a step takes together on the stack, where one finds room: STEP_ROWS or 1."""
-    if N < STEP_ROWS or sample_numbers(packed) * (packed.panels.itemsize * STEP_ROWS) > STACK_BYTES:
-        return np.int64(1)
-    return np.int64(STEP_ROWS)

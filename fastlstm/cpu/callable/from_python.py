@@ -6,38 +6,51 @@ import functools
 from typing import Any
 
 from numba import from_dtype, types
+from numba.extending import intrinsic
 
 from ...cells.table import CELLS
+from ...params import State
 from ..compiler.options import compiled_from_python
 from ..compiler.run import prepare
 from ..lstm.cell_type import cell_of, later
 from ..lstm.packing import LAYOUT, Packed, mark
 from ..vectors.views import flat
-from .fits import fault_on_stack, step_sharing
-from .layers import any_turn, step_layer
+from . import walks
+from .faults import Faults
+from .fits import step_faults
+from .writer import Writer
 
 _STANDARD = mark(CELLS[0])
 
 
+@intrinsic  # type: ignore[misc]
+def _step_if_it_fits(typing: Any, x: Any, packed: Any, state: Any) -> Any:
+    """`step` of a layer, and whether shapes fit, no memory is shared and the stack is large enough."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        faults = Faults(Writer(context, builder))
+        x, packed, state = faults.writer.arguments(signature.args, args)
+        step_faults(faults, x, [packed], [state])
+        right = ~faults.wrong
+        with builder.if_then(right.value):
+            walks.step(faults.writer, x, [packed], [state])
+        return right.value
+
+    return types.boolean(x, packed, state), generate
+
+
 @compiled_from_python
 def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
-    """False where shapes do not fit, memory is shared or the stack is too small: Python sees to it. Other types than
-    those it was compiled for are a TypeError. This is the standard cell's, a shorter call than any cell's."""
-    packed = Packed(panels, H, H, flat(_STANDARD), None)  # flat: of the type that users' functions see
-    if fault_on_stack(x, packed, h, c) != 0 or step_sharing(x, packed, (h, c), h) != 0:
-        return False
-    step_layer(x, packed, h, c, any_turn(c))
-    return True
+    """False where something does not fit: Python sees to it. Other types than those it was compiled for are a
+    TypeError. This is the standard cell's, a shorter call than any cell's."""
+    # flat: of the type that users' functions see
+    return _step_if_it_fits(x, Packed(panels, H, H, flat(_STANDARD), None), State(h, c))
 
 
 @compiled_from_python
 def step_of_any(x: Any, panels: Any, H: Any, P: Any, layout: Any, second: Any, h: Any, c: Any) -> Any:
     """`step`, for any cell."""
-    packed = Packed(panels, H, P, layout, second)
-    if fault_on_stack(x, packed, h, c) != 0 or step_sharing(x, packed, (h, c), h) != 0:
-        return False
-    step_layer(x, packed, h, c, any_turn(c))
-    return True
+    return _step_if_it_fits(x, Packed(panels, H, P, layout, second), State(h, c))
 
 
 @functools.cache

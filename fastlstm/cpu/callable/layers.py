@@ -10,73 +10,73 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.options import compiled, inlined
+from ..compiler.options import inlined
 from ..compiler.run import stored
 from ..lstm.backward import backward
 from ..lstm.packing import into_panels
 from ..lstm.tiles import STEP_ROWS
 from ..vectors.rows import copy
 from ..vectors.views import array_or_flat, flat, lowest_bit, numbers, on_stack
-from .chunk import at_once, chunk, chunk_steps, sample_numbers
-from .fits import inputs_of
+from .chunk import chunk, sample_numbers
+from .writer import inlined_part, part
 
 if STEP_ROWS != 4:
     raise AssertionError("tile_4 is the one of STEP_ROWS rows")
+sample_room = inlined_part(sample_numbers)
 
 
-def _step_layer(steps: Any) -> Any:
-    @inlined
-    def layer(x: Any, packed: Any, h: Any, c: Any, turn: Any) -> None:
-        """One step; x (N, D) or (D,), h (N, P) or (P,), c (N, H) or (H,), of shapes that fit."""
-        zero, one = np.int64(0), np.int64(1)
-        N, row = one, zero
-        if x.ndim == 2:
-            N, row = x.shape[0], numbers(x, x.strides[0])
-        h_ = flat(h)
-        second, most = array_or_flat(packed.second, packed.panels), at_once(packed, N)
-        work = on_stack(packed.panels, most * sample_numbers(packed))
-        steps(packed.layout, flat(x), row, zero, numbers(x, x.strides[-1]), N, one, x.shape[-1], flat(packed.panels),
-              second, packed.hidden_size, packed.output_size, h_, flat(c), h_, zero, zero, h_, h_, False, turn, work,
-              most)  # fmt: skip
-
-    return layer
+def _step_layer(x: Any, packed: Any, state: Any, turn: Any, most: Any, room: Any) -> None:
+    """One step; x (N, D) or (D,), h (N, P) or (P,), c (N, H) or (H,), of shapes that fit. It works on the stack: most:
+    samples at once; room: numbers that each needs."""
+    zero, one = np.int64(0), np.int64(1)
+    N, row = one, zero
+    if x.ndim == 2:
+        N, row = x.shape[0], numbers(x, x.strides[0])
+    else:
+        most = one
+    h = flat(state.h)
+    chunk(packed.layout, flat(x), row, zero, numbers(x, x.strides[-1]), N, one, x.shape[-1], flat(packed.panels),
+          array_or_flat(packed.second, packed.panels), packed.hidden_size, packed.output_size, h, flat(state.c), h,
+          zero, zero, h, h, False, turn, on_stack(packed.panels, most * room), most)  # fmt: skip
 
 
-@inlined
+step_layer, step_of_many = inlined_part(_step_layer), part(_step_layer)
+
+
+@inlined_part
 def any_turn(c: Any) -> Any:
     """0 or 1 by the last bit of the state: as good as by chance, with nothing kept that threads would share."""
-    return lowest_bit(flat(c), np.int64(0)) if c.size > 0 else np.int64(0)
+    return lowest_bit(c, np.int64(0)) if c.size > 0 else np.int64(0)
 
 
-step_layer, stacked_layer = _step_layer(inlined(chunk_steps)), _step_layer(chunk)
-
-
-@inlined
-def chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, gates: Any, cells: Any, tape: Any, work: Any,
-                most: Any) -> None:  # fmt: skip
+def _chunk_layer(x: Any, y: Any, packed: Any, state: Any, kept: Any, work: Any, most: Any) -> None:
     """All steps; x (N, T, D) or (T, D), h (N, P) or (P,), c (N, H) or (H,), y (N, T, P) or (T, P), of shapes that
-    fit. work: room for `most` samples at once."""
-    N, H, P = np.int64(1), packed.hidden_size, packed.output_size
+    fit. kept: gates and cells of a tape, or None; work: room for `most` samples at once."""
+    N, H, P, h = np.int64(1), packed.hidden_size, packed.output_size, flat(state.h)
     if x.ndim == 3:
         N = x.shape[0]
     x_row, y_row = numbers(x, x.strides[0]), numbers(y, y.strides[0])  # of no effect for a single sequence
     x_step, y_step = numbers(x, x.strides[-2]), numbers(y, y.strides[-2])
     if y_step == 0:  # an axis of one step may have any stride; 0 would say that there is no y
         y_step = P
+    gates = cells = h
+    if kept is not None:
+        gates, cells = flat(kept[0]), flat(kept[1])
     chunk(packed.layout, flat(x), x_row, x_step, numbers(x, x.strides[-1]), N, x.shape[-2], x.shape[-1],
-          flat(packed.panels), array_or_flat(packed.second, packed.panels), H, P, flat(h), flat(c), flat(y), y_row,
-          y_step, flat(gates), flat(cells), tape, np.int64(0), work, most)  # fmt: skip
+          flat(packed.panels), array_or_flat(packed.second, packed.panels), H, P, h, flat(state.c), flat(y), y_row,
+          y_step, gates, cells, kept is not None, np.int64(0), work, most)  # fmt: skip
 
 
-@inlined
-def pass_layer(x: Any, y: Any, packed: Any, h: Any, c: Any) -> None:
-    """The same without a tape, in room on the stack."""
-    most = at_once(packed, x.shape[0] if x.ndim == 3 else np.int64(1))
-    work = on_stack(packed.panels, most * sample_numbers(packed))
-    chunk_layer(x, y, packed, h, c, h, h, False, work, most)
+chunk_layer, _inlined_chunk = part(_chunk_layer), inlined(_chunk_layer)
 
 
-@inlined
+@part
+def pass_layer(x: Any, y: Any, packed: Any, state: Any, most: Any, room: Any) -> None:
+    """The same without a tape, on the stack."""
+    _inlined_chunk(x, y, packed, state, None, on_stack(packed.panels, most * room), most)
+
+
+@part
 def put_step(y: Any, t: Any, h: Any) -> None:
     """y (N, T, P) or (T, P) at step t = h (N, P) or (P,)."""
     P, row = h.shape[-1], np.int64(0)
@@ -86,7 +86,7 @@ def put_step(y: Any, t: Any, h: Any) -> None:
         copy(flat(y), n * row + t * numbers(y, y.strides[-2]), flat(h), n * P, P)
 
 
-@inlined
+@part
 def keep_input(x: Any, kept: Any) -> None:
     """kept (N, T, D) = x (N, T, D) or (T, D)."""
     N, T, D = kept.shape
@@ -96,33 +96,22 @@ def keep_input(x: Any, kept: Any) -> None:
                 kept[n, t, j] = x[n, t, j] if x.ndim == 3 else x[t, j]
 
 
-@inlined
-def train_layer(y: Any, packed: Any, h: Any, c: Any, tape: Any) -> None:
-    """All steps of a layer, whose input is on the tape, kept there."""
-    copy(flat(tape.h), np.int64(0), flat(h), np.int64(0), h.size)
-    # sums of gradients, until backward_into begins them: larger than a step's room whatever the sizes
-    chunk_layer(tape.x, y, packed, h, c, tape.gates, tape.cells, True, flat(tape.dp), np.int64(STEP_ROWS))
-
-
-@inlined
-def begin_state(state: Any, last: Any) -> None:
-    """The gradient of a layer's last state, zeros for None, to where backward_layer takes it from."""
-    if last is not None:
-        copy(flat(state.h), np.int64(0), flat(last.h), np.int64(0), last.h.size)
-        copy(flat(state.c), np.int64(0), flat(last.c), np.int64(0), last.c.size)
+@part
+def put(to: Any, array: Any) -> None:
+    """One flat array into another; zeros for None."""
+    if array is not None:
+        copy(to, np.int64(0), array, np.int64(0), array.size)
     else:
-        _zero(flat(state.h))
-        _zero(flat(state.c))
+        _zero(to)
 
 
-@inlined
-def begin_states(state: Any, last: Any) -> None:
-    """The same of a stack."""
-    for i in range(len(state)):
-        if last is not None:
-            begin_state(state[i], last[i])
-        else:
-            begin_state(state[i], None)
+@part
+def follows(array: Any, first: Any, step: Any) -> Any:
+    """Whether the numbers are first, first + step, first + 2 step, .."""
+    for n in range(array.size):  # noqa: SIM110 - Numba has no all()
+        if array[n] != first + n * step:
+            return False
+    return True
 
 
 @inlined
@@ -131,7 +120,7 @@ def _zero(array: Any) -> None:
         array[i] = 0
 
 
-@compiled
+@part
 def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
     """Gradients of a layer, those of its last state standing in `state`, where the initial one's take their place.
 
@@ -165,10 +154,10 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
         backward(zero, turns, zero, one, stored(call + weights + room))
 
 
-@compiled
-def pack_layer(params: Any, packed: Any) -> None:
+@part
+def pack_layer(params: Any, packed: Any, D: Any) -> None:
     H, P = packed.hidden_size, packed.output_size
     zero = H - H
-    arguments = (packed.layout, flat(params.W), flat(params.U), flat(params[2]), flat(params.b), inputs_of(packed), H,
-                 P, flat(packed.panels), array_or_flat(packed.second, packed.panels))  # fmt: skip
+    arguments = (packed.layout, flat(params.W), flat(params.U), flat(params[2]), flat(params.b), D, H, P,
+                 flat(packed.panels), array_or_flat(packed.second, packed.panels))  # fmt: skip
     into_panels(zero, zero + 1, zero, zero + 1, stored(arguments))

@@ -6,13 +6,14 @@ import contextlib
 import functools
 from typing import Any
 
-from numba import njit, types
+from numba import types
 from numba.core.errors import TypingError
 from numba.core.typing.templates import CallableTemplate, infer, infer_global, signature
 from numba.extending import lower_builtin, models, register_model
 
-from ..compiler.options import INLINED
-from .faults import refuse
+from ..vectors.whole import Whole
+from .faults import Faults, refuse
+from .writer import Writer
 
 
 class Public(types.Function):  # type: ignore[misc]
@@ -37,32 +38,31 @@ register_model(Public)(models.OpaqueModel)
 
 
 def public(function: Any, form: Any) -> None:
-    """Let form(types) choose what Numba compiles where a user's function calls that one: two functions of its
-    arguments that raise nothing, the fault that they have, and what is done where they have none.
+    """Let form(types) choose what is written where a user's function calls that one: two functions, of which the first
+    finds the faults of the arguments, and the second does the work where they have none.
 
     numba.extending.overload has one function, which would raise, and its caller pass that on. Here the user's function
     itself raises: then Numba sees that it need not count the references to an x[t] at each turn of a loop, which would
     take as long as a tenth of a small step."""
-    parts: dict[Any, tuple[Any, ...]] = {}
 
     @functools.wraps(form)
     def signature_of(*args: Any) -> Any:
-        if args not in parts:
-            parts[args] = tuple(njit(no_cpython_wrapper=True, **INLINED)(part) for part in form(*args))
-        for part in parts[args]:
-            part.compile(args)
+        form(*args)
         return signature(types.none, *args)
 
-    def call(context: Any, builder: Any, part: Any, found: Any, args: Any) -> Any:
-        code = part.overloads[found.args]
-        context.add_linking_libs([code.library])
-        _, result = context.call_internal_no_propagate(builder, code.fndesc, code.signature, args)
-        return result
-
     def generate(context: Any, builder: Any, found: Any, args: Any) -> Any:
-        fault, work = parts[found.args]
-        refuse(context, builder, call(context, builder, fault, found, args))
-        call(context, builder, work, found, args)
+        find, work = form(*found.args)
+        writer, possible = Writer(context, builder), set()
+
+        def first_fault(inner: Writer, *arguments: Any) -> Whole:
+            faults = Faults(inner)
+            find(faults, *arguments)
+            possible.update(faults.possible)
+            return faults.first()
+
+        fault = writer.apart(first_fault, found.args, args)  # what Numba makes of references wants a plain way to it
+        refuse(writer, fault, possible)
+        work(writer, *writer.arguments(found.args, args))
         return context.get_dummy_value()
 
     class Template(CallableTemplate):  # type: ignore[misc]

@@ -12,7 +12,7 @@ from ...cells.cell import Cell
 from ...params import CELLS, State, shapes
 from ..lstm.cell_type import cell_of, later
 from ..lstm.packing import LAYOUT, Packed
-from .buffers import Buffers
+from .buffers import INTEGERS, Buffers, tape_shapes
 
 
 def expect(right: bool, name: str, expected: str, found: Any) -> None:
@@ -138,14 +138,11 @@ def is_none(kind: Any) -> bool:
     return kind is None or isinstance(kind, (types.NoneType, types.Omitted))
 
 
-_INTEGERS = ("bases", "order", "lens", "where")
-_TAPE_AXES = {
-    "x": 3, "h": 2, "gates": 4, "cells": 3, "dx": 3, "bases": 1, "order": 1, "lens": 1, "reset": 1, "dh": 2, "dc": 2,
-    "t": 2, "dz": 2, "a": 2, "dp": 1, "tmp": 1, "zeros": 1, "wt": 1, "ut": 1, "where": 1,
-}  # fmt: skip
+_TAPE_AXES = {field: len(shape) for field, shape in tape_shapes("standard", 4, (1, 1, 1), 1, 1, 1, 1).items()}
 
 
-def expect_tapes(kind: Any, packed: Any, cells: list[Cell], stacked: bool, dtype: Any) -> None:
+def expect_tapes(kind: Any, packed: Any) -> None:
+    cells, stacked, dtype = cells_of(packed)
     entries, also = entries_of("tape", kind, Buffers)
     expected = f"{len(cells)} {Buffers.__name__}, as many as packed"
     expect(also == stacked and len(entries) == len(cells), "tape", expected, kind)
@@ -153,6 +150,6 @@ def expect_tapes(kind: Any, packed: Any, cells: list[Cell], stacked: bool, dtype
         made_for = cell_of_layout(field_type(entry, "layout"), "tape.layout")
         expect_integers("tape", entry)
         expect(made_for is cell, "tape", f"one for the {cell.name} cell", f"one for the {made_for.name} cell")
-        for name, ndim in _TAPE_AXES.items():
-            number = types.int64 if name in _INTEGERS else types.boolean if name == "reset" else dtype
+        for name, ndim in (_TAPE_AXES | {"reset": 1}).items():
+            number = types.int64 if name in INTEGERS else types.boolean if name == "reset" else dtype
             expect_array(f"tape.{name}", field_type(entry, name), (ndim,), number, own=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...strides import larger
 from ..compiler.options import compiled, inlined
 from ..vectors.target import BLOCK, TILE_ROWS
 from .cell_type import kept_of, projects
@@ -25,7 +26,6 @@ def whole_tiles(rows: Any) -> Any:
     return (rows + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
 
 
-@compiled
 def room_sizes(L: Any, D: Any, H: Any, P: Any, own: Any, third: Any) -> Any:
     """What the backward pass works in (backend.Room): numbers in a row of dh, dc, dz, a, and in all of dp, wt, ut.
 
@@ -41,7 +41,7 @@ def room_sizes(L: Any, D: Any, H: Any, P: Any, own: Any, third: Any) -> Any:
         filled, ldc = operands + taller, ldh
         operands, columns = operands + nb * L, columns + ldp
         sums, weights = sums + ldp * taller, weights + ldh * ldp
-    a, dz = max(operands, filled), columns + nb * own * width
+    a, dz = larger(operands, filled), columns + nb * own * width
     lda, ldz = (a + L - 1) // L // 2 * 2 * L + L, (dz + L - 1) // L // 2 * 2 * L + L
     return ldh, ldc, ldz, lda, sums, ldx * nb * width, weights
 

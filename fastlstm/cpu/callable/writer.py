@@ -1,0 +1,177 @@
+"""The code that is written where a user's function calls one of ours: its arguments, and calls of compiled functions.
+
+It is written in Python, without Numba: what a check or a walk over a stack does here, it does while the user's function
+is compiled, and leaves the instructions behind. What loops over numbers is a `part`, which Numba compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.np.numpy_support import as_dtype
+
+from ..compiler.options import HELPER, INLINED
+from ..vectors.emitter import INT64
+from ..vectors.whole import Truth, Whole
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """A function that `Writer.call` calls. Raises nothing."""
+    return njit(no_cpython_wrapper=True, **HELPER)(function)
+
+
+def inlined_part(function: Callable[..., Any]) -> Any:
+    """The same, as part of the user's function, with what is constant there."""
+    return njit(no_cpython_wrapper=True, **INLINED)(function)
+
+
+class Place:
+    """An array."""
+
+    def __init__(self, writer: Writer, kind: Any, value: Any) -> None:
+        self.kind, self.value, self._writer = kind, value, writer
+        self.ndim, self.itemsize = kind.ndim, as_dtype(kind.dtype).itemsize
+        self.shape, self.strides = self._numbers("shape"), self._numbers("strides")
+        self.size = writer.whole(self._field("nitems"))
+
+    def _field(self, name: str, *place: int) -> Any:
+        position = self._writer.context.data_model_manager[self.kind].get_field_position(name)
+        return self._writer.builder.extract_value(self.value, [position, *place])
+
+    def _numbers(self, name: str) -> tuple[Whole, ...]:
+        return tuple(self._writer.whole(self._field(name, axis)) for axis in range(self.ndim))
+
+    @property
+    def address(self) -> Whole:
+        """Of the first number."""
+        return self._writer.whole(self._writer.builder.ptrtoint(self._field("data"), INT64))
+
+    def _other(self, kind: Any, data: Any, shape: tuple[Whole, ...], strides: tuple[Whole, ...]) -> Place:
+        """Another array in its memory."""
+        context, builder = self._writer.context, self._writer.builder
+        made = context.make_array(kind)(context, builder)
+        context.populate_array(made, data=data, shape=[n.value for n in shape], strides=[n.value for n in strides],
+                               itemsize=ir.Constant(INT64, self.itemsize), meminfo=None)  # fmt: skip
+        return Place(self._writer, kind, made._getvalue())
+
+    def flat(self) -> Place:
+        """As `vectors.views.flat`."""
+        kind = types.Array(self.kind.dtype, 1, "C")
+        return self._other(kind, self._field("data"), (self.size,), (self._writer.whole(self.itemsize),))
+
+    def step(self, t: Whole) -> Place:
+        """Itself[..., t, :], to be read."""
+        place = (self.address + t * self.strides[-2]).value
+        data = self._writer.builder.inttoptr(place, self._field("data").type)
+        shape, strides = ((*n[:-2], n[-1]) for n in (self.shape, self.strides))
+        return self._other(self._input(self.ndim - 1), data, shape, strides)
+
+    def input(self) -> Place:
+        """Itself, to be read: of one type for all layers, so that one function serves them."""
+        return self._other(self._input(self.ndim), self._field("data"), self.shape, self.strides)
+
+    def _input(self, ndim: int) -> Any:
+        return types.Array(self.kind.dtype, ndim, "A", readonly=True)
+
+
+class Record:
+    """A tuple, of named fields perhaps."""
+
+    def __init__(self, writer: Writer, kind: Any, value: Any) -> None:
+        self.kind, self.value = kind, value
+        self.fields: tuple[str, ...] = getattr(kind, "fields", ())
+        self._parts = [writer.seen(part, writer.builder.extract_value(value, n)) for n, part in enumerate(kind.types)]
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, n: int) -> Any:
+        return self._parts[n]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self.fields:
+            raise AttributeError(name)
+        return self._parts[self.fields.index(name)]
+
+
+def layers_of(record: Any) -> list[Any]:
+    """A layer's record, or those of all layers of a stack, or of none."""
+    return [] if record is None else [record] if record.fields else list(record)
+
+
+class Nothing:
+    """None, where a function is called with it."""
+
+    kind = types.none
+
+    def __init__(self, writer: Writer) -> None:
+        self.value = writer.context.get_dummy_value()
+
+
+class Writer:
+    """Where a user's function calls one of ours."""
+
+    def __init__(self, context: Any, builder: Any) -> None:
+        self.context, self.builder = context, builder
+
+    def whole(self, value: Any) -> Whole:
+        return Whole(self.builder, value)
+
+    def seen(self, kind: Any, value: Any) -> Any:
+        """An argument, by its type: a Place, a Record, a Whole, a Truth or None."""
+        if isinstance(kind, types.Array):
+            return Place(self, kind, value)
+        if isinstance(kind, types.BaseTuple):
+            return Record(self, kind, value)
+        if isinstance(kind, types.Integer):
+            return self.whole(self.context.cast(self.builder, value, kind, types.intp))
+        return Truth(self.builder, value) if isinstance(kind, types.Boolean) else None
+
+    def arguments(self, kinds: Any, values: Any) -> list[Any]:
+        return [self.seen(kind, value) for kind, value in zip(kinds, values, strict=True)]
+
+    def _given(self, value: Any) -> Any:
+        """What has the type and the value of an argument."""
+        if value is None:
+            return Nothing(self)
+        if isinstance(value, int):
+            return self.whole(value)
+        if isinstance(value, tuple):
+            parts = [self._given(one) for one in value]
+            kind = types.Tuple.from_types([one.kind for one in parts])
+            return Record(self, kind, self.context.make_tuple(self.builder, kind, [one.value for one in parts]))
+        return value
+
+    def call(self, function: Any, *arguments: Any) -> Any:
+        """The value of a `part`."""
+        given = [self._given(one) for one in arguments]
+        kinds = tuple(one.kind for one in given)
+        function.compile(kinds)
+        code = function.overloads[kinds]
+        self.context.add_linking_libs([code.library])
+        _, result = self.context.call_internal_no_propagate(
+            self.builder, code.fndesc, code.signature, [one.value for one in given]
+        )
+        return self.seen(code.signature.return_type, result)
+
+    def apart(self, write: Callable[..., Whole], kinds: Any, values: Any) -> Whole:
+        """What write(writer, arguments) finds in a function of its own, which becomes part of this one later."""
+        module = self.builder.module
+        kind = ir.FunctionType(INT64, [value.type for value in values])
+        function = ir.Function(module, kind, module.get_unique_name("apart"))
+        function.linkage = "internal"
+        function.attributes.add("alwaysinline")
+        inner = Writer(self.context, ir.IRBuilder(function.append_basic_block("entry")))
+        inner.builder.ret(write(inner, *inner.arguments(kinds, function.args)).value)
+        return self.whole(self.builder.call(function, values))
+
+    @contextmanager
+    def each(self, count: Whole, first: Whole | None = None) -> Iterator[Whole]:
+        """What is written in it is done for all numbers from the first, or 0, to count - 1."""
+        begin = ir.Constant(INT64, 0) if first is None else first.value
+        with cgutils.for_range(self.builder, count.value, begin, intp=INT64) as loop:
+            yield self.whole(loop.index)
