@@ -30,6 +30,7 @@ from fuzzing import compiled, run
 from fuzzing.cases import Case
 from fuzzing.functions import FUNCTIONS
 
+from fastlstm.cpu import engine
 from fastlstm.cpu.machine import memory
 
 HANGS = 300.0  # seconds after which a case hangs; it may have to compile
@@ -154,8 +155,9 @@ def attempt(case: Case) -> str | None:
 
 def worker(given: argparse.Namespace) -> None:
     faulthandler.enable()
-    for name in ("empty", "aligned", "scratch"):  # what stands in memory before it is written to must not matter
-        setattr(memory, name, functools.partial(_of_nan, getattr(memory, name)))
+    # what stands in memory before it is written to must not matter
+    for place, name in ((memory, "empty"), (memory, "aligned"), (memory, "scratch"), (engine, "empty")):
+        setattr(place, name, functools.partial(_of_nan, getattr(place, name)))
     if given.case:
         case = Case.parse(given.case)
         say(0, case)
