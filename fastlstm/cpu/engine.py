@@ -25,7 +25,6 @@ from .lstm.packing import (
     cell_in,
     cell_with_mark,
     mark,
-    record_of,
     sizes,
     unpack,
     wide_blocks,
@@ -40,7 +39,7 @@ from .vectors.target import BLOCK, lanes, vector_bytes
 __all__ = [
     "available", "backward", "callable_in_compiled_code", "cell_in",
     "cell_with_mark", "cells", "empty", "facts", "fits", "forward", "keep", "kept_shapes", "make_tape", "on_threads",
-    "pack", "pack_into", "packing", "payoff", "prepare", "quick_step", "record_of", "recorder", "recording", "sizes",
+    "pack", "pack_into", "packing", "payoff", "prepare", "quick_step", "recorder", "recording", "sizes",
     "standing", "standing_in", "step", "tape_arrays", "training", "unpack", "zeros",
 ]  # fmt: skip
 
