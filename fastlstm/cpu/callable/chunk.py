@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..compiler.options import compiled, inlined
 from ..lstm.cell_type import kept_of, projects, width_of
 from ..lstm.norms import normalize
@@ -39,11 +37,11 @@ def chunk_steps(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: An
     row = _row_numbers(second, L, H)
     # what no tape keeps goes where nobody reads it; but for z of a normalized cell, which waits there for all units
     kept, held, c_row, new = work, c, H, most * _kept_numbers(cell, second, L, H)
-    g_row, g_place, g_next = np.int64(0), np.int64(0), g_width
+    g_row, g_place, g_next = 0, 0, g_width
     if second.ndim == 2:
         g_row, g_place, g_next = _kept_numbers(cell, second, L, H), width, width
     if tape:
-        kept, held, c_row, new = gates, cells, Hp, most - most
+        kept, held, c_row, new = gates, cells, Hp, 0
         g_row, g_place, g_next = nb * g_width, g_width, g_width
         for n in range(N):
             copy(cells, n * Hp, c, n * H, H)
@@ -52,20 +50,20 @@ def chunk_steps(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: An
     last = new  # of the new h; what the first phase puts out is at `new`
     if projects(cell):
         last = new + most * row
-    n = np.int64(0)
+    n = 0
     while n < N:
-        rows = most if N - n >= most else np.int64(1)
+        rows = most if N - n >= most else 1
         for t in range(T):
-            xo, ho, g0 = n * x_row + t * x_step, n * P, np.int64(0)
+            xo, ho, g0 = n * x_row + t * x_step, n * P, 0
             c_old, c_new = n * H, n * H
             if tape:
                 g0, c_old, c_new = (t * N + n) * nb * g_width, (t * N + n) * Hp, ((t + 1) * N + n) * Hp
-            out, o0, o_row = work, np.int64(new), row
+            out, o0, o_row = work, new, row
             # all of the old h is read before any of the new is written
             direct = rows == 1 and nb <= 2 and not tape and phases_of(second) == 1
             if direct:
                 out, o0, o_row = h, ho, P
-            j = np.int64(0)
+            j = 0
             while j < nb:
                 two = rows == 1 and j + 1 < nb
                 count = 2 if two else 1
@@ -85,7 +83,7 @@ def chunk_steps(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: An
             if second.ndim == 3:
                 read, place, read_row = held, c_new, c_row
                 if projects(cell):
-                    read, place, read_row = work, np.int64(new), row
+                    read, place, read_row = work, new, row
                     clear(work, last, rows * row)
                 for q in range(second.shape[0]):
                     block = (read, place, read_row, H, second, q * H * width, (q + 1) * H * width, work,
@@ -98,11 +96,11 @@ def chunk_steps(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: An
                     for b in range((P + L - 1) // L):
                         at = ho + r * P + b * L
                         finish_one(cell, work, last + r * row + b * L, h, at, held, c_new + r * c_row + b * L, h, at,
-                                   P - b * L, kept, g0 + r * g_row + b * g_place, np.int64(0))  # fmt: skip
+                                   P - b * L, kept, g0 + r * g_row + b * g_place, 0)  # fmt: skip
             elif not direct:
                 if second.ndim == 2:
                     for phase in range(1, phases_of(second)):
-                        normalize(cell, phase, np.int64(0), nb, rows, work, np.int64(new), row, h, ho, P, panels,
+                        normalize(cell, phase, 0, nb, rows, work, new, row, h, ho, P, panels,
                                   (1 + D + P) * width, panel, H, held, c_new, c_row, kept, g0, g_row, g_place,
                                   Hp + L if tape else H)  # fmt: skip
                 for r in range(rows):
@@ -150,5 +148,5 @@ def sample_numbers(packed: Any) -> Any:
 def at_once(packed: Any, N: Any) -> Any:
     """Samples of N that a step takes together on the stack, where one finds room: STEP_ROWS or 1."""
     if N < STEP_ROWS or sample_numbers(packed) * (packed.panels.itemsize * STEP_ROWS) > STACK_BYTES:
-        return np.int64(1)
-    return np.int64(STEP_ROWS)
+        return 1
+    return STEP_ROWS

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..compiler.options import compiled, kernel
 from ..compiler.run import loaded
 from ..vectors.target import BLOCK
@@ -40,11 +38,11 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
             ldy, column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
     nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
     tall = ldh // (BLOCK * lanes_of(ut))  # panels of U.T or V.T
-    phases = np.int64(phases_of(second))
-    first, stride, lo, hi, steps = w, workers, np.int64(0), tall, s1 - s0
+    phases = phases_of(second)
+    first, stride, lo, hi, steps = w, workers, 0, tall, s1 - s0
     phase = phases - 1
     if wide:
-        first, stride, lo, hi = np.int64(0), np.int64(1), w * tall // workers, (w + 1) * tall // workers
+        first, stride, lo, hi = 0, 1, w * tall // workers, (w + 1) * tall // workers
         steps = 1
         phase -= turn % phases
         turn //= phases
@@ -56,13 +54,13 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
             if second.ndim == 2:  # noqa: SIM102
                 if not wide:
                     for later in range(phases - 1, 0, -1):
-                        step_back(s, np.int64(later), s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
+                        step_back(s, later, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
             if second.ndim == 3:
                 if phase == 1 and not wide:
                     step_back(s, phase, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
                 if phase == 0 or not wide:
                     memory_back(s, s0, first, stride, lo, hi, *rows)
-            last = np.int64(0)
+            last = 0
             if wide:
                 last = phase
             step_back(s, last, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
@@ -100,10 +98,10 @@ def backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
                 dp[i] = 0
             last_state(w, workers, order, P, h, dh, ldh)
             last_state(w, workers, order, H, c, dc, ldc)
-            transpose_panels(w, workers, panels, depth, np.int64(1), D, nb, wt, np.int64(0))
-            transpose_panels(w, workers, panels, depth, 1 + D, P, nb, ut, np.int64(0))
+            transpose_panels(w, workers, panels, depth, 1, D, nb, wt, 0)
+            transpose_panels(w, workers, panels, depth, 1 + D, P, nb, ut, 0)
             if second.ndim == 3:  # V transposed, behind U
-                transpose_panels(w, workers, flat(second), H, np.int64(0), H, second.shape[0], ut,
+                transpose_panels(w, workers, flat(second), H, 0, H, second.shape[0], ut,
                                  second.shape[0] * BLOCK * L * nb * BLOCK * L)  # fmt: skip
         elif within < inner:
             backward_share(w, workers, wide, within, s0, s1, *rows)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..compiler.options import compiled, inlined
 from ..vectors.rows import clear, copy
 from ..vectors.views import lanes_of
@@ -30,7 +28,7 @@ def mark_begins(work: Any, mark0: Any, w: Any, workers: Any, rows: Any, order: A
                 T: Any) -> None:  # fmt: skip
     """For each step the list of a worker's rows that it `begins`: work[mark0 + s] is one more than the first row, and
     work[mark0 + (1 + r) * T + s] one more than the row behind row r; 0: none. Without resets there is work[mark0]."""
-    clear(work, mark0, T if reset.size > 0 else np.int64(1))
+    clear(work, mark0, T if reset.size > 0 else 1)
     if reset.size > 0:
         for r in range(rows):
             rank = w + r * workers

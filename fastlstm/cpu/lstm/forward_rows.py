@@ -46,9 +46,9 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
     lda = operand_stride(L, D, room)
     ldz = rows_max * nb * width
     a = zx = work
-    marks, by_step = np.int64(1), np.int64(0)
+    marks, by_step = 1, 0
     if reset.size > 0:
-        marks, by_step = T * (1 + rows_max), np.int64(1)
+        marks, by_step = T * (1 + rows_max), 1
     kept = tape_room(cell, second, rows_max * nb)
     numbers = forward_room(L, D, H, room, operand_rows(cell), kept, rows_max, chunk, marks)
     a0, mark0 = w * numbers, (w + 1) * numbers - (marks + L - 1) // L * L
@@ -82,14 +82,14 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
         then = a0 + ((s + 1) % 2) * rows_max * lda
         if chunk > 0:
             if inner == chunk or s == 0:
-                inner = s - s
+                inner = 0
                 for r in range(active):
                     rank = w + r * workers
                     t = lens[rank] - 1 - s if reverse else s
                     for b in range(nb):
                         count = min(chunk, lens[rank] - s)
                         product(x, (order[rank] * T + t) * D, -D if reverse else D, count,
-                                D, panels, b * panel + width, panels, b * panel, np.int64(0),
+                                D, panels, b * panel + width, panels, b * panel, 0,
                                 zx, zx0 + (r * nb + b) * width, ldz)  # fmt: skip
                         for k in range(count):
                             bias_alone(cell, zx, zx0 + (r * nb + b) * width + k * ldz, panels, b * panel, L)
@@ -112,15 +112,15 @@ def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, pa
             from_x, depth, i0, i_row = D, P, zx0 + inner * ldz, nb * width
         else:
             from_x, depth, i0, i_row = 0, D + P, zx0, 0
-        units(cell, np.int64(0), nb, active, s % 2, a, now + from_x, m if projects(cell) else then + D, lda, depth,
+        units(cell, 0, nb, active, s % 2, a, now + from_x, m if projects(cell) else then + D, lda, depth,
               D - from_x, panels, (1 + from_x) * width, panel, work, i0, i_row, width, cs, c1, c1 + c_step, c_row,
               gates, g1, g_row, g_block)  # fmt: skip
         if second.ndim == 3:
-            finish(cell, np.int64(0), Pb, active, s % 2, a, now + D, then + D, m, lda, second, H, P, cs, c1 + c_step,
+            finish(cell, 0, Pb, active, s % 2, a, now + D, then + D, m, lda, second, H, P, cs, c1 + c_step,
                    c_row, gates, g1, g_row, g_block)  # fmt: skip
         if second.ndim == 2:
             for phase in range(1, phases_of(second)):
-                normalize(cell, phase, np.int64(0), nb, active, a, then + D, lda, a, now + D, lda, panels,
+                normalize(cell, phase, 0, nb, active, a, then + D, lda, a, now + D, lda, panels,
                           (1 + D + P) * width, panel, H, cs, c1 + c_step, c_row, gates, g1, g_row, g_block,
                           Hp + L)  # fmt: skip
         for r in range(active):

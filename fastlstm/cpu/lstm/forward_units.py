@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..compiler.options import compiled
 from ..vectors.rows import clear, copy, scale
 from ..vectors.target import BLOCK
@@ -31,7 +29,7 @@ def shared_begin(cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P:
     c0 = 0 if tape else operand_rows(cell) * N * lda
     for r in range(N):
         begin_h(work, r * lda + D, h, order[r] * P, P, second)
-        if begins(reset, order[r] * T, lens[r], reverse, np.int64(0)):
+        if begins(reset, order[r] * T, lens[r], reverse, 0):
             clear(work, r * lda + D, (P + L - 1) // L * L)
         if mask.size > 0 and lens[r] > 0:
             scale(work, r * lda + D, mask, order[r] * P, P)
@@ -81,7 +79,7 @@ def shared_step(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, pane
                 forget(cs, c_old + r * Hp + first, (hi - lo) * L, tape, work, spare + r * Hp + first)
         panel = panel_rows(cell, D, P) * width
         units(cell, lo, hi, active, s % 2, work, now, m if projects(cell) else then + D, lda, D + P, D, panels, width,
-              panel, panels, np.int64(0), np.int64(0), panel, cs, c_old, c_new, Hp, gates, g0, g_row,
+              panel, panels, 0, 0, panel, cs, c_old, c_new, Hp, gates, g0, g_row,
               g_block)  # fmt: skip
         for r in range(active):
             if tape and begins(reset, order[r] * T, lens[r], reverse, s):

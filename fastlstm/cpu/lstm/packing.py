@@ -141,15 +141,15 @@ def _row_of(cell: Any, row: Any, b: Any, W: Any, U: Any, V: Any, D: Any, H: Any,
     """What a panel's row comes from: number and array of the part, and where there the row begins. V: the array of
     weights for the equations, where there is one."""
     if row == 0:
-        return np.int64(0), b, np.int64(0)
+        return 0, b, 0
     if row <= D:
-        return np.int64(1), W, (row - 1) * row_length(cell, np.int64(1), H)
+        return 1, W, (row - 1) * row_length(cell, 1, H)
     if row > D + P:
         part = row - D - P + 2
         if array_of(cell, part) == 0:
-            return part, b, np.int64(0)
-        return part, V, np.int64(0)
-    return np.int64(2), U, (row - 1 - D) * row_length(cell, np.int64(2), H)
+            return part, b, 0
+        return part, V, 0
+    return 2, U, (row - 1 - D) * row_length(cell, 2, H)
 
 
 @inlined
@@ -157,7 +157,7 @@ def _gates_into(cell: Any, part: Any, panels: Any, to: Any, source: Any, place: 
     """That many columns of each gate into a panel's row, and zeros."""
     L = lanes_of(panels)
     for gate in range(BLOCK):
-        column, at, found = column_of(cell, part, gate), to + gate * L, np.int64(0)
+        column, at, found = column_of(cell, part, gate), to + gate * L, 0
         if column >= 0:
             found = count
             copy(panels, at, source, place + column * H, count)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..compiler.options import compiled, inlined
 from ..vectors.products import product_of
 from ..vectors.rows import clear, copy
@@ -45,7 +43,7 @@ def units(cell: Any, lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, t
     """
     if rows == 1:
         L = lanes_of(panels)
-        j = np.int64(0)
+        j = 0
         while j < hi - lo:
             two = j + 1 < hi - lo
             b = lo + j

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..compiler.options import compiled
 from ..vectors.products import product_of
 from ..vectors.rows import accumulate, clear, clear_behind, copy, scale, tanh_row
@@ -89,7 +87,7 @@ def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi:
         begun = begins(reset, order[rank] * T, lens[rank], reverse, s)
         held, c0, c_block = cells, c, L
         if begun:  # from zeros, whatever the tape has there
-            held, c0, c_block = zeros, N - N, 0
+            held, c0, c_block = zeros, 0, 0
         if second.ndim == 2:
             normalize_back(cell, phase, lo, hi, H, gates, g, cells, c + N * Hp, held, c0, c_block, dh, rank * ldh, dc,
                            rank * ldc, dz, m * ldz, m * ldz + down, a, operand + 1 + D, panels, (1 + D + P) * width,
@@ -138,7 +136,7 @@ def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, base
     depth = (H + lanes_of(ut) - 1) // lanes_of(ut) * width
     count = (bases[s + 1] - bases[s] - first + stride - 1) // stride
     for q in range(lo, min(hi, (P + width - 1) // width)):
-        init, i0, ldi = zeros, first - first, first - first
+        init, i0, ldi = zeros, 0, 0
         if second.ndim == 3 and not projects(cell):
             init, i0, ldi = dh, first * ldh + q * width, stride * ldh
         product_of(P - q * width, dz, (bases[s] - bases[s0] + first) * ldz, stride * ldz, count, depth, ut,
@@ -160,7 +158,7 @@ def first_state(w: Any, workers: Any, order: Any, lens: Any, reset: Any, mask: A
     leaves it unused."""
     for rank in range(w, order.size, workers):
         h, c = order[rank] * P, order[rank] * H
-        if begins(reset, order[rank] * T, lens[rank], reverse, np.int64(0)):
+        if begins(reset, order[rank] * T, lens[rank], reverse, 0):
             clear(out_h, h, P)
             clear(out_c, c, H)
             continue
@@ -187,6 +185,6 @@ def memory_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, base
         init, i0, ldi = dc, place, row
         if projects(cell):
             d, place, row = dh, first * ldh + q * width, stride * ldh
-            init, i0, ldi = zeros, first - first, first - first
+            init, i0, ldi = zeros, 0, 0
         product_of(H - q * width, dz, (bases[s] - bases[s0] + first) * ldz + nb * width, stride * ldz, count, depth,
                    ut, depth * nb * width + q * depth * width, init, i0, ldi, d, place, row)  # fmt: skip

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..compiler.options import compiled
 from ..vectors.products import product_of
 from ..vectors.rows import accumulate, clear
@@ -37,7 +35,7 @@ def backward_sums(w: Any, workers: Any, rows: Any, cell: Any, second: Any, D: An
         while first < rows:
             count = min(GROUP, rows - first)
             product_of(D - q * width, dz, first * ldz, ldz, count, nb * width, wt, q * nb * width * width, zeros,
-                       np.int64(0), np.int64(0), tmp, t0, width)  # fmt: skip
+                       0, 0, tmp, t0, width)  # fmt: skip
             for r in range(count):
                 accumulate(dx, where[first + r] + q * width, tmp, t0 + r * width, min(width, D - q * width))
             first += workers * GROUP

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..compiler.options import compiled, inlined
 from ..machine.atomics import fetch_add, load_acquire, store_release, wait_a_little
 from ..vectors.products import product
@@ -57,7 +55,7 @@ def _inputs(cell: Any, t: Any, count: Any, lo: Any, hi: Any, x: Any, D: Any, pan
     panel = panel_rows(cell, D, P) * width
     x0 = ((steps - 1 - t) if reverse else t) * D
     for b in range(lo, hi):
-        product(x, x0, -D if reverse else D, count, D, panels, b * panel + width, panels, b * panel, np.int64(0),
+        product(x, x0, -D if reverse else D, count, D, panels, b * panel + width, panels, b * panel, 0,
                 work, zx + b * width, nb * width)  # fmt: skip
         for k in range(count):
             bias_alone(cell, work, zx + (k * nb + b) * width, panels, b * panel, lanes_of(panels))
@@ -102,28 +100,28 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels
         g, g_block = s * nb * g_width, g_width
     now, then = (s % 2) * lda + D, ((s + 1) % 2) * lda + D
     if phase == 0:
-        if begins(reset, np.int64(0), steps, reverse, s):
+        if begins(reset, 0, steps, reverse, s):
             forget(cs, c + first, (hi - lo) * L, tape, work, spare)
-        units(cell, lo, hi, np.int64(1), s % 2, work, now, m if projects(cell) else then, lda, P, np.int64(0), panels,
-              (1 + D) * width, panel, work, zx, np.int64(0), width, cs, c, c + c_step, Hp, gates, g, np.int64(0),
+        units(cell, lo, hi, 1, s % 2, work, now, m if projects(cell) else then, lda, P, 0, panels,
+              (1 + D) * width, panel, work, zx, 0, width, cs, c, c + c_step, Hp, gates, g, 0,
               g_block)  # fmt: skip
-        if tape and begins(reset, np.int64(0), steps, reverse, s):
+        if tape and begins(reset, 0, steps, reverse, s):
             copy(cs, c + first, work, spare, (hi - lo) * L)
     if second.ndim == 2:  # noqa: SIM102
         if phase > 0:
-            normalize(cell, phase, lo, hi, np.int64(1), work, then, lda, work, now, lda, panels, (1 + D + P) * width,
-                      panel, H, cs, c + c_step, Hp, gates, g, np.int64(0), g_block, Hp + L)  # fmt: skip
+            normalize(cell, phase, lo, hi, 1, work, then, lda, work, now, lda, panels, (1 + D + P) * width,
+                      panel, H, cs, c + c_step, Hp, gates, g, 0, g_block, Hp + L)  # fmt: skip
     if keep_cells and phase == made_in(second):
         t = steps - 1 - s if reverse else s
         copy(cells, t * H + first, cs, c + c_step + first, min(hi * L, H) - first)
     if phase == phases - 1:
         if second.ndim == 3:
-            finish(cell, lo, hi, np.int64(1), s % 2, work, now, then, m, lda, second, H, P, cs, c + c_step, Hp, gates,
-                   g, np.int64(0), g_block)  # fmt: skip
+            finish(cell, lo, hi, 1, s % 2, work, now, then, m, lda, second, H, P, cs, c + c_step, Hp, gates,
+                   g, 0, g_block)  # fmt: skip
         count = min(hi * L, P) - first
         t = steps - 1 - s if reverse else s
         copy(y, t * ldy + column + first, work, then + first, count)
-        if begins(reset, np.int64(0), steps, reverse, s + 1):
+        if begins(reset, 0, steps, reverse, s + 1):
             clear(work, then + first, (hi - lo) * L)
         if mask.size > 0 and s + 1 < steps:
             scale(work, then + first, mask, first, count)
@@ -132,7 +130,7 @@ def _step(s: Any, lo: Any, hi: Any, zx: Any, own: Any, cell: Any, D: Any, panels
 @compiled
 def _waited(sync: Any, at: Any, value: Any, patience: Any) -> Any:
     """True once sync[at] has reached value; False when that takes too long."""
-    turns = np.int64(0)
+    turns = 0
     while load_acquire(sync, at) < value:
         wait_a_little(turns, patience)
         turns += 1
@@ -151,10 +149,10 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
     goal = steps * phases
     L = lanes_of(panels)
     nb = (H + L - 1) // L
-    zx = _inputs_of(np.int64(0), cell, D, panels, second, H, P)
+    zx = _inputs_of(0, cell, D, panels, second, H, P)
     alone, joined = True, False
-    s = np.int64(0)  # phases of all steps
-    begin, end = np.int64(0), np.int64(0)  # inputs of steps begin to end stand in zx
+    s = 0  # phases of all steps
+    begin, end = 0, 0  # inputs of steps begin to end stand in zx
     while s < goal or not alone:
         if not joined and goal - s > _FEW_STEPS and load_acquire(sync, MAIL) == JOINED:
             alone, joined, end = False, True, s // phases
@@ -162,11 +160,11 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
             store_release(sync, FOLLOWER, s)
             store_release(sync, SPLIT, s)
         every, mid = _parts(s, H, P, panels, second)
-        u, lo, hi, last = s, np.int64(0), every if alone else mid, steps
+        u, lo, hi, last = s, 0, every if alone else mid, steps
         if not alone:
             if load_acquire(sync, MAIL) == RETIRED:
                 behind = load_acquire(sync, FOLLOWER)  # final now: one step behind s, level, or one ahead
-                alone, end = True, np.int64(0)
+                alone, end = True, 0
                 if behind == s:
                     continue
                 u = min(behind, s)  # the one of which a half is missing
@@ -187,7 +185,7 @@ def lead(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, secon
         if t >= end and u % phases == 0:
             begin, end = t, min(last, t + INPUT_STEPS)
             _inputs(cell, begin, end - begin, lo, hi, x, D, panels, H, P, steps, reverse, work, zx)
-        _step(u, lo, hi, zx + (t - begin) * nb * BLOCK * L, np.int64(0), cell, D, panels, second, H, P, y, ldy, column,
+        _step(u, lo, hi, zx + (t - begin) * nb * BLOCK * L, 0, cell, D, panels, second, H, P, y, ldy, column,
               cells, keep_cells, gates, cs, tape, steps, reset, mask, reverse, work)  # fmt: skip
         s = u + 1
         if not alone:
@@ -203,15 +201,15 @@ def follow(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, sec
     steps = lens[0]
     phases = phases_of(second)
     L = lanes_of(panels)
-    nb, mid = _parts(np.int64(0), H, P, panels, second)
-    zx = _inputs_of(np.int64(1), cell, D, panels, second, H, P)
+    nb, mid = _parts(0, H, P, panels, second)
+    zx = _inputs_of(1, cell, D, panels, second, H, P)
     store_release(sync, MAIL, JOINED)
-    turns = np.int64(0)
+    turns = 0
     while load_acquire(sync, SPLIT) < 0:
         wait_a_little(turns, patience)
         turns += 1
     s = load_acquire(sync, SPLIT)
-    begin, end = np.int64(0), np.int64(0)
+    begin, end = 0, 0
     while s < steps * phases:
         t = s // phases
         if t >= end and s % phases == 0:
@@ -221,7 +219,7 @@ def follow(sync: Any, patience: Any, cell: Any, x: Any, D: Any, panels: Any, sec
             store_release(sync, MAIL, RETIRED)
             return
         every, lo = _parts(s, H, P, panels, second)
-        _step(s, lo, every, zx + (t - begin) * nb * BLOCK * L, np.int64(1), cell, D, panels, second, H, P, y, ldy,
+        _step(s, lo, every, zx + (t - begin) * nb * BLOCK * L, 1, cell, D, panels, second, H, P, y, ldy,
               column, cells, keep_cells, gates, cs, tape, steps, reset, mask, reverse, work)  # fmt: skip
         s += 1
         store_release(sync, FOLLOWER, s)

@@ -129,7 +129,7 @@ def dense(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
                 used = columns if columns > width // 2 else width // 2  # what product_of fills in
                 used = (used + L - 1) // L * L
                 bias = q * (1 + D) * width
-                product_of(columns, x, r0 * D, D, some, D, panels, bias + width, panels, bias, np.int64(0), rows, own,
+                product_of(columns, x, r0 * D, D, some, D, panels, bias + width, panels, bias, 0, rows, own,
                            width)  # fmt: skip
                 for r in range(some):
                     activate(kind, rows, own + r * width, used)
@@ -182,8 +182,8 @@ def dense_backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) ->
                 r0 = w * ROWS
                 while r0 < some:
                     group = min(ROWS, some - r0)
-                    product_of(columns, dz, r0 * ldz, ldz, group, U, wt, q * U * width, zeros, np.int64(0),
-                               np.int64(0), rows, own, width)  # fmt: skip
+                    product_of(columns, dz, r0 * ldz, ldz, group, U, wt, q * U * width, zeros, 0,
+                               0, rows, own, width)  # fmt: skip
                     for r in range(group):
                         copy(dx, (m0 + r0 + r) * D + q * width, rows, own + r * width, columns)
                     r0 += workers * ROWS
@@ -196,7 +196,7 @@ def dense_backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) ->
                 if k < whole:
                     outer(x, (m0 + m) * D + k * TILE_ROWS, D, depth, dz, m * ldz + q * width, ldz, dp, to, width)
                 else:
-                    outer(tail, m * TILE_ROWS, np.int64(TILE_ROWS), depth, dz, m * ldz + q * width, ldz, dp, to, width)
+                    outer(tail, m * TILE_ROWS, TILE_ROWS, depth, dz, m * ldz + q * width, ldz, dp, to, width)
                 m += PIECE
             if m0 + some == M:
                 columns = min(width, U - q * width)
