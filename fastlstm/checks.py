@@ -312,14 +312,14 @@ def _fits(panels: Array, H: int, P: int, layout: Any, second: Any) -> bool:
     if panels.dtype not in _FLOATS or panels.ndim != 3 or not 1 <= P <= H:
         return False
     one = cell_with_mark(layout)
-    if one is None or (second is None) != (len(one.phases) == 1) or (P < H and not one.projects):
+    if one is None or (second is None) == one.multiplies_later or (P < H and not one.projects):
         return False
     L = lanes(panels.dtype.itemsize)
     count, depth, width = panels.shape
     if second is not None and not (
         type(second) is np.ndarray
         and second.dtype == panels.dtype
-        and second.shape == ((wide_blocks(P, panels.dtype.itemsize), H, BLOCK * L) if one.multiplies_later else (0, 0))
+        and second.shape == (wide_blocks(P, panels.dtype.itemsize), H, BLOCK * L)
     ):
         return False
     return bool(width == BLOCK * L and count == -(-H // L) and depth >= P + 2 + len(one.unit_weights))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..compiler.options import compiled, inlined
-from ..lstm.cell_type import kept_of, projects, rows_of_vectors
-from ..lstm.packing import panel_rows, row_length
-from ..lstm.sizes import GROUP, room_sizes
+from ..lstm.cell_type import cell_marked
+from ..lstm.packing import row_length
+from ..lstm.sizes import GROUP, panel_rows, room_sizes
 from ..vectors.target import BLOCK
 from ..vectors.views import array_or_flat, flat, lanes_of
 from .chunk import STACK_BYTES, sample_numbers
@@ -24,19 +22,18 @@ def _packed_fits(packed: Any) -> Any:
     return (
         P > 0
         and H >= P
-        and (H == P or projects(packed.layout))
+        and (H == P or cell_marked(packed.layout).projects)
         and inputs_of(packed) > 0
         and panels.shape[0] == (H + lanes_of(panels) - 1) // lanes_of(panels)
         and panels.shape[2] == width
         and (second.ndim != 3 or second.shape == ((P + width - 1) // width, H, width))
-        and (second.ndim != 2 or second.shape == (0, 0))
     )
 
 
 @inlined
 def inputs_of(packed: Any) -> Any:
     """D."""
-    return packed.panels.shape[1] - panel_rows(packed.layout, 0, packed.output_size)
+    return packed.panels.shape[1] - panel_rows(cell_marked(packed.layout), 0, packed.output_size)
 
 
 @inlined
@@ -131,16 +128,15 @@ def _tape_fits(tape: Any, packed: Any) -> Any:
     """Whether it was made for these weights (the cell is in its type), and all of its arrays have the sizes that the
     kernels count on."""
     N, T, D = tape.x.shape
-    H, P, cell, L = packed.hidden_size, packed.output_size, packed.layout, lanes_of(tape.gates)
+    H, P, cell, L = packed.hidden_size, packed.output_size, cell_marked(packed.layout), lanes_of(tape.gates)
     nb, M = (H + L - 1) // L, tape.where.size
-    third = array_or_flat(packed.second, packed.panels).ndim == 3
-    ldh, ldc, ldz, lda, sums, wt, ut = room_sizes(L, D, H, P, rows_of_vectors(cell), third)
+    ldh, ldc, ldz, lda, sums, wt, ut = room_sizes(cell, L, D, H, P)
     return (
         same(
             (tape.hidden_size, tape.output_size, inputs_of(packed), tape.h.shape, tape.gates.shape, tape.cells.shape,
              tape.reset.size, tape.dh.shape, tape.dc.shape, tape.t.shape, tape.dz.shape, tape.a.shape, tape.dp.size,
              tape.zeros.size, tape.wt.size, tape.ut.size),
-            (H, P, D, (N, P), (T, N, nb, kept_of(cell) * L), (T + 1, N, nb * L),
+            (H, P, D, (N, P), (T, N, nb, cell.kept * L), (T + 1, N, nb * L),
              0, (N, ldh), (N, ldc), (N, nb * L), (M, ldz), (M, lda), sums,
              BLOCK * L, wt, ut),
         )
@@ -186,13 +182,13 @@ def train_sharing(x: Any, packed: Any, state: Any, y: Any, tape: Any) -> Any:
 def _params_fit(params: Any, packed: Any) -> Any:
     """Whether a record has the shapes of those weights. Its third field is V, or weights for the
     equations, where the cell has such, else b."""
-    H, P, cell = packed.hidden_size, packed.output_size, packed.layout
+    H, P, cell = packed.hidden_size, packed.output_size, cell_marked(packed.layout)
     return (
-        params.W.shape == (inputs_of(packed), row_length(cell, np.int64(1), H))
-        and params.U.shape == (P, row_length(cell, np.int64(2), H))
-        and params.b.shape[0] == row_length(cell, np.int64(0), H)
+        params.W.shape == (inputs_of(packed), row_length(cell, 1, H))
+        and params.U.shape == (P, row_length(cell, 2, H))
+        and params.b.shape[0] == row_length(cell, 0, H)
         and (array_or_flat(packed.second, packed.panels).ndim != 3 or params[2].shape == (H, P))
-        and (rows_of_vectors(cell) == 0 or params[2].shape[0] == row_length(cell, np.int64(3), H))
+        and (cell.weight_rows == 0 or params[2].shape[0] == row_length(cell, 3, H))
     )
 
 

@@ -8,36 +8,44 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..compiler.options import compiled, inlined
-from ..compiler.run import stored
+from ..compiler.run import alone, stored
+from ..lstm.arguments import BackwardArguments, PackArguments, Tape, Weights, sizes_of
 from ..lstm.backward import backward
+from ..lstm.cell_type import cell_marked
 from ..lstm.packing import into_panels
 from ..lstm.tiles import STEP_ROWS
 from ..vectors.rows import copy
+from ..vectors.view import view
 from ..vectors.views import array_or_flat, flat, lowest_bit, numbers, on_stack
-from .chunk import at_once, chunk, chunk_steps, sample_numbers
+from .chunk import Chunk, at_once, chunk, chunk_steps, sample_numbers
 from .fits import inputs_of
 
 if STEP_ROWS != 4:
     raise AssertionError("tile_4 is the one of STEP_ROWS rows")
 
 
+@inlined
+def weights_of(packed: Any) -> Any:
+    """The records of packed weights that kernels take."""
+    cell, D = cell_marked(packed.layout), inputs_of(packed)
+    sizes = sizes_of(cell, D, packed.hidden_size, packed.output_size)
+    return sizes, Weights(cell, flat(packed.panels), flat(array_or_flat(packed.second, packed.panels)))
+
+
 def _step_layer(steps: Any) -> Any:
     @inlined
     def layer(x: Any, packed: Any, h: Any, c: Any, turn: Any) -> None:
         """One step; x (N, D) or (D,), h (N, P) or (P,), c (N, H) or (H,), of shapes that fit."""
-        zero, one = np.int64(0), np.int64(1)
-        N, row = one, zero
+        N, row = 1, 0
         if x.ndim == 2:
             N, row = x.shape[0], numbers(x, x.strides[0])
         h_ = flat(h)
-        second, most = array_or_flat(packed.second, packed.panels), at_once(packed, N)
+        sizes, weights = weights_of(packed)
+        most = at_once(packed, N)
         work = on_stack(packed.panels, most * sample_numbers(packed))
-        steps(packed.layout, flat(x), row, zero, numbers(x, x.strides[-1]), N, one, x.shape[-1], flat(packed.panels),
-              second, packed.hidden_size, packed.output_size, h_, flat(c), h_, zero, zero, h_, h_, False, turn, work,
-              most)  # fmt: skip
+        x_ = view(flat(x), 0, row, numbers(x, x.strides[-1]))
+        steps(sizes, weights, Chunk(N, 1, x_, 0, h_, flat(c), h_, 0, 0, turn), Tape(h_, h_, False), work, most)
 
     return layer
 
@@ -45,7 +53,7 @@ def _step_layer(steps: Any) -> Any:
 @inlined
 def any_turn(c: Any) -> Any:
     """0 or 1 by the last bit of the state: as good as by chance, with nothing kept that threads would share."""
-    return lowest_bit(flat(c), np.int64(0)) if c.size > 0 else np.int64(0)
+    return lowest_bit(flat(c), 0) if c.size > 0 else 0
 
 
 step_layer, stacked_layer = _step_layer(inlined(chunk_steps)), _step_layer(chunk)
@@ -56,22 +64,23 @@ def chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, gates: Any, cells: 
                 most: Any) -> None:  # fmt: skip
     """All steps; x (N, T, D) or (T, D), h (N, P) or (P,), c (N, H) or (H,), y (N, T, P) or (T, P), of shapes that
     fit. work: room for `most` samples at once."""
-    N, H, P = np.int64(1), packed.hidden_size, packed.output_size
+    N = 1
     if x.ndim == 3:
         N = x.shape[0]
     x_row, y_row = numbers(x, x.strides[0]), numbers(y, y.strides[0])  # of no effect for a single sequence
     x_step, y_step = numbers(x, x.strides[-2]), numbers(y, y.strides[-2])
     if y_step == 0:  # an axis of one step may have any stride; 0 would say that there is no y
-        y_step = P
-    chunk(packed.layout, flat(x), x_row, x_step, numbers(x, x.strides[-1]), N, x.shape[-2], x.shape[-1],
-          flat(packed.panels), array_or_flat(packed.second, packed.panels), H, P, flat(h), flat(c), flat(y), y_row,
-          y_step, flat(gates), flat(cells), tape, np.int64(0), work, most)  # fmt: skip
+        y_step = packed.output_size
+    sizes, weights = weights_of(packed)
+    x_ = view(flat(x), 0, x_row, numbers(x, x.strides[-1]))
+    given = Chunk(N, x.shape[-2], x_, x_step, flat(h), flat(c), flat(y), y_row, y_step, 0)
+    chunk(sizes, weights, given, Tape(flat(gates), flat(cells), tape), work, most)
 
 
 @inlined
 def pass_layer(x: Any, y: Any, packed: Any, h: Any, c: Any) -> None:
     """The same without a tape, in room on the stack."""
-    most = at_once(packed, x.shape[0] if x.ndim == 3 else np.int64(1))
+    most = at_once(packed, x.shape[0] if x.ndim == 3 else 1)
     work = on_stack(packed.panels, most * sample_numbers(packed))
     chunk_layer(x, y, packed, h, c, h, h, False, work, most)
 
@@ -79,7 +88,7 @@ def pass_layer(x: Any, y: Any, packed: Any, h: Any, c: Any) -> None:
 @inlined
 def put_step(y: Any, t: Any, h: Any) -> None:
     """y (N, T, P) or (T, P) at step t = h (N, P) or (P,)."""
-    P, row = h.shape[-1], np.int64(0)
+    P, row = h.shape[-1], 0
     if y.ndim == 3:
         row = numbers(y, y.strides[0])
     for n in range(h.size // P):
@@ -99,17 +108,17 @@ def keep_input(x: Any, kept: Any) -> None:
 @inlined
 def train_layer(y: Any, packed: Any, h: Any, c: Any, tape: Any) -> None:
     """All steps of a layer, whose input is on the tape, kept there."""
-    copy(flat(tape.h), np.int64(0), flat(h), np.int64(0), h.size)
+    copy(flat(tape.h), 0, flat(h), 0, h.size)
     # sums of gradients, until backward_into begins them: larger than a step's room whatever the sizes
-    chunk_layer(tape.x, y, packed, h, c, tape.gates, tape.cells, True, flat(tape.dp), np.int64(STEP_ROWS))
+    chunk_layer(tape.x, y, packed, h, c, tape.gates, tape.cells, True, flat(tape.dp), STEP_ROWS)
 
 
 @inlined
 def begin_state(state: Any, last: Any) -> None:
     """The gradient of a layer's last state, zeros for None, to where backward_layer takes it from."""
     if last is not None:
-        copy(flat(state.h), np.int64(0), flat(last.h), np.int64(0), last.h.size)
-        copy(flat(state.c), np.int64(0), flat(last.c), np.int64(0), last.c.size)
+        copy(flat(state.h), 0, flat(last.h), 0, last.h.size)
+        copy(flat(state.c), 0, flat(last.c), 0, last.c.size)
     else:
         _zero(flat(state.h))
         _zero(flat(state.c))
@@ -137,8 +146,6 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
 
     dy: flat, (N, T, ldy); ldy 0 where there are none."""
     N, T, D = tape.x.shape
-    H, cell, second = packed.hidden_size, packed.layout, array_or_flat(packed.second, packed.panels)
-    P = packed.output_size
     _zero(dx)
     dW, dU, dV, db = flat(params.W), flat(params.U), flat(params[2]), flat(params.b)
     if N == 0 or T == 0:
@@ -147,28 +154,27 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
     else:
         M = tape.where.size
         dz, a, zeros = flat(tape.dz), flat(tape.a), flat(tape.zeros)
-        block, no = M // N, N < 0
+        block, above = M // N, dy if ldy > 0 else zeros
         turns = 1 + (T + block - 1) // block * 2
-        zero, one = N - N, N - N + 1  # numbers, not constants: those would be types of their own
-        call = (
-            turns, one, no, flat(tape.x), flat(tape.h), flat(tape.cells), flat(tape.gates), tape.reset, zeros[:0], no,
-            dy if ldy > 0 else zeros, ldy, zero, flat(state.h), flat(state.c), dx,
+        arguments = BackwardArguments(
+            turns=turns, inner=1, wide=False, x=flat(tape.x), h_first=flat(tape.h), c_tape=flat(tape.cells),
+            gates=flat(tape.gates), reset=tape.reset, mask=zeros[:0], reverse=False, dy=above,
+            ldy=ldy, column=0, dh_state=flat(state.h), dc_state=flat(state.c), dx=dx, time_block=block, steps=T, dW=dW,
+            dU=dU, dV=dV, db=db, bases=flat(tape.bases), layout=packed.layout, panels=flat(packed.panels),
+            second=flat(array_or_flat(packed.second, packed.panels)), D=D, H=packed.hidden_size,
+            P=packed.output_size, order=flat(tape.order), lens=flat(tape.lens), T=T, dh=flat(tape.dh),
+            ldh=tape.dh.shape[1], dc=flat(tape.dc), ldc=tape.dc.shape[1], t=flat(tape.t), dz=dz, ldz=dz.size // M, a=a,
+            lda=a.size // M, dp=flat(tape.dp), tmp=flat(tape.tmp), zeros=zeros, wt=flat(tape.wt), ut=flat(tape.ut),
+            where=flat(tape.where),
         )  # fmt: skip
-        weights = (
-            block, T, flat(packed.panels), dW, dU, dV, db, flat(tape.bases), cell, second, D, H, P,
-            flat(tape.order), flat(tape.lens), T,
-        )  # fmt: skip
-        room = (
-            flat(tape.dh), tape.dh.shape[1], flat(tape.dc), tape.dc.shape[1], flat(tape.t), dz, dz.size // M, a,
-            a.size // M, flat(tape.dp), flat(tape.tmp), zeros, flat(tape.wt), flat(tape.ut), flat(tape.where),
-        )  # fmt: skip
-        backward(zero, turns, zero, one, stored(call + weights + room))
+        alone(backward, turns, stored(arguments))
 
 
 @compiled
 def pack_layer(params: Any, packed: Any) -> None:
-    H, P = packed.hidden_size, packed.output_size
-    zero = H - H
-    arguments = (packed.layout, flat(params.W), flat(params.U), flat(params[2]), flat(params.b), inputs_of(packed), H,
-                 P, flat(packed.panels), array_or_flat(packed.second, packed.panels))  # fmt: skip
-    into_panels(zero, zero + 1, zero, zero + 1, stored(arguments))
+    arguments = PackArguments(
+        layout=packed.layout, W=flat(params.W), U=flat(params.U), V=flat(params[2]), b=flat(params.b),
+        D=inputs_of(packed), H=packed.hidden_size, P=packed.output_size, panels=flat(packed.panels),
+        second=flat(array_or_flat(packed.second, packed.panels)),
+    )  # fmt: skip
+    alone(into_panels, 1, stored(arguments))
