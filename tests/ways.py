@@ -23,8 +23,7 @@ from numba.extending import intrinsic
 from fastlstm.cpu.compiler import options, run
 from fastlstm.cpu.lstm import forward, records
 from fastlstm.cpu.lstm import two_threads as duo
-from fastlstm.cpu.lstm.packing import panel_rows
-from fastlstm.cpu.lstm.sizes import phases_of
+from fastlstm.cpu.lstm.sizes import panel_rows
 from fastlstm.cpu.machine import threads
 from fastlstm.cpu.machine.atomics import fetch_add, load_acquire, store_release, wait_a_little
 from fastlstm.cpu.machine.threads import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS
@@ -205,20 +204,15 @@ def _kernel_of_one_sequence() -> Any:
     def no_rows(*arguments: Any) -> None:
         pass
 
-    def half(w: Any, workers: Any, turn: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P: Any,
-             h: Any, c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any,
-             tape: Any, order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any,
-             work: Any) -> None:  # fmt: skip
+    def half(w: Any, workers: Any, turn: Any, given: Any) -> None:
         """A thread's part of phase number `turn`; the inputs of its step behind what a step needs to work in."""
-        every, mid = duo._parts(turn, H, P, panels, second)
-        lo, hi = (np.int64(0), mid) if w == 0 else (mid, every)
-        place = np.int64(w) * panels.size // panel_rows(cell, D, P)
-        zx = duo._inputs_of(np.int64(0), cell, D, panels, second, H, P) + place
-        if turn % phases_of(second) == 0:
-            duo._inputs(cell, turn // phases_of(second), np.int64(1), lo, hi, x, D, panels, H, P, lens[0], reverse,
-                        work, zx)  # fmt: skip
-        duo._step(turn, lo, hi, zx, np.int64(w), cell, D, panels, second, H, P, y, ldy, column, cells, keep_cells,
-                  gates, cs, tape, lens[0], reset, mask, reverse, work)  # fmt: skip
+        every, mid = duo._parts(turn, given)
+        lo, hi = (0, mid) if w == 0 else (mid, every)
+        panels, phases = given.weights.panels, given.weights.cell.phase_count
+        zx = duo._inputs_of(0, given) + w * panels.size // panel_rows(given.weights.cell, given.sizes.D, given.sizes.P)
+        if turn % phases == 0:
+            duo._inputs(turn // phases, 1, lo, hi, zx, given)
+        duo._step(turn, lo, hi, zx, w, given)
 
     store, wait = options.compiled(late_store), options.compiled(late_wait)
     names = {

@@ -261,6 +261,15 @@ class Cell(NamedTuple):
         return len(self.tape._fields)
 
     @property
+    def phase_count(self) -> int:
+        return len(self.phases)
+
+    @property
+    def weight_rows(self) -> int:
+        """Rows of unit weights."""
+        return len(self.unit_weights)
+
+    @property
     def projects(self) -> bool:
         """Whether h is a projection of what the first phase puts out."""
         return any(isinstance(phase, Projection) for phase in self.phases)
@@ -268,7 +277,7 @@ class Cell(NamedTuple):
     @property
     def multiplies_later(self) -> bool:
         """Whether a second phase has a product with V, of which there are panels then."""
-        return any(isinstance(phase, LaterGate | Projection) for phase in self.phases)
+        return self.phase_count > 1 and isinstance(self.phases[1], LaterGate | Projection)
 
     @property
     def normalizes(self) -> bool:

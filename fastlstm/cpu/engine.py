@@ -55,14 +55,14 @@ def fits(packed: Packed) -> bool:
     if panels.dtype not in _FLOATS or panels.ndim != 3 or not 1 <= P <= H:
         return False
     one = cell_with_mark(layout)
-    if one is None or (second is None) != (len(one.phases) == 1) or (P < H and not one.projects):
+    if one is None or (second is None) == one.multiplies_later or (P < H and not one.projects):
         return False
     L = lanes(panels.itemsize)
     count, depth, width = panels.shape
     if second is not None and not (
         type(second) is np.ndarray
         and second.dtype == panels.dtype
-        and second.shape == ((wide_blocks(P, panels.itemsize), H, BLOCK * L) if one.multiplies_later else (0, 0))
+        and second.shape == (wide_blocks(P, panels.itemsize), H, BLOCK * L)
     ):
         return False
     return bool(width == BLOCK * L and count == -(-H // L)

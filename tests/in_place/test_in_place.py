@@ -316,9 +316,8 @@ def test_another_cell(rng: Any, cell: str) -> None:
             step(x[:, 0], packed._replace(second=second.second), state)
         with pytest.raises(TypingError, match=r"packed\.second: expected"):
             step(x[:, 0], second._replace(second=None), state)
-        if second.second.ndim == 3:
-            with pytest.raises(ValueError, match="packed: "):
-                step(x[:, 0], second._replace(second=second.second[:, 1:].copy()), state)
+        with pytest.raises(ValueError, match="packed: "):
+            step(x[:, 0], second._replace(second=second.second[:, 1:].copy()), state)
     with pytest.raises(ValueError, match="packed: "):  # another width of h than of c, of a cell that has none
         step(x[:, 0], packed._replace(output_size=packed.output_size - 1), state)
 

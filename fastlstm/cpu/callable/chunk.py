@@ -2,79 +2,114 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from ..compiler.options import inlined
-from ..lstm.cell_type import kept_of, projects, width_of
+from ..lstm.cell_type import cell_marked
 from ..lstm.norms import normalize
-from ..lstm.packing import panel_rows
-from ..lstm.sizes import phases_of
+from ..lstm.sizes import panel_rows, panels_for, vectors_for
+from ..lstm.step import Step
 from ..lstm.tiles import finish_one, step_one, step_rows, step_twin
-from ..vectors.rows import clear, copy
+from ..vectors.rows import clear_vectors, copy
 from ..vectors.target import BLOCK
 from ..vectors.tiles import tile_1, tile_4
-from ..vectors.views import array_or_flat, lanes_of
+from ..vectors.view import view
+from ..vectors.views import lanes_of
 
 STACK_BYTES = 1 << 16
 """Bytes of the stack that a step may take: threads of a server or of an audio host have as few as 256 KiB."""
 
 
-def chunk_steps(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: Any, T: Any, D: Any, panels: Any,
-                second: Any, H: Any, P: Any, h: Any, c: Any, y: Any, y_row: Any, y_step: Any, gates: Any, cells: Any,
-                tape: Any, turn: Any, work: Any, most: Any) -> None:  # fmt: skip
-    """T steps of N samples; h (N, P) and c (N, H) change in place.
+class Chunk(NamedTuple):
+    """T steps of N samples on the caller's own arrays, which are flat; views of x and y are of rows of samples.
 
-    x[n x_row + t x_step + j x_number]: the inputs; h goes to y[n y_row + t y_step + j], unless y_step is 0. tape:
-    whether gates (T, N, ..) and cells (T + 1, N, ..) are kept, in vectors as everywhere; otherwise these are any
-    arrays. turn: 1 to go through the units backwards at the first step, which changes no bit. work: `work_numbers` of
-    `most` samples, which are done at once, STEP_ROWS or 1.
+    x: x.block from number to number, x_step from step to step; y_step: 0 where y is not wanted; turn: 1 to go through
+    the units backwards at the first step, which changes no bit."""
+
+    N: Any
+    T: Any
+    x: Any
+    x_step: Any
+    h: Any
+    c: Any
+    y: Any
+    y_row: Any
+    y_step: Any
+    turn: Any
+
+
+@inlined
+def finish_chunk(rows: Any, sizes: Any, weights: Any, at: Any) -> None:
+    """A second phase with a product, of one row or of STEP_ROWS; the new h takes the old one's place."""
+    cell, H, P, L = weights.cell, sizes.H, sizes.P, lanes_of(weights.panels)
+    panels, read = view(weights.second, 0, 0, H * BLOCK * L), at.c_new
+    if cell.projects:
+        read = at.made
+        clear_vectors(at.h_new, rows, panels_for(P, L) * BLOCK * L)
+    for q in range(panels_for(P, L)):
+        sums = at.h_new.at(0, q * BLOCK)
+        if rows == 1:
+            tile_1(read, H, panels.at(0, q), panels.block, sums, sums)
+        else:
+            tile_4(read, H, panels.at(0, q), panels.block, sums, sums)
+    for r in range(rows):
+        for b in range(vectors_for(P, L)):
+            h = at.h_old.at(r, b)
+            finish_one(cell, at.h_new.at(r, b), h, at.c_new.at(r, b), h, P - b * L, at.gates.at(r, b))
+
+
+def chunk_steps(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any) -> None:
+    """T steps of N samples; h (N, P) and c (N, H) change in place. given: a Chunk.
+
+    tape: where it is on, gates (T, N, ..) and c (T + 1, N, ..) are kept, in vectors as everywhere; otherwise these are
+    any arrays. work: `work_numbers` of `most` samples, which are done at once, STEP_ROWS or 1.
     """
-    P = width_of(cell, H, P)
+    cell, panels, N = weights.cell, weights.panels, given.N
+    D, H, P = sizes.D, sizes.H, sizes.P
     L = lanes_of(panels)
     nb = (H + L - 1) // L
-    width, g_width, Hp = BLOCK * L, kept_of(cell) * L, nb * L
-    panel = panel_rows(cell, D, P) * width
-    row = _row_numbers(second, L, H)
+    width, g_width, Hp = BLOCK * L, cell.kept * L, nb * L
+    panel = view(panels, 0, 0, panel_rows(cell, D, P) * width)
+    row = _row_numbers(cell, L, H, P)
     # what no tape keeps goes where nobody reads it; but for z of a normalized cell, which waits there for all units
-    kept, held, c_row, new = work, c, H, most * _kept_numbers(cell, second, L, H)
-    g_row, g_place, g_next = np.int64(0), np.int64(0), g_width
-    if second.ndim == 2:
-        g_row, g_place, g_next = _kept_numbers(cell, second, L, H), width, width
-    if tape:
-        kept, held, c_row, new = gates, cells, Hp, most - most
-        g_row, g_place, g_next = nb * g_width, g_width, g_width
+    kept, held, c_row, new = work, given.c, H, most * _kept_numbers(cell, L, H)
+    g_row, g_block, g_next, limit = 0, 0, g_width, H
+    if cell.normalizes:
+        g_row, g_block, g_next = _kept_numbers(cell, L, H), width, width
+    if tape.on:
+        kept, held, c_row, new = tape.gates, tape.c, Hp, 0
+        g_row, g_block, g_next, limit = nb * g_width, g_width, g_width, Hp + L
         for n in range(N):
-            copy(cells, n * Hp, c, n * H, H)
+            copy(tape.c, n * Hp, given.c, n * H, H)
             for j in range(n * Hp + H, (n + 1) * Hp):
-                cells[j] = 0
+                tape.c[j] = 0
     last = new  # of the new h; what the first phase puts out is at `new`
-    if projects(cell):
+    if cell.projects:
         last = new + most * row
-    n = np.int64(0)
+    n = 0
     while n < N:
-        rows = most if N - n >= most else np.int64(1)
-        for t in range(T):
-            xo, ho, g0 = n * x_row + t * x_step, n * P, np.int64(0)
-            c_old, c_new = n * H, n * H
-            if tape:
+        rows = most if N - n >= most else 1
+        for t in range(given.T):
+            x, g0, c_old, c_new = given.x.at(n, 0) + t * given.x_step, 0, n * H, n * H
+            if tape.on:
                 g0, c_old, c_new = (t * N + n) * nb * g_width, (t * N + n) * Hp, ((t + 1) * N + n) * Hp
-            out, o0, o_row = work, np.int64(new), row
+            h = view(given.h, n * P, P, L)
             # all of the old h is read before any of the new is written
-            direct = rows == 1 and nb <= 2 and not tape and phases_of(second) == 1
+            direct = rows == 1 and nb <= 2 and not tape.on and cell.phase_count == 1
+            made = view(work, new, row, L)
             if direct:
-                out, o0, o_row = h, ho, P
-            j = np.int64(0)
+                made = h
+            at = Step(h, view(work, last, row, L), made, view(held, c_old, c_row, L), view(held, c_new, c_row, L),
+                      view(kept, g0, g_row, g_block))  # fmt: skip
+            j = 0
             while j < nb:
                 two = rows == 1 and j + 1 < nb
                 count = 2 if two else 1
                 # backwards every other time: what was read last is still in cache; no branch, for none could foresee it
-                b = j + ((t + turn) & 1) * (nb - 2 * j - count)
-                left = 2 * L if tape else H - b * L
-                where = (cell, x, xo, x_row, x_number, D, h, ho, P, P, panels, b * panel, panel, held, c_old + b * L,
-                         c_new + b * L, c_row, left, out, o0 + b * L, o_row, kept, g0 + b * g_place, g_row,
-                         g_next)  # fmt: skip
+                b = j + ((t + given.turn) & 1) * (nb - 2 * j - count)
+                left = 2 * L if tape.on else H - b * L
+                where = (cell, x, D, h, P, panel.at(0, b), at.c_old.at(0, b), at.c_new.at(0, b), left, made.at(0, b),
+                         view(kept, g0 + b * g_block, g_row, g_next))  # fmt: skip
                 if two:
                     step_twin(*where)
                 elif rows == 1:
@@ -82,65 +117,54 @@ def chunk_steps(cell: Any, x: Any, x_row: Any, x_step: Any, x_number: Any, N: An
                 else:
                     step_rows(*where)
                 j += count
-            if second.ndim == 3:
-                read, place, read_row = held, c_new, c_row
-                if projects(cell):
-                    read, place, read_row = work, np.int64(new), row
-                    clear(work, last, rows * row)
-                for q in range(second.shape[0]):
-                    block = (read, place, read_row, H, second, q * H * width, (q + 1) * H * width, work,
-                             last + q * width, row, work, last + q * width, row)  # fmt: skip
-                    if rows == 1:
-                        tile_1(*block)
-                    else:
-                        tile_4(*block)
-                for r in range(rows):
-                    for b in range((P + L - 1) // L):
-                        at = ho + r * P + b * L
-                        finish_one(cell, work, last + r * row + b * L, h, at, held, c_new + r * c_row + b * L, h, at,
-                                   P - b * L, kept, g0 + r * g_row + b * g_place, np.int64(0))  # fmt: skip
+            if cell.multiplies_later:
+                finish_chunk(rows, sizes, weights, at)
             elif not direct:
-                if second.ndim == 2:
-                    for phase in range(1, phases_of(second)):
-                        normalize(cell, phase, np.int64(0), nb, rows, work, np.int64(new), row, h, ho, P, panels,
-                                  (1 + D + P) * width, panel, H, held, c_new, c_row, kept, g0, g_row, g_place,
-                                  Hp + L if tape else H)  # fmt: skip
+                if cell.normalizes:
+                    for phase in range(1, cell.phase_count):
+                        normalize(phase, 0, nb, rows, sizes, weights, at, limit)
                 for r in range(rows):
-                    copy(h, ho + r * P, work, new + r * row, P)
-            if y_step != 0:
+                    copy(given.h, (n + r) * P, work, new + r * row, P)
+            if given.y_step != 0:
                 for r in range(rows):
-                    copy(y, (n + r) * y_row + t * y_step, h, ho + r * P, P)
+                    copy(given.y, (n + r) * given.y_row + t * given.y_step, given.h, (n + r) * P, P)
         n += rows
-    if tape:
+    if tape.on:
         for n in range(N):
-            copy(c, n * H, cells, (T * N + n) * Hp, H)
+            copy(given.c, n * H, tape.c, (given.T * N + n) * Hp, H)
 
 
 chunk = inlined(chunk_steps)
 
 
 @inlined
-def _row_numbers(second: Any, L: Any, H: Any) -> Any:
+def _row_numbers(cell: Any, L: Any, H: Any, P: Any) -> Any:
     """Numbers of a row of h in that room, or of what a second phase makes it from."""
-    row = (H + L - 1) // L * L
-    if second.ndim == 3:
-        row = max(row, second.shape[0] * BLOCK * L)
+    row = vectors_for(H, L) * L
+    if cell.multiplies_later:
+        row = max(row, panels_for(P, L) * BLOCK * L)
     return row
 
 
 @inlined
-def _kept_numbers(cell: Any, second: Any, L: Any, H: Any) -> Any:
+def _kept_numbers(cell: Any, L: Any, H: Any) -> Any:
     """Numbers of a row of what the phases keep, where there is no tape: two blocks'; z of all blocks of a normalized
     cell, and what the last one keeps beside it."""
-    if second.ndim == 2:
-        return ((H + L - 1) // L * BLOCK + kept_of(cell) - BLOCK) * L
-    return 2 * kept_of(cell) * L
+    if cell.normalizes:
+        return (vectors_for(H, L) * BLOCK + cell.kept - BLOCK) * L
+    return 2 * cell.kept * L
+
+
+@inlined
+def _sample_numbers(cell: Any, L: Any, H: Any, P: Any) -> Any:
+    row = _row_numbers(cell, L, H, P)
+    if cell.projects:
+        return _kept_numbers(cell, L, H) + 2 * row
+    return _kept_numbers(cell, L, H) + row
 
 
 @inlined
 def sample_numbers(packed: Any) -> Any:
     """Numbers that a sample's step needs to work in."""
-    cell, second, H = packed.layout, array_or_flat(packed.second, packed.panels), packed.hidden_size
-    L = lanes_of(packed.panels)
-    row = _row_numbers(second, L, H)
-    return _kept_numbers(cell, second, L, H) + (2 * row if projects(cell) else row)
+    cell, L = cell_marked(packed.layout), lanes_of(packed.panels)
+    return _sample_numbers(cell, L, packed.hidden_size, packed.output_size)

@@ -35,7 +35,7 @@ def _expect_packed(faults: Faults, packed: Any) -> None:
     found, expected = [*packed.panels.shape], [-(-H // (width // BLOCK)), packed.panels.shape[1], width]
     if packed.second is not None:
         found += packed.second.shape
-        expected += (-(-P // width), H, width) if cell.multiplies_later else (0, 0)
+        expected += -(-P // width), H, width
     faults.unless(right & alike(found, expected), PACKED)
 
 

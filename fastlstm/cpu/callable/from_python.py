@@ -12,7 +12,7 @@ from ...cells.table import CELLS
 from ...params import State
 from ..compiler.options import compiled_from_python
 from ..compiler.run import prepare
-from ..lstm.cell_type import cell_of, later
+from ..lstm.cell_type import cell_of
 from ..lstm.packing import LAYOUT, Packed, mark
 from ..vectors.views import flat
 from . import walks
@@ -62,6 +62,5 @@ def compile_step(dtype: Any, marking: Any, ndim: int) -> None:
         prepare(step, (x, panels, types.int64, x, x))
         return
     layout = types.Array(from_dtype(marking), LAYOUT, "C")
-    axes = later(cell_of(marking))
-    second = types.none if axes == 1 else types.Array(scalar, axes, "C")
+    second = types.Array(scalar, 3, "C") if cell_of(marking).multiplies_later else types.none
     prepare(step_of_any, (x, panels, types.int64, types.int64, layout, second, x, x))

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..compiler.options import inlined
-from ..compiler.run import stored
+from ..compiler.run import alone, stored
+from ..lstm.arguments import BackwardArguments, PackArguments, Tape, Weights, sizes_of
 from ..lstm.backward import backward
+from ..lstm.cell_type import cell_marked
 from ..lstm.packing import into_panels
+from ..lstm.sizes import panel_rows
 from ..lstm.tiles import STEP_ROWS
 from ..vectors.rows import copy
+from ..vectors.view import view
 from ..vectors.views import array_or_flat, flat, lowest_bit, numbers, on_stack
-from .chunk import chunk, sample_numbers
+from .chunk import Chunk, chunk, sample_numbers
 from .writer import inlined_part, part
 
 if STEP_ROWS != 4:
@@ -25,19 +27,27 @@ if STEP_ROWS != 4:
 sample_room = inlined_part(sample_numbers)
 
 
+@inlined
+def weights_of(packed: Any) -> Any:
+    """The records of packed weights that kernels take."""
+    cell = cell_marked(packed.layout)
+    D = packed.panels.shape[1] - panel_rows(cell, 0, packed.output_size)
+    sizes = sizes_of(cell, D, packed.hidden_size, packed.output_size)
+    return sizes, Weights(cell, flat(packed.panels), flat(array_or_flat(packed.second, packed.panels)))
+
+
 def _step_layer(x: Any, packed: Any, state: Any, turn: Any, most: Any, room: Any) -> None:
     """One step; x (N, D) or (D,), h (N, P) or (P,), c (N, H) or (H,), of shapes that fit. It works on the stack: most:
     samples at once; room: numbers that each needs."""
-    zero, one = np.int64(0), np.int64(1)
-    N, row = one, zero
+    N, row = 1, 0
     if x.ndim == 2:
         N, row = x.shape[0], numbers(x, x.strides[0])
     else:
-        most = one
+        most = 1
     h = flat(state.h)
-    chunk(packed.layout, flat(x), row, zero, numbers(x, x.strides[-1]), N, one, x.shape[-1], flat(packed.panels),
-          array_or_flat(packed.second, packed.panels), packed.hidden_size, packed.output_size, h, flat(state.c), h,
-          zero, zero, h, h, False, turn, on_stack(packed.panels, most * room), most)  # fmt: skip
+    sizes, weights = weights_of(packed)
+    given = Chunk(N, 1, view(flat(x), 0, row, numbers(x, x.strides[-1])), 0, h, flat(state.c), h, 0, 0, turn)
+    chunk(sizes, weights, given, Tape(h, h, False), on_stack(packed.panels, most * room), most)
 
 
 step_layer, step_of_many = inlined_part(_step_layer), part(_step_layer)
@@ -46,25 +56,26 @@ step_layer, step_of_many = inlined_part(_step_layer), part(_step_layer)
 @inlined_part
 def any_turn(c: Any) -> Any:
     """0 or 1 by the last bit of the state: as good as by chance, with nothing kept that threads would share."""
-    return lowest_bit(c, np.int64(0)) if c.size > 0 else np.int64(0)
+    return lowest_bit(c, 0) if c.size > 0 else 0
 
 
 def _chunk_layer(x: Any, y: Any, packed: Any, state: Any, kept: Any, work: Any, most: Any) -> None:
     """All steps; x (N, T, D) or (T, D), h (N, P) or (P,), c (N, H) or (H,), y (N, T, P) or (T, P), of shapes that
     fit. kept: gates and cells of a tape, or None; work: room for `most` samples at once."""
-    N, H, P, h = np.int64(1), packed.hidden_size, packed.output_size, flat(state.h)
+    N, h = 1, flat(state.h)
     if x.ndim == 3:
         N = x.shape[0]
     x_row, y_row = numbers(x, x.strides[0]), numbers(y, y.strides[0])  # of no effect for a single sequence
     x_step, y_step = numbers(x, x.strides[-2]), numbers(y, y.strides[-2])
     if y_step == 0:  # an axis of one step may have any stride; 0 would say that there is no y
-        y_step = P
-    gates = cells = h
+        y_step = packed.output_size
+    tape = Tape(h, h, False)
     if kept is not None:
-        gates, cells = flat(kept[0]), flat(kept[1])
-    chunk(packed.layout, flat(x), x_row, x_step, numbers(x, x.strides[-1]), N, x.shape[-2], x.shape[-1],
-          flat(packed.panels), array_or_flat(packed.second, packed.panels), H, P, h, flat(state.c), flat(y), y_row,
-          y_step, gates, cells, kept is not None, np.int64(0), work, most)  # fmt: skip
+        tape = Tape(flat(kept[0]), flat(kept[1]), True)
+    sizes, weights = weights_of(packed)
+    x_ = view(flat(x), 0, x_row, numbers(x, x.strides[-1]))
+    given = Chunk(N, x.shape[-2], x_, x_step, h, flat(state.c), flat(y), y_row, y_step, 0)
+    chunk(sizes, weights, given, tape, work, most)
 
 
 chunk_layer, _inlined_chunk = part(_chunk_layer), inlined(_chunk_layer)
@@ -79,7 +90,7 @@ def pass_layer(x: Any, y: Any, packed: Any, state: Any, most: Any, room: Any) ->
 @part
 def put_step(y: Any, t: Any, h: Any) -> None:
     """y (N, T, P) or (T, P) at step t = h (N, P) or (P,)."""
-    P, row = h.shape[-1], np.int64(0)
+    P, row = h.shape[-1], 0
     if y.ndim == 3:
         row = numbers(y, y.strides[0])
     for n in range(h.size // P):
@@ -100,7 +111,7 @@ def keep_input(x: Any, kept: Any) -> None:
 def put(to: Any, array: Any) -> None:
     """One flat array into another; zeros for None."""
     if array is not None:
-        copy(to, np.int64(0), array, np.int64(0), array.size)
+        copy(to, 0, array, 0, array.size)
     else:
         _zero(to)
 
@@ -126,8 +137,6 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
 
     dy: flat, (N, T, ldy); ldy 0 where there are none."""
     N, T, D = tape.x.shape
-    H, cell, second = packed.hidden_size, packed.layout, array_or_flat(packed.second, packed.panels)
-    P = packed.output_size
     _zero(dx)
     dW, dU, dV, db = flat(params.W), flat(params.U), flat(params[2]), flat(params.b)
     if N == 0 or T == 0:
@@ -136,28 +145,27 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
     else:
         M = tape.where.size
         dz, a, zeros = flat(tape.dz), flat(tape.a), flat(tape.zeros)
-        block, no = M // N, N < 0
+        block, above = M // N, dy if ldy > 0 else zeros
         turns = 1 + (T + block - 1) // block * 2
-        zero, one = N - N, N - N + 1  # numbers, not constants: those would be types of their own
-        call = (
-            turns, one, no, flat(tape.x), flat(tape.h), flat(tape.cells), flat(tape.gates), tape.reset, zeros[:0], no,
-            dy if ldy > 0 else zeros, ldy, zero, flat(state.h), flat(state.c), dx,
+        arguments = BackwardArguments(
+            turns=turns, inner=1, wide=False, x=flat(tape.x), h_first=flat(tape.h), c_tape=flat(tape.cells),
+            gates=flat(tape.gates), reset=tape.reset, mask=zeros[:0], reverse=False, dy=above,
+            ldy=ldy, column=0, dh_state=flat(state.h), dc_state=flat(state.c), dx=dx, time_block=block, steps=T, dW=dW,
+            dU=dU, dV=dV, db=db, bases=flat(tape.bases), layout=packed.layout, panels=flat(packed.panels),
+            second=flat(array_or_flat(packed.second, packed.panels)), D=D, H=packed.hidden_size,
+            P=packed.output_size, order=flat(tape.order), lens=flat(tape.lens), T=T, dh=flat(tape.dh),
+            ldh=tape.dh.shape[1], dc=flat(tape.dc), ldc=tape.dc.shape[1], t=flat(tape.t), dz=dz, ldz=dz.size // M, a=a,
+            lda=a.size // M, dp=flat(tape.dp), tmp=flat(tape.tmp), zeros=zeros, wt=flat(tape.wt), ut=flat(tape.ut),
+            where=flat(tape.where),
         )  # fmt: skip
-        weights = (
-            block, T, flat(packed.panels), dW, dU, dV, db, flat(tape.bases), cell, second, D, H, P,
-            flat(tape.order), flat(tape.lens), T,
-        )  # fmt: skip
-        room = (
-            flat(tape.dh), tape.dh.shape[1], flat(tape.dc), tape.dc.shape[1], flat(tape.t), dz, dz.size // M, a,
-            a.size // M, flat(tape.dp), flat(tape.tmp), zeros, flat(tape.wt), flat(tape.ut), flat(tape.where),
-        )  # fmt: skip
-        backward(zero, turns, zero, one, stored(call + weights + room))
+        alone(backward, turns, stored(arguments))
 
 
 @part
 def pack_layer(params: Any, packed: Any, D: Any) -> None:
-    H, P = packed.hidden_size, packed.output_size
-    zero = H - H
-    arguments = (packed.layout, flat(params.W), flat(params.U), flat(params[2]), flat(params.b), D, H, P,
-                 flat(packed.panels), array_or_flat(packed.second, packed.panels))  # fmt: skip
-    into_panels(zero, zero + 1, zero, zero + 1, stored(arguments))
+    arguments = PackArguments(
+        layout=packed.layout, W=flat(params.W), U=flat(params.U), V=flat(params[2]), b=flat(params.b), D=D,
+        H=packed.hidden_size, P=packed.output_size, panels=flat(packed.panels),
+        second=flat(array_or_flat(packed.second, packed.panels)),
+    )  # fmt: skip
+    alone(into_panels, 1, stored(arguments))

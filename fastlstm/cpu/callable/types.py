@@ -10,7 +10,7 @@ from numba.np.numpy_support import as_dtype
 
 from ...cells.cell import Cell
 from ...params import CELLS, State, shapes
-from ..lstm.cell_type import cell_of, later
+from ..lstm.cell_type import cell_of
 from ..lstm.packing import LAYOUT, Packed
 from .buffers import INTEGERS, Buffers, tape_shapes
 
@@ -97,8 +97,8 @@ def cells_of(packed: Any, *, own: bool = False) -> tuple[list[Cell], bool, Any]:
         expect_array("packed.panels", field_type(entry, "panels"), (3,), dtype, own=own, whole=True)
         cell = cell_of_layout(layout, "packed.layout")
         expect_integers("packed", entry)
-        if later(cell) > 1:
-            expect_array("packed.second", second, (later(cell),), dtype, own=own, whole=True)
+        if cell.multiplies_later:
+            expect_array("packed.second", second, (3,), dtype, own=own, whole=True)
         else:
             expect(isinstance(second, types.NoneType), "packed.second", f"None for the {cell.name} cell", second)
         cells.append(cell)

@@ -4,6 +4,9 @@ Numba makes a library of every function it compiles: optimised, and turned into 
 takes it in and both are done once more for the whole. For helpers of helpers that is three or four times, and most of
 the time that compiling takes. No one calls a helper's own machine code: a `Part` is the code as it was written, and is
 first optimised where a kernel, or a user's function, takes it in.
+
+Numba leaves out a branch that is never taken where its condition is a constant, before it types what is there. In a
+helper, so are the fields of records that say by their type what they are: `if weights.cell.normalizes:`.
 """
 
 from __future__ import annotations
@@ -11,8 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from numba.core import ir, types
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import Compiler, DefaultPassBuilder
+from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.ir_utils import get_definition, guard
+from numba.core.untyped_passes import RewriteSemanticConstants
 
 
 class Part(JITCodeLibrary):  # type: ignore[misc]
@@ -36,6 +43,43 @@ class Part(JITCodeLibrary):  # type: ignore[misc]
         """Constants that a function's wrapper for Python needs: there is none."""
 
 
+def _type_of(state: Any, variable: Any) -> Any:
+    """The type of an argument, or of a field of a record that is one."""
+    found = guard(get_definition, state.func_ir, variable)
+    if isinstance(found, ir.Arg):
+        return state.args[found.index]
+    if isinstance(found, ir.Expr) and found.op == "getattr":
+        owner = _type_of(state, found.value)
+        if isinstance(owner, types.BaseNamedTuple) and found.attr in owner.fields:
+            return owner[owner.fields.index(found.attr)]
+    return None
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class KnownFields(FunctionPass):  # type: ignore[misc]
+    """What a type knows of its values (`known`, constants by the names of attributes) takes their place."""
+
+    _name = "fastlstm_known_fields"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def run_pass(self, state: Any) -> bool:
+        changed = False
+        for block in state.func_ir.blocks.values():
+            for statement in block.find_insts(ir.Assign):
+                value = statement.value
+                if not (isinstance(value, ir.Expr) and value.op == "getattr"):
+                    continue
+                known = getattr(_type_of(state, value.value), "known", {})
+                if value.attr in known:
+                    definitions = state.func_ir._definitions[statement.target.name]
+                    constant = ir.Const(known[value.attr], statement.loc)
+                    statement.value = definitions[definitions.index(value)] = constant
+                    changed = True
+        return changed
+
+
 class PartCompiler(Compiler):  # type: ignore[misc]
     """Numba's compiler, into a `Part`."""
 
@@ -43,3 +87,9 @@ class PartCompiler(Compiler):  # type: ignore[misc]
         if self.state.library is None:
             self.state.library = Part(self.state.targetctx.codegen(), function.__qualname__)
         return super().compile_extra(function)
+
+    def define_pipelines(self) -> Any:
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.add_pass_after(KnownFields, RewriteSemanticConstants)
+        passes.finalize()
+        return [passes]

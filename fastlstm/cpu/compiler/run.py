@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 
 from .cache import cached
 from .compiling import compiling
-from .options import OPTIONS, compiled_from_python, inlined
+from .options import OPTIONS, compiled, compiled_from_python, inlined
 
 logger = logging.getLogger("fastlstm")
 
@@ -49,13 +49,15 @@ def _store(context: Any, builder: Any, kind: Any, arguments: Any, place: Any) ->
 
 @intrinsic  # type: ignore[misc]
 def stored(typing: Any, arguments: Any) -> Any:
-    """A pointer to a tuple of a kernel's arguments, on the stack of the function that calls it."""
+    """A pointer to a kernel's arguments, a record, on the stack of the function that calls it: as the plain tuple that
+    comes from Python."""
+    plain = types.BaseTuple.from_types([types.unliteral(kind) for kind in arguments.types])
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = cgutils.alloca_once(builder, context.get_data_type(arguments))
-        return _store(context, builder, arguments, args[0], place)
+        place = cgutils.alloca_once(builder, context.get_data_type(plain))
+        return _store(context, builder, plain, args[0], place)
 
-    return types.CPointer(arguments)(arguments), generate
+    return types.CPointer(plain)(arguments), generate
 
 
 @intrinsic  # type: ignore[misc]
@@ -77,6 +79,24 @@ def loaded(typing: Any, pointer: Any) -> Any:
         return context.data_model_manager[pointer.dtype].load_from_data_pointer(builder, args[0])
 
     return pointer.dtype(pointer), generate
+
+
+@intrinsic  # type: ignore[misc]
+def loaded_as(typing: Any, record: Any, pointer: Any) -> Any:
+    """The same by name: record is a NamedTuple of as many fields."""
+    kind = types.NamedTuple(pointer.dtype.types, record.instance_class)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.data_model_manager[kind].load_from_data_pointer(builder, args[1])
+
+    return kind(record, pointer), generate
+
+
+@compiled
+def alone(body: Any, turns: Any, pointer: Any) -> None:
+    """All turns of a kernel, called from compiled code: a helper's parameters are no constants, of which each would be
+    a type of its own to the kernel."""
+    body(0, turns, 0, 1, pointer)
 
 
 def _call(context: Any, builder: Any, kinds: tuple[Any, ...], address: Any, arguments: list[Any]) -> Any:

@@ -10,106 +10,89 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ..compiler.options import compiled, kernel
-from ..compiler.run import loaded
+from ..compiler.options import compiled, inlined, kernel
+from ..compiler.run import loaded_as
 from ..vectors.target import BLOCK
-from ..vectors.views import flat, lanes_of
-from .cell_type import rows_of_vectors, width_of
+from ..vectors.views import lanes_of
+from .arguments import BackwardArguments, backward_pass
 from .packing import out_of_panels, panel_rows, transpose_panels
-from .sizes import phases_of, whole_tiles
-from .step_back import first_state, hidden_back, last_state, memory_back, step_back
+from .sizes import panels_for, vectors_for
+from .step_back import Share, first_state, hidden_back, last_state, memory_back, step_back
 from .sums import backward_sums
 
 
 @compiled
-def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any, bases: Any, cell: Any, panels: Any,
-                   second: Any, x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any,
-                   lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any,
-                   ldh: Any, dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
-                   zeros: Any) -> None:  # fmt: skip
-    """A worker's share of one turn's work on a block of time.
+def backward_begins(w: Any, workers: Any, given: Any) -> None:
+    """A worker's share of what comes before all steps: the gradients of the last state, and transposed weights."""
+    cell, weights, room, gradients = given.weights.cell, given.weights, given.room, given.gradients
+    D, H, P, order = given.sizes.D, given.sizes.H, given.sizes.P, given.schedule.order
+    L = lanes_of(weights.panels)
+    depth, nb = panel_rows(cell, D, P), vectors_for(H, L)
+    share = room.dp.size // workers
+    for i in range(w * share, room.dp.size if w == workers - 1 else (w + 1) * share):
+        room.dp[i] = 0
+    last_state(w, workers, order, P, gradients.dh_state, room.dh, room.ldh)
+    last_state(w, workers, order, H, gradients.dc_state, room.dc, room.ldc)
+    transpose_panels(w, workers, weights.panels, depth, 1, D, nb, room.wt)
+    transpose_panels(w, workers, weights.panels, depth, 1 + D, P, nb, room.ut)
+    if cell.multiplies_later:  # V transposed, behind U
+        wide = panels_for(P, L)
+        behind = room.ut[wide * BLOCK * L * nb * BLOCK * L :]
+        transpose_panels(w, workers, weights.second, H, 0, H, wide, behind)
+
+
+@inlined
+def phase_back(s: Any, phase: Any, share: Any, given: Any) -> None:
+    """A phase of step s, and what comes to it from the one behind."""
+    if given.weights.cell.multiplies_later:  # noqa: SIM102
+        if phase == 0:
+            memory_back(s, share, given)
+    step_back(s, phase, share, given)
+
+
+@compiled
+def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any, given: Any) -> None:
+    """A worker's share of one turn's work on a block of time, steps s0 to s1.
 
     Where the rows are shared there is one turn: all steps of the worker's rows. Where the units are (wide), a turn
     takes dh of the worker's units from the turn before, then makes one step of them; the last turn takes dh only, and
     in a block of fewer steps than the others some turns have nothing to do. A cell of more phases than one has as many
     turns a step.
     """
-    rows = (bases, cell, panels, second, x, D, ut, H, P, h0, cells, gates, order, lens, reset, mask, reverse, T, dy,
-            ldy, column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
-    nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
-    tall = ldh // (BLOCK * lanes_of(ut))  # panels of U.T or V.T
-    phases = np.int64(phases_of(second))
-    first, stride, lo, hi, steps = w, workers, np.int64(0), tall, s1 - s0
-    phase = phases - 1
+    cell, room = given.weights.cell, given.room
+    tall = room.ldh // (BLOCK * lanes_of(room.ut))  # panels of U.T or V.T
+    share, steps = Share(w, workers, 0, tall, s0), s1 - s0
+    phase, phases = cell.phase_count - 1, cell.phase_count  # the last that this turn makes, and how many
     if wide:
-        first, stride, lo, hi = np.int64(0), np.int64(1), w * tall // workers, (w + 1) * tall // workers
-        steps = 1
-        phase -= turn % phases
-        turn //= phases
-        if 0 < turn <= s1 - s0 and phase == phases - 1:
-            hidden_back(s1 - turn, s0, first, stride, lo, hi, *rows)
+        share, steps = Share(0, 1, w * tall // workers, (w + 1) * tall // workers, s0), 1
+        phase, phases = phase - turn % cell.phase_count, 1
+        turn //= cell.phase_count
+        if 0 < turn <= s1 - s0 and phase == cell.phase_count - 1:
+            hidden_back(s1 - turn, share, given)
     for back in range(steps):
         s = s1 - 1 - turn - back
-        if s >= s0 and lo < hi:
-            if second.ndim == 2:  # noqa: SIM102
-                if not wide:
-                    for later in range(phases - 1, 0, -1):
-                        step_back(s, np.int64(later), s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
-            if second.ndim == 3:
-                if phase == 1 and not wide:
-                    step_back(s, phase, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
-                if phase == 0 or not wide:
-                    memory_back(s, s0, first, stride, lo, hi, *rows)
-            last = np.int64(0)
-            if wide:
-                last = phase
-            step_back(s, last, s0, first, stride, lo * BLOCK, min(hi * BLOCK, nb), *rows)
+        if s >= s0 and share.lo < share.hi:
+            for each in range(phases):
+                phase_back(s, phase - each, share, given)
             if not wide:
-                hidden_back(s, s0, first, stride, lo, hi, *rows)
+                hidden_back(s, share, given)
 
 
 @kernel
 def backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
-    """A worker's share of some turns of the backward pass.
-
-    arguments: turns of the whole pass, those of a block's steps (inner), wide; then what the other functions here take,
-    in an order of its own: what changes from call to call, and what may stay (backend.BackwardPlan). h, c: gradients of
-    the last state, in whose place come those of the first; dV: of V or of weights for the equations, or any array.
-    """
-    arguments = loaded(pointer)
-    turns, inner, wide = arguments[:3]
-    x, h0, cells, gates, reset, mask, reverse, dy, ldy, column, h, c, dx = arguments[3:16]
-    block, steps, panels, dW, dU, dV, db, bases, cell, second, D, H, P, order, lens, T = arguments[16:32]
-    P = width_of(cell, H, P)
-    dh, ldh, dc, ldc, t, dz, ldz, a, lda, dp, tmp, zeros, wt, ut, where = arguments[32:]
-    rows = (bases, cell, panels, second, x, D, ut, H, P, h0, cells, gates, order, lens, reset, mask, reverse, T, dy,
-            ldy, column, dh, ldh, dc, ldc, t, dz, ldz, a, lda, where, zeros)  # fmt: skip
-    L = lanes_of(panels)
-    nb = (H + L - 1) // L
-    depth = panel_rows(cell, D, P)
-    stride = whole_tiles(1 + D + P) + rows_of_vectors(cell)
+    """A worker's share of some turns of the backward pass. pointer: to BackwardArguments."""
+    call = loaded_as(BackwardArguments, pointer)
+    given = backward_pass(call)
     for turn in range(first, last):
-        back, within = (turn - 1) // (inner + 1), (turn - 1) % (inner + 1)
-        s0 = ((steps - 1) // block - back) * block
-        s1 = min(s0 + block, steps)
+        back, within = (turn - 1) // (call.inner + 1), (turn - 1) % (call.inner + 1)
+        s0 = ((call.steps - 1) // call.time_block - back) * call.time_block
+        s1 = min(s0 + call.time_block, call.steps)
         if turn == 0:
-            share = dp.size // workers
-            for i in range(w * share, dp.size if w == workers - 1 else (w + 1) * share):
-                dp[i] = 0
-            last_state(w, workers, order, P, h, dh, ldh)
-            last_state(w, workers, order, H, c, dc, ldc)
-            transpose_panels(w, workers, panels, depth, np.int64(1), D, nb, wt, np.int64(0))
-            transpose_panels(w, workers, panels, depth, 1 + D, P, nb, ut, np.int64(0))
-            if second.ndim == 3:  # V transposed, behind U
-                transpose_panels(w, workers, flat(second), H, np.int64(0), H, second.shape[0], ut,
-                                 second.shape[0] * BLOCK * L * nb * BLOCK * L)  # fmt: skip
-        elif within < inner:
-            backward_share(w, workers, wide, within, s0, s1, *rows)
+            backward_begins(w, workers, given)
+        elif within < call.inner:
+            backward_share(w, workers, call.wide, within, s0, s1, given)
         else:
-            backward_sums(w, workers, bases[s1] - bases[s0], cell, second, D, wt, H, P, dz, ldz, a, lda, where, dx, dp,
-                          tmp, zeros)  # fmt: skip
-            if turn == turns - 1:  # a worker has the sums of its own panels
-                out_of_panels(w, workers, cell, dp, stride, second, D, H, P, dW, dU, dV, db)
-                first_state(w, workers, order, lens, reset, mask, reverse, T, H, P, dh, ldh, dc, ldc, h, c)
+            backward_sums(w, workers, given.bases[s1] - given.bases[s0], given)
+            if turn == call.turns - 1:  # a worker has the sums of its own panels
+                out_of_panels(w, workers, given)
+                first_state(w, workers, given)

@@ -8,7 +8,9 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.core.imputils import lower_getattr_generic
+from numba.core.typing.templates import AttributeTemplate, infer_getattr
+from numba.extending import intrinsic, models, register_model
 from numba.np.numpy_support import as_dtype
 
 from ...cells.cell import Cell
@@ -20,6 +22,7 @@ _MARKS = {
     "standard": np.bool_, "interpolated": np.int8, "projected": np.uint8, "peephole": np.int16, "normalized": np.uint16,
 }  # fmt: skip
 _BY_MARK = {np.dtype(mark): cell_named(name) for name, mark in _MARKS.items()}
+_KNOWN = "kept", "of_x", "phase_count", "weight_rows", "projects", "multiplies_later", "normalizes"
 
 
 def mark_of(cell: Cell) -> Any:
@@ -32,65 +35,48 @@ def cell_of(mark: Any) -> Cell:
     return _BY_MARK[mark]
 
 
-def later(cell: Cell) -> int:
-    """Axes of the array that stands for the later phases in the types that Numba sees, by which it leaves out what a
-    cell does not have: 3 for panels of a second one, 2 for those of a normalized cell, 1 for none."""
-    return 3 if cell.multiplies_later else 2 if cell.normalizes else 1
+class CellType(types.Type):  # type: ignore[misc]
+    """A cell, in the types that Numba sees; its values take no room.
+
+    Compiled code reads properties of `Cell` from it, cell.kept and the like: constants. In a helper, a branch on one is
+    left out before it is compiled, if it is not taken (`parts.KnownFields`)."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.known = {name: getattr(cell, name) for name in _KNOWN}
+        super().__init__(f"Cell({cell.name})")
 
 
-def marked(kind: Any) -> Cell:
-    """The cell that an array's Numba type stands for."""
-    return cell_of(as_dtype(kind.dtype))
+@register_model(CellType)
+class _Model(models.StructModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, [])
 
 
-@intrinsic  # type: ignore[misc]
-def kept_of(typing: Any, cell: Any) -> Any:
-    """Vectors of a block on the tape; a constant in the compiled code."""
+@infer_getattr
+class _Attributes(AttributeTemplate):  # type: ignore[misc]
+    key = CellType
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(ir.IntType(64), marked(cell).kept)
-
-    return types.intp(cell), generate
-
-
-@intrinsic  # type: ignore[misc]
-def projects(typing: Any, cell: Any) -> Any:
-    """Whether the second phase is a projection; a constant in the compiled code."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(ir.IntType(1), marked(cell).projects)
-
-    return types.boolean(cell), generate
+    def generic_resolve(self, kind: Any, name: str) -> Any:
+        known = kind.known.get(name)
+        return None if known is None else types.boolean if isinstance(known, bool) else types.intp
 
 
-@intrinsic  # type: ignore[misc]
-def width_of(typing: Any, cell: Any, H: Any, P: Any) -> Any:
-    """P, the width of h; H where it can be nothing else, so that compiled code has one number less."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return args[2] if marked(cell).projects else args[1]
-
-    return types.intp(cell, types.intp, types.intp), generate
+@lower_getattr_generic(CellType)
+def _attribute(context: Any, builder: Any, kind: Any, value: Any, name: str) -> Any:
+    known = kind.known[name]
+    return context.get_constant(types.boolean if isinstance(known, bool) else types.intp, known)
 
 
 @intrinsic  # type: ignore[misc]
-def rows_of_vectors(typing: Any, cell: Any) -> Any:
-    """Rows of a panel that hold weights for the equations; a constant in the compiled code."""
+def cell_marked(typing: Any, layout: Any) -> Any:
+    """The cell that Packed.layout stands for."""
+    kind = CellType(cell_of(as_dtype(layout.dtype)))
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(ir.IntType(64), len(marked(cell).unit_weights))
+        return context.get_constant_undef(kind)
 
-    return types.intp(cell), generate
-
-
-@intrinsic  # type: ignore[misc]
-def of_x(typing: Any, cell: Any) -> Any:
-    """Gates that read x; a constant in the compiled code."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(ir.IntType(64), marked(cell).of_x)
-
-    return types.intp(cell), generate
+    return kind(layout), generate
 
 
 def _looked_up(builder: Any, numbers: list[int], place: Any) -> Any:
@@ -105,9 +91,9 @@ def column_of(typing: Any, cell: Any, part: Any, gate: Any) -> Any:
     """Where a gate's block of columns is in the array of a part (Cell.parts), in blocks; -1: nowhere."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        numbers = [column for _, row in marked(cell).parts for column in row]
-        place = builder.add(builder.mul(args[1], ir.Constant(args[1].type, BLOCK)), args[2])
-        return _looked_up(builder, numbers, place)
+        _, part, gate = args
+        numbers = [column for _, row in cell.cell.parts for column in row]
+        return _looked_up(builder, numbers, builder.add(builder.mul(part, ir.Constant(part.type, BLOCK)), gate))
 
     return types.intp(cell, types.intp, types.intp), generate
 
@@ -117,7 +103,8 @@ def array_of(typing: Any, cell: Any, part: Any) -> Any:
     """The number of the array that a part comes from: b, W, U, and the fourth of a cell that has one."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _looked_up(builder, [array for array, _ in marked(cell).parts], args[1])
+        _, part = args
+        return _looked_up(builder, [array for array, _ in cell.cell.parts], part)
 
     return types.intp(cell, types.intp), generate
 
@@ -127,9 +114,10 @@ def blocks_of(typing: Any, cell: Any, array: Any) -> Any:
     """Blocks of columns that an array has, of H numbers each."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, array = args
         numbers = [0] * 4
-        for number, row in marked(cell).parts:
+        for number, row in cell.cell.parts:
             numbers[number] = max(numbers[number], 1 + max(row))
-        return _looked_up(builder, numbers, args[1])
+        return _looked_up(builder, numbers, array)
 
     return types.intp(cell, types.intp), generate

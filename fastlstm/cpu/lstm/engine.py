@@ -17,17 +17,18 @@ from ..machine.threads import SHARE_SEQUENCE
 from ..vectors.target import BLOCK, lanes
 from . import backward as backward_pass
 from . import forward as forward_pass
-from .packing import Packed, blocks, into_panels, mark, sizes, wide_blocks
+from .arguments import PackArguments
+from .packing import Packed, blocks, into_panels, mark, panel_rows, sizes, wide_blocks
 from .plans import (
     Standing,
     _schedule,
-    _second,
     _shares,
     _way_backward,
     _way_forward,
     kind_of,
     plan_backward,
     plan_forward,
+    second_of,
     threads_for,
 )
 from .records import Kept
@@ -43,11 +44,10 @@ def pack(params: AnyParams) -> Packed:
     D, H, P = sizes_of_record(params)
     dtype, cell = params.W.dtype, cell_with(type(params))
     width = BLOCK * lanes(dtype.itemsize)
-    rows = 1 + D + P + len(cell.unit_weights)
-    panels = memory.aligned((blocks(H, dtype.itemsize), rows, width), dtype)
+    panels = memory.aligned((blocks(H, dtype.itemsize), panel_rows(cell, D, P), width), dtype)
     second = None
-    if len(cell.phases) > 1:
-        second = memory.aligned((wide_blocks(P, dtype.itemsize), H, width) if cell.multiplies_later else (0, 0), dtype)
+    if cell.multiplies_later:
+        second = memory.aligned((wide_blocks(P, dtype.itemsize), H, width), dtype)
     packed = Packed(panels, H, P, mark(cell), second)
     pack_into(params, packed)
     return packed
@@ -63,7 +63,12 @@ def packing(params: AnyParams, packed: Packed) -> Callable[[], None]:
     D, H, P = sizes(packed)
     panels = as_flat(packed.panels)
     W, U, *own, b = map(as_flat, params)
-    arguments = packed.layout, W, U, own[0] if own else b, b, D, H, P, panels, _second(packed, panels)
+    arguments = tuple(
+        PackArguments(
+            layout=packed.layout, W=W, U=U, V=own[0] if own else b, b=b, D=D, H=H, P=P, panels=panels,
+            second=second_of(packed, panels),
+        )
+    )  # fmt: skip
     kind, tasks, work = kind_of(packed), len(packed.panels), _COPY_WORK * 4 * H * (D + P)
     return lambda: run(into_panels, kind, 1, threads_for(tasks, work), arguments)
 
@@ -112,19 +117,19 @@ def forward(
         return
     share, workers, payoff = _way_forward(plan)
     turns, chunk, room = _shares(
-        cell.name, share, workers, N, longest, D, H, P, dtype.itemsize, 0 if reset is None else x.shape[1]
+        cell.name, dtype.itemsize, (D, H, P), share, workers, N, longest, 0 if reset is None else x.shape[1]
     )
     sync = _NO_SYNC
     if share == SHARE_SEQUENCE:
         sync = np.zeros(SYNC_WORDS, np.int64)
         sync[SPLIT] = -1
     work = memory.scratch(room, dtype)
-    arguments = (
-        share, turns, chunk, sync, _PATIENCE,
-        as_flat(x), h.ravel(), c.ravel(), y.ravel(), y.shape[2], column,
+    arguments = (  # in the order of ForwardCall, ForwardStanding: a record takes longer to make
+        share, turns, chunk, sync, _PATIENCE, as_flat(x), h.ravel(), c.ravel(), y.ravel(), y.shape[2], column,
         work if cells is None else cells.ravel(), cells is not None,
-        work if kept is None else kept.gates.ravel(), work if kept is None else kept.cells.ravel(),
-        kept is not None, flags_of(reset), factors_of(mask, dtype), reverse, work, *arrays,
+        work if kept is None else kept.gates.ravel(), work if kept is None else kept.cells.ravel(), kept is not None,
+        flags_of(reset), factors_of(mask, dtype), reverse, work,
+        *arrays,
     )  # fmt: skip
     began = time.perf_counter()
     run(forward_pass.forward, kind, turns, workers, arguments)
@@ -160,10 +165,11 @@ def backward(
     wide, workers, payoff = _way_backward(plan)
     inner = block * phases + 1 if wide else 1  # turns of a block's steps; one more for its sums
     turns = 1 + -(-steps // block) * (inner + 1)
-    arguments = (
+    arguments = (  # in the order of BackwardCall, BackwardStanding, FlatRoom
         turns, inner, wide, as_flat(x), as_flat(h0), kept.cells.ravel(), kept.gates.ravel(), flags_of(reset),
         factors_of(mask, dtype), reverse, NO_MASK[dtype] if dy is None else as_flat(dy),
-        0 if dy is None else dy.shape[2], column, dh.ravel(), dc.ravel(), dx.ravel(), *arrays,
+        0 if dy is None else dy.shape[2], column, dh.ravel(), dc.ravel(), dx.ravel(),
+        *arrays,
     )  # fmt: skip
     began = time.perf_counter()
     run(backward_pass.backward, kind, turns, workers, arguments)

@@ -2,141 +2,186 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiler.options import compiled
+from ..compiler.options import compiled, inlined
 from ..vectors.products import product
 from ..vectors.rows import clear, copy, scale
 from ..vectors.target import BLOCK
+from ..vectors.view import view
 from ..vectors.views import lanes_of
-from .cell_type import kept_of, projects
-from .episodes import begin_h, forget, mark_begins
-from .norms import normalize
-from .packing import panel_rows
-from .sizes import forward_room, operand_rows, operand_stride, phases_of, tape_room, units_of
-from .step import bias_alone, finish, units
+from .episodes import begin_h, forget, mark_begins, row_of
+from .sizes import forward_room, operand_row, operand_rows, panel_rows, tape_room, vectors_for
+from .step import Operands, Step, bias_alone, blocks_in, first_phase, later_phase
 
 SPLIT_ROWS = 4  # up to that many rows, x @ W is done apart, for many steps at a time
 
 
-@compiled
-def forward_rows(w: Any, workers: Any, chunk: Any, cell: Any, x: Any, D: Any, panels: Any, second: Any, H: Any, P: Any,
-                 h: Any, c: Any, y: Any, ldy: Any, column: Any, cells: Any, keep_cells: Any, gates: Any, cs: Any,
-                 tape: Any, order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any,
-                 work: Any) -> None:  # fmt: skip
-    """All steps of one worker's rows.
+class Places(NamedTuple):
+    """Where a worker's numbers are. Its rows are those of ranks w, w + workers, ...
 
-    cell: `mark`; second: panels of a second phase, or what else stands for the later ones (Cell.later).
+    n, most: its rows, and the most that a worker has; a, lda: operand rows, and from one to the next; m: what is
+    projected; c, c_row, c_step: on the tape or in the work array, from row to row and from step to step; spare: where c
+    of the tape waits; g, g_row, g_step, g_block: the same of gates; z, z_step: b, or x @ W + b of some steps; marks,
+    by_step: of mark_begins."""
 
-    tape: whether gates (step, rank) and c (step, rank) are kept in `gates` and `cs`; otherwise these are `work`,
-    room for each worker: the operand rows of each sample, then c, gates of a vector, b, or x @ W + b of
-    `chunk` steps, where that is done apart (chunk > 0), and the marks of steps.
-    """
-    L = lanes_of(panels)
-    nb = (H + L - 1) // L
-    width = BLOCK * L
-    Hp, Pb = nb * L, (P + L - 1) // L
-    panel = panel_rows(cell, D, P) * width
-    rows_max = (order.size + workers - 1) // workers
-    n = (order.size - w + workers - 1) // workers
-    room = units_of(cell, second, L, H, P)
-    g_width = kept_of(cell) * L
-    lda = operand_stride(L, D, room)
-    ldz = rows_max * nb * width
-    a = zx = work
-    marks, by_step = np.int64(1), np.int64(0)
-    if reset.size > 0:
-        marks, by_step = T * (1 + rows_max), np.int64(1)
-    kept = tape_room(cell, second, rows_max * nb)
-    numbers = forward_room(L, D, H, room, operand_rows(cell), kept, rows_max, chunk, marks)
-    a0, mark0 = w * numbers, (w + 1) * numbers - (marks + L - 1) // L * L
-    m = a0 + 2 * rows_max * lda
-    c0, c_row, c_step = a0 + operand_rows(cell) * rows_max * lda, Hp, 0
-    spare = c0
-    g0, g_row, g_step, g_block = c0 + rows_max * Hp, 0, 0, 0
-    zx0 = g0 + kept * L
-    if second.ndim == 2:
+    n: Any
+    most: Any
+    a: Any
+    lda: Any
+    m: Any
+    c: Any
+    c_row: Any
+    c_step: Any
+    spare: Any
+    g: Any
+    g_row: Any
+    g_step: Any
+    g_block: Any
+    z: Any
+    z_step: Any
+    marks: Any
+    by_step: Any
+
+
+@inlined
+def places_of(w: Any, workers: Any, chunk: Any, given: Any) -> Any:
+    """A worker's Places in the work array and on the tape. given: a Forward.
+
+    The work array has room for each worker: the operand rows of each sample, then, without a tape, c and gates of a
+    vector, then b, or x @ W + b of `chunk` steps, where that is done apart (chunk > 0), and the marks of steps."""
+    sizes, cell, schedule = given.sizes, given.weights.cell, given.batch.schedule
+    N, L = schedule.order.size, lanes_of(given.work)
+    nb, most = vectors_for(sizes.H, L), (N + workers - 1) // workers
+    g_width, Hp, lda = cell.kept * L, nb * L, operand_row(sizes, given.weights)
+    marks, by_step = 1, 0
+    if schedule.reset.size > 0:
+        marks, by_step = schedule.T * (1 + most), 1
+    kept = tape_room(cell, most * nb)
+    numbers = forward_room(L, sizes.H, operand_rows(cell) * lda, kept, most, chunk, marks)
+    a, marks = w * numbers, (w + 1) * numbers - vectors_for(marks, L) * L
+    c, c_row, c_step = a + operand_rows(cell) * most * lda, Hp, 0
+    spare = c
+    g, g_row, g_step, g_block = c + most * Hp, 0, 0, 0
+    z = g + kept * L
+    if cell.normalizes:
         g_row, g_block = nb * g_width, g_width
-    if tape:
-        c0, c_row, c_step = w * Hp, workers * Hp, order.size * Hp
-        g0, g_row, g_step, g_block = w * nb * g_width, workers * nb * g_width, order.size * nb * g_width, g_width
-    for r in range(n):
-        rank = w + r * workers
-        begin_h(a, a0 + r * lda + D, h, order[rank] * P, P, second)
-        copy(cs, c0 + r * c_row, c, order[rank] * H, H)
-        for j in range(c0 + r * c_row + H, c0 + r * c_row + Hp):
-            cs[j] = 0  # units that fill up the last vector: they stay 0
+    if given.tape.on:
+        c, c_row, c_step = w * Hp, workers * Hp, N * Hp
+        g, g_row, g_step, g_block = w * nb * g_width, workers * nb * g_width, N * nb * g_width, g_width
+    return Places((N - w + workers - 1) // workers, most, a, lda, a + 2 * most * lda, c, c_row, c_step, spare, g, g_row,
+                  g_step, g_block, z, most * nb * BLOCK * L, marks, by_step)  # fmt: skip
+
+
+@compiled
+def rows_begin(w: Any, workers: Any, chunk: Any, at: Any, given: Any) -> None:
+    """The first h and c, b where every step begins with it, and marks. at: Places."""
+    sizes, batch, tape, work = given.sizes, given.batch, given.tape, given.work
+    cell, panels, schedule = given.weights.cell, given.weights.panels, given.batch.schedule
+    H, P, L = sizes.H, sizes.P, lanes_of(given.work)
+    nb = vectors_for(H, L)
+    for r in range(at.n):
+        n, c = schedule.order[w + r * workers], at.c + r * at.c_row
+        begin_h(cell, work, at.a + r * at.lda + sizes.D, batch.h, n * P, P)
+        copy(tape.c, c, batch.c, n * H, H)
+        for j in range(c + H, c + nb * L):
+            tape.c[j] = 0  # units that fill up the last vector: they stay 0
     if chunk == 0:
+        panel = panel_rows(cell, sizes.D, P) * BLOCK * L
         for b in range(nb):
-            copy(zx, zx0 + b * width, panels, b * panel, width)
-    steps = lens[w] if n > 0 else 0
-    active = n
+            copy(work, at.z + b * BLOCK * L, panels, b * panel, BLOCK * L)
+    mark_begins(work, at.marks, w, workers, at.n, schedule)
+
+
+@compiled
+def rows_end(w: Any, workers: Any, at: Any, given: Any) -> None:
+    """The last h and c."""
+    sizes, batch, schedule = given.sizes, given.batch, given.batch.schedule
+    for r in range(at.n):
+        n, length = schedule.order[w + r * workers], schedule.lens[w + r * workers]
+        h = at.a + (length % 2) * at.most * at.lda + r * at.lda + sizes.D
+        copy(batch.h, n * sizes.P, given.work, h, sizes.P)
+        copy(batch.c, n * sizes.H, given.tape.c, at.c + length * at.c_step + r * at.c_row, sizes.H)
+
+
+@compiled
+def inputs_apart(s: Any, rank: Any, steps: Any, z: Any, at: Any, given: Any) -> None:
+    """x @ W + b of a rank's next steps, at most so many, from step s on."""
+    cell, panels, schedule = given.weights.cell, given.weights.panels, given.batch.schedule
+    D, L = given.sizes.D, lanes_of(given.work)
+    width, count = BLOCK * L, min(steps, schedule.lens[rank] - s)
+    panel = panel_rows(cell, D, given.sizes.P) * width
+    x = view(given.batch.x, row_of(schedule, rank, s) * D, -D if schedule.reverse else D, 0)
+    for b in range(vectors_for(given.sizes.H, L)):
+        place = z + b * width
+        product(x, count, D, view(panels, b * panel + width, 0, 0), view(panels, b * panel, 0, 0),
+                view(given.work, place, at.z_step, 0))  # fmt: skip
+        for k in range(count):
+            bias_alone(cell, given.work, place + k * at.z_step, panels, b * panel)
+
+
+@compiled
+def forward_rows(w: Any, workers: Any, chunk: Any, given: Any) -> None:
+    """All steps of one worker's rows. given: a Forward; chunk: see `places_of`."""
+    sizes, weights, batch, tape, work = given.sizes, given.weights, given.batch, given.tape, given.work
+    cell, panels, schedule = given.weights.cell, weights.panels, batch.schedule
+    D, H, P, order, lens, T = sizes.D, sizes.H, sizes.P, schedule.order, schedule.lens, schedule.T
+    L = lanes_of(panels)
+    nb = vectors_for(H, L)
+    width, Hp = BLOCK * L, nb * L
+    panel = panel_rows(cell, D, P) * width
+    at = places_of(w, workers, chunk, given)
+    lda, c_row = at.lda, at.c_row
+    rows_begin(w, workers, chunk, at, given)
+    active = at.n
     inner = 0
-    mark_begins(work, mark0, w, workers, n, order, lens, reset, reverse, T)
-    for s in range(steps):
+    for s in range(lens[w] if at.n > 0 else 0):
         while active > 0 and lens[w + (active - 1) * workers] <= s:
             active -= 1
-        now = a0 + (s % 2) * rows_max * lda
-        then = a0 + ((s + 1) % 2) * rows_max * lda
+        now = at.a + (s % 2) * at.most * lda
+        then = at.a + ((s + 1) % 2) * at.most * lda
         if chunk > 0:
             if inner == chunk or s == 0:
-                inner = s - s
+                inner = 0
                 for r in range(active):
-                    rank = w + r * workers
-                    t = lens[rank] - 1 - s if reverse else s
-                    for b in range(nb):
-                        count = min(chunk, lens[rank] - s)
-                        product(x, (order[rank] * T + t) * D, -D if reverse else D, count,
-                                D, panels, b * panel + width, panels, b * panel, np.int64(0),
-                                zx, zx0 + (r * nb + b) * width, ldz)  # fmt: skip
-                        for k in range(count):
-                            bias_alone(cell, zx, zx0 + (r * nb + b) * width + k * ldz, panels, b * panel, L)
+                    inputs_apart(s, w + r * workers, chunk, at.z + r * nb * width, at, given)
         else:
             for r in range(active):
-                rank = w + r * workers
-                t = lens[rank] - 1 - s if reverse else s
-                copy(a, now + r * lda, x, (order[rank] * T + t) * D, D)
-        c1, g1 = c0 + s * c_step, g0 + s * g_step
-        anew = np.int64(work[mark0 + s * by_step])  # read at each step, and 0 without resets: one loop for both
+                copy(work, now + r * lda, batch.x, row_of(schedule, w + r * workers, s) * D, D)
+        c, g = at.c + s * at.c_step, at.g + s * at.g_step
+        anew = np.int64(work[at.marks + s * at.by_step])  # read at each step, 0 without resets: one loop for both
         r = anew - 1
         while r >= 0:
-            clear(a, now + r * lda + D, Pb * L)
-            forget(cs, c1 + r * c_row, Hp, tape, work, spare + r * Hp)
-            r = np.int64(work[mark0 + (1 + r) * T + s]) - 1
-        if mask.size > 0:
+            clear(work, now + r * lda + D, (P + L - 1) // L * L)
+            forget(tape.c, c + r * c_row, Hp, tape.on, work, at.spare + r * Hp)
+            r = np.int64(work[at.marks + (1 + r) * T + s]) - 1
+        if schedule.mask.size > 0:
             for r in range(active):
-                scale(a, now + r * lda + D, mask, order[w + r * workers] * P, P)
+                scale(work, now + r * lda + D, schedule.mask, order[w + r * workers] * P, P)
         if chunk > 0:
-            from_x, depth, i0, i_row = D, P, zx0 + inner * ldz, nb * width
+            from_x, depth, z, z_row = D, P, at.z + inner * at.z_step, nb * width
         else:
-            from_x, depth, i0, i_row = 0, D + P, zx0, 0
-        units(cell, np.int64(0), nb, active, s % 2, a, now + from_x, m if projects(cell) else then + D, lda, depth,
-              D - from_x, panels, (1 + from_x) * width, panel, work, i0, i_row, width, cs, c1, c1 + c_step, c_row,
-              gates, g1, g_row, g_block)  # fmt: skip
-        if second.ndim == 3:
-            finish(cell, np.int64(0), Pb, active, s % 2, a, now + D, then + D, m, lda, second, H, P, cs, c1 + c_step,
-                   c_row, gates, g1, g_row, g_block)  # fmt: skip
-        if second.ndim == 2:
-            for phase in range(1, phases_of(second)):
-                normalize(cell, phase, np.int64(0), nb, active, a, then + D, lda, a, now + D, lda, panels,
-                          (1 + D + P) * width, panel, H, cs, c1 + c_step, c_row, gates, g1, g_row, g_block,
-                          Hp + L)  # fmt: skip
+            from_x, depth, z, z_row = 0, D + P, at.z, 0
+        operands = Operands(view(work, now + from_x, lda, 0), depth, D - from_x,
+                            view(panels, (1 + from_x) * width, 0, panel), view(work, z, z_row, width))  # fmt: skip
+        h_new = view(work, then + D, lda, L)
+        step = Step(view(work, now + D, lda, L), h_new, view(work, at.m, lda, L) if cell.projects else h_new,
+                    view(tape.c, c, c_row, L), view(tape.c, c + at.c_step, c_row, L),
+                    view(tape.gates, g, at.g_row, at.g_block))  # fmt: skip
+        first_phase(0, nb, active, s % 2, cell, operands, step)
+        if cell.multiplies_later or cell.normalizes:
+            for phase in range(1, cell.phase_count):
+                later_phase(phase, 0, blocks_in(phase, sizes, weights), active, s % 2, sizes, weights, step)
         for r in range(active):
-            rank = w + r * workers
-            t = lens[rank] - 1 - s if reverse else s
-            row = order[rank] * T + t
-            copy(y, row * ldy + column, a, then + r * lda + D, P)
-            if keep_cells:
-                copy(cells, row * H, cs, c0 + s * c_step + c_step + r * c_row, H)
+            row = row_of(schedule, w + r * workers, s)
+            copy(batch.y, row * batch.ldy + batch.column, work, then + r * lda + D, P)
+            if batch.keep_cells:
+                copy(batch.cells, row * H, tape.c, c + at.c_step + r * c_row, H)
         r = anew - 1
-        while tape and r >= 0:
-            copy(cs, c1 + r * c_row, work, spare + r * Hp, Hp)
-            r = np.int64(work[mark0 + (1 + r) * T + s]) - 1
+        while tape.on and r >= 0:
+            copy(tape.c, c + r * c_row, work, at.spare + r * Hp, Hp)
+            r = np.int64(work[at.marks + (1 + r) * T + s]) - 1
         inner += 1
-    for r in range(n):
-        rank = w + r * workers
-        last = a0 + (lens[rank] % 2) * rows_max * lda + r * lda + D
-        copy(h, order[rank] * P, a, last, P)
-        copy(c, order[rank] * H, cs, c0 + lens[rank] * c_step + r * c_row, H)
+    rows_end(w, workers, at, given)

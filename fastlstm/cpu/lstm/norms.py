@@ -11,18 +11,18 @@ import math
 from typing import Any
 
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from ...cells.cell import Cell, Gates, Moments, NormalGates, Normed, Rows
 from ...cells.normalized import Norms
 from ...params import NORMALIZED_EPSILON
 from ..compiler.options import compiled
-from ..vectors.emitter import Emitter, Vector, data, emitter
+from ..vectors.emitted import Array, Int, Place, Real, emitted
+from ..vectors.emitter import Emitter, Vector
 from ..vectors.target import BLOCK
+from ..vectors.view import View, view
 from ..vectors.views import lanes_of, on_stack
-from .cell_type import kept_of, marked, rows_of_vectors
+from .sizes import panel_rows
 
 _SHIFTS_OF_Z = Norms._fields.index("z_shift")
 Z_SCALE, Z_SHIFT, C_SCALE, C_SHIFT = (BLOCK * row for row in range(len(Norms._fields)))  # their first vectors
@@ -54,137 +54,103 @@ def _sums_of_row(e: Emitter, units: Any, count: int, terms: Any) -> list[Any]:
     return [_total(e, Vector(e, b.load(total))) for total in totals]
 
 
-@intrinsic  # type: ignore[misc]
-def row_sum(typing: Any, x: Any, xo: Any, stride: Any, units: Any) -> Any:
-    """The sum of a row's numbers, in vectors from x[xo] on, `stride` from one to the next."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e = emitter(context, builder, x)
-        x_ = e.at(data(context, builder, x, args[0]), args[1])
-        terms = lambda block, left: [e.load_some(left, x_, builder.mul(block, args[2]))]  # noqa: E731
-        return _sums_of_row(e, args[3], 1, terms)[0]
-
-    return x.dtype(x, types.intp, types.intp, types.intp), generate
+@emitted
+def row_sum(e: Emitter, x: View, units: Int) -> Real:
+    """The sum of a row's numbers, in vectors, a block from one to the next."""
+    terms = lambda block, left: [e.load_some(left, x.data, e.builder.mul(block, x.block))]  # noqa: E731
+    return _sums_of_row(e, units, 1, terms)[0]
 
 
-@intrinsic  # type: ignore[misc]
-def row_squares(typing: Any, x: Any, xo: Any, stride: Any, mean: Any, units: Any) -> Any:
+@emitted
+def row_squares(e: Emitter, x: View, mean: Real, units: Int) -> Real:
     """The sum of (x - mean)² over a row's numbers."""
+    mean = e.everywhere(mean)
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e = emitter(context, builder, x)
-        x_, mean_ = e.at(data(context, builder, x, args[0]), args[1]), e.everywhere(args[3])
+    def terms(block: Any, left: Any) -> list[Vector]:
+        apart = e.load_some(left, x.data, e.builder.mul(block, x.block)) - mean
+        return [apart * apart]
 
-        def terms(block: Any, left: Any) -> list[Vector]:
-            apart = e.load_some(left, x_, builder.mul(block, args[2])) - mean_
-            return [apart * apart]
-
-        return _sums_of_row(e, args[4], 1, terms)[0]
-
-    return x.dtype(x, types.intp, types.intp, x.dtype, types.intp), generate
+    return _sums_of_row(e, units, 1, terms)[0]
 
 
-@intrinsic  # type: ignore[misc]
-def gradient_sums(typing: Any, d: Any, do: Any, d_stride: Any, s: Any, so: Any, s_stride: Any, x: Any, xo: Any,
-                  x_stride: Any, mean: Any, units: Any, out: Any, oo: Any) -> Any:  # fmt: skip
-    """out[oo]: the sum of d s over rows of whole vectors, out[oo + 1]: that of d s (x - mean)."""
+@emitted
+def gradient_sums(e: Emitter, d: View, s: View, x: View, mean: Real, units: Int, out: Array, at: Int) -> None:
+    """out[at]: the sum of d s over rows of whole vectors, out[at + 1]: that of d s (x - mean)."""
+    mean = e.everywhere(mean)
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e = emitter(context, builder, d)
-        d_, s_, x_, out_ = _places(context, e, signature, args, 0, 3, 6, 11)
-        mean_ = e.everywhere(args[9])
+    def terms(block: Any, left: Any) -> list[Vector]:
+        d_, s_, x_ = (e.load(place.data, e.builder.mul(block, place.block)) for place in (d, s, x))
+        scaled = d_ * s_
+        return [scaled, scaled * (x_ - mean)]
 
-        def terms(block: Any, left: Any) -> list[Vector]:
-            scaled = e.load(d_, builder.mul(block, args[2])) * e.load(s_, builder.mul(block, args[5]))
-            return [scaled, scaled * (e.load(x_, builder.mul(block, args[8])) - mean_)]
-
-        for n, total in enumerate(_sums_of_row(e, args[10], 2, terms)):
-            builder.store(total, e.at(out_, e.index(n)))
-        return context.get_dummy_value()
-
-    n = types.intp
-    return types.void(d, n, n, s, n, n, x, n, n, d.dtype, n, out, n), generate
+    for n, total in enumerate(_sums_of_row(e, units, 2, terms)):
+        e.builder.store(total, out.at(at, n))
 
 
 @compiled
-def moments(x: Any, xo: Any, stride: Any, units: Any, out: Any, oo: Any) -> None:
-    """out[oo]: the mean of a row, out[oo + 1]: 1 / sqrt(its variance + epsilon)."""
-    number = out.dtype.type
-    count = number(units)
-    mean = row_sum(x, xo, stride, units) / count
-    variance = row_squares(x, xo, stride, mean, units) / count
-    out[oo] = mean
-    out[oo + 1] = number(1) / number(math.sqrt(variance + number(NORMALIZED_EPSILON)))
-
-
-@compiled
-def means_of(d: Any, do: Any, d_stride: Any, s: Any, so: Any, s_stride: Any, x: Any, xo: Any, x_stride: Any,
-             units: Any, stats: Any, of: Any, place: Any) -> None:  # fmt: skip
-    """Of the gradient d s of the normalised x, whose moments stand at stats[of]: stats[place] its mean,
-    stats[place + 1] that of its product with the normalised x. d: the gradient of the norm's shifts, s: its scales."""
+def moments(x: Any, units: Any, stats: Any, at: Any) -> None:
+    """stats[at]: the mean of a row, stats[at + 1]: 1 / sqrt(its variance + epsilon)."""
     number = stats.dtype.type
     count = number(units)
-    gradient_sums(d, do, d_stride, s, so, s_stride, x, xo, x_stride, stats[of], units, stats, place)
-    stats[place] = stats[place] / count
-    stats[place + 1] = stats[place + 1] * stats[of + 1] / count
+    mean = row_sum(x, units) / count
+    variance = row_squares(x, mean, units) / count
+    stats[at] = mean
+    stats[at + 1] = number(1) / number(math.sqrt(variance + number(NORMALIZED_EPSILON)))
 
 
-def _places(context: Any, e: Emitter, signature: Any, args: Any, *numbers: int) -> list[Any]:
-    """Pointers from (array, offset) pairs that begin at those arguments."""
-    return [e.at(data(context, e.builder, signature.args[n], args[n]), args[n + 1]) for n in numbers]
+@compiled
+def means_of(d: Any, s: Any, x: Any, units: Any, stats: Any, of: Any, at: Any) -> None:
+    """Of the gradient d s of the normalised x, whose moments stand at stats[of]: stats[at] its mean, stats[at + 1] that
+    of its product with the normalised x. d: the gradient of the norm's shifts, s: its scales."""
+    number = stats.dtype.type
+    count = number(units)
+    gradient_sums(d, s, x, stats[of], units, stats, at)
+    stats[at] = stats[at] / count
+    stats[at + 1] = stats[at + 1] * stats[of + 1] / count
 
 
-def _moments(e: Emitter, place: Any, at: int) -> Moments:
+def _moments(stats: Place, at: int) -> Moments:
     """A pair of numbers, each in a whole vector."""
-    return Moments(e.broadcast(place, at), e.broadcast(place, at + 1))
+    return Moments(stats.e.broadcast(stats.data, at), stats.e.broadcast(stats.data, at + 1))
 
 
-def _of_gates(e: Emitter, place: Any, at: int) -> Gates:
+def _of_gates(stats: Place, at: int) -> Gates:
     """Pairs for each gate."""
-    return Gates(*(_moments(e, place, at + 2 * gate) for gate in range(BLOCK)))
+    return Gates(*(_moments(stats, at + 2 * gate) for gate in range(BLOCK)))
 
 
-def _rows(e: Emitter, cell: Cell, place: Any) -> Rows:
+def _rows(cell: Cell, place: Place) -> Rows:
     """Unit weights, or what adds up to their gradients."""
     return tuple(
-        Gates(*(e.load(place, (n * BLOCK + gate) * e.lanes) for gate in range(BLOCK)))
-        for n in range(len(cell.unit_weights))
+        Gates(*(place.load(1, (n * BLOCK + gate) * place.e.lanes) for gate in range(BLOCK)))
+        for n in range(cell.weight_rows)
     )
 
 
-def _tape(e: Emitter, cell: Cell, place: Any) -> Any:
-    return cell.tape(*(e.load(place, n * e.lanes) for n in range(cell.kept)))
+def _kept(cell: Cell, place: Place) -> Any:
+    return cell.tape(*(place.load(1, n * place.e.lanes) for n in range(cell.kept)))
 
 
 def _normal(number: int) -> Any:
-    """normal(cell, gates, go, c, co, h, ho, old, oo, own, wo, stats, so, left, real): that phase for one block of units
-    of a sample: from z on the tape, c, what the phase before left in the place of h, the old h, weights for the
-    equations and moments. `left` units of c and h, as far as the arrays go; `real` of the old h, and zeros behind."""
+    """normal(cell, gates, c, h, h_old, weights, stats, left, real): that phase for one block of units of a sample: from
+    z on the tape, c, what the phase before left in the place of h, the old h, unit weights and moments. `left` units of
+    c and h, as far as the arrays go; `real` of the old h, and zeros behind."""
 
-    @intrinsic  # type: ignore[misc]
-    def normal(typing: Any, cell: Any, gates: Any, go: Any, c: Any, co: Any, h: Any, ho: Any, old: Any, oo: Any,
-               own: Any, wo: Any, stats: Any, so: Any, left: Any, real: Any) -> Any:  # fmt: skip
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            e, table = emitter(context, builder, gates), marked(cell)
-            gates_, c_, h_, old_, own_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11)
-            some = args[13]
-            phase, c, h, h_old = (
-                table.phases[number], e.load_some(some, c_), e.load_some(some, h_), e.load_some(args[14], old_),
-            )  # fmt: skip
-            if isinstance(phase, NormalGates):
-                z = Gates(*(e.load(gates_, gate * e.lanes) for gate in range(BLOCK)))
-                made = phase.forward(z, c, _of_gates(e, stats_, 0), _rows(e, table, own_))
-            else:
-                made = phase.forward(h, h_old, c, _moments(e, stats_, 0), _rows(e, table, own_))
-            for n, value in enumerate(made.kept, table.kept_from(phase)):
-                e.store(value, gates_, n * e.lanes)
-            if made.c is not None:
-                e.store_some(some, made.c, c_)
-            e.store_some(some, made.h, h_)
-            return context.get_dummy_value()
-
-        n = types.intp
-        return types.void(cell, gates, n, c, n, h, n, old, n, own, n, stats, n, n, n), generate
+    @emitted
+    def normal(e: Emitter, cell: Cell, gates: View, c: View, h: View, h_old: View, weights: View, stats: Array,
+               left: Int, real: Int) -> None:  # fmt: skip
+        phase, w = cell.phases[number], _rows(cell, weights)
+        c_now, made, old = e.load_some(left, c.data), e.load_some(left, h.data), e.load_some(real, h_old.data)
+        if isinstance(phase, NormalGates):
+            z = Gates(*(gates.load(1, gate * e.lanes) for gate in range(BLOCK)))
+            found = phase.forward(z, c_now, _of_gates(stats, 0), w)
+        else:
+            found = phase.forward(made, old, c_now, _moments(stats, 0), w)
+        for n, value in enumerate(found.kept, cell.kept_from(phase)):
+            gates.store(value, n * e.lanes)
+        if found.c is not None:
+            e.store_some(left, found.c, c.data)
+        e.store_some(left, found.h, h.data)
 
     return normal
 
@@ -193,27 +159,25 @@ normal_gates, normal_output = _normal(GATES_PHASE), _normal(OUTPUT_PHASE)
 
 
 @compiled
-def normalize(cell: Any, phase: Any, lo: Any, hi: Any, rows: Any, h: Any, h0: Any, h_row: Any, old: Any, old0: Any,
-              old_row: Any, panels: Any, p0: Any, p_block: Any, H: Any, cs: Any, c0: Any, c_row: Any, gates: Any,
-              g0: Any, g_row: Any, g_block: Any, limit: Any) -> None:  # fmt: skip
-    """A phase behind the first, of a step of some rows, for blocks lo to hi of units: z in `gates`, the new c, made
-    from the old one, at cs[c0], the new h at h[h0]. p0: where a block's weights for the equations begin; limit: numbers
-    of a row of h and c that may be touched. The last block goes first: without a tape, what a block keeps behind its z
-    may come to lie where the z of those behind it was."""
-    L = lanes_of(panels)
-    stats = on_stack(panels, 2 * BLOCK)
+def normalize(phase: Any, lo: Any, hi: Any, rows: Any, sizes: Any, weights: Any, at: Any, limit: Any) -> None:
+    """A phase behind the first, of a step of some rows, for blocks lo to hi of units. at: a `step.Step`, of which c_new
+    holds the old c until a phase makes the new one. limit: numbers of a row of h and c that may be touched. The last
+    block goes first: without a tape, what a block keeps behind its z may come to lie where the z of those behind it
+    was."""
+    L, cell = lanes_of(weights.panels), weights.cell
+    width, H = BLOCK * L, sizes.H
+    unit_weights = view(weights.panels, (1 + sizes.D + sizes.P) * width, 0, panel_rows(cell, sizes.D, sizes.P) * width)
+    stats = on_stack(weights.panels, 2 * BLOCK)
     for r in range(rows):
-        g, c = g0 + r * g_row, c0 + r * c_row
         if phase == GATES_PHASE:
             for gate in range(BLOCK):
-                moments(gates, g + gate * L, g_block, H, stats, 2 * gate)
+                moments(at.gates.at(r, 0) + gate * L, H, stats, 2 * gate)
         else:
-            moments(cs, c, L, H, stats, 0)
+            moments(at.c_new.at(r, 0), H, stats, 0)
         for j in range(hi - lo):
             b = hi - 1 - j
-            where = (cell, gates, g + b * g_block, cs, c + b * L, h, h0 + r * h_row + b * L, old,
-                     old0 + r * old_row + b * L, panels, p0 + b * p_block, stats, 0, limit - b * L,
-                     H - b * L)  # fmt: skip
+            where = (cell, at.gates.at(r, b), at.c_new.at(r, b), at.h_new.at(r, b), at.h_old.at(r, b),
+                     unit_weights.at(0, b), stats, limit - b * L, H - b * L)  # fmt: skip
             if phase == GATES_PHASE:
                 normal_gates(*where)
             else:
@@ -225,106 +189,70 @@ _OF_C, _MEANS_OF_C, _OF_Z, _MEANS_OF_Z = 0, 2, 4, 4 + 2 * BLOCK
 _STATS = 4 + 4 * BLOCK
 
 
-def _store_sums(e: Emitter, sums: Rows, place: Any) -> None:
+def _store_sums(sums: Rows, place: Place) -> None:
     for n, value in enumerate(value for row in sums for value in row):
         if value is not None:
-            e.store(value, place, n * e.lanes)
+            place.store(value, n * place.e.lanes)
 
 
-@intrinsic  # type: ignore[misc]
-def output_back(typing: Any, cell: Any, gates: Any, go: Any, c: Any, co: Any, dh: Any, ho: Any, own: Any, wo: Any,
-                down: Any, do: Any, stats: Any, so: Any) -> Any:  # fmt: skip
-    """The last phase for a block of units of one sample: what adds up to the gradients of the weights for the
-    equations goes to `down`."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e, table = emitter(context, builder, gates), marked(cell)
-        gates_, c_, dh_, own_, down_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11)
-        sums = table.phases[OUTPUT_PHASE].backward(
-            _tape(e, table, gates_), e.load(c_), e.load(dh_), _moments(e, stats_, _OF_C), _rows(e, table, own_)
-        )
-        _store_sums(e, sums, down_)
-        return context.get_dummy_value()
-
-    arrays = (gates, c, dh, own, down, stats)
-    return types.void(cell, *(kind for array in arrays for kind in (array, types.intp))), generate
+@emitted
+def output_back(e: Emitter, cell: Cell, gates: View, c: View, dh: View, weights: View, down: View,
+                stats: Array) -> None:  # fmt: skip
+    """The last phase for a block of units of one sample: what adds up to the gradients of the unit weights goes to
+    `down`."""
+    phase, w = cell.phases[OUTPUT_PHASE], _rows(cell, weights)
+    _store_sums(phase.backward(_kept(cell, gates), c.load(1), dh.load(1), _moments(stats, _OF_C), w), down)
 
 
-@intrinsic  # type: ignore[misc]
-def gates_back(typing: Any, cell: Any, gates: Any, go: Any, c: Any, co: Any, c_old: Any, oo: Any, dc: Any, dco: Any,
-               own: Any, wo: Any, down: Any, do: Any, stats: Any, so: Any) -> Any:  # fmt: skip
+@emitted
+def gates_back(e: Emitter, cell: Cell, gates: View, c: View, c_old: View, dc: View, weights: View, down: View,
+               stats: Array) -> None:  # fmt: skip
     """The phase before it: of the same kind; dc changes in place."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e, table = emitter(context, builder, gates), marked(cell)
-        gates_, c_, old_, dc_, own_, down_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11, 13)
-        given = Normed(
-            e.load(c_), e.load(old_), e.load(dc_), _rows(e, table, down_), _moments(e, stats_, _OF_C),
-            _moments(e, stats_, _MEANS_OF_C),
-        )  # fmt: skip
-        dc_new, sums = table.phases[GATES_PHASE].backward(
-            _tape(e, table, gates_), given, _of_gates(e, stats_, _OF_Z), _rows(e, table, own_)
-        )
-        e.store(dc_new, dc_)
-        _store_sums(e, sums, down_)
-        return context.get_dummy_value()
-
-    arrays = (gates, c, c_old, dc, own, down, stats)
-    return types.void(cell, *(kind for array in arrays for kind in (array, types.intp))), generate
+    phase, w = cell.phases[GATES_PHASE], _rows(cell, weights)
+    given = Normed(c.load(1), c_old.load(1), dc.load(1), _rows(cell, down), _moments(stats, _OF_C),
+                   _moments(stats, _MEANS_OF_C))  # fmt: skip
+    dc_new, sums = phase.backward(_kept(cell, gates), given, _of_gates(stats, _OF_Z), w)
+    dc.store(dc_new)
+    _store_sums(sums, down)
 
 
-@intrinsic  # type: ignore[misc]
-def raw_back(typing: Any, cell: Any, gates: Any, go: Any, own: Any, wo: Any, down: Any, do: Any, dz: Any, zo: Any,
-             h_old: Any, ho: Any, stats: Any, so: Any) -> Any:  # fmt: skip
+@emitted
+def raw_back(e: Emitter, cell: Cell, gates: View, weights: View, down: View, dz: View, h_old: View,
+             stats: Array) -> None:  # fmt: skip
     """The first phase: the gradients of z from those of the shifts, which other threads read too; and the old h."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e, table = emitter(context, builder, gates), marked(cell)
-        gates_, own_, down_, dz_, h_, stats_ = _places(context, e, signature, args, 1, 3, 5, 7, 9, 11)
-        out, hidden = table.phases[0].backward(
-            _tape(e, table, gates_), _rows(e, table, down_)[_SHIFTS_OF_Z], _of_gates(e, stats_, _OF_Z),
-            _of_gates(e, stats_, _MEANS_OF_Z), _rows(e, table, own_),
-        )  # fmt: skip
-        for gate, value in enumerate(out):
-            e.store(value, dz_, gate * e.lanes)
-        e.store(hidden, h_)
-        return context.get_dummy_value()
-
-    arrays = (gates, own, down, dz, h_old, stats)
-    return types.void(cell, *(kind for array in arrays for kind in (array, types.intp))), generate
+    shifts, w = _rows(cell, down)[_SHIFTS_OF_Z], _rows(cell, weights)
+    of_z, means = _of_gates(stats, _OF_Z), _of_gates(stats, _MEANS_OF_Z)
+    out, hidden = cell.phases[0].backward(_kept(cell, gates), shifts, of_z, means, w)
+    for gate, value in enumerate(out):
+        dz.store(value, gate * e.lanes)
+    h_old.store(hidden)
 
 
 @compiled
-def normalize_back(cell: Any, phase: Any, lo: Any, hi: Any, H: Any, gates: Any, g: Any, cells: Any, c: Any, held: Any,
-                   c_old: Any, c_block: Any, dh: Any, dho: Any, dc: Any, dco: Any, dz: Any, zo: Any, down: Any,
-                   h_old: Any, ho: Any, panels: Any, p0: Any, p_block: Any) -> None:  # fmt: skip
-    """A phase of a step back of one row, for blocks lo to hi of units, from the last phase to the first: the new c at
-    cells[c], the old one at held[c_old], from block to block c_block.
+def normalize_back(phase: Any, lo: Any, hi: Any, H: Any, cell: Any, at: Any, zeros: Any) -> None:
+    """A phase of a step back of one row, for blocks lo to hi of units, from the last phase to the first. at: a
+    `step_back.RowBack`; zeros: any array of the float type.
 
     The gradient of a normalised number is that of its shift, times its scale. The last phase leaves those of c's shifts
-    at dz[down], the next those of z's: the phase after each reads them of all units, and writes to other places."""
-    L = lanes_of(panels)
-    width, g_width = BLOCK * L, kept_of(cell) * L
-    d_block = rows_of_vectors(cell) * width
-    stats = on_stack(panels, _STATS)
+    at at.down, the next those of z's: the phase after each reads them of all units, and writes to other places."""
+    L = lanes_of(zeros)
+    stats = on_stack(zeros, _STATS)
     if phase > 0:
-        moments(cells, c, L, H, stats, _OF_C)
+        moments(at.c_new, H, stats, _OF_C)
     if phase < OUTPUT_PHASE:
         for gate in range(BLOCK):
-            moments(gates, g + gate * L, g_width, H, stats, _OF_Z + 2 * gate)
+            moments(at.gates + gate * L, H, stats, _OF_Z + 2 * gate)
     if phase == GATES_PHASE:
-        means_of(dz, down + C_SHIFT * L, d_block, panels, p0 + C_SCALE * L, p_block, cells, c, L, H, stats, _OF_C,
-                 _MEANS_OF_C)  # fmt: skip
+        means_of(at.down + C_SHIFT * L, at.unit_weights + C_SCALE * L, at.c_new, H, stats, _OF_C, _MEANS_OF_C)
     if phase == 0:
         for gate in range(BLOCK):
-            means_of(dz, down + (Z_SHIFT + gate) * L, d_block, panels, p0 + (Z_SCALE + gate) * L, p_block, gates,
-                     g + gate * L, g_width, H, stats, _OF_Z + 2 * gate, _MEANS_OF_Z + 2 * gate)  # fmt: skip
+            means_of(at.down + (Z_SHIFT + gate) * L, at.unit_weights + (Z_SCALE + gate) * L, at.gates + gate * L, H,
+                     stats, _OF_Z + 2 * gate, _MEANS_OF_Z + 2 * gate)  # fmt: skip
     for b in range(lo, hi):
-        tape, weights, sums = g + b * g_width, p0 + b * p_block, down + b * d_block
+        gates, weights, down = at.gates.at(0, b), at.unit_weights.at(0, b), at.down.at(0, b)
         if phase == OUTPUT_PHASE:
-            output_back(cell, gates, tape, cells, c + b * L, dh, dho + b * L, panels, weights, dz, sums, stats, 0)
+            output_back(cell, gates, at.c_new.at(0, b), at.dh.at(0, b), weights, down, stats)
         elif phase == GATES_PHASE:
-            gates_back(cell, gates, tape, cells, c + b * L, held, c_old + b * c_block, dc, dco + b * L, panels,
-                       weights, dz, sums, stats, 0)  # fmt: skip
+            gates_back(cell, gates, at.c_new.at(0, b), at.c_old.at(0, b), at.dc.at(0, b), weights, down, stats)
         else:
-            raw_back(cell, gates, tape, panels, weights, dz, sums, dz, zo + b * width, h_old, ho + b * L, stats, 0)
+            raw_back(cell, gates, weights, down, at.dz.at(0, b), at.h_old.at(0, b), stats)

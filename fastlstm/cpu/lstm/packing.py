@@ -22,12 +22,15 @@ from ...cells.table import CELLS
 from ...params import CELLS as RECORDS
 from ...params import AnyParams, shapes, shown
 from ..compiler.options import compiled, inlined, kernel
-from ..compiler.run import loaded
+from ..compiler.run import loaded_as
 from ..machine import memory
 from ..vectors.rows import copy, transpose
-from ..vectors.target import BLOCK, TILE_ROWS, lanes
-from ..vectors.views import flat, lanes_of
-from .cell_type import array_of, blocks_of, cell_of, column_of, mark_of, rows_of_vectors
+from ..vectors.target import BLOCK, lanes
+from ..vectors.view import view
+from ..vectors.views import lanes_of
+from .arguments import PackArguments, Sizes
+from .cell_type import array_of, blocks_of, cell_marked, cell_of, column_of, mark_of
+from .sizes import panel_rows, panels_for, whole_tiles
 
 LAYOUT = 1
 """Number of the panels' layout, to be raised whenever that changes. It stands in the type that Numba sees, as the
@@ -47,7 +50,7 @@ class Packed(NamedTuple):
     layout : ndarray, empty
         Of as many dimensions as the number of this layout, and of the dtype that stands for the cell.
     second : ndarray, shape (ceil(P / (4 lanes)), H, 4 lanes), or None
-        Panels of the second phase, where the cell has such; for a normalized cell an array (0, 0).
+        Panels of the second phase, where the cell has one with a product.
     """
 
     panels: NDArray[Any]
@@ -105,19 +108,13 @@ def record_of(packed: Packed) -> type[AnyParams]:
     return RECORDS[cell_in(packed).name]
 
 
-_MORE = {mark_of(cell).num: len(cell.unit_weights) for cell in CELLS}
+_MORE = {mark_of(cell).num: cell.weight_rows for cell in CELLS}
 
 
 def sizes(packed: Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h."""
     panels, H, P, layout, _ = packed
     return panels.shape[1] - 1 - P - _MORE[layout.dtype.num], H, P
-
-
-@inlined
-def panel_rows(cell: Any, D: Any, P: Any) -> Any:
-    """Rows of a panel."""
-    return 1 + D + P + rows_of_vectors(cell)
 
 
 def blocks(hidden_size: int, itemsize: int) -> int:
@@ -132,24 +129,34 @@ def wide_blocks(output_size: int, itemsize: int) -> int:
 
 @inlined
 def row_length(cell: Any, array: Any, H: Any) -> Any:
-    """Numbers in a row of b (0), W (1), U (2) or the weights for the equations (3)."""
+    """Numbers in a row of b (0), W (1), U (2) or unit weights (3)."""
     return blocks_of(cell, array) * H
 
 
+class Fields(NamedTuple):
+    """The arrays of a record of weights, or of their gradients, flat. V: of the second phase, or unit weights, or any
+    array."""
+
+    W: Any
+    U: Any
+    V: Any
+    b: Any
+
+
 @inlined
-def _row_of(cell: Any, row: Any, b: Any, W: Any, U: Any, V: Any, D: Any, H: Any, P: Any) -> Any:
-    """What a panel's row comes from: number and array of the part, and where there the row begins. V: the array of
-    weights for the equations, where there is one."""
+def _row_of(cell: Any, row: Any, fields: Any, sizes: Any) -> Any:
+    """What a panel's row comes from: number and array of the part, and where there the row begins."""
+    D, P = sizes.D, sizes.P
     if row == 0:
-        return np.int64(0), b, np.int64(0)
+        return 0, fields.b, 0
     if row <= D:
-        return np.int64(1), W, (row - 1) * row_length(cell, np.int64(1), H)
+        return 1, fields.W, (row - 1) * row_length(cell, 1, sizes.H)
     if row > D + P:
         part = row - D - P + 2
         if array_of(cell, part) == 0:
-            return part, b, np.int64(0)
-        return part, V, np.int64(0)
-    return np.int64(2), U, (row - 1 - D) * row_length(cell, np.int64(2), H)
+            return part, fields.b, 0
+        return part, fields.V, 0
+    return 2, fields.U, (row - 1 - D) * row_length(cell, 2, sizes.H)
 
 
 @inlined
@@ -157,7 +164,7 @@ def _gates_into(cell: Any, part: Any, panels: Any, to: Any, source: Any, place: 
     """That many columns of each gate into a panel's row, and zeros."""
     L = lanes_of(panels)
     for gate in range(BLOCK):
-        column, at, found = column_of(cell, part, gate), to + gate * L, np.int64(0)
+        column, at, found = column_of(cell, part, gate), to + gate * L, 0
         if column >= 0:
             found = count
             copy(panels, at, source, place + column * H, count)
@@ -167,78 +174,86 @@ def _gates_into(cell: Any, part: Any, panels: Any, to: Any, source: Any, place: 
 
 @kernel
 def into_panels(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
-    """A worker's share of the blocks of panels, from W, U, V and b. V: of the second phase, or the weights for the
-    equations, or any array. One turn."""
-    cell, W, U, V, b, D, H, P, panels, second = loaded(pointer)
-    L = lanes_of(panels)
+    """A worker's share of the blocks of panels, from W, U, V and b. pointer: to PackArguments. One turn."""
+    given = loaded_as(PackArguments, pointer)
+    cell, panels, H = cell_marked(given.layout), given.panels, given.H
+    sizes, fields = Sizes(given.D, H, given.P), Fields(given.W, given.U, given.V, given.b)
+    L, depth = lanes_of(panels), panel_rows(cell, given.D, given.P)
     width = BLOCK * L
     for block in range(w, (H + L - 1) // L, workers):
         count = min(L, H - block * L)
-        for row in range(panel_rows(cell, D, P)):  # of all parts: a loop for each would be compiled for each
-            part, source, place = _row_of(cell, row, b, W, U, V, D, H, P)
-            to, place = (block * panel_rows(cell, D, P) + row) * width, place + block * L
+        for row in range(depth):  # of all parts: a loop for each would be compiled for each
+            part, source, place = _row_of(cell, row, fields, sizes)
+            to, place = (block * depth + row) * width, place + block * L
             if count == L:  # said once more as a constant, that compiled code can count on
                 _gates_into(cell, part, panels, to, source, place, H, L)
             else:
                 _gates_into(cell, part, panels, to, source, place, H, count)
-    into_second(w, workers, V, H, P, second)
+    into_second(w, workers, cell, given.V, sizes, given.second)
 
 
 @compiled
-def into_second(w: Any, workers: Any, V: Any, H: Any, P: Any, second: Any) -> None:
+def into_second(w: Any, workers: Any, cell: Any, V: Any, sizes: Any, second: Any) -> None:
     """The same for the panels of the second phase, if there is one."""
-    if second.ndim == 3:
-        width, out = BLOCK * lanes_of(second), flat(second)
-        for q in range(w, second.shape[0], workers):
+    if cell.multiplies_later:
+        L, H, P = lanes_of(second), sizes.H, sizes.P
+        width = BLOCK * L
+        for q in range(w, panels_for(P, L), workers):
             count = min(width, P - q * width)
             for row in range(H):
                 to = (q * H + row) * width
-                copy(out, to, V, row * P + q * width, count)
+                copy(second, to, V, row * P + q * width, count)
                 for unit in range(count, width):
-                    out[to + unit] = 0
+                    second[to + unit] = 0
 
 
 @compiled
-def out_of_panels(w: Any, workers: Any, cell: Any, panels: Any, stride: Any, second: Any, D: Any, H: Any, P: Any,
-                  W: Any, U: Any, V: Any, b: Any) -> None:  # fmt: skip
-    """W, U, b and V from panels of `stride` rows and what is behind them, of as few rows as H has whole tiles; a
-    worker's share. The last rows of a panel are those of weights for the equations."""
-    L = lanes_of(panels)
+def out_of_panels(w: Any, workers: Any, given: Any) -> None:
+    """The weights' gradients from the panels of sums; a worker's share. given: a Backward.
+
+    A panel has as many rows as whole tiles have; its last rows are those of unit weights. The second phase's panels are
+    behind the first one's."""
+    cell, gradients, panels = given.weights.cell, given.gradients, given.room.dp
+    D, H, P = given.sizes.D, given.sizes.H, given.sizes.P
+    fields = Fields(gradients.dW, gradients.dU, gradients.dV, gradients.db)
+    L, depth = lanes_of(panels), panel_rows(cell, D, P)
+    stride = whole_tiles(1 + D + P) + cell.weight_rows
     for block in range(w, (H + L - 1) // L, workers):
-        for row in range(panel_rows(cell, D, P)):
-            part, out, place = _row_of(cell, row, b, W, U, V, D, H, P)
+        for row in range(depth):
+            part, out, place = _row_of(cell, row, fields, given.sizes)
             source = block * stride + row
             if row >= 1 + D + P:
-                source += stride - panel_rows(cell, D, P)
+                source += stride - depth
             for gate in range(BLOCK):
                 column = column_of(cell, part, gate)
                 if column >= 0:
                     copy(out, place + column * H + block * L, panels, (source * BLOCK + gate) * L,
                          min(L, H - block * L))  # fmt: skip
-    if second.ndim == 3:
-        width, taller = BLOCK * L, (H + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
+    if cell.multiplies_later:
+        width, taller = BLOCK * L, whole_tiles(H)
         begin = (H + L - 1) // L * stride * width
-        for q in range(w, second.shape[0], workers):
+        for q in range(w, panels_for(P, L), workers):
+            count = min(width, P - q * width)
             for row in range(H):
-                copy(V, row * P + q * width, panels, begin + (q * taller + row) * width, min(width, P - q * width))
+                copy(gradients.dV, row * P + q * width, panels, begin + (q * taller + row) * width, count)
 
 
 @compiled
-def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, R: Any, blocks: Any, out: Any,
-                     o0: Any) -> None:  # fmt: skip
+def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, R: Any, blocks: Any,
+                     out: Any) -> None:  # fmt: skip
     """A worker's share of the panels that take gradients of z back to what z was made of: rows `first` to first + R
     of the weights become columns, (ceil(R / (4 lanes)), 4 lanes blocks, 4 lanes), z's columns rows in the panels'
-    order; 0 behind column R, as far as products.product_of reads. They begin at out[o0]."""
+    order; 0 behind column R, as far as products.product_of reads."""
     L = lanes_of(panels)
     width = BLOCK * L
     tiles = (R + width - 1) // width * BLOCK
     for job in range(w, tiles * blocks, workers):
         tile, block = job // blocks, job % blocks
         source = (block * depth + first + tile * L) * width
-        to = o0 + (tile // BLOCK * blocks + block) * width * width + tile % BLOCK * L
+        to = (tile // BLOCK * blocks + block) * width * width + tile % BLOCK * L
         if (tile + 1) * L <= R:
             for gate in range(BLOCK):
-                transpose(out, to + gate * L * width, width, panels, source + gate * L, width)
+                transpose(view(out, to + gate * L * width, width, 0), view(panels, source + gate * L, width, 0))
         elif tile * L < R:
             for row in range(L):
                 for column in range(width):
@@ -266,7 +281,7 @@ def unpack(packed: Packed) -> AnyParams:
     arrays = {
         field: np.concatenate([blocks[n] for n in sorted(blocks)], axis=1) for field, blocks in found.items() if blocks
     }
-    if packed.second is not None and packed.second.ndim == 3:
+    if packed.second is not None:
         arrays["V"] = packed.second.transpose(1, 0, 2).reshape(H, -1)[:, :P].copy()
     forms = shapes(record, D, H, P)
     return record(**{field: array.reshape(forms[field]) for field, array in arrays.items()})

@@ -14,15 +14,16 @@ from ...cells.table import cell_named
 from ...params import AnyParams, shapes
 from ..compiler.run import recording
 from ..machine import memory, threads
-from ..machine.plain import Array, as_flat, writable
+from ..machine.plain import Array, as_flat
 from ..machine.threads import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS
-from ..vectors.target import BLOCK, TILE_ROWS, lanes, vector_bytes
+from ..vectors.target import TILE_ROWS, lanes, vector_bytes
 from . import backward as backward_pass
 from . import forward as forward_pass
+from .arguments import BackwardStanding, ForwardStanding
 from .forward_rows import SPLIT_ROWS
-from .packing import Packed, blocks, cell_in, record_of, sizes, wide_blocks
+from .packing import Packed, blocks, cell_in, record_of, sizes
 from .records import Kept, Room, backward_block, backward_room, flat_room, keep, room_for, threads_of
-from .sizes import duo_room, forward_room
+from .sizes import duo_room, forward_room, operand_rows, operand_stride, tape_room, units_of
 
 # multiply-adds for each byte of a vector: below some 40 microseconds of work a second thread brings little, and with
 # other processes about, waking it and waiting for it can cost ten times that
@@ -39,9 +40,9 @@ _KEPT = 1 << 22  # bytes of a tape that is written to again
 _payoffs: dict[Any, threads.Payoff] = {}
 
 
-def _second(packed: Packed, panels: Array) -> Array:
-    """For the kernels: where there is none, an array of one axis, as compiled code has there (inplace.py)."""
-    return panels if packed.second is None else writable(packed.second)
+def second_of(packed: Packed, panels: Array) -> Array:
+    """For the kernels: any array where there is none."""
+    return panels if packed.second is None else as_flat(packed.second)
 
 
 def kind_of(packed: Packed) -> int:
@@ -97,25 +98,20 @@ class _Shares(NamedTuple):
 
 @lru_cache(1024)
 def _shares(
-    name: str, share: int, workers: int, N: int, steps: int, D: int, H: int, P: int, itemsize: int, T: int
+    name: str, itemsize: int, sizes: tuple[int, int, int], share: int, workers: int, N: int, steps: int, T: int
 ) -> _Shares:
-    """name: the cell's; share: what the workers share; steps: of the longest sequence; T: of the resets, 0 where there
-    are none."""
-    L, cell = lanes(itemsize), cell_named(name)
-    phases = len(cell.phases)
-    units = wide_blocks(P, itemsize) * BLOCK * L if cell.multiplies_later else P
+    """name: the cell's; sizes: D, H, P; share: what the workers share; steps: of the longest sequence; T: of the
+    resets, 0 where there are none."""
+    L, cell, (D, H, P) = lanes(itemsize), cell_named(name), sizes
     rows, nb = -(-N // workers), blocks(H, itemsize)
-
-    def size(rows: int) -> tuple[int, ...]:
-        kept = cell.kept * nb * rows if cell.normalizes else cell.kept
-        return L, D, H, max(units, H) if cell.projects else units, 3 if cell.projects else 2, kept
-
+    operands = operand_rows(cell) * operand_stride(L, D, units_of(cell, L, H, P))
     if share == SHARE_SEQUENCE:
-        return _Shares(1, 0, duo_room(*size(1), 2))
+        return _Shares(1, 0, duo_room(L, H, operands, tape_room(cell, nb), 2))
     if share == SHARE_UNITS:
-        return _Shares(phases * steps + 2, 0, workers * forward_room(*size(N), N, 0, 0))
-    chunk = min(steps, _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0
-    return _Shares(1, chunk, workers * forward_room(*size(rows), rows, chunk, T * (1 + rows) or 1))
+        room = forward_room(L, H, operands, tape_room(cell, nb * N), N, 0, 0)
+        return _Shares(cell.phase_count * steps + 2, 0, workers * room)
+    chunk, marks = min(steps, _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0, T * (1 + rows) or 1
+    return _Shares(1, chunk, workers * forward_room(L, H, operands, tape_room(cell, nb * rows), rows, chunk, marks))
 
 
 class ForwardPlan(NamedTuple):
@@ -131,7 +127,7 @@ class ForwardPlan(NamedTuple):
     kind : int
         kind_of the weights.
     arrays : tuple
-        Last arguments of the kernel.
+        In the order of ForwardStanding.
     """
 
     N: int
@@ -154,7 +150,7 @@ def plan_forward(packed: Packed, N: int, T: int, lengths: Array | None) -> Forwa
     longest = 0 if N == 0 else T if lengths is None else int(lens[0])
     amount = H * (4 * (D + P) + _CELL_WORK) * total / vector_bytes()
     panels = as_flat(packed.panels)
-    arrays = packed.layout, D, panels, _second(packed, panels), H, P, order, lens, T
+    arrays = packed.layout, panels, second_of(packed, panels), D, H, P, order, lens, T
     return ForwardPlan(N, D, H, P, longest, total, amount, cell_in(packed), kind_of(packed), arrays)
 
 
@@ -174,7 +170,7 @@ def _way_forward(plan: ForwardPlan) -> tuple[int, int, threads.Payoff | None]:
     if workers > 1:
         if N == 1:
             share = SHARE_SEQUENCE
-        elif -(-N // workers) <= _WIDE_ROWS and arrays[2].nbytes >= _WIDE_BYTES:
+        elif -(-N // workers) <= _WIDE_ROWS and ForwardStanding(*arrays).panels.nbytes >= _WIDE_BYTES:
             share = SHARE_UNITS
     return share, workers, payoff
 
@@ -205,7 +201,7 @@ class BackwardPlan(NamedTuple):
         Independent tasks, threads that there is room for, multiply-adds, steps of the longest sequence, of all, and of
         a block of time; the cell's phases, and kind_of the weights.
     arrays : tuple
-        Last arguments of the kernel.
+        In the order of BackwardStanding, then of FlatRoom; empty where there are no steps.
     """
 
     found: AnyParams
@@ -239,7 +235,7 @@ def plan_backward(
     dtype, cell = packed.panels.dtype, cell_in(packed)
     if found is None:
         found = _gradients(record_of(packed), D, H, P, dtype)
-    tasks, kind, phases = max(N, blocks(H, dtype.itemsize)), kind_of(packed), len(cell.phases)
+    tasks, kind, phases = max(N, blocks(H, dtype.itemsize)), kind_of(packed), cell.phase_count
     if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
         return BackwardPlan(found, N, D, H, P, tasks, 1, 0, 0, 0, 1, phases, kind, ())
     order, lens = _schedule(N, T, lengths)
@@ -260,10 +256,11 @@ def plan_backward(
     most = threads_of(room.tmp, dtype)
     panels = as_flat(packed.panels)
     W, U, *own, b = (array.ravel() for array in found)
-    arrays = (
-        block, steps, panels, W, U, own[0] if own else b, b, bases, packed.layout, _second(packed, panels), D, H,
-        P, order, lens, T, *flat_room(room),
+    standing = BackwardStanding(
+        time_block=block, steps=steps, dW=W, dU=U, dV=own[0] if own else b, db=b, bases=bases, layout=packed.layout,
+        panels=panels, second=second_of(packed, panels), D=D, H=H, P=P, order=order, lens=lens, T=T,
     )  # fmt: skip
+    arrays = standing + flat_room(room)
     return BackwardPlan(found, N, D, H, P, tasks, most, work, steps, total, block, phases, kind, arrays)
 
 

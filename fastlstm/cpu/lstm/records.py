@@ -12,6 +12,7 @@ from ...cells.table import CELLS, cell_named
 from ..machine import memory, threads
 from ..machine.plain import Array
 from ..vectors.target import BLOCK, lanes
+from .arguments import FlatRoom
 from .packing import Packed, blocks, cell_in, sizes, wide_blocks
 from .sizes import GROUP, room_sizes
 
@@ -75,7 +76,7 @@ def room_shapes(
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
     """The shapes of that room: those of floats, and the last. name: the cell's."""
     L, cell = lanes(itemsize), cell_named(name)
-    ldh, ldc, ldz, lda, sums, wt, ut = room_sizes(L, D, H, P, len(cell.unit_weights), cell.multiplies_later)
+    ldh, ldc, ldz, lda, sums, wt, ut = room_sizes(cell, L, D, H, P)
     width, Hp = BLOCK * L, blocks(H, itemsize) * L
     floats = (
         (N, ldh), (N, ldc), (N, Hp), (M, ldz), (M, lda), (sums,), (workers * GROUP * width,), (width,), (wt,), (ut,),
@@ -109,12 +110,12 @@ def threads_of(tmp: Any, dtype: np.dtype[Any]) -> int:
     return int(np.size(tmp)) // (GROUP * BLOCK * lanes(dtype.itemsize))
 
 
-def flat_room(room: Room) -> tuple[Any, ...]:
-    """As the kernel takes it: flat arrays, and the lengths of the rows of some."""
+def flat_room(room: Room) -> FlatRoom:
+    """As the kernel takes it."""
     dh, dc, t, dz, a, dp, tmp, zeros, wt, ut, where = room
-    return (
-        dh.ravel(), dh.shape[1], dc.ravel(), dc.shape[1], t.ravel(), dz.ravel(), dz.shape[1],
-        a.ravel(), a.shape[1], dp, tmp, zeros, wt, ut, where,
+    return FlatRoom(
+        dh=dh.ravel(), ldh=dh.shape[1], dc=dc.ravel(), ldc=dc.shape[1], t=t.ravel(), dz=dz.ravel(), ldz=dz.shape[1],
+        a=a.ravel(), lda=a.shape[1], dp=dp, tmp=tmp, zeros=zeros, wt=wt, ut=ut, where=where,
     )  # fmt: skip
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from ..compiler.options import compiled, inlined
 from ..vectors.products import product_of
-from ..vectors.rows import clear, copy
+from ..vectors.rows import clear_vectors, copy
 from ..vectors.target import BLOCK, TILE_ROWS
+from ..vectors.view import view
 from ..vectors.views import lanes_of, line_of
-from .cell_type import of_x, projects
+from .norms import normalize
+from .sizes import panels_for, vectors_for
 from .tiles import (
     finish_four,
     finish_one,
@@ -25,63 +25,80 @@ from .tiles import (
 )
 
 
+class Operands(NamedTuple):
+    """What the first phase's sums are made of. All but numbers are views of rows of samples and blocks of units.
+
+    old: the operands, `depth` of them, of which the first `inputs` are x; panels: their weights; init: what the sums
+    begin with."""
+
+    old: Any
+    depth: int
+    inputs: int
+    panels: Any
+    init: Any
+
+
+class Step(NamedTuple):
+    """Where the phases of a step read and write: views of rows of samples and blocks of units.
+
+    made: where the first phase puts h, or what a second phase goes on from, or m, which it projects. c_old and c_new
+    may be the same place."""
+
+    h_old: Any
+    h_new: Any
+    made: Any
+    c_old: Any
+    c_new: Any
+    gates: Any
+
+
 @inlined
-def bias_alone(cell: Any, out: Any, place: Any, panels: Any, panel: Any, L: Any) -> None:
+def bias_alone(cell: Any, out: Any, place: Any, panels: Any, panel: Any) -> None:
     """b for the gates that do not read x, where x @ W + b of a block stands: an infinite x times no weight is NaN."""
-    for gate in range(of_x(cell), BLOCK):
+    L = lanes_of(panels)
+    for gate in range(cell.of_x, BLOCK):
         copy(out, place + gate * L, panels, panel + gate * L, L)
 
 
 @inlined
-def units(cell: Any, lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, lda: Any, depth: Any,
-          count: Any, panels: Any, p0: Any, p_block: Any, init: Any, i0: Any, i_row: Any, i_block: Any, cs: Any,
-          c_old: Any, c_new: Any, c_row: Any, gates: Any, g0: Any, g_row: Any, g_block: Any) -> None:  # fmt: skip
-    """The first phase of a step of some rows for blocks lo to hi of units: from the operands at a[now], the first
-    `count` of them x, to h at a[then], or to what a second phase goes on from or projects.
+def first_phase(lo: Any, hi: Any, rows: Any, back: Any, cell: Any, z: Any, at: Any) -> None:
+    """The first phase of a step of some rows for blocks lo to hi of units. z: Operands; at: a Step.
 
-    Where a row or a block of an array begins: its first place, and strides _row and _block. back: go through the
-    blocks backwards; every other time that finds in cache what was read last. A single row's step is part of the
-    caller: a call takes half as long as a small one.
+    back: go through the blocks backwards; every other time that finds in cache what was read last. A single row's step
+    is part of the caller: a call takes half as long as a small one.
     """
     if rows == 1:
-        L = lanes_of(panels)
-        j = np.int64(0)
+        j = 0
         while j < hi - lo:
             two = j + 1 < hi - lo
             b = lo + j
             if back:
                 b = hi - 2 - j if two else hi - 1 - j
-            c, p, i, g = b * L, p0 + b * p_block, i0 + b * i_block, g0 + b * g_block
+            panel, init, gates = z.panels.at(0, b), z.init.at(0, b), at.gates.at(0, b)
+            c_old, c_new, made = at.c_old.at(0, b), at.c_new.at(0, b), at.made.at(0, b)
             if two:
-                forward_twin(cell, a, now, depth, count, panels, p, p_block, init, i, i_block, cs, c_old + c, c_new + c,
-                             a, then + c, gates, g, g_block)  # fmt: skip
+                forward_twin(cell, z.old, z.depth, z.inputs, panel, init, c_old, c_new, made, gates)
             else:
-                forward_tile_1(cell, a, now, lda, depth, count, panels, p, p, init, i, i_row, cs, c_old + c, c_new + c,
-                               c_row, a, then + c, gates, g, g_row)  # fmt: skip
+                forward_tile_1(cell, z.old, z.depth, z.inputs, panel, 0, init, c_old, c_new, made, gates)
             j += 2
     else:
-        tiles(cell, lo, hi, rows, back, a, now, then, lda, depth, count, panels, p0, p_block, init, i0, i_row,
-              i_block, cs, c_old, c_new, c_row, gates, g0, g_row, g_block)  # fmt: skip
+        tiles(lo, hi, rows, back, cell, z, at)
 
 
 @compiled
-def tiles(cell: Any, lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, lda: Any, depth: Any,
-          count: Any, panels: Any, p0: Any, p_block: Any, init: Any, i0: Any, i_row: Any, i_block: Any, cs: Any,
-          c_old: Any, c_new: Any, c_row: Any, gates: Any, g0: Any, g_row: Any, g_block: Any) -> None:  # fmt: skip
-    """`units` for more rows than one."""
-    L = lanes_of(panels)
+def tiles(lo: Any, hi: Any, rows: Any, back: Any, cell: Any, z: Any, at: Any) -> None:
+    """`first_phase` for more rows than one."""
     for j in range(hi - lo):
         b = hi - 1 - j if back else lo + j
-        panel = p0 + b * p_block
-        ahead = panel - p_block if back else panel + p_block
+        panel = z.panels.at(0, b)
+        ahead = -panel.block if back else panel.block
         first = 0
         left = (rows + TILE_ROWS - 1) // TILE_ROWS
         while left > 0:
             height = (rows - first + left - 1) // left
-            where = (cell, a, now + first * lda, lda, depth, count, panels, panel, ahead, init,
-                     i0 + first * i_row + b * i_block, i_row, cs, c_old + first * c_row + b * L,
-                     c_new + first * c_row + b * L, c_row, a, then + first * lda + b * L, gates,
-                     g0 + first * g_row + b * g_block, g_row)  # fmt: skip
+            where = (cell, z.old.at(first, 0), z.depth, z.inputs, panel, ahead, z.init.at(first, b),
+                     at.c_old.at(first, b), at.c_new.at(first, b), at.made.at(first, b),
+                     at.gates.at(first, b))  # fmt: skip
             if height == 6:
                 forward_tile_6(*where)
             elif height == 5:
@@ -92,38 +109,54 @@ def tiles(cell: Any, lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, t
                 forward_tile_3(*where)
             else:
                 forward_tile_2(*where)
-            ahead += depth // 4 * line_of(panels)
+            ahead += z.depth // 4 * line_of(panel)
             first += height
             left -= 1
 
 
+@inlined
+def blocks_in(phase: Any, sizes: Any, weights: Any) -> Any:
+    """Blocks of units that a phase makes: of c, or of h, which may be narrower."""
+    L = lanes_of(weights.panels)
+    if weights.cell.multiplies_later:  # noqa: SIM102
+        if phase == 1:
+            return vectors_for(sizes.P, L)
+    return vectors_for(sizes.H, L)
+
+
+@inlined
+def later_phase(phase: Any, lo: Any, hi: Any, rows: Any, back: Any, sizes: Any, weights: Any, at: Any) -> None:
+    """A phase behind the first, for blocks lo to hi of those that it makes."""
+    if weights.cell.multiplies_later:
+        finish(lo, hi, rows, back, sizes, weights, at)
+    if weights.cell.normalizes:
+        L = lanes_of(weights.panels)
+        normalize(phase, lo, hi, rows, sizes, weights, at, (vectors_for(sizes.H, L) + 1) * L)
+
+
 @compiled
-def finish(cell: Any, lo: Any, hi: Any, rows: Any, back: Any, a: Any, now: Any, then: Any, m: Any, lda: Any,
-           second: Any, H: Any, P: Any, cs: Any, c_new: Any, c_row: Any, gates: Any, g0: Any, g_row: Any,
-           g_block: Any) -> None:  # fmt: skip
-    """The second phase of that step for blocks lo to hi of the units of h, lo a multiple of 4: the old h at a[now], the
-    new c at cs[c_new]; the new h comes to a[then], in the place of what the first phase left there; or from what it
-    left at a[m]."""
-    L = lanes_of(second)
+def finish(lo: Any, hi: Any, rows: Any, back: Any, sizes: Any, weights: Any, at: Any) -> None:
+    """A second phase with a product, for blocks lo to hi of the units of h, lo a multiple of BLOCK: the new h comes to
+    where the first phase left what the sums go on from; or from m, which it left."""
+    cell, H, L = weights.cell, sizes.H, lanes_of(weights.panels)
     width = BLOCK * L
-    first, last = lo // BLOCK, (hi + BLOCK - 1) // BLOCK
-    read, place, row = cs, c_new, c_row
-    if projects(cell):
-        read, place, row = a, m, lda
-        for r in range(rows):
-            clear(a, then + r * lda + lo * L, (last * BLOCK - lo) * L)
+    panels = view(weights.second, 0, 0, H * width)
+    first, last = lo // BLOCK, panels_for(hi * L, L)
+    read = at.c_new
+    if cell.projects:
+        read = at.made
+        clear_vectors(at.h_new.at(0, lo), rows, (last * BLOCK - lo) * L)
     for j in range(first, last):
         q = first + last - 1 - j if back else j
-        product_of(P - q * width, read, place, row, rows, H, second, q * H * width, a, then + q * width, lda,
-                   a, then + q * width, lda)  # fmt: skip
+        sums = at.h_new.at(0, q * BLOCK)
+        product_of(sizes.P - q * width, read, rows, H, panels.at(0, q), sums, sums)
     for r in range(rows):
-        z, h, c, g = then + r * lda, now + r * lda, c_new + r * c_row, g0 + r * g_row
         b = lo
         while b + BLOCK <= hi:
-            finish_four(cell, a, z + b * L, a, h + b * L, cs, c + b * L, a, z + b * L, width, gates, g + b * g_block,
-                        g_block)  # fmt: skip
+            h = at.h_new.at(r, b)
+            finish_four(cell, h, at.h_old.at(r, b), at.c_new.at(r, b), h, width, at.gates.at(r, b))
             b += BLOCK
         while b < hi:
-            finish_one(cell, a, z + b * L, a, h + b * L, cs, c + b * L, a, z + b * L, L, gates, g + b * g_block,
-                       g_block)  # fmt: skip
+            h = at.h_new.at(r, b)
+            finish_one(cell, h, at.h_old.at(r, b), at.c_new.at(r, b), h, L, at.gates.at(r, b))
             b += 1

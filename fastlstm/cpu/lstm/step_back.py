@@ -2,147 +2,206 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from ..compiler.options import compiled
+from ..compiler.options import compiled, inlined
 from ..vectors.products import product_of
 from ..vectors.rows import accumulate, clear, clear_behind, copy, scale, tanh_row
 from ..vectors.target import BLOCK
+from ..vectors.view import view
 from ..vectors.views import lanes_of
-from .cell_type import kept_of, projects, rows_of_vectors
-from .episodes import begins
+from .episodes import begins, row_of
 from .norms import normalize_back
-from .packing import panel_rows
-from .sizes import behind_gates, phases_of
+from .sizes import behind_gates, panel_rows, panels_for, vectors_for
 from .tiles import backward_cell, backward_cell_pair, finish_back, finish_back_pair, projected
 
 
-@compiled
-def step_back(s: Any, phase: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any,
-              panels: Any, second: Any, x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any,
-              order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any,
-              dh: Any, ldh: Any, dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
-              zeros: Any) -> None:  # fmt: skip
-    """A phase of step s for ranks first, first + stride, ... and blocks lo to hi of units: gradients of the inputs of
-    its gates.
+class Share(NamedTuple):
+    """A worker's part of a step: ranks first, first + stride, ...; panels lo to hi of U.T or V.T, which are BLOCK
+    blocks of units each. s0: the first step of the block of time."""
 
-    Of the block of time that begins with s0, step s has the rows from bases[s] - bases[s0] on.
-    cells, gates: the tape, (step, rank); dh, dc, t: gradients of h and c, and tanh(c), a row for each rank; dz, a:
-    gradients of the gates' inputs and the operands [1, x, h] for each row of the block; where: its place in x. Where
-    there is a second phase, dz has once more those of the last gate, or of a projection's h, the units of all blocks
-    side by side, and a the new c, or the projection's m. Where the equations take weights, dz has last what adds up to
-    their gradients.
+    first: int
+    stride: int
+    lo: int
+    hi: int
+    s0: int
+
+
+class RowBack(NamedTuple):
+    """Where a step back of one row reads and writes: views of blocks of units.
+
+    gates, before: the tape of the step, and of the step before; t: tanh of c; dz, dv: gradients of the gates' sums, and
+    of a second phase's, or of a projected h; h_old, read: operands of the products of the weights' gradients, read that
+    of a second phase: the new c, or m; down: what adds up to the gradients of unit weights."""
+
+    gates: Any
+    before: Any
+    c_old: Any
+    c_new: Any
+    t: Any
+    dh: Any
+    dc: Any
+    dz: Any
+    dv: Any
+    h_old: Any
+    read: Any
+    unit_weights: Any
+    down: Any
+
+
+@inlined
+def ranks_of(s: Any, share: Any, given: Any) -> Any:
+    """The first row of a step's ranks in the block of time, and how many of them are the worker's."""
+    bases = given.bases
+    count = (bases[s + 1] - bases[s] - share.first + share.stride - 1) // share.stride
+    return bases[s] - bases[share.s0] + share.first, count
+
+
+@compiled
+def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
+    """A phase of step s for a worker's ranks and units: gradients of the inputs of its gates. given: a Backward.
+
+    Of the block of time, step s has the rows from bases[s] - bases[s0] on. In the room, dh, dc and t have a row for
+    each rank: gradients of h and c, and tanh(c). dz and a have one for each row of the block: gradients of the gates'
+    inputs, and the operands [1, x, h]; where: its place in x. Where there is a second phase, dz has once more those of
+    the last gate, or of a projection's h, the units of all blocks side by side, and a the new c, or the projection's m.
+    Where the equations take unit weights, dz has last what adds up to their gradients.
     """
-    L = lanes_of(ut)
-    nb = (H + L - 1) // L
-    width, g_width = BLOCK * L, kept_of(cell) * L
-    Hp = nb * L
-    N = order.size
-    base = bases[s] - bases[s0]
-    own = max(0, min(hi * L, P) - lo * L)
-    rows = panel_rows(cell, D, P)
-    down = behind_gates(second, nb, width)
-    own_rows = rows_of_vectors(cell) * width
-    final = phases_of(second) - 1  # the last phase, the first one backwards
-    for rank in range(first, bases[s + 1] - bases[s], stride):
-        m = base + rank
-        place = order[rank] * T + (lens[rank] - 1 - s if reverse else s)
-        operand = m * lda
-        g, c, u = (s * N + rank) * nb * g_width, (s * N + rank) * Hp, rank * Hp
-        if phase == final:
+    sizes, weights, schedule, tape, room = given.sizes, given.weights, given.schedule, given.tape, given.room
+    cell, bases, dh_of = given.weights.cell, given.bases, given.gradients
+    D, H, P = sizes.D, sizes.H, sizes.P
+    order, lens, mask = schedule.order, schedule.lens, schedule.mask
+    L = lanes_of(room.ut)
+    nb = vectors_for(H, L)
+    width, g_width, Hp, N = BLOCK * L, cell.kept * L, nb * L, order.size
+    lo, hi = share.lo * BLOCK, min(share.hi * BLOCK, nb)
+    first, some = lo * L, (hi - lo) * L  # its units
+    own = max(0, min(hi * L, P) - first)  # those of h
+    rows, weight_width = panel_rows(cell, D, P), cell.weight_rows * width
+    unit_weights = view(weights.panels, (1 + D + P) * width, 0, rows * width)
+    old = s - 1 if s > 0 else s  # before the first step there are no gates: any will do, h is put right
+    for rank in range(share.first, bases[s + 1] - bases[s], share.stride):
+        m = bases[s] - bases[share.s0] + rank
+        row, operand = row_of(schedule, rank, s), m * room.lda
+        c, t, dh, dc = (s * N + rank) * Hp, rank * Hp, rank * room.ldh, rank * room.ldc
+        h_old, dz = operand + 1 + D, m * room.ldz
+        if phase == cell.phase_count - 1:  # the last phase, the first one backwards
             if lo == 0:
-                where[m] = place * D
-                a[operand] = a.dtype.type(1)
-                copy(a, operand + 1, x, place * D, D)
-            if begins(reset, order[rank] * T, lens[rank], reverse, s + 1):  # nothing comes back from another episode
-                clear(dh, rank * ldh + lo * L, (hi - lo) * L)
-                clear(dc, rank * ldc + lo * L, (hi - lo) * L)
+                room.where[m] = row * D
+                room.a[operand] = room.a.dtype.type(1)
+                copy(room.a, operand + 1, given.x, row * D, D)
+            if begins(schedule, rank, s + 1):  # nothing comes back from another episode
+                clear(room.dh, dh + first, some)
+                clear(room.dc, dc + first, some)
             if mask.size > 0 and s < lens[rank] - 1:  # what came through the product
-                scale(dh, rank * ldh + lo * L, mask, order[rank] * P + lo * L, own)
-            if ldy > 0:
-                accumulate(dh, rank * ldh + lo * L, dy, place * ldy + column + lo * L, own)
-            if s == lens[rank] - 1 and second.ndim != 2:
-                tanh_row(t, u + lo * L, cells, c + N * Hp + lo * L, (hi - lo) * L)
-        if second.ndim == 3:
-            if phase == 1 and projects(cell):
-                copy(dz, m * ldz + nb * width + lo * L, dh, rank * ldh + lo * L, own)
-                for b in range(lo, hi):
-                    projected(
-                        cell, gates, g + b * g_width, g_width, t, u + b * L, L, a, operand + 1 + D + Hp + b * L, L
-                    )
-            elif phase == 1:
-                copy(a, operand + 1 + D + Hp + lo * L, cells, c + N * Hp + lo * L, (hi - lo) * L)
-                b = lo
-                while b < hi:
-                    where_ = (cell, gates, g + b * g_width, g_width, t, u + b * L, L, dh, rank * ldh + b * L, L,
-                              dc, rank * ldc + b * L, L, dz, m * ldz + b * width, width,
-                              dz, m * ldz + nb * width + b * L, L)  # fmt: skip
-                    if b + 1 < hi:
-                        finish_back_pair(*where_)
-                    else:
-                        finish_back(*where_)
-                    b += 2
-                if hi * L > H:
-                    clear_behind(dz, m * ldz + nb * width + (hi - 1) * L, 1, H - (hi - 1) * L)
-        begun = begins(reset, order[rank] * T, lens[rank], reverse, s)
-        held, c0, c_block = cells, c, L
+                scale(room.dh, dh + first, mask, order[rank] * P + first, own)
+            if dh_of.ldy > 0:
+                accumulate(room.dh, dh + first, dh_of.dy, row * dh_of.ldy + dh_of.column + first, own)
+            if not cell.normalizes:  # noqa: SIM102
+                if s == lens[rank] - 1:
+                    tanh_row(room.t, t + first, tape.c, c + N * Hp + first, some)
+        begun = begins(schedule, rank, s)
+        c_old = view(tape.c, c, 0, L)
         if begun:  # from zeros, whatever the tape has there
-            held, c0, c_block = zeros, N - N, 0
-        if second.ndim == 2:
-            normalize_back(cell, phase, lo, hi, H, gates, g, cells, c + N * Hp, held, c0, c_block, dh, rank * ldh, dc,
-                           rank * ldc, dz, m * ldz, m * ldz + down, a, operand + 1 + D, panels, (1 + D + P) * width,
-                           rows * width)  # fmt: skip
+            c_old = view(room.zeros, 0, 0, 0)
+        at = RowBack(
+            view(tape.gates, (s * N + rank) * nb * g_width, 0, g_width),
+            view(tape.gates, (old * N + rank) * nb * g_width, 0, g_width), c_old, view(tape.c, c + N * Hp, 0, L),
+            view(room.t, t, 0, L), view(room.dh, dh, 0, L), view(room.dc, dc, 0, L), view(room.dz, dz, 0, width),
+            view(room.dz, dz + nb * width, 0, L), view(room.a, h_old, 0, L), view(room.a, h_old + Hp, 0, L),
+            unit_weights, view(room.dz, dz + behind_gates(cell, L, H, P), 0, weight_width),
+        )  # fmt: skip
+        if cell.multiplies_later:  # noqa: SIM102
+            if phase == 1:
+                if cell.projects:
+                    copy(room.dz, dz + nb * width + first, room.dh, dh + first, own)
+                    for b in range(lo, hi):
+                        projected(cell, at.gates.at(0, b), at.t.at(0, b), at.read.at(0, b))
+                else:
+                    copy(room.a, h_old + Hp + first, tape.c, c + N * Hp + first, some)
+                    later_gate_back(lo, hi, cell, at)
+                    if hi * L > H:
+                        clear_behind(room.dz, dz + nb * width + (hi - 1) * L, 1, H - (hi - 1) * L)
+        if cell.normalizes:
+            normalize_back(phase, lo, hi, H, cell, at, room.zeros)
         if phase == 0:
-            old = s - 1 if s > 0 else s  # before the first step there are no gates: any will do, h is put right
-            g_old = (old * N + rank) * nb * g_width
-            if second.ndim != 2:
-                b = lo
-                while b + 1 < hi:
-                    backward_cell_pair(
-                        cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held,
-                        c0 + b * c_block, c_block, t, u + b * L, L, dh, rank * ldh + b * L, L, dc, rank * ldc + b * L,
-                        L, dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L, panels,
-                        (b * rows + 1 + D + P) * width, rows * width, dz, m * ldz + down + b * own_rows,
-                        own_rows)  # fmt: skip
-                    b += 2
-                if b < hi:
-                    backward_cell(
-                        cell, gates, g + b * g_width, g_width, gates, g_old + b * g_width, g_width, held,
-                        c0 + b * c_block, c_block, t, u + b * L, L, dh, rank * ldh + b * L, L, dc, rank * ldc + b * L,
-                        L, dz, m * ldz + b * width, width, a, operand + 1 + D + b * L, L, panels,
-                        (b * rows + 1 + D + P) * width, rows * width, dz, m * ldz + down + b * own_rows,
-                        own_rows)  # fmt: skip
+            if not cell.normalizes:
+                first_phase_back(lo, hi, cell, at)
             if hi * L > H:  # units that fill up the last vector; an infinity of x times their weights, 0, is NaN
-                clear_behind(dz, m * ldz + (hi - 1) * width, BLOCK, H - (hi - 1) * L)
+                clear_behind(room.dz, dz + (hi - 1) * width, BLOCK, H - (hi - 1) * L)
             if begun:  # the old h was 0; the step before goes on from the tape's c
-                clear(a, operand + 1 + D + lo * L, (hi - lo) * L)
-                if second.ndim != 2:
-                    tanh_row(t, u + lo * L, cells, c + lo * L, (hi - lo) * L)
+                clear(room.a, h_old + first, some)
+                if not cell.normalizes:
+                    tanh_row(room.t, t + first, tape.c, c + first, some)
             elif s == 0:
-                copy(a, operand + 1 + D + lo * L, h0, order[rank] * P + lo * L, own)
+                copy(room.a, h_old + first, given.h_first, order[rank] * P + first, own)
             if mask.size > 0:
-                scale(a, operand + 1 + D + lo * L, mask, order[rank] * P + lo * L, own)
+                scale(room.a, h_old + first, mask, order[rank] * P + first, own)
+
+
+@inlined
+def first_phase_back(lo: Any, hi: Any, cell: Any, at: Any) -> None:
+    """The first phase's equations of one row, for blocks lo to hi. at: a RowBack."""
+    b = lo
+    while b < hi:
+        where = (cell, at.gates.at(0, b), at.before.at(0, b), at.c_old.at(0, b), at.t.at(0, b), at.dh.at(0, b),
+                 at.dc.at(0, b), at.dz.at(0, b), at.h_old.at(0, b), at.unit_weights.at(0, b),
+                 at.down.at(0, b))  # fmt: skip
+        if b + 1 < hi:
+            backward_cell_pair(*where)
+        else:
+            backward_cell(*where)
+        b += 2
+
+
+@inlined
+def later_gate_back(lo: Any, hi: Any, cell: Any, at: Any) -> None:
+    """Those of a gate of the second phase."""
+    b = lo
+    while b < hi:
+        where = (cell, at.gates.at(0, b), at.t.at(0, b), at.dh.at(0, b), at.dc.at(0, b), at.dz.at(0, b),
+                 at.dv.at(0, b))  # fmt: skip
+        if b + 1 < hi:
+            finish_back_pair(*where)
+        else:
+            finish_back(*where)
+        b += 2
 
 
 @compiled
-def hidden_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, panels: Any,
-                second: Any, x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any,
-                lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any,
-                ldh: Any, dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
-                zeros: Any) -> None:  # fmt: skip
-    """dh = dz @ U.T of step s for the same ranks, panels lo to hi of U.T; added to what goes past z, where a gate of
-    the second phase has left that."""
-    width = BLOCK * lanes_of(ut)
-    depth = (H + lanes_of(ut) - 1) // lanes_of(ut) * width
-    count = (bases[s + 1] - bases[s] - first + stride - 1) // stride
-    for q in range(lo, min(hi, (P + width - 1) // width)):
-        init, i0, ldi = zeros, first - first, first - first
-        if second.ndim == 3 and not projects(cell):
-            init, i0, ldi = dh, first * ldh + q * width, stride * ldh
-        product_of(P - q * width, dz, (bases[s] - bases[s0] + first) * ldz, stride * ldz, count, depth, ut,
-                   q * depth * width, init, i0, ldi, dh, first * ldh + q * width, stride * ldh)  # fmt: skip
+def hidden_back(s: Any, share: Any, given: Any) -> None:
+    """dh = dz @ U.T of step s for the same ranks and units; added to what goes past z, where a gate of the second phase
+    has left that."""
+    cell, room, P = given.weights.cell, given.room, given.sizes.P
+    width, L = BLOCK * lanes_of(room.ut), lanes_of(room.ut)
+    depth = vectors_for(given.sizes.H, L) * width
+    m, count = ranks_of(s, share, given)
+    dz, dh = view(room.dz, m * room.ldz, share.stride * room.ldz, 0), share.first * room.ldh
+    for q in range(share.lo, min(share.hi, panels_for(P, L))):
+        out = view(room.dh, dh + q * width, share.stride * room.ldh, 0)
+        init = view(room.zeros, 0, 0, 0)
+        if cell.multiplies_later and not cell.projects:
+            init = out
+        product_of(P - q * width, dz, count, depth, view(room.ut, q * depth * width, 0, 0), init, out)
+
+
+@compiled
+def memory_back(s: Any, share: Any, given: Any) -> None:
+    """dz @ V.T of step s and the second phase for the same ranks and units of c: added to dc, or dm of a projection, in
+    dh's place."""
+    cell, room, H = given.weights.cell, given.room, given.sizes.H
+    width, L = BLOCK * lanes_of(room.ut), lanes_of(room.ut)
+    nb, depth = vectors_for(H, L), panels_for(given.sizes.P, L) * width  # z's units, those that fill up the last too
+    m, count = ranks_of(s, share, given)
+    dz = view(room.dz, m * room.ldz + nb * width, share.stride * room.ldz, 0)
+    for q in range(share.lo, share.hi):
+        out = view(room.dc, share.first * room.ldc + q * width, share.stride * room.ldc, 0)
+        init = out
+        if cell.projects:
+            out = view(room.dh, share.first * room.ldh + q * width, share.stride * room.ldh, 0)
+            init = view(room.zeros, 0, 0, 0)
+        panel = view(room.ut, depth * nb * width + q * depth * width, 0, 0)
+        product_of(H - q * width, dz, count, depth, panel, init, out)
 
 
 @compiled
@@ -154,39 +213,18 @@ def last_state(w: Any, workers: Any, order: Any, width: Any, last: Any, d: Any, 
 
 
 @compiled
-def first_state(w: Any, workers: Any, order: Any, lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, H: Any,
-                P: Any, dh: Any, ldh: Any, dc: Any, ldc: Any, out_h: Any, out_c: Any) -> None:  # fmt: skip
+def first_state(w: Any, workers: Any, given: Any) -> None:
     """From the gradient past the first step's product to that of the initial state: none where a reset at that step
     leaves it unused."""
+    schedule, gradients, room = given.schedule, given.gradients, given.room
+    order, H, P = schedule.order, given.sizes.H, given.sizes.P
     for rank in range(w, order.size, workers):
         h, c = order[rank] * P, order[rank] * H
-        if begins(reset, order[rank] * T, lens[rank], reverse, np.int64(0)):
-            clear(out_h, h, P)
-            clear(out_c, c, H)
+        if begins(schedule, rank, 0):
+            clear(gradients.dh_state, h, P)
+            clear(gradients.dc_state, c, H)
             continue
-        if mask.size > 0 and lens[rank] > 0:
-            scale(dh, rank * ldh, mask, h, P)
-        copy(out_h, h, dh, rank * ldh, P)
-        copy(out_c, c, dc, rank * ldc, H)
-
-
-@compiled
-def memory_back(s: Any, s0: Any, first: Any, stride: Any, lo: Any, hi: Any, bases: Any, cell: Any, panels: Any,
-                second: Any, x: Any, D: Any, ut: Any, H: Any, P: Any, h0: Any, cells: Any, gates: Any, order: Any,
-                lens: Any, reset: Any, mask: Any, reverse: Any, T: Any, dy: Any, ldy: Any, column: Any, dh: Any,
-                ldh: Any, dc: Any, ldc: Any, t: Any, dz: Any, ldz: Any, a: Any, lda: Any, where: Any,
-                zeros: Any) -> None:  # fmt: skip
-    """dz @ V.T of step s and the second phase for the same ranks, panels lo to hi of V.T: added to dc, or dm of a
-    projection, in dh's place."""
-    width = BLOCK * lanes_of(ut)
-    nb = (H + lanes_of(ut) - 1) // lanes_of(ut)
-    depth = second.shape[0] * width  # z's units, those that fill up the last panel too
-    count = (bases[s + 1] - bases[s] - first + stride - 1) // stride
-    for q in range(lo, hi):
-        d, place, row = dc, first * ldc + q * width, stride * ldc
-        init, i0, ldi = dc, place, row
-        if projects(cell):
-            d, place, row = dh, first * ldh + q * width, stride * ldh
-            init, i0, ldi = zeros, first - first, first - first
-        product_of(H - q * width, dz, (bases[s] - bases[s0] + first) * ldz + nb * width, stride * ldz, count, depth,
-                   ut, depth * nb * width + q * depth * width, init, i0, ldi, d, place, row)  # fmt: skip
+        if schedule.mask.size > 0 and schedule.lens[rank] > 0:
+            scale(room.dh, rank * room.ldh, schedule.mask, h, P)
+        copy(gradients.dh_state, h, room.dh, rank * room.ldh, P)
+        copy(gradients.dc_state, c, room.dc, rank * room.ldc, H)

@@ -22,6 +22,7 @@ from ..vectors.products import product_of
 from ..vectors.rows import copy, sigmoid_row, tanh_row
 from ..vectors.target import BLOCK, TILE_ROWS, lanes
 from ..vectors.tiles import outer
+from ..vectors.view import view
 from ..vectors.views import lanes_of
 
 LINEAR, RELU, SIGMOID, TANH, SOFTMAX, SOFTPLUS, ELU, EXPONENTIAL = range(8)
@@ -134,8 +135,8 @@ def dense(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
                 used = columns if columns > width // 2 else width // 2  # what product_of fills in
                 used = (used + L - 1) // L * L
                 bias = q * (1 + D) * width
-                product_of(columns, x, r0 * D, D, some, D, panels, bias + width, panels, bias, np.int64(0), rows, own,
-                           width)  # fmt: skip
+                product_of(columns, view(x, r0 * D, D, 0), some, D, view(panels, bias + width, 0, 0),
+                           view(panels, bias, 0, 0), view(rows, own, width, 0))  # fmt: skip
                 for r in range(some):
                     activate(kind, rows, own + r * width, used)
                     copy(y, (r0 + r) * U + q * width, rows, own + r * width, columns)
@@ -187,8 +188,8 @@ def dense_backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) ->
                 r0 = w * ROWS
                 while r0 < some:
                     group = min(ROWS, some - r0)
-                    product_of(columns, dz, r0 * ldz, ldz, group, U, wt, q * U * width, zeros, np.int64(0),
-                               np.int64(0), rows, own, width)  # fmt: skip
+                    product_of(columns, view(dz, r0 * ldz, ldz, 0), group, U, view(wt, q * U * width, 0, 0),
+                               view(zeros, 0, 0, 0), view(rows, own, width, 0))  # fmt: skip
                     for r in range(group):
                         copy(dx, (m0 + r0 + r) * D + q * width, rows, own + r * width, columns)
                     r0 += workers * ROWS
@@ -198,10 +199,10 @@ def dense_backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) ->
             m = 0
             while m < some:
                 depth = min(PIECE, some - m)
-                if k < whole:
-                    outer(x, (m0 + m) * D + k * TILE_ROWS, D, depth, dz, m * ldz + q * width, ldz, dp, to, width)
-                else:
-                    outer(tail, m * TILE_ROWS, np.int64(TILE_ROWS), depth, dz, m * ldz + q * width, ldz, dp, to, width)
+                source = view(x, (m0 + m) * D + k * TILE_ROWS, D, 0)
+                if k == whole:
+                    source = view(tail, m * TILE_ROWS, TILE_ROWS, 0)
+                outer(source, depth, view(dz, m * ldz + q * width, ldz, 0), view(dp, to, width, 0))
                 m += PIECE
             if m0 + some == M:
                 columns = min(width, U - q * width)

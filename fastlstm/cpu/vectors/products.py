@@ -1,4 +1,4 @@
-"""Matrix products of any number of rows with one panel of weights, from the tiles of simd.py."""
+"""Matrix products of any number of rows with one panel of weights, in tiles."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from .views import lanes_of, line_of
 
 
 @compiled
-def product(a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, init: Any, io: Any, ldi: Any,
-            out: Any, oo: Any, ldo: Any) -> None:  # fmt: skip
-    """out (rows, 4 lanes) = init + A (rows, depth) @ panel, in tiles as equal as can be: a tile of one row is a slow
-    one. Meanwhile the panel behind this one is fetched into the cache."""
-    ahead = po + depth * BLOCK * lanes_of(p)
+def product(a: Any, rows: Any, depth: Any, panel: Any, init: Any, out: Any) -> None:
+    """out (rows, 4 lanes) = init + A (rows, depth) @ panel, all of them views, in tiles as equal as can be: a tile of
+    one row is a slow one. Meanwhile the panel behind this one is fetched into the cache."""
+    ahead = depth * BLOCK * lanes_of(panel)
     left = (rows + TILE_ROWS - 1) // TILE_ROWS
     r = 0
     while left > 0:
         height = (rows - r + left - 1) // left
-        where = (a, ao + r * lda, lda, depth, p, po, ahead, init, io + r * ldi, ldi, out, oo + r * ldo, ldo)
+        where = (a.at(r, 0), depth, panel, ahead, init.at(r, 0), out.at(r, 0))
         if height == 6:
             tile_6(*where)
         elif height == 5:
@@ -33,23 +32,22 @@ def product(a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, i
             tile_2(*where)
         else:
             tile_1(*where)
-        ahead += depth // 4 * line_of(p)
+        ahead += depth // 4 * line_of(panel)
         r += height
         left -= 1
 
 
 @compiled
-def product_of(columns: Any, a: Any, ao: Any, lda: Any, rows: Any, depth: Any, p: Any, po: Any, init: Any, io: Any,
-               ldi: Any, out: Any, oo: Any, ldo: Any) -> None:  # fmt: skip
+def product_of(columns: Any, a: Any, rows: Any, depth: Any, panel: Any, init: Any, out: Any) -> None:
     """`product` where only the first columns matter: half of the panel where that holds them."""
-    if columns > BLOCK // 2 * lanes_of(p):
-        product(a, ao, lda, rows, depth, p, po, init, io, ldi, out, oo, ldo)
+    if columns > BLOCK // 2 * lanes_of(panel):
+        product(a, rows, depth, panel, init, out)
         return
     left = (rows + TILE_ROWS - 1) // TILE_ROWS
     r = 0
     while left > 0:
         height = (rows - r + left - 1) // left
-        where = (a, ao + r * lda, lda, depth, p, po, po, init, io + r * ldi, ldi, out, oo + r * ldo, ldo)
+        where = (a.at(r, 0), depth, panel, 0, init.at(r, 0), out.at(r, 0))
         if height == 6:
             half_6(*where)
         elif height == 5:

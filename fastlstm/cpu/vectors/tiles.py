@@ -4,62 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import types
-from numba.extending import intrinsic
-
-from .emitter import INT64, Emitter, Vector, data, emitter
+from .emitted import Int, emitted
+from .emitter import INT64, Emitter, Vector
 from .target import BLOCK, CACHE_LINE, TILE_ROWS, registers
+from .view import View
 
 
 def _tile(rows: int, vectors: int = BLOCK) -> Any:
-    """tile(a, ao, lda, depth, p, po, ahead, init, io, ldi, out, oo, ldo):
-    out[oo + r ldo + j] = init[io + r ldi + j] + sum over k < depth of a[ao + r lda + k] p[po + k 4 lanes + j],
-    in that order, for r < rows and j < `vectors` lanes. p[ahead] is fetched into the cache meanwhile (`multiply`)."""
+    """tile(a, depth, panel, ahead, init, out): out[r, j] = init[r, j] + sum over k < depth of a[r, k] panel[k, j], in
+    that order, for r < rows and j < `vectors` lanes. What stands `ahead` numbers behind the panel's begin is fetched
+    into the cache meanwhile (`multiply`)."""
 
-    @intrinsic  # type: ignore[misc]
-    def tile(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, ahead: Any, init: Any, io: Any,
-             ldi: Any, out: Any, oo: Any, ldo: Any) -> Any:  # fmt: skip
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            e = emitter(context, builder, p)
-            pointers = [data(context, builder, signature.args[n], args[n]) for n in (0, 4, 4, 7, 10)]
-            a_, p_, ahead_, init_, out_ = map(e.at, pointers, (args[n] for n in (1, 5, 6, 8, 11)))
-            a_rows = [e.at(a_, e.times(r, args[2])) for r in range(rows)]
-            for side in passes(rows, vectors):
-                sums = {(r, v): e.load(init_, e.times(r, args[9]), v * e.lanes) for r in range(rows) for v in side}
-                behind = ahead_ if side.start == 0 else None
-                sums = multiply(e, args[3], sums, [p_], BLOCK * e.lanes, a_rows, 1, 0, behind)
-                for (r, v), total in sums.items():
-                    e.store(total, out_, e.times(r, args[12]), v * e.lanes)
-            return context.get_dummy_value()
-
-        n = types.intp
-        return types.void(a, n, n, n, p, n, n, init, n, n, out, n, n), generate
+    @emitted
+    def tile(e: Emitter, a: View, depth: Int, panel: View, ahead: Int, init: View, out: View) -> None:
+        operands, begins, ends = a.rows(rows), init.rows(rows), out.rows(rows)
+        for side in passes(rows, vectors):
+            sums = {(r, v): e.load(begins[r], v * e.lanes) for r in range(rows) for v in side}
+            fetched = panel.at(ahead) if side.start == 0 else None
+            sums = multiply(depth, sums, [panel.data], BLOCK * e.lanes, operands, 1, 0, fetched)
+            for (r, v), total in sums.items():
+                e.store(total, ends[r], v * e.lanes)
 
     return tile
 
 
-@intrinsic  # type: ignore[misc]
-def outer(typing: Any, a: Any, ao: Any, lda: Any, depth: Any, p: Any, po: Any, ldp: Any, out: Any, oo: Any,
-          ldo: Any) -> Any:  # fmt: skip
-    """out[oo + r ldo + j] += sum over k < depth of a[ao + k lda + r] p[po + k ldp + j], r < TILE_ROWS,
-    j < 4 lanes; the sum begins at 0: one rounding for the whole of it."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e = emitter(context, builder, p)
-        a_, p_, out_ = (e.at(data(context, builder, signature.args[n], args[n]), args[n + 1]) for n in (0, 4, 7))
-        for r in range(TILE_ROWS):
-            for v in range(BLOCK):
-                e.prefetch(out_, e.times(r, args[9]), v * e.lanes, write=True)
-        for side in passes(TILE_ROWS):
-            sums = {(r, v): e.splat(0.0) for r in range(TILE_ROWS) for v in side}
-            sums = multiply(e, args[3], sums, [p_], args[6], [a_], args[2], 1)
-            for (r, v), total in sums.items():
-                place = e.at(out_, e.times(r, args[9]), v * e.lanes)
-                e.store(e.load(place) + total, place)
-        return context.get_dummy_value()
-
-    index = types.intp
-    return types.void(a, index, index, index, p, index, index, out, index, index), generate
+@emitted
+def outer(e: Emitter, a: View, depth: Int, p: View, out: View) -> None:
+    """out[r, j] += sum over k < depth of a[k, r] p[k, j], r < TILE_ROWS, j < 4 lanes; the sum begins at 0: one rounding
+    for the whole of it."""
+    places = {(r, v): e.at(row, v * e.lanes) for r, row in enumerate(out.rows(TILE_ROWS)) for v in range(BLOCK)}
+    for place in places.values():
+        e.prefetch(place, write=True)
+    for side in passes(TILE_ROWS):
+        sums = {(r, v): e.splat(0.0) for r in range(TILE_ROWS) for v in side}
+        sums = multiply(depth, sums, [p.data], p.row, [a.data], a.row, 1)
+        for cell, total in sums.items():
+            e.store(e.load(places[cell]) + total, places[cell])
 
 
 def passes(rows: int, vectors: int = BLOCK) -> list[range]:
@@ -69,14 +49,15 @@ def passes(rows: int, vectors: int = BLOCK) -> list[range]:
 
 
 def multiply(
-    e: Emitter, depth: Any, sums: dict[tuple[int, int], Vector], panels: list[Any], ldp: Any, a: list[Any], lda: Any,
-    across: int, ahead: Any = None,
+    depth: Any, sums: dict[tuple[int, int], Vector], panels: list[Any], ldp: Any, a: list[Any], lda: Any, across: int,
+    ahead: Any = None,
 ) -> dict[tuple[int, int], Vector]:  # fmt: skip
     """sums[r, v] + sum over k of a[r] at k lda (or a[0] at k lda + r `across`) times vector v of the panels, each of
     which has BLOCK of them, at k ldp.
 
     ahead: what is wanted next, fetched meanwhile, a cache line for every four k: from one panel to the next the
     processor's own prefetching finds no way."""
+    e = next(iter(sums.values())).emitter
     b = e.builder
     line = CACHE_LINE * 8 // e.bits
     pointers = [*panels, *a]

@@ -17,6 +17,7 @@ from fastlstm.cells.cell import Cell, checked, touch
 from fastlstm.cells.table import CELLS as TABLE
 from fastlstm.cells.table import cell_with
 from fastlstm.cpu.lstm import backward, forward
+from fastlstm.cpu.lstm.arguments import BackwardArguments, ForwardArguments
 from fastlstm.cpu.lstm.sizes import operand_stride
 from fastlstm.cpu.training import dense, updates
 from fastlstm.cpu.vectors.target import BLOCK, lanes
@@ -58,7 +59,8 @@ class Shared:
     def forward(self, turn: int, arguments: Any) -> tuple[int, dict[str, Place]]:
         """The phase, and the numbers of the names in cells.FORWARD."""
         s, phase = (turn - 1) // self.phases, (turn - 1) % self.phases
-        gates, cs, work, lda = arguments[13], arguments[14], arguments[19], operand_stride(L, D, H)
+        given, lda = ForwardArguments(*arguments), operand_stride(L, D, H)
+        gates, cs, work = given.gates, given.c_tape, given.work
         whole, row = (lambda array, place: (array, place + self.units[:, None])), s % 2 * lda + D
         width = self.cell.kept * L
         tape, split = s * H // L * width, BLOCK if self.phases == 3 else 0
@@ -74,9 +76,10 @@ class Shared:
     def backward(self, turn: int, arguments: Any) -> tuple[int, dict[str, Place]]:
         """The phase, and the numbers of the names in cells.BACKWARD."""
         s, phase = self.T - 1 - (turn - 1) // self.phases, self.phases - 1 - (turn - 1) % self.phases
-        dh, _, dc, _, t, dz, ldz, a, lda = arguments[32:41]
+        given = BackwardArguments(*arguments)
+        dh, dc, t, dz, ldz, a, lda = given.dh, given.dc, given.t, given.dz, given.ldz, given.a, given.lda
         whole = lambda array, place, *more: (array, place + np.array([0, *more]) + self.units[:, None])  # noqa: E731
-        width, own = BLOCK * L, len(self.cell.unit_weights) * BLOCK
+        width, own = BLOCK * L, self.cell.weight_rows * BLOCK
         wide = H * BLOCK + (H if self.cell.multiplies_later else 0)
         weights, of_z = s * ldz + wide, own if self.phases < 3 else own // 2
         found = {
@@ -190,7 +193,7 @@ def unneeded(run: Any, alone: Any) -> set[tuple[Any, int]]:
 def _places_that_exist(kernel: Any, turn: int, arguments: Any, share: Any) -> None:
     """Where rows of dx are, for who reads that before it is written."""
     if kernel is backward.backward and turn == 0:
-        arguments[-1][:] = 0
+        BackwardArguments(*arguments).where[:] = 0
 
 
 def same(found: Any, expected: Any) -> bool:

@@ -20,7 +20,7 @@ from fastlstm.cpu.lstm import two_threads as duo
 from fastlstm.cpu.vectors.target import BLOCK
 
 NB, L, STEPS, FOR_EVER = 8, 4, 30, 10**9  # blocks of units; a thread has half of them
-CELLS = {1: (1, ()), 2: (3, (2,)), 3: (2, ())}  # phases: axes and shape of what stands for the later ones
+CELLS = {phases: SimpleNamespace(phase_count=phases, multiplies_later=phases == 2) for phases in (1, 2, 3)}
 
 
 class Stuck(Exception):
@@ -49,16 +49,16 @@ class Machine:
         self.inputs_: dict[tuple[int, int], Any] = {}
         self.found: dict[tuple[int, int], int] = {}
         self.shares = [0, 0]
-        axes, shape = CELLS[phases]
         self.names: dict[str, Any] = {
             "load_acquire": self.load, "store_release": self.store, "wait_a_little": lambda *_: self.point(),
             "_inputs": self.inputs, "_step": self.step, "_inputs_of": lambda thread, *_: int(thread) * 10**6,
-            "_parts": varied(duo._parts, lanes_of=lambda _: L), "lanes_of": lambda _: L,
+            "_parts": varied(duo._parts, blocks_in=lambda *_: NB, lanes_of=lambda _: L), "lanes_of": lambda _: L,
         }  # fmt: skip
         self.names["_waited"] = varied(duo._waited, **self.names)
-        self.arguments = (
-            self.sync, patience, None, None, 1, None, SimpleNamespace(ndim=axes, shape=shape), NB * L, NB * L,
-            *[None] * 10, np.zeros(1, np.int64), np.array([STEPS]), None, None, False, STEPS, None,
+        schedule = SimpleNamespace(lens=np.array([STEPS]))
+        self.arguments = self.sync, patience, SimpleNamespace(
+            sizes=SimpleNamespace(H=NB * L, P=NB * L), batch=SimpleNamespace(schedule=schedule),
+            weights=SimpleNamespace(cell=CELLS[phases], panels=None),
         )  # fmt: skip
 
     def point(self) -> None:
@@ -83,8 +83,7 @@ class Machine:
         self.point()
         sync[at] = value
 
-    def inputs(self, cell: Any, t: int, count: int, lo: int, hi: int, *more: Any) -> None:
-        zx = more[-1]
+    def inputs(self, t: int, count: int, lo: int, hi: int, zx: int, *_: Any) -> None:
         for k in range(count):
             for b in range(lo, hi):
                 self.inputs_[zx + k * NB * BLOCK * L, b] = "x", int(t + k), b
