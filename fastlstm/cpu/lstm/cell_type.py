@@ -68,10 +68,15 @@ def _attribute(context: Any, builder: Any, kind: Any, value: Any, name: str) -> 
     return context.get_constant(types.boolean if isinstance(known, bool) else types.intp, known)
 
 
+def marked(layout: Any) -> Cell:
+    """The cell that Packed.layout stands for, by its Numba type."""
+    return cell_of(as_dtype(layout.dtype))
+
+
 @intrinsic  # type: ignore[misc]
 def cell_marked(typing: Any, layout: Any) -> Any:
     """The cell that Packed.layout stands for."""
-    kind = CellType(cell_of(as_dtype(layout.dtype)))
+    kind = CellType(marked(layout))
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return context.get_constant_undef(kind)
