@@ -29,61 +29,9 @@ KERAS = {  # signatures that are Keras's own
     "nn/_src/optimizers.py: RMSprop.__init__",
     "nn/_src/recurrent.py: LSTM.__init__",
 }
-MANY_PARAMETERS = {
-    "cpu/callable/chunk.py: chunk_steps": 23,
-    "cpu/callable/layers.py: chunk_layer": 10,
-    "cpu/lstm/backward.py: backward_share": 38,
-    "cpu/lstm/episodes.py: mark_begins": 10,
-    "cpu/lstm/forward_rows.py: forward_rows": 27,
-    "cpu/lstm/forward_units.py: shared_begin": 24,
-    "cpu/lstm/forward_units.py: shared_step": 27,
-    "cpu/lstm/forward_units.py: shared_end": 24,
-    "cpu/lstm/norms.py: means_of": 13,
-    "cpu/lstm/norms.py: normalize": 23,
-    "cpu/lstm/norms.py: normalize_back": 24,
-    "cpu/lstm/packing.py: _row_of": 9,
-    "cpu/lstm/packing.py: out_of_panels": 13,
-    "cpu/lstm/packing.py: transpose_panels": 9,
-    "cpu/lstm/plans.py: _shares": 10,
-    "cpu/lstm/sizes.py: forward_room": 9,
-    "cpu/lstm/step.py: units": 26,
-    "cpu/lstm/step.py: tiles": 26,
-    "cpu/lstm/step.py: finish": 20,
-    "cpu/lstm/step_back.py: step_back": 39,
-    "cpu/lstm/step_back.py: hidden_back": 38,
-    "cpu/lstm/step_back.py: first_state": 16,
-    "cpu/lstm/step_back.py: memory_back": 38,
-    "cpu/lstm/sums.py: backward_sums": 18,
-    "cpu/lstm/two_threads.py: _inputs": 14,
-    "cpu/lstm/two_threads.py: _step": 24,
-    "cpu/lstm/two_threads.py: lead": 26,
-    "cpu/lstm/two_threads.py: follow": 26,
-    "cpu/training/updates.py: norms": 11,
-    "cpu/vectors/products.py: product": 13,
-    "cpu/vectors/products.py: product_of": 14,
-    "cpu/vectors/tiles.py: multiply": 9,
-}
-LONG = {
-    "cpu/callable/chunk.py: chunk_steps": 86,
-    "cpu/callable/overloads.py: backward_into_of": 90,
-    "cpu/lstm/forward_rows.py: forward_rows": 110,
-    "cpu/lstm/step_back.py: step_back": 94,
-}
-WRAPPED_LITERALS = {  # np.int64(0) and the like, in each file
-    "cpu/callable/chunk.py": 9,
-    "cpu/callable/fits.py": 4,
-    "cpu/callable/layers.py": 14,
-    "cpu/lstm/backward.py": 8,
-    "cpu/lstm/episodes.py": 1,
-    "cpu/lstm/forward_rows.py": 7,
-    "cpu/lstm/forward_units.py": 3,
-    "cpu/lstm/packing.py": 9,
-    "cpu/lstm/step.py": 1,
-    "cpu/lstm/step_back.py": 1,
-    "cpu/lstm/sums.py": 2,
-    "cpu/lstm/two_threads.py": 26,
-    "cpu/training/dense.py": 3,
-}
+MANY_PARAMETERS: dict[str, int] = {}
+LONG: dict[str, int] = {}
+WRAPPED_LITERALS: dict[str, int] = {}  # np.int64(0) and the like, in each file
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -114,8 +62,11 @@ def measured(measure: Callable[[Function], int], limit: int) -> dict[str, int]:
 
 
 def parameters(function: Function) -> int:
-    """How many are passed to it: neither self nor cls, none of an intrinsic's signature."""
-    if any(isinstance(one, ast.Name) and one.id == "intrinsic" for one in getattr(function, "decorator_list", [])):
+    """How many are passed to it: neither self nor cls, none of an intrinsic's signature, `emitted` or not."""
+    if any(
+        isinstance(one, ast.Name) and one.id in ("intrinsic", "emitted")
+        for one in getattr(function, "decorator_list", [])
+    ):
         return 0
     names = [one.arg for one in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
     return len(names) - (names[:1] in (["self"], ["cls"]))

@@ -74,9 +74,10 @@ def set_factors(clip: Any, limit: Any, chunks: Any, squares: Any, factors: Any) 
 
 
 @compiled
-def norms(first: Any, last: Any, w: Any, workers: Any, skip: Any, clip: Any, chunks: Any, factors: Any, squares: Any,
-          numbers: Any, grads: Any) -> Any:  # fmt: skip
-    """The first two turns, where they are among these; whether the update is too. skip: turns that are left out."""
+def norms(first: Any, last: Any, w: Any, workers: Any, arguments: Any) -> Any:
+    """The first two turns, where they are among these; whether the update is too. arguments: skip, how many turns are
+    left out, and what set_factors takes."""
+    skip, clip, chunks, factors, squares, numbers, grads = arguments
     for turn in range(first + skip, last + skip):
         if turn == 0:
             for c in range(w, len(chunks), workers):
@@ -100,7 +101,7 @@ def sgd(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     arguments = loaded(pointer)
     chunks, factors, _, numbers, grads, params, velocity = arguments[2:]
     rate, bound, momentum, nesterov = numbers[0], numbers[2], numbers[3], numbers[4] != 0
-    if not norms(first, last, w, workers, *arguments[:7]):
+    if not norms(first, last, w, workers, arguments[:7]):
         return
     for c in range(w, len(chunks), workers):
         a, b, scale, decay = chunks[c, 0], chunks[c, 1], factors[chunks[c, 2], 0], factors[chunks[c, 2], 1]
@@ -122,7 +123,7 @@ def rmsprop(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     arguments = loaded(pointer)
     chunks, factors, _, numbers, grads, params, velocity, average, momentums = arguments[2:]
     rate, bound, rho, rest, momentum, epsilon = numbers[0], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]
-    if not norms(first, last, w, workers, *arguments[:7]):
+    if not norms(first, last, w, workers, arguments[:7]):
         return
     for c in range(w, len(chunks), workers):
         a, b, scale, decay = chunks[c, 0], chunks[c, 1], factors[chunks[c, 2], 0], factors[chunks[c, 2], 1]
@@ -154,7 +155,7 @@ def adam(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     arguments = loaded(pointer)
     chunks, factors, _, numbers, grads, params, momentums, velocity, largest = arguments[2:]
     rate, bound, rest_1, rest_2, epsilon, alpha = numbers[0], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]
-    if not norms(first, last, w, workers, *arguments[:7]):
+    if not norms(first, last, w, workers, arguments[:7]):
         return
     for c in range(w, len(chunks), workers):
         a, b, scale, decay = chunks[c, 0], chunks[c, 1], factors[chunks[c, 2], 0], factors[chunks[c, 2], 1]
