@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 from .number import Number
@@ -126,7 +127,7 @@ class Back(NamedTuple):
     dw: Rows = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Phase:
     """What all phases have.
 
@@ -144,7 +145,7 @@ class Phase:
     touch_back: Touch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Product(Phase):
     """The first phase: a product, and equations over its gates.
 
@@ -155,7 +156,7 @@ class Product(Phase):
     backward: Callable[[Given], Back]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LaterGate(Phase):
     """A second phase: a gate that reads the new c of all units. c @ V is added to the sums that the first phase left.
 
@@ -166,7 +167,7 @@ class LaterGate(Phase):
     backward: Callable[[Any, Number, Number, Number], tuple[Number, Number, Number]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Projection(Phase):
     """A second phase without equations: h = m @ V, which may be narrower than c. It keeps the old h.
 
@@ -175,7 +176,7 @@ class Projection(Phase):
     m: Callable[[Any, Number], Number]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Waiting(Phase):
     """A first phase without equations: z waits on the tape until that of all units is there, to be normalized.
 
@@ -206,7 +207,7 @@ class Normed(NamedTuple):
     means: Moments
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NormalGates(Phase):
     """A second phase: equations over the gates, which normalize z first.
 
@@ -217,7 +218,7 @@ class NormalGates(Phase):
     backward: Callable[[Any, Normed, Gates, Rows], tuple[Number, Rows]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NormalOutput(Phase):
     """A third phase: the new h, from the new c normalized.
 
@@ -228,8 +229,9 @@ class NormalOutput(Phase):
     backward: Callable[[Any, Number, Number, Moments, Rows], Rows]
 
 
-class Cell(NamedTuple):
-    """A row of the table.
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A row of the table. There is one object of each, which every call asks: what it works out it keeps.
 
     Attributes
     ----------
@@ -255,36 +257,36 @@ class Cell(NamedTuple):
     phases: tuple[Phase, ...]
     unit_weights: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
-    @property
+    @cached_property
     def kept(self) -> int:
         """Numbers of a unit and step that the tape keeps."""
         return len(self.tape._fields)
 
-    @property
+    @cached_property
     def phase_count(self) -> int:
         return len(self.phases)
 
-    @property
+    @cached_property
     def weight_rows(self) -> int:
         """Rows of unit weights."""
         return len(self.unit_weights)
 
-    @property
+    @cached_property
     def projects(self) -> bool:
         """Whether h is a projection of what the first phase puts out."""
         return any(isinstance(phase, Projection) for phase in self.phases)
 
-    @property
+    @cached_property
     def multiplies_later(self) -> bool:
         """Whether a second phase has a product with V, of which there are panels then."""
         return self.phase_count > 1 and isinstance(self.phases[1], LaterGate | Projection)
 
-    @property
+    @cached_property
     def normalizes(self) -> bool:
         """Whether there are phases that take moments over all units."""
         return any(isinstance(phase, NormalGates) for phase in self.phases)
 
-    @property
+    @cached_property
     def parts(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
         """What a panel is made of, an (array, columns) each: b, W and U, then the rows of `unit_weights`."""
         return (*enumerate(self.columns), *self.unit_weights)

@@ -17,7 +17,6 @@ from ..machine.threads import SHARE_SEQUENCE
 from ..vectors.target import BLOCK, lanes
 from . import backward as backward_pass
 from . import forward as forward_pass
-from .arguments import PackArguments
 from .packing import Packed, blocks, into_panels, mark, panel_rows, sizes, wide_blocks
 from .plans import (
     Standing,
@@ -63,12 +62,8 @@ def packing(params: AnyParams, packed: Packed) -> Callable[[], None]:
     D, H, P = sizes(packed)
     panels = as_flat(packed.panels)
     W, U, *own, b = map(as_flat, params)
-    arguments = tuple(
-        PackArguments(
-            layout=packed.layout, W=W, U=U, V=own[0] if own else b, b=b, D=D, H=H, P=P, panels=panels,
-            second=second_of(packed, panels),
-        )
-    )  # fmt: skip
+    # in the order of PackArguments; a record made for each call would take a microsecond
+    arguments = packed.layout, W, U, own[0] if own else b, b, D, H, P, panels, second_of(packed, panels)
     kind, tasks, work = kind_of(packed), len(packed.panels), _COPY_WORK * 4 * H * (D + P)
     return lambda: run(into_panels, kind, 1, threads_for(tasks, work), arguments)
 

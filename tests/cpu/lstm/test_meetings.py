@@ -166,7 +166,7 @@ def test_the_table_is_checked() -> None:
         ("touch", touch("operands", "z, dz"), "phase 0 forward: expected names of .*, got 'dz'"),
     ):
         with pytest.raises(ValueError, match=message):
-            checked(cell._replace(phases=(replace(first, **{field: touched}), *others)))
+            checked(replace(cell, phases=(replace(first, **{field: touched}), *others)))
     assert checked(*TABLE) == TABLE
 
 
