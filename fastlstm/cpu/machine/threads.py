@@ -73,7 +73,7 @@ def on_threads(count: int) -> Iterator[None]:
     """Calls inside have that many threads; Ctrl-C comes at the end, as it might leave a thread recording."""
     with interrupt_later():
         before = numba.get_num_threads()
-        numba.set_num_threads(count)
+        numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # more take turns, where they are forced
         try:
             yield
         finally:
