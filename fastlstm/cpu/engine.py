@@ -20,15 +20,7 @@ from .callable.public import public
 from .compiler.cache import cache_folder
 from .compiler.run import Recording, compile_region, recording
 from .lstm.engine import backward, cells, forward, pack, pack_into, packing
-from .lstm.packing import (
-    Packed,
-    cell_in,
-    cell_with_mark,
-    mark,
-    sizes,
-    unpack,
-    wide_blocks,
-)
+from .lstm.packing import Packed, cell_in, cell_with_mark, mark, sizes, unpack, wide_blocks
 from .lstm.plans import standing
 from .lstm.records import keep, kept_shapes
 from .machine.memory import empty, zeros
@@ -37,10 +29,10 @@ from .machine.threads import Payoff, available, layer, on_threads
 from .vectors.target import BLOCK, lanes, vector_bytes
 
 __all__ = [
-    "available", "backward", "callable_in_compiled_code", "cell_in",
-    "cell_with_mark", "cells", "empty", "facts", "fits", "forward", "keep", "kept_shapes", "make_tape", "on_threads",
-    "pack", "pack_into", "packing", "payoff", "prepare", "quick_step", "recorder", "recording", "sizes",
-    "standing", "standing_in", "step", "tape_arrays", "training", "unpack", "zeros",
+    "available", "backward", "callable_in_compiled_code", "cell_in", "cell_with_mark", "cells", "empty", "facts",
+    "fits", "forward", "keep", "kept_shapes", "make_tape", "on_threads", "pack", "pack_into", "packing", "payoff",
+    "prepare", "quick_step", "recorder", "recording", "sizes", "standing", "standing_in", "step", "tape_arrays",
+    "training", "unpack", "zeros",
 ]  # fmt: skip
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))

@@ -58,16 +58,17 @@ def finish_chunk(rows: Any, sizes: Any, weights: Any, at: Any) -> None:
             finish_one(cell, at.h_new.at(r, b), h, at.c_new.at(r, b), h, P - b * L, at.gates.at(r, b))
 
 
-def chunk_steps(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any) -> None:
+@inlined
+def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any) -> None:
     """T steps of N samples; h (N, P) and c (N, H) change in place. given: a Chunk.
 
     tape: where it is on, gates (T, N, ..) and c (T + 1, N, ..) are kept, in vectors as everywhere; otherwise these are
-    any arrays. work: `work_numbers` of `most` samples, which are done at once, STEP_ROWS or 1.
+    any arrays. work: `sample_numbers` for each of `most` samples, which are done at once, STEP_ROWS or 1.
     """
     cell, panels, N = weights.cell, weights.panels, given.N
     D, H, P = sizes.D, sizes.H, sizes.P
     L = lanes_of(panels)
-    nb = (H + L - 1) // L
+    nb = vectors_for(H, L)
     width, g_width, Hp = BLOCK * L, cell.kept * L, nb * L
     panel = view(panels, 0, 0, panel_rows(cell, D, P) * width)
     row = _row_numbers(cell, L, H, P)
@@ -134,9 +135,6 @@ def chunk_steps(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most
             copy(given.c, n * H, tape.c, (given.T * N + n) * Hp, H)
 
 
-chunk = inlined(chunk_steps)
-
-
 @inlined
 def _row_numbers(cell: Any, L: Any, H: Any, P: Any) -> Any:
     """Numbers of a row of h in that room, or of what a second phase makes it from."""
@@ -156,15 +154,8 @@ def _kept_numbers(cell: Any, L: Any, H: Any) -> Any:
 
 
 @inlined
-def _sample_numbers(cell: Any, L: Any, H: Any, P: Any) -> Any:
-    row = _row_numbers(cell, L, H, P)
-    if cell.projects:
-        return _kept_numbers(cell, L, H) + 2 * row
-    return _kept_numbers(cell, L, H) + row
-
-
-@inlined
 def sample_numbers(packed: Any) -> Any:
     """Numbers that a sample's step needs to work in."""
-    cell, L = cell_marked(packed.layout), lanes_of(packed.panels)
-    return _sample_numbers(cell, L, packed.hidden_size, packed.output_size)
+    cell, L, H = cell_marked(packed.layout), lanes_of(packed.panels), packed.hidden_size
+    row = _row_numbers(cell, L, H, packed.output_size)
+    return _kept_numbers(cell, L, H) + (2 * row if cell.projects else row)

@@ -221,7 +221,7 @@ class Recording:
     """Runs of kernels, to be run again: on the same arrays and with the same numbers, but without Python in between.
 
     A context: what runs inside it runs, and is recorded. It keeps the arrays alive. What else changes their content in
-    between has to be a run too (arrays.py), or be said to `before`.
+    between has to be a run too (training/arrays.py), or be said to `before`.
     """
 
     def __init__(self) -> None:

@@ -100,7 +100,9 @@ class ForwardCall(NamedTuple):
     work: Any
 
 
-class ForwardStanding(NamedTuple):
+class LayerStanding(NamedTuple):
+    """What either pass is given of a layer: its weights, and which samples make how many steps."""
+
     layout: Any
     panels: Any
     second: Any
@@ -145,15 +147,6 @@ class BackwardStanding(NamedTuple):
     dV: Any
     db: Any
     bases: Any
-    layout: Any
-    panels: Any
-    second: Any
-    D: int
-    H: int
-    P: int
-    order: Any
-    lens: Any
-    T: int
 
 
 class FlatRoom(NamedTuple):
@@ -196,8 +189,8 @@ def _joined(name: str, *records: Any) -> Any:
     return NamedTuple(name, [(field, Any) for record in records for field in record._fields])
 
 
-ForwardArguments = _joined("ForwardArguments", ForwardCall, ForwardStanding)
-BackwardArguments = _joined("BackwardArguments", BackwardCall, BackwardStanding, FlatRoom)
+ForwardArguments = _joined("ForwardArguments", ForwardCall, LayerStanding)
+BackwardArguments = _joined("BackwardArguments", BackwardCall, BackwardStanding, LayerStanding, FlatRoom)
 
 
 class Gradients(NamedTuple):

@@ -119,7 +119,7 @@ def forward(
         sync = np.zeros(SYNC_WORDS, np.int64)
         sync[SPLIT] = -1
     work = memory.scratch(room, dtype)
-    arguments = (  # in the order of ForwardCall, ForwardStanding: a record takes longer to make
+    arguments = (  # in the order of ForwardArguments: a record takes longer to make
         share, turns, chunk, sync, _PATIENCE, as_flat(x), h.ravel(), c.ravel(), y.ravel(), y.shape[2], column,
         work if cells is None else cells.ravel(), cells is not None,
         work if kept is None else kept.gates.ravel(), work if kept is None else kept.cells.ravel(), kept is not None,
@@ -160,7 +160,7 @@ def backward(
     wide, workers, payoff = _way_backward(plan)
     inner = block * phases + 1 if wide else 1  # turns of a block's steps; one more for its sums
     turns = 1 + -(-steps // block) * (inner + 1)
-    arguments = (  # in the order of BackwardCall, BackwardStanding, FlatRoom
+    arguments = (  # in the order of BackwardArguments
         turns, inner, wide, as_flat(x), as_flat(h0), kept.cells.ravel(), kept.gates.ravel(), flags_of(reset),
         factors_of(mask, dtype), reverse, NO_MASK[dtype] if dy is None else as_flat(dy),
         0 if dy is None else dy.shape[2], column, dh.ravel(), dc.ravel(), dx.ravel(),

@@ -19,7 +19,7 @@ from ..machine.threads import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS
 from ..vectors.target import TILE_ROWS, lanes, vector_bytes
 from . import backward as backward_pass
 from . import forward as forward_pass
-from .arguments import BackwardStanding, ForwardStanding
+from .arguments import BackwardStanding, LayerStanding
 from .forward_rows import SPLIT_ROWS
 from .packing import Packed, blocks, cell_in, record_of, sizes
 from .records import Kept, Room, backward_block, backward_room, flat_room, keep, room_for, threads_of
@@ -38,6 +38,12 @@ _WIDE_ROWS = 128  # unless each has rows enough to make up for reading all weigh
 _WIDE_UNITS = 256  # backward, with fewer sequences than threads: from there on meeting after each step pays
 _KEPT = 1 << 22  # bytes of a tape that is written to again
 _payoffs: dict[Any, threads.Payoff] = {}
+
+
+def _layer(packed: Packed, sizes: tuple[int, int, int], order: Array, lens: Array, T: int) -> tuple[Any, ...]:
+    """In the order of LayerStanding. sizes: D, H, P."""
+    panels = as_flat(packed.panels)
+    return packed.layout, panels, second_of(packed, panels), *sizes, order, lens, T
 
 
 def second_of(packed: Packed, panels: Array) -> Array:
@@ -127,7 +133,7 @@ class ForwardPlan(NamedTuple):
     kind : int
         kind_of the weights.
     arrays : tuple
-        In the order of ForwardStanding.
+        In the order of LayerStanding.
     """
 
     N: int
@@ -149,8 +155,7 @@ def plan_forward(packed: Packed, N: int, T: int, lengths: Array | None) -> Forwa
     total = N * T if lengths is None else int(lens.sum())
     longest = 0 if N == 0 else T if lengths is None else int(lens[0])
     amount = H * (4 * (D + P) + _CELL_WORK) * total / vector_bytes()
-    panels = as_flat(packed.panels)
-    arrays = packed.layout, panels, second_of(packed, panels), D, H, P, order, lens, T
+    arrays = _layer(packed, (D, H, P), order, lens, T)
     return ForwardPlan(N, D, H, P, longest, total, amount, cell_in(packed), kind_of(packed), arrays)
 
 
@@ -170,7 +175,7 @@ def _way_forward(plan: ForwardPlan) -> tuple[int, int, threads.Payoff | None]:
     if workers > 1:
         if N == 1:
             share = SHARE_SEQUENCE
-        elif -(-N // workers) <= _WIDE_ROWS and ForwardStanding(*arrays).panels.nbytes >= _WIDE_BYTES:
+        elif -(-N // workers) <= _WIDE_ROWS and LayerStanding(*arrays).panels.nbytes >= _WIDE_BYTES:
             share = SHARE_UNITS
     return share, workers, payoff
 
@@ -201,7 +206,7 @@ class BackwardPlan(NamedTuple):
         Independent tasks, threads that there is room for, multiply-adds, steps of the longest sequence, of all, and of
         a block of time; the cell's phases, and kind_of the weights.
     arrays : tuple
-        In the order of BackwardStanding, then of FlatRoom; empty where there are no steps.
+        In the order of BackwardStanding, LayerStanding and FlatRoom; empty where there are no steps.
     """
 
     found: AnyParams
@@ -254,13 +259,9 @@ def plan_backward(
             workers = min(tasks, workers) if work >= _PARALLEL_WORK * vector_bytes() else 1
         room = backward_room(dtype, D, H, P, N, int(bases[block]), workers, cell)
     most = threads_of(room.tmp, dtype)
-    panels = as_flat(packed.panels)
     W, U, *own, b = (array.ravel() for array in found)
-    standing = BackwardStanding(
-        time_block=block, steps=steps, dW=W, dU=U, dV=own[0] if own else b, db=b, bases=bases, layout=packed.layout,
-        panels=panels, second=second_of(packed, panels), D=D, H=H, P=P, order=order, lens=lens, T=T,
-    )  # fmt: skip
-    arrays = standing + flat_room(room)
+    standing = BackwardStanding(block, steps, dW=W, dU=U, dV=own[0] if own else b, db=b, bases=bases)
+    arrays = standing + _layer(packed, (D, H, P), order, lens, T) + flat_room(room)
     return BackwardPlan(found, N, D, H, P, tasks, most, work, steps, total, block, phases, kind, arrays)
 
 

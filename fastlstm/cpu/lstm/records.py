@@ -26,7 +26,7 @@ class Kept(NamedTuple):
     Attributes
     ----------
     gates : ndarray, shape (T, N, blocks, kept * lanes)
-        What the cell's phases keep (cells.Cell.kept).
+        What the cell's phases keep (Cell.kept).
     cells : ndarray, shape (T + 1, N, blocks * lanes)
         c before each step and after the last.
     """
