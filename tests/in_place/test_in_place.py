@@ -18,6 +18,7 @@ from oracles import MIXED, assert_same, error, leaves, random_stack, random_stat
 
 import fastlstm
 from fastlstm import Bidirectional, State, reference
+from fastlstm.cpu.callable import walks
 from fastlstm.params import CELLS
 
 
@@ -70,6 +71,19 @@ def test_step(rng: Any, cell: str, N: int, H: int, dtype: Any) -> None:
     fastlstm.forward_into(x[:, :4], packed, chunked, out[:, :4])
     fastlstm.forward_into(x[:, 4:], packed, chunked, out[:, 4:])
     assert_same((out, chunked), (y, last))
+
+
+@pytest.mark.parametrize("cell", ["standard", MIXED])
+def test_a_stack_whose_steps_are_calls(rng: Any, cell: str) -> None:
+    """Of more layers than become part of the user's function."""
+    plan = [(5, False)] * (walks._INLINED + 1)
+    params, packed, state, x = problem(rng, 2, 4, 3, plan, np.float32, cell)
+    y, last = fastlstm.forward(x, params, state)
+    steps, chunk, out = fresh(state), fresh(state), np.full_like(y, np.nan)
+    all_steps(x, packed, steps)
+    forward_into = numba.njit(lambda x, packed, state, y: fastlstm.forward_into(x, packed, state, y))
+    forward_into(x, packed, chunk, out)
+    assert_same((out, steps, chunk), (y, last, last))
 
 
 @pytest.mark.parametrize("cell", ["standard", MIXED])
