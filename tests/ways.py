@@ -23,7 +23,6 @@ from numba.extending import intrinsic
 from fastlstm.cpu.compiler import options, run
 from fastlstm.cpu.lstm import forward, records
 from fastlstm.cpu.lstm import two_threads as duo
-from fastlstm.cpu.lstm.sizes import panel_rows
 from fastlstm.cpu.machine import threads
 from fastlstm.cpu.machine.atomics import fetch_add, load_acquire, store_release, wait_a_little
 from fastlstm.cpu.machine.threads import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS
@@ -208,8 +207,8 @@ def _kernel_of_one_sequence() -> Any:
         """A thread's part of phase number `turn`; the inputs of its step behind what a step needs to work in."""
         every, mid = duo._parts(turn, given)
         lo, hi = (0, mid) if w == 0 else (mid, every)
-        panels, phases = given.weights.panels, given.weights.cell.phase_count
-        zx = duo._inputs_of(0, given) + w * panels.size // panel_rows(given.weights.cell, given.sizes.D, given.sizes.P)
+        phases = given.weights.cell.phase_count
+        zx = duo._inputs_of(0, given) + w * duo._row(given)
         if turn % phases == 0:
             duo._inputs(turn // phases, 1, lo, hi, zx, given)
         duo._step(turn, lo, hi, zx, w, given)

@@ -239,23 +239,43 @@ class Cell:
         As in `params.CELLS`.
     tape : type
         NamedTuple of the numbers that the tape keeps of each unit and step: what its phases keep, in order.
-    of_x : int
-        How many gates read x. They are the first ones of i, f, g, o.
     columns : tuple
         For each of b, W and U: the place of each gate's block of H columns, 0 for the first block; -1 for a gate that
-        has none. So (0, 1, -1, 2) is an array with the blocks i, f, o.
+        has none. So (0, 1, -1, 2) is an array with the blocks i, f, o. Gates with a block in W are those that read x,
+        gates with one in U those that read h. Gates that read only x come first, those that read only h come last.
     phases : tuple of Phase
     unit_weights : tuple
         For each row of unit weights the array it comes from (0: b, 3: the array that is neither b, W nor U), and the
         place of each gate's block in it, as in `columns`.
+    gates : type
+        NamedTuple with a field for each gate, 1 to 6.
     """
 
     name: str
     tape: Any
-    of_x: int
     columns: tuple[tuple[int, ...], ...]
     phases: tuple[Phase, ...]
     unit_weights: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    gates: Any = Gates
+
+    @cached_property
+    def gate_count(self) -> int:
+        return len(self.gates._fields)
+
+    @cached_property
+    def of_x(self) -> int:
+        """How many gates read x: the first ones."""
+        return sum(column >= 0 for column in self.columns[1])
+
+    @cached_property
+    def of_h(self) -> int:
+        """How many gates read h: the last ones."""
+        return sum(column >= 0 for column in self.columns[2])
+
+    @cached_property
+    def fills_panels(self) -> bool:
+        """Whether all of four gates read both x and h."""
+        return self.of_x == self.of_h == self.gate_count == 4
 
     @cached_property
     def kept(self) -> int:
@@ -302,6 +322,12 @@ def checked(*cells: Cell) -> tuple[Cell, ...]:
         keeps = tuple(name for phase in cell.phases for name in phase.keeps)
         if keeps != cell.tape._fields:
             raise ValueError(f"cell {cell.name!r}: expected phases that keep {cell.tape._fields}, got {keeps}")
+        (_, of_x, of_h), count = cell.columns, cell.gate_count
+        if min(of_x[: cell.of_x], default=-1) < 0 or min(of_h[count - cell.of_h :], default=-1) < 0:
+            raise ValueError(
+                f"cell {cell.name!r}: expected the gates that read x first and those that read h last, got the places "
+                f"{of_x} in W and {of_h} in U"
+            )
         for number, phase in enumerate(cell.phases):
             for way, names, touched in (("forward", FORWARD, phase.touch), ("backward", BACKWARD, phase.touch_back)):
                 where = f"cell {cell.name!r}, phase {number} {way}"

@@ -22,33 +22,33 @@ _BIAS, _OWN = 0, 3  # numbers of arrays: b is 0, W 1, U 2; the fourth (V, p or s
 _GATES = "i", "f", "g", "o"
 CELLS = checked(
     Cell(
-        "standard", standard.Kept, 4, (_EVERY, _EVERY, _EVERY),
+        "standard", standard.Kept, (_EVERY, _EVERY, _EVERY),
         (Product(lstm_forward, lstm_backward, keeps=_GATES,
                  touch=touch("operands", "h, c, gates"), touch_back=touch("later dz", "dz, dh, dc, t, operands")),),
     ),
     Cell(
-        "interpolated", interpolated.Kept, 3, ((0, 1, -1, 2), (0, 1, 2, -1), _EVERY),
+        "interpolated", interpolated.Kept, ((0, 1, -1, 2), (0, 1, 2, -1), _EVERY),
         (Product(gated_forward, gated_backward, keeps=("i", "f", "a"),
                  touch=touch("operands", "h, c, gates"), touch_back=touch("dv", "dz, dc, t, operands")),
          LaterGate(between_forward, between_backward, keeps=("o", "h_old"),
                    touch=touch("c", "h, gates"), touch_back=touch("later dz", "dz, dv, dh, dc, t, operands"))),
     ),
     Cell(
-        "projected", projected.Kept, 4, (_EVERY, _EVERY, _EVERY),
+        "projected", projected.Kept, (_EVERY, _EVERY, _EVERY),
         (Product(lstm_forward, unprojected_backward, keeps=_GATES,
                  touch=touch("operands", "m, c, gates"), touch_back=touch("dv", "dz, dh, dc, t, operands")),
          Projection(m_again, keeps=("h_old",),
                     touch=touch("m", "h, gates"), touch_back=touch("later dz", "dv, dh, dc, t, operands"))),
     ),
     Cell(
-        "peephole", standard.Kept, 4, (_EVERY, _EVERY, _EVERY),
+        "peephole", standard.Kept, (_EVERY, _EVERY, _EVERY),
         (Product(peephole_forward, peephole_backward, keeps=_GATES,
                  touch=touch("operands", "h, c, gates"),
                  touch_back=touch("later dz", "dz, dh, dc, t, operands, dw")),),
         unit_weights=((_OWN, (0, 1, -1, 2)),),
     ),
     Cell(
-        "normalized", normalized.Kept, 4, (_NONE, _EVERY, _EVERY),
+        "normalized", normalized.Kept, (_NONE, _EVERY, _EVERY),
         (Waiting(raw_backward, keeps=("zi", "zf", "zg", "zo"),
                  touch=touch("operands", "z, h, c"), touch_back=touch("dw", "dz, operands")),
          NormalGates(normal_gates_forward, normal_gates_backward, keeps=_GATES,

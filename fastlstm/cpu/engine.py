@@ -20,7 +20,7 @@ from .callable.public import public
 from .compiler.cache import cache_folder
 from .compiler.run import Recording, compile_region, recording
 from .lstm.engine import backward, cells, forward, pack, pack_into, packing
-from .lstm.packing import Packed, cell_in, cell_with_mark, mark, sizes, unpack, wide_blocks
+from .lstm.packing import Packed, cell_in, cell_with_mark, mark, panel_vectors, sizes, unpack, wide_blocks
 from .lstm.plans import standing
 from .lstm.records import keep, kept_shapes
 from .machine.memory import empty, zeros
@@ -50,15 +50,15 @@ def fits(packed: Packed) -> bool:
     if one is None or (second is None) == one.multiplies_later or (P < H and not one.projects):
         return False
     L = lanes(panels.itemsize)
-    count, depth, width = panels.shape
+    count, vectors, width = panels.shape
     if second is not None and not (
         type(second) is np.ndarray
         and second.dtype == panels.dtype
         and second.shape == (wide_blocks(P, panels.itemsize), H, BLOCK * L)
     ):
         return False
-    return bool(width == BLOCK * L and count == -(-H // L)
-                and depth >= P + 2 + len(one.unit_weights))  # fmt: skip
+    D = sizes(packed)[0]
+    return bool(width == L and count == -(-H // L) and D > 0 and vectors == panel_vectors(one, D, P))
 
 
 def quick_step(x: Array, packed: Packed, state: State) -> Any:

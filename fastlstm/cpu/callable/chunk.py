@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from ..compiler.options import inlined
 from ..lstm.cell_type import cell_marked
 from ..lstm.norms import normalize
-from ..lstm.sizes import panel_rows, panels_for, vectors_for
-from ..lstm.step import Step
+from ..lstm.sizes import panels_for, vectors_for
+from ..lstm.step import Step, panels_of
 from ..lstm.tiles import finish_one, step_one, step_rows, step_twin
 from ..vectors.rows import clear_vectors, copy
 from ..vectors.target import BLOCK
@@ -65,12 +65,11 @@ def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any)
     tape: where it is on, gates (T, N, ..) and c (T + 1, N, ..) are kept, in vectors as everywhere; otherwise these are
     any arrays. work: `sample_numbers` for each of `most` samples, which are done at once, STEP_ROWS or 1.
     """
-    cell, panels, N = weights.cell, weights.panels, given.N
+    cell, panel, N = weights.cell, panels_of(weights, sizes), given.N
     D, H, P = sizes.D, sizes.H, sizes.P
-    L = lanes_of(panels)
+    L = lanes_of(weights.panels)
     nb = vectors_for(H, L)
-    width, g_width, Hp = BLOCK * L, cell.kept * L, nb * L
-    panel = view(panels, 0, 0, panel_rows(cell, D, P) * width)
+    width, g_width, Hp = cell.gate_count * L, cell.kept * L, nb * L
     row = _row_numbers(cell, L, H, P)
     # what no tape keeps goes where nobody reads it; but for z of a normalized cell, which waits there for all units
     kept, held, c_row, new = work, given.c, H, most * _kept_numbers(cell, L, H)
@@ -149,7 +148,7 @@ def _kept_numbers(cell: Any, L: Any, H: Any) -> Any:
     """Numbers of a row of what the phases keep, where there is no tape: two blocks'; z of all blocks of a normalized
     cell, and what the last one keeps beside it."""
     if cell.normalizes:
-        return (vectors_for(H, L) * BLOCK + cell.kept - BLOCK) * L
+        return (vectors_for(H, L) * cell.gate_count + cell.kept - cell.gate_count) * L
     return 2 * cell.kept * L
 
 

@@ -12,6 +12,7 @@ from ...cells.cell import Cell
 from ...params import CELLS, shapes
 from ...strides import apart, in_step, larger, rows_of
 from ..lstm.cell_type import marked
+from ..lstm.sizes import inputs_of, panel_vectors
 from ..vectors.target import BLOCK, lanes
 from ..vectors.whole import alike
 from .buffers import tape_shapes
@@ -25,17 +26,17 @@ from .writer import layers_of
 def sizes_in(packed: Any) -> tuple[Cell, Any, Any, Any]:
     """The cell of a layer's weights, and D, H, P."""
     cell, P = marked(packed.layout.kind), packed.output_size
-    return cell, packed.panels.shape[1] - 1 - P - len(cell.unit_weights), packed.hidden_size, P
+    return cell, inputs_of(cell, packed.panels.shape[1], P), packed.hidden_size, P
 
 
 def _expect_packed(faults: Faults, packed: Any) -> None:
     cell, D, H, P = sizes_in(packed)
-    width = BLOCK * lanes(packed.panels.itemsize)
+    L = lanes(packed.panels.itemsize)
     right = (P > 0) & (H >= P if cell.projects else H == P) & (D > 0)
-    found, expected = [*packed.panels.shape], [-(-H // (width // BLOCK)), packed.panels.shape[1], width]
+    found, expected = [*packed.panels.shape], [-(-H // L), panel_vectors(cell, D, P), L]
     if packed.second is not None:
         found += packed.second.shape
-        expected += -(-P // width), H, width
+        expected += -(-P // (BLOCK * L)), H, BLOCK * L
     faults.unless(right & alike(found, expected), PACKED)
 
 

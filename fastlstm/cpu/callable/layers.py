@@ -14,7 +14,7 @@ from ..lstm.arguments import BackwardArguments, PackArguments, Tape, Weights, si
 from ..lstm.backward import backward
 from ..lstm.cell_type import cell_marked
 from ..lstm.packing import into_panels
-from ..lstm.sizes import panel_rows
+from ..lstm.sizes import inputs_of
 from ..lstm.tiles import STEP_ROWS
 from ..vectors.rows import copy
 from ..vectors.view import view
@@ -31,7 +31,7 @@ sample_room = inlined_part(sample_numbers)
 def weights_of(packed: Any) -> Any:
     """The records of packed weights that kernels take."""
     cell = cell_marked(packed.layout)
-    D = packed.panels.shape[1] - panel_rows(cell, 0, packed.output_size)
+    D = inputs_of(cell, packed.panels.shape[1], packed.output_size)
     sizes = sizes_of(cell, D, packed.hidden_size, packed.output_size)
     return sizes, Weights(cell, flat(packed.panels), flat(array_or_flat(packed.second, packed.panels)))
 

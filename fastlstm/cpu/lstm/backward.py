@@ -2,7 +2,7 @@
 
 First the workers share the transposition of the weights. Then, in each block, they go back through the block's steps
 (gate gradients, then dh = dz @ U.T) and share the products over the block's M rows: dx = dz @ W.T by rows, and
-d[b; W; U] = [1, x, h].T @ dz by panels of columns. Last each brings its panels into the order of the weights. A sum
+d[W; b; U] = [x, 1, h].T @ dz by panels of columns. Last each brings its panels into the order of the weights. A sum
 over rows runs in pieces of 128 in a fixed order: the error stays small, and no bit depends on the number of threads.
 """
 
@@ -15,8 +15,9 @@ from ..compiler.run import loaded_as
 from ..vectors.target import BLOCK
 from ..vectors.views import lanes_of
 from .arguments import BackwardArguments, backward_pass
-from .packing import out_of_panels, panel_rows, transpose_panels
+from .packing import out_of_panels, transpose_gates, transpose_panels
 from .sizes import panels_for, vectors_for
+from .step import weights_of_h, weights_of_x
 from .step_back import Share, first_state, hidden_back, last_state, memory_back, step_back
 from .sums import backward_sums
 
@@ -25,20 +26,18 @@ from .sums import backward_sums
 def backward_begins(w: Any, workers: Any, given: Any) -> None:
     """A worker's share of what comes before all steps: the gradients of the last state, and transposed weights."""
     cell, weights, room, gradients = given.weights.cell, given.weights, given.room, given.gradients
-    D, H, P, order = given.sizes.D, given.sizes.H, given.sizes.P, given.schedule.order
+    sizes, H, P, order = given.sizes, given.sizes.H, given.sizes.P, given.schedule.order
     L = lanes_of(weights.panels)
-    depth, nb = panel_rows(cell, D, P), vectors_for(H, L)
     share = room.dp.size // workers
     for i in range(w * share, room.dp.size if w == workers - 1 else (w + 1) * share):
         room.dp[i] = 0
     last_state(w, workers, order, P, gradients.dh_state, room.dh, room.ldh)
     last_state(w, workers, order, H, gradients.dc_state, room.dc, room.ldc)
-    transpose_panels(w, workers, weights.panels, depth, 1, D, nb, room.wt)
-    transpose_panels(w, workers, weights.panels, depth, 1 + D, P, nb, room.ut)
+    transpose_gates(w, workers, cell, False, weights_of_x(weights, sizes), sizes, room.wt)
+    transpose_gates(w, workers, cell, True, weights_of_h(weights, sizes), sizes, room.ut)
     if cell.multiplies_later:  # V transposed, behind U
-        wide = panels_for(P, L)
-        behind = room.ut[wide * BLOCK * L * nb * BLOCK * L :]
-        transpose_panels(w, workers, weights.second, H, 0, H, wide, behind)
+        behind = room.ut[panels_for(P, L) * BLOCK * L * vectors_for(H, L) * cell.of_h * L :]
+        transpose_panels(w, workers, weights.second, H, P, behind)
 
 
 @inlined

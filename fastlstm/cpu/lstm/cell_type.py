@@ -15,14 +15,16 @@ from numba.np.numpy_support import as_dtype
 
 from ...cells.cell import Cell
 from ...cells.table import cell_named
-from ..vectors.target import BLOCK
 
 # the dtype of Packed.layout, which stands for the cell in the types that Numba sees
 _MARKS = {
     "standard": np.bool_, "interpolated": np.int8, "projected": np.uint8, "peephole": np.int16, "normalized": np.uint16,
 }  # fmt: skip
 _BY_MARK = {np.dtype(mark): cell_named(name) for name, mark in _MARKS.items()}
-_KNOWN = "kept", "of_x", "phase_count", "weight_rows", "projects", "multiplies_later", "normalizes"
+_KNOWN = (
+    "gate_count", "of_x", "of_h", "fills_panels", "kept", "phase_count", "weight_rows", "projects", "multiplies_later",
+    "normalizes",
+)  # fmt: skip
 
 
 def mark_of(cell: Cell) -> Any:
@@ -98,7 +100,8 @@ def column_of(typing: Any, cell: Any, part: Any, gate: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _, part, gate = args
         numbers = [column for _, row in cell.cell.parts for column in row]
-        return _looked_up(builder, numbers, builder.add(builder.mul(part, ir.Constant(part.type, BLOCK)), gate))
+        row = builder.mul(part, ir.Constant(part.type, cell.cell.gate_count))
+        return _looked_up(builder, numbers, builder.add(row, gate))
 
     return types.intp(cell, types.intp, types.intp), generate
 

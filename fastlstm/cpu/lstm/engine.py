@@ -17,7 +17,7 @@ from ..machine.threads import SHARE_SEQUENCE
 from ..vectors.target import BLOCK, lanes
 from . import backward as backward_pass
 from . import forward as forward_pass
-from .packing import Packed, blocks, into_panels, mark, panel_rows, sizes, wide_blocks
+from .packing import Packed, blocks, into_panels, mark, panel_vectors, sizes, wide_blocks
 from .plans import (
     Standing,
     _schedule,
@@ -42,11 +42,11 @@ def pack(params: AnyParams) -> Packed:
     """The record of weights -> panels, a copy."""
     D, H, P = sizes_of_record(params)
     dtype, cell = params.W.dtype, cell_with(type(params))
-    width = BLOCK * lanes(dtype.itemsize)
-    panels = memory.aligned((blocks(H, dtype.itemsize), panel_rows(cell, D, P), width), dtype)
+    L = lanes(dtype.itemsize)
+    panels = memory.aligned((blocks(H, dtype.itemsize), panel_vectors(cell, D, P), L), dtype)
     second = None
     if cell.multiplies_later:
-        second = memory.aligned((wide_blocks(P, dtype.itemsize), H, width), dtype)
+        second = memory.aligned((wide_blocks(P, dtype.itemsize), H, BLOCK * L), dtype)
     packed = Packed(panels, H, P, mark(cell), second)
     pack_into(params, packed)
     return packed

@@ -7,14 +7,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiler.options import compiled, inlined
-from ..vectors.products import product
 from ..vectors.rows import clear, copy, scale
-from ..vectors.target import BLOCK
 from ..vectors.view import view
 from ..vectors.views import lanes_of
 from .episodes import begin_h, forget, mark_begins, row_of
-from .sizes import forward_room, operand_row, operand_rows, panel_rows, tape_room, vectors_for
-from .step import Operands, Step, bias_alone, blocks_in, first_phase, later_phase
+from .sizes import forward_room, operand_row, operand_rows, panel_vectors, tape_room, vectors_for
+from .step import (
+    Operands,
+    Step,
+    blocks_in,
+    first_phase,
+    inputs,
+    later_phase,
+    panels_of,
+    weights_of_h,
+    weights_of_x,
+)
 
 SPLIT_ROWS = 4  # up to that many rows, x @ W is done apart, for many steps at a time
 
@@ -60,7 +68,7 @@ def places_of(w: Any, workers: Any, chunk: Any, given: Any) -> Any:
     if schedule.reset.size > 0:
         marks, by_step = schedule.T * (1 + most), 1
     kept = tape_room(cell, most * nb)
-    numbers = forward_room(L, sizes.H, operand_rows(cell) * lda, kept, most, chunk, marks)
+    numbers = forward_room(L, sizes.H, cell.gate_count, operand_rows(cell) * lda, kept, most, chunk, marks)
     a, marks = w * numbers, (w + 1) * numbers - vectors_for(marks, L) * L
     c, c_row, c_step = a + operand_rows(cell) * most * lda, Hp, 0
     spare = c
@@ -72,7 +80,7 @@ def places_of(w: Any, workers: Any, chunk: Any, given: Any) -> Any:
         c, c_row, c_step = w * Hp, workers * Hp, N * Hp
         g, g_row, g_step, g_block = w * nb * g_width, workers * nb * g_width, N * nb * g_width, g_width
     return Places((N - w + workers - 1) // workers, most, a, lda, a + 2 * most * lda, c, c_row, c_step, spare, g, g_row,
-                  g_step, g_block, z, most * nb * BLOCK * L, marks, by_step)  # fmt: skip
+                  g_step, g_block, z, most * nb * cell.gate_count * L, marks, by_step)  # fmt: skip
 
 
 @compiled
@@ -89,9 +97,9 @@ def rows_begin(w: Any, workers: Any, chunk: Any, at: Any, given: Any) -> None:
         for j in range(c + H, c + nb * L):
             tape.c[j] = 0  # units that fill up the last vector: they stay 0
     if chunk == 0:
-        panel = panel_rows(cell, sizes.D, P) * BLOCK * L
+        panel, width = panel_vectors(cell, sizes.D, P) * L, cell.gate_count * L
         for b in range(nb):
-            copy(work, at.z + b * BLOCK * L, panels, b * panel, BLOCK * L)
+            copy(work, at.z + b * width, panels, b * panel, width)
     mark_begins(work, at.marks, w, workers, at.n, schedule)
 
 
@@ -109,29 +117,23 @@ def rows_end(w: Any, workers: Any, at: Any, given: Any) -> None:
 @compiled
 def inputs_apart(s: Any, rank: Any, steps: Any, z: Any, at: Any, given: Any) -> None:
     """x @ W + b of a rank's next steps, at most so many, from step s on."""
-    cell, panels, schedule = given.weights.cell, given.weights.panels, given.batch.schedule
-    D, L = given.sizes.D, lanes_of(given.work)
-    width, count = BLOCK * L, min(steps, schedule.lens[rank] - s)
-    panel = panel_rows(cell, D, given.sizes.P) * width
+    cell, schedule, D, L = given.weights.cell, given.batch.schedule, given.sizes.D, lanes_of(given.work)
+    count, panels = min(steps, schedule.lens[rank] - s), panels_of(given.weights, given.sizes)
     x = view(given.batch.x, row_of(schedule, rank, s) * D, -D if schedule.reverse else D, 0)
+    out = view(given.work, z, at.z_step, cell.gate_count * L)
     for b in range(vectors_for(given.sizes.H, L)):
-        place = z + b * width
-        product(x, count, D, view(panels, b * panel + width, 0, 0), view(panels, b * panel, 0, 0),
-                view(given.work, place, at.z_step, 0))  # fmt: skip
-        for k in range(count):
-            bias_alone(cell, given.work, place + k * at.z_step, panels, b * panel)
+        inputs(cell, x, count, D, panels.at(0, b), out.at(0, b))
 
 
 @compiled
 def forward_rows(w: Any, workers: Any, chunk: Any, given: Any) -> None:
     """All steps of one worker's rows. given: a Forward; chunk: see `places_of`."""
     sizes, weights, batch, tape, work = given.sizes, given.weights, given.batch, given.tape, given.work
-    cell, panels, schedule = given.weights.cell, weights.panels, batch.schedule
+    cell, schedule = given.weights.cell, batch.schedule
     D, H, P, order, lens, T = sizes.D, sizes.H, sizes.P, schedule.order, schedule.lens, schedule.T
-    L = lanes_of(panels)
+    L = lanes_of(work)
     nb = vectors_for(H, L)
-    width, Hp = BLOCK * L, nb * L
-    panel = panel_rows(cell, D, P) * width
+    width, Hp = cell.gate_count * L, nb * L
     at = places_of(w, workers, chunk, given)
     lda, c_row = at.lda, at.c_row
     rows_begin(w, workers, chunk, at, given)
@@ -161,11 +163,11 @@ def forward_rows(w: Any, workers: Any, chunk: Any, given: Any) -> None:
             for r in range(active):
                 scale(work, now + r * lda + D, schedule.mask, order[w + r * workers] * P, P)
         if chunk > 0:
-            from_x, depth, z, z_row = D, P, at.z + inner * at.z_step, nb * width
+            from_x, z, z_row, of = D, at.z + inner * at.z_step, nb * width, weights_of_h(weights, sizes)
         else:
-            from_x, depth, z, z_row = 0, D + P, at.z, 0
-        operands = Operands(view(work, now + from_x, lda, 0), depth, D - from_x,
-                            view(panels, (1 + from_x) * width, 0, panel), view(work, z, z_row, width))  # fmt: skip
+            from_x, z, z_row, of = 0, at.z, 0, weights_of_x(weights, sizes)
+        operands = Operands(view(work, now + from_x, lda, 0), D + P - from_x, D - from_x, of,
+                            view(work, z, z_row, width))  # fmt: skip
         h_new = view(work, then + D, lda, L)
         step = Step(view(work, now + D, lda, L), h_new, view(work, at.m, lda, L) if cell.projects else h_new,
                     view(tape.c, c, c_row, L), view(tape.c, c + at.c_step, c_row, L),

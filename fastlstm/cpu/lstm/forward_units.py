@@ -10,8 +10,8 @@ from ..vectors.target import BLOCK
 from ..vectors.view import view
 from ..vectors.views import lanes_of
 from .episodes import begin_h, begins, forget, row_of
-from .sizes import made_in, operand_row, operand_rows, panel_rows, panels_for
-from .step import Operands, Step, blocks_in, first_phase, later_phase
+from .sizes import made_in, operand_row, operand_rows, panels_for
+from .step import Operands, Step, blocks_in, first_phase, later_phase, panels_of, weights_of_x
 
 
 @compiled
@@ -62,10 +62,9 @@ def shared_step(w: Any, workers: Any, number: Any, given: Any) -> None:
         if phase == 1:  # whole panels
             wide = panels_for(P, lanes_of(panels))
             lo, hi = w * wide // workers * BLOCK, min(every, (w + 1) * wide // workers * BLOCK)
-    width, lda, N = BLOCK * lanes_of(panels), operand_row(sizes, weights), schedule.order.size
-    panel = panel_rows(cell, D, P) * width
-    z = Operands(view(work, (s % 2) * N * lda, lda, 0), D + P, D, view(panels, width, 0, panel),
-                 view(panels, 0, 0, panel))  # fmt: skip
+    lda, N = operand_row(sizes, weights), schedule.order.size
+    z = Operands(view(work, (s % 2) * N * lda, lda, 0), D + P, D, weights_of_x(weights, sizes),
+                 panels_of(weights, sizes))  # fmt: skip
     shared_phase(number, w, lo, hi, z, given)
     if phase == cell.phase_count - 1:
         for r in range(w, active_at(s, schedule), workers):

@@ -19,13 +19,13 @@ from ...params import NORMALIZED_EPSILON
 from ..compiler.options import compiled
 from ..vectors.emitted import Array, Int, Place, Real, emitted
 from ..vectors.emitter import Emitter, Vector
-from ..vectors.target import BLOCK
 from ..vectors.view import View, view
 from ..vectors.views import lanes_of, on_stack
-from .sizes import panel_rows
+from .sizes import behind_h, panel_vectors
 
+GATES = len(Gates._fields)
 _SHIFTS_OF_Z = Norms._fields.index("z_shift")
-Z_SCALE, Z_SHIFT, C_SCALE, C_SHIFT = (BLOCK * row for row in range(len(Norms._fields)))  # their first vectors
+Z_SCALE, Z_SHIFT, C_SCALE, C_SHIFT = (GATES * row for row in range(len(Norms._fields)))  # their first vectors
 GATES_PHASE, OUTPUT_PHASE = 1, 2  # numbers of the phases behind the first
 
 
@@ -116,13 +116,13 @@ def _moments(stats: Place, at: int) -> Moments:
 
 def _of_gates(stats: Place, at: int) -> Gates:
     """Pairs for each gate."""
-    return Gates(*(_moments(stats, at + 2 * gate) for gate in range(BLOCK)))
+    return Gates(*(_moments(stats, at + 2 * gate) for gate in range(GATES)))
 
 
 def _rows(cell: Cell, place: Place) -> Rows:
     """Unit weights, or what adds up to their gradients."""
     return tuple(
-        Gates(*(place.load(1, (n * BLOCK + gate) * place.e.lanes) for gate in range(BLOCK)))
+        Gates(*(place.load(1, (n * GATES + gate) * place.e.lanes) for gate in range(GATES)))
         for n in range(cell.weight_rows)
     )
 
@@ -142,7 +142,7 @@ def _normal(number: int) -> Any:
         phase, w = cell.phases[number], _rows(cell, weights)
         c_now, made, old = e.load_some(left, c.data), e.load_some(left, h.data), e.load_some(real, h_old.data)
         if isinstance(phase, NormalGates):
-            z = Gates(*(gates.load(1, gate * e.lanes) for gate in range(BLOCK)))
+            z = Gates(*(gates.load(1, gate * e.lanes) for gate in range(GATES)))
             found = phase.forward(z, c_now, _of_gates(stats, 0), w)
         else:
             found = phase.forward(made, old, c_now, _moments(stats, 0), w)
@@ -164,13 +164,12 @@ def normalize(phase: Any, lo: Any, hi: Any, rows: Any, sizes: Any, weights: Any,
     holds the old c until a phase makes the new one. limit: numbers of a row of h and c that may be touched. The last
     block goes first: without a tape, what a block keeps behind its z may come to lie where the z of those behind it
     was."""
-    L, cell = lanes_of(weights.panels), weights.cell
-    width, H = BLOCK * L, sizes.H
-    unit_weights = view(weights.panels, (1 + sizes.D + sizes.P) * width, 0, panel_rows(cell, sizes.D, sizes.P) * width)
-    stats = on_stack(weights.panels, 2 * BLOCK)
+    L, cell, D, H, P = lanes_of(weights.panels), weights.cell, sizes.D, sizes.H, sizes.P
+    unit_weights = view(weights.panels, behind_h(cell, D, P) * L, 0, panel_vectors(cell, D, P) * L)
+    stats = on_stack(weights.panels, 2 * GATES)
     for r in range(rows):
         if phase == GATES_PHASE:
-            for gate in range(BLOCK):
+            for gate in range(GATES):
                 moments(at.gates.at(r, 0) + gate * L, H, stats, 2 * gate)
         else:
             moments(at.c_new.at(r, 0), H, stats, 0)
@@ -185,8 +184,8 @@ def normalize(phase: Any, lo: Any, hi: Any, rows: Any, sizes: Any, weights: Any,
 
 
 # moments of the new c, means of the gradient of the normalised c; then the same of each gate's z
-_OF_C, _MEANS_OF_C, _OF_Z, _MEANS_OF_Z = 0, 2, 4, 4 + 2 * BLOCK
-_STATS = 4 + 4 * BLOCK
+_OF_C, _MEANS_OF_C, _OF_Z, _MEANS_OF_Z = 0, 2, 4, 4 + 2 * GATES
+_STATS = 4 + 4 * GATES
 
 
 def _store_sums(sums: Rows, place: Place) -> None:
@@ -240,12 +239,12 @@ def normalize_back(phase: Any, lo: Any, hi: Any, H: Any, cell: Any, at: Any, zer
     if phase > 0:
         moments(at.c_new, H, stats, _OF_C)
     if phase < OUTPUT_PHASE:
-        for gate in range(BLOCK):
+        for gate in range(GATES):
             moments(at.gates + gate * L, H, stats, _OF_Z + 2 * gate)
     if phase == GATES_PHASE:
         means_of(at.down + C_SHIFT * L, at.unit_weights + C_SCALE * L, at.c_new, H, stats, _OF_C, _MEANS_OF_C)
     if phase == 0:
-        for gate in range(BLOCK):
+        for gate in range(GATES):
             means_of(at.down + (Z_SHIFT + gate) * L, at.unit_weights + (Z_SCALE + gate) * L, at.gates + gate * L, H,
                      stats, _OF_Z + 2 * gate, _MEANS_OF_Z + 2 * gate)  # fmt: skip
     for b in range(lo, hi):
@@ -255,4 +254,4 @@ def normalize_back(phase: Any, lo: Any, hi: Any, H: Any, cell: Any, at: Any, zer
         elif phase == GATES_PHASE:
             gates_back(cell, gates, at.c_new.at(0, b), at.c_old.at(0, b), at.dc.at(0, b), weights, down, stats)
         else:
-            raw_back(cell, gates, weights, down, at.dz.at(0, b), at.h_old.at(0, b), stats)
+            raw_back(cell, gates, weights, down, at.dz + b * GATES * L, at.h_old.at(0, b), stats)

@@ -1,10 +1,10 @@
 """Weights laid out for the kernels.
 
 A block is as many hidden units as a vector has lanes. A block's panel holds, row by row, the bias, the D rows of W and
-the P rows of U (P, the width of h, is H but where h is a projection), each row being the four gates' columns of those
-units side by side: zeros for a gate that does not read that operand. Behind them rows of weights that no operand
-meets, where the cell's equations take such. Hidden sizes that do not fill the last block are padded with zero weights,
-under which h and c stay 0.
+the P rows of U (P, the width of h, is H but where h is a projection). A row has a vector for each gate: the columns of
+those units, of the gates that read x in a row of W, of those that read h in a row of U, and of all gates in the bias.
+Behind them rows of weights that no operand meets, where the cell's equations take such. Hidden sizes that do not fill
+the last block are padded with zero weights, under which h and c stay 0.
 
 A cell with a second phase has more panels: V's columns of four blocks of the units of h side by side.
 """
@@ -24,15 +24,26 @@ from ...params import AnyParams, shapes, shown
 from ..compiler.options import compiled, inlined, kernel
 from ..compiler.run import loaded_as
 from ..machine import memory
-from ..vectors.rows import copy, transpose
+from ..vectors.rows import clear, copy, transpose, transpose_some
 from ..vectors.target import BLOCK, lanes
 from ..vectors.view import view
 from ..vectors.views import lanes_of
 from .arguments import PackArguments, Sizes
 from .cell_type import array_of, blocks_of, cell_marked, cell_of, column_of, mark_of
-from .sizes import panel_rows, panels_for, whole_tiles
+from .sizes import (
+    behind_h,
+    behind_x,
+    gate_place,
+    group_of,
+    inputs_of,
+    panel_vectors,
+    panels_for,
+    sums_of_group,
+    vectors_for,
+    whole_tiles,
+)
 
-LAYOUT = 1
+LAYOUT = 2
 """Number of the panels' layout, to be raised whenever that changes. It stands in the type that Numba sees, as the
 dimensions of an empty array: so a user's compiled function in his cache is compiled again for another layout."""
 
@@ -42,7 +53,8 @@ class Packed(NamedTuple):
 
     Attributes
     ----------
-    panels : ndarray, shape (ceil(H / lanes), 1 + D + P, 4 lanes), more rows where the equations take weights
+    panels : ndarray, shape (ceil(H / lanes), vectors, lanes)
+        vectors: of the gates' bias, D rows of W, P rows of U, and the rows of weights that the equations take.
     hidden_size : int
         H.
     output_size : int
@@ -108,13 +120,13 @@ def record_of(packed: Packed) -> type[AnyParams]:
     return RECORDS[cell_in(packed).name]
 
 
-_MORE = {mark_of(cell).num: cell.weight_rows for cell in CELLS}
+_BY_NUMBER = {mark_of(cell).num: cell for cell in CELLS}
 
 
 def sizes(packed: Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h."""
     panels, H, P, layout, _ = packed
-    return panels.shape[1] - 1 - P - _MORE[layout.dtype.num], H, P
+    return inputs_of(_BY_NUMBER[layout.dtype.num], panels.shape[1], P), H, P
 
 
 def blocks(hidden_size: int, itemsize: int) -> int:
@@ -143,31 +155,44 @@ class Fields(NamedTuple):
     b: Any
 
 
+class Row(NamedTuple):
+    """What a panel's row comes from: number and array of the part, and where there the row begins; and where it is: its
+    first vector in the panel, and the gates that it has."""
+
+    part: Any
+    array: Any
+    place: Any
+    vector: Any
+    gate: Any
+    gates: Any
+
+
 @inlined
 def _row_of(cell: Any, row: Any, fields: Any, sizes: Any) -> Any:
-    """What a panel's row comes from: number and array of the part, and where there the row begins."""
-    D, P = sizes.D, sizes.P
+    """Of b, the rows of W, those of U, and those of unit weights."""
+    D, P, G = sizes.D, sizes.P, cell.gate_count
     if row == 0:
-        return 0, fields.b, 0
+        return Row(0, fields.b, 0, 0, 0, G)
     if row <= D:
-        return 1, fields.W, (row - 1) * row_length(cell, 1, sizes.H)
+        return Row(1, fields.W, (row - 1) * row_length(cell, 1, sizes.H), G + (row - 1) * cell.of_x, 0, cell.of_x)
     if row > D + P:
-        part = row - D - P + 2
+        part, vector = row - D - P + 2, behind_h(cell, D, P) + (row - 1 - D - P) * G
         if array_of(cell, part) == 0:
-            return part, fields.b, 0
-        return part, fields.V, 0
-    return 2, fields.U, (row - 1 - D) * row_length(cell, 2, sizes.H)
+            return Row(part, fields.b, 0, vector, 0, G)
+        return Row(part, fields.V, 0, vector, 0, G)
+    n = row - 1 - D
+    return Row(2, fields.U, n * row_length(cell, 2, sizes.H), behind_x(cell, D) + n * cell.of_h, G - cell.of_h, G)
 
 
 @inlined
-def _gates_into(cell: Any, part: Any, panels: Any, to: Any, source: Any, place: Any, H: Any, count: Any) -> None:
-    """That many columns of each gate into a panel's row, and zeros."""
+def _gates_into(cell: Any, row: Any, panels: Any, to: Any, first: Any, H: Any, count: Any) -> None:
+    """That many units of each gate of a row, from `first` on, into a panel, and zeros. to: where the panel begins."""
     L = lanes_of(panels)
-    for gate in range(BLOCK):
-        column, at, found = column_of(cell, part, gate), to + gate * L, 0
+    for gate in range(row.gate, row.gates):
+        column, at, found = column_of(cell, row.part, gate), to + (row.vector + gate - row.gate) * L, 0
         if column >= 0:
             found = count
-            copy(panels, at, source, place + column * H, count)
+            copy(panels, at, row.array, row.place + column * H + first, count)
         for unit in range(found, L):
             panels[at + unit] = 0
 
@@ -178,17 +203,16 @@ def into_panels(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> No
     given = loaded_as(PackArguments, pointer)
     cell, panels, H = cell_marked(given.layout), given.panels, given.H
     sizes, fields = Sizes(given.D, H, given.P), Fields(given.W, given.U, given.V, given.b)
-    L, depth = lanes_of(panels), panel_rows(cell, given.D, given.P)
-    width = BLOCK * L
+    L, rows = lanes_of(panels), 1 + given.D + given.P + cell.weight_rows
+    panel = panel_vectors(cell, given.D, given.P) * L
     for block in range(w, (H + L - 1) // L, workers):
         count = min(L, H - block * L)
-        for row in range(depth):  # of all parts: a loop for each would be compiled for each
-            part, source, place = _row_of(cell, row, fields, sizes)
-            to, place = (block * depth + row) * width, place + block * L
+        for number in range(rows):  # of all parts: a loop for each would be compiled for each
+            row = _row_of(cell, number, fields, sizes)
             if count == L:  # said once more as a constant, that compiled code can count on
-                _gates_into(cell, part, panels, to, source, place, H, L)
+                _gates_into(cell, row, panels, block * panel, block * L, H, L)
             else:
-                _gates_into(cell, part, panels, to, source, place, H, count)
+                _gates_into(cell, row, panels, block * panel, block * L, H, count)
     into_second(w, workers, cell, given.V, sizes, given.second)
 
 
@@ -209,75 +233,106 @@ def into_second(w: Any, workers: Any, cell: Any, V: Any, sizes: Any, second: Any
 
 @compiled
 def out_of_panels(w: Any, workers: Any, given: Any) -> None:
-    """The weights' gradients from the panels of sums; a worker's share. given: a Backward.
-
-    A panel has as many rows as whole tiles have; its last rows are those of unit weights. The second phase's panels are
-    behind the first one's."""
-    cell, gradients, panels = given.weights.cell, given.gradients, given.room.dp
+    """The weights' gradients from the sums over rows (sums.py); a worker's share, of what it has added up itself.
+    given: a Backward."""
+    cell, gradients, sums = given.weights.cell, given.gradients, given.room.dp
     D, H, P = given.sizes.D, given.sizes.H, given.sizes.P
     fields = Fields(gradients.dW, gradients.dU, gradients.dV, gradients.db)
-    L, depth = lanes_of(panels), panel_rows(cell, D, P)
-    stride = whole_tiles(1 + D + P) + cell.weight_rows
-    for block in range(w, (H + L - 1) // L, workers):
-        for row in range(depth):
-            part, out, place = _row_of(cell, row, fields, given.sizes)
-            source = block * stride + row
-            if row >= 1 + D + P:
-                source += stride - depth
-            for gate in range(BLOCK):
-                column = column_of(cell, part, gate)
-                if column >= 0:
-                    copy(out, place + column * H + block * L, panels, (source * BLOCK + gate) * L,
-                         min(L, H - block * L))  # fmt: skip
+    L = lanes_of(sums)
+    width, nb, place = BLOCK * L, (H + L - 1) // L, 0
+    for number in range(3):
+        group = group_of(cell, number, D, P)
+        tall = whole_tiles(group.operands)
+        for vector in range(nb * group.gates):
+            if vector // BLOCK % workers == w:
+                gate, unit = group.gate + vector % group.gates, vector // group.gates * L
+                from_ = place + vector // BLOCK * tall * width + vector % BLOCK * L
+                for n in range(group.operands):
+                    operand = group.operand + n  # of [x, 1, h]
+                    row = _row_of(cell, 0 if operand == D else operand + 1 if operand < D else operand, fields,
+                                  given.sizes)  # fmt: skip
+                    column = column_of(cell, row.part, gate)
+                    if column >= 0:
+                        copy(row.array, row.place + column * H + unit, sums, from_ + n * width, min(L, H - unit))
+        place += sums_of_group(cell, number, L, D, H, P)
     if cell.multiplies_later:
-        width, taller = BLOCK * L, whole_tiles(H)
-        begin = (H + L - 1) // L * stride * width
+        taller = whole_tiles(H)
         for q in range(w, panels_for(P, L), workers):
             count = min(width, P - q * width)
             for row in range(H):
-                copy(gradients.dV, row * P + q * width, panels, begin + (q * taller + row) * width, count)
+                copy(gradients.dV, row * P + q * width, sums, place + (q * taller + row) * width, count)
+        place += panels_for(P, L) * taller * width
+    for block in range(w, nb, workers):
+        for n in range(cell.weight_rows):
+            row = _row_of(cell, 1 + D + P + n, fields, given.sizes)
+            for gate in range(cell.gate_count):
+                column = column_of(cell, row.part, gate)
+                if column >= 0:
+                    copy(row.array, row.place + column * H + block * L, sums,
+                         place + ((block * cell.weight_rows + n) * cell.gate_count + gate) * L,
+                         min(L, H - block * L))  # fmt: skip
 
 
 @compiled
-def transpose_panels(w: Any, workers: Any, panels: Any, depth: Any, first: Any, R: Any, blocks: Any,
-                     out: Any) -> None:  # fmt: skip
-    """A worker's share of the panels that take gradients of z back to what z was made of: rows `first` to first + R
-    of the weights become columns, (ceil(R / (4 lanes)), 4 lanes blocks, 4 lanes), z's columns rows in the panels'
-    order; 0 behind column R, as far as products.product_of reads."""
+def transpose_gates(w: Any, workers: Any, cell: Any, of_h: Any, weights: Any, sizes: Any, out: Any) -> None:
+    """A worker's share of the panels that take gradients of z back to x, or to h: W or U transposed, (ceil(R / (4
+    lanes)), lanes vectors, 4 lanes), R being D or P, and the rows in the order of a row of dz. weights: a view of the
+    rows of W or U and of the blocks of panels."""
+    L = lanes_of(out)
+    nb = vectors_for(sizes.H, L)
+    R, first, gates = sizes.D, 0, cell.of_x
+    if of_h:
+        R, first, gates = sizes.P, cell.gate_count - cell.of_h, cell.of_h
+    for job in range(w, panels_for(R, L) * BLOCK * nb, workers):
+        tile, block = job // nb, job % nb
+        for n in range(gates):
+            place = gate_place(cell, first + n, block, nb) - nb * first
+            _transpose(tile, R, weights.at(0, block) + n * L, out, nb * gates, place)
+
+
+@compiled
+def transpose_panels(w: Any, workers: Any, panels: Any, H: Any, P: Any, out: Any) -> None:
+    """The same of V, from the panels of the second phase."""
     L = lanes_of(panels)
-    width = BLOCK * L
-    tiles = (R + width - 1) // width * BLOCK
-    for job in range(w, tiles * blocks, workers):
+    width, blocks = BLOCK * L, panels_for(P, L)
+    for job in range(w, panels_for(H, L) * BLOCK * blocks, workers):
         tile, block = job // blocks, job % blocks
-        source = (block * depth + first + tile * L) * width
-        to = (tile // BLOCK * blocks + block) * width * width + tile % BLOCK * L
-        if (tile + 1) * L <= R:
-            for gate in range(BLOCK):
-                transpose(view(out, to + gate * L * width, width, 0), view(panels, source + gate * L, width, 0))
-        elif tile * L < R:
-            for row in range(L):
-                for column in range(width):
-                    real = row < R - tile * L
-                    out[to + column * width + row] = panels[source + row * width + column] if real else 0
-        elif tile % BLOCK < BLOCK // 2 or R - tile // BLOCK * width > width // 2:
-            for column in range(width):
-                for row in range(L):
-                    out[to + column * width + row] = 0
+        for n in range(BLOCK):
+            _transpose(tile, H, view(panels, block * H * width + n * L, width, 0), out, blocks * BLOCK,
+                       block * BLOCK + n)  # fmt: skip
+
+
+@compiled
+def _transpose(tile: Any, R: Any, weights: Any, out: Any, depth: Any, place: Any) -> None:
+    """A vector of columns of weights, the rows of tile number `tile` of R of them, to vector `place` of the `depth`
+    vectors of rows of a panel; 0 behind column R, as far as products.product_of reads."""
+    L = lanes_of(out)
+    width = BLOCK * L
+    to = (tile // BLOCK * depth + place) * L * width + tile % BLOCK * L
+    if (tile + 1) * L <= R:
+        transpose(view(out, to, width, 0), weights.at(tile * L, 0))
+    elif tile * L < R:
+        transpose_some(view(out, to, width, 0), weights.at(tile * L, 0), R - tile * L)
+    elif tile % BLOCK < BLOCK // 2 or R - tile // BLOCK * width > width // 2:
+        for column in range(L):
+            clear(out, to + column * width, L)
 
 
 def unpack(packed: Packed) -> AnyParams:
     """Panels -> the record of weights, new arrays."""
-    panels, (D, H, P) = packed.panels, sizes(packed)
-    cell, record = cell_in(packed), record_of(packed)
-    nb, depth, width = panels.shape
-    by_gate = panels.reshape(nb, depth, BLOCK, width // BLOCK).transpose(1, 2, 0, 3).reshape(depth, BLOCK, -1)[:, :, :H]
-    begins = [0, 1, 1 + D, *range(1 + D + P, depth), depth]
+    (D, H, P), cell, record = sizes(packed), cell_in(packed), record_of(packed)
+    rows = packed.panels.transpose(1, 0, 2).reshape(packed.panels.shape[1], -1)[:, :H]  # a row for each vector
+    G, begin = cell.gate_count, 0
     fields = "b", "W", "U", record._fields[2]
     found: dict[str, dict[int, NDArray[Any]]] = {field: {} for field in fields}
-    for (number, columns), begin, end in zip(cell.parts, begins[:-1], begins[1:], strict=True):
-        for gate, column in enumerate(columns):
-            if column >= 0:
-                found[fields[number]][column] = by_gate[begin:end, gate]
+    counts = [1, D, P] + [1] * cell.weight_rows
+    readers = [range(G), range(cell.of_x), range(G - cell.of_h, G)] + [range(G)] * cell.weight_rows
+    for (number, columns), count, gates in zip(cell.parts, counts, readers, strict=True):
+        by_gate = rows[begin : begin + count * len(gates)].reshape(count, len(gates), H)
+        begin += count * len(gates)
+        for n, gate in enumerate(gates):
+            if columns[gate] >= 0:
+                found[fields[number]][columns[gate]] = by_gate[:, n]
     arrays = {
         field: np.concatenate([blocks[n] for n in sorted(blocks)], axis=1) for field, blocks in found.items() if blocks
     }

@@ -112,12 +112,13 @@ def _shares(
     rows, nb = -(-N // workers), blocks(H, itemsize)
     operands = operand_rows(cell) * operand_stride(L, D, units_of(cell, L, H, P))
     if share == SHARE_SEQUENCE:
-        return _Shares(1, 0, duo_room(L, H, operands, tape_room(cell, nb), 2))
+        return _Shares(1, 0, duo_room(L, H, cell.gate_count, operands, tape_room(cell, nb), 2))
     if share == SHARE_UNITS:
-        room = forward_room(L, H, operands, tape_room(cell, nb * N), N, 0, 0)
+        room = forward_room(L, H, cell.gate_count, operands, tape_room(cell, nb * N), N, 0, 0)
         return _Shares(cell.phase_count * steps + 2, 0, workers * room)
     chunk, marks = min(steps, _SPLIT_STEPS) if rows <= SPLIT_ROWS else 0, T * (1 + rows) or 1
-    return _Shares(1, chunk, workers * forward_room(L, H, operands, tape_room(cell, nb * rows), rows, chunk, marks))
+    kept = tape_room(cell, nb * rows)
+    return _Shares(1, chunk, workers * forward_room(L, H, cell.gate_count, operands, kept, rows, chunk, marks))
 
 
 class ForwardPlan(NamedTuple):

@@ -14,7 +14,7 @@ from ..machine.plain import Array
 from ..vectors.target import BLOCK, lanes
 from .arguments import FlatRoom
 from .packing import Packed, blocks, cell_in, sizes, wide_blocks
-from .sizes import GROUP, room_sizes
+from .sizes import GROUP, dz_vectors, room_sizes
 
 _BLOCK_ROWS = 384  # rows, samples times steps, of a block of the backward pass
 
@@ -87,8 +87,8 @@ def room_shapes(
 def begin_room(room: Room, D: int, H: int, P: int, cell: Cell) -> Room:
     """What has to stand there before the first pass."""
     width = room.zeros.size
-    nb = blocks(H, room.dz.itemsize)
-    operands, columns = 1 + D + room.t.shape[1], nb * width
+    nb, L = blocks(H, room.dz.itemsize), lanes(room.dz.itemsize)
+    operands, columns = 1 + D + room.t.shape[1], dz_vectors(cell, nb) * L
     room.zeros.fill(0)
     if cell.multiplies_later:
         operands += room.t.shape[1]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..compiler.options import compiled, inlined
-from ..vectors.products import product_of
-from ..vectors.rows import clear_vectors, copy
+from ..vectors.products import product, product_of
+from ..vectors.rows import clear_vectors
 from ..vectors.target import BLOCK, TILE_ROWS
 from ..vectors.view import view
 from ..vectors.views import lanes_of, line_of
 from .norms import normalize
-from .sizes import panels_for, vectors_for
+from .sizes import behind_x, panel_vectors, panels_for, vectors_for
 from .tiles import (
     finish_four,
     finish_one,
@@ -22,6 +22,8 @@ from .tiles import (
     forward_tile_5,
     forward_tile_6,
     forward_twin,
+    input_one,
+    input_rows,
 )
 
 
@@ -53,11 +55,40 @@ class Step(NamedTuple):
 
 
 @inlined
-def bias_alone(cell: Any, out: Any, place: Any, panels: Any, panel: Any) -> None:
-    """b for the gates that do not read x, where x @ W + b of a block stands: an infinite x times no weight is NaN."""
-    L = lanes_of(panels)
-    for gate in range(cell.of_x, BLOCK):
-        copy(out, place + gate * L, panels, panel + gate * L, L)
+def panels_of(weights: Any, sizes: Any) -> Any:
+    """A view of the blocks of panels: of b."""
+    return view(weights.panels, 0, 0, panel_vectors(weights.cell, sizes.D, sizes.P) * lanes_of(weights.panels))
+
+
+@inlined
+def weights_of_x(weights: Any, sizes: Any) -> Any:
+    """A view of the rows of W, by blocks; behind the last one those of U begin."""
+    cell, L = weights.cell, lanes_of(weights.panels)
+    return view(weights.panels, cell.gate_count * L, cell.of_x * L, panel_vectors(cell, sizes.D, sizes.P) * L)
+
+
+@inlined
+def weights_of_h(weights: Any, sizes: Any) -> Any:
+    """A view of the rows of U, by blocks."""
+    cell, L = weights.cell, lanes_of(weights.panels)
+    return view(weights.panels, behind_x(cell, sizes.D) * L, cell.of_h * L, panel_vectors(cell, sizes.D, sizes.P) * L)
+
+
+@compiled
+def inputs(cell: Any, x: Any, steps: Any, D: Any, panel: Any, out: Any) -> None:
+    """x @ W + b of some steps for a block of units; of the gates that do not read x there is b alone. panel: a view of
+    the block's, x and out of rows of steps."""
+    if cell.fills_panels:
+        product(x, steps, D, panel + BLOCK * lanes_of(panel), panel, out)
+    else:
+        step = 0
+        while step < steps:
+            if step + TILE_ROWS <= steps:
+                input_rows(cell, x.at(step, 0), D, panel, out.at(step, 0))
+                step += TILE_ROWS
+            else:
+                input_one(cell, x.at(step, 0), D, panel, out.at(step, 0))
+                step += 1
 
 
 @inlined

@@ -12,7 +12,7 @@ from ..vectors.view import view
 from ..vectors.views import lanes_of
 from .episodes import begins, row_of
 from .norms import normalize_back
-from .sizes import behind_gates, panel_rows, panels_for, vectors_for
+from .sizes import behind_gates, behind_h, dz_vectors, gate_place, panel_vectors, panels_for, vectors_for
 from .tiles import backward_cell, backward_cell_pair, finish_back, finish_back_pair, projected
 
 
@@ -30,9 +30,10 @@ class Share(NamedTuple):
 class RowBack(NamedTuple):
     """Where a step back of one row reads and writes: views of blocks of units.
 
-    gates, before: the tape of the step, and of the step before; t: tanh of c; dz, dv: gradients of the gates' sums, and
-    of a second phase's, or of a projected h; h_old, read: operands of the products of the weights' gradients, read that
-    of a second phase: the new c, or m; down: what adds up to the gradients of unit weights."""
+    gates, before: the tape of the step, and of the step before; t: tanh of c; dz: gradients of the gates' sums, the
+    whole row; dv: those of a second phase's sums, or of a projected h; h_old, read: operands of the products of the
+    weights' gradients, read that of a second phase: the new c, or m; down: what adds up to the gradients of unit
+    weights."""
 
     gates: Any
     before: Any
@@ -63,7 +64,7 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
 
     Of the block of time, step s has the rows from bases[s] - bases[s0] on. In the room, dh, dc and t have a row for
     each rank: gradients of h and c, and tanh(c). dz and a have one for each row of the block: gradients of the gates'
-    inputs, and the operands [1, x, h]; where: its place in x. Where there is a second phase, dz has once more those of
+    inputs, and the operands [x, 1, h]; where: its place in x. Where there is a second phase, dz has once more those of
     the last gate, or of a projection's h, the units of all blocks side by side, and a the new c, or the projection's m.
     Where the equations take unit weights, dz has last what adds up to their gradients.
     """
@@ -73,12 +74,12 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
     order, lens, mask = schedule.order, schedule.lens, schedule.mask
     L = lanes_of(room.ut)
     nb = vectors_for(H, L)
-    width, g_width, Hp, N = BLOCK * L, cell.kept * L, nb * L, order.size
+    g_width, Hp, N = cell.kept * L, nb * L, order.size
     lo, hi = share.lo * BLOCK, min(share.hi * BLOCK, nb)
     first, some = lo * L, (hi - lo) * L  # its units
     own = max(0, min(hi * L, P) - first)  # those of h
-    rows, weight_width = panel_rows(cell, D, P), cell.weight_rows * width
-    unit_weights = view(weights.panels, (1 + D + P) * width, 0, rows * width)
+    later = dz_vectors(cell, nb) * L
+    unit_weights = view(weights.panels, behind_h(cell, D, P) * L, 0, panel_vectors(cell, D, P) * L)
     old = s - 1 if s > 0 else s  # before the first step there are no gates: any will do, h is put right
     for rank in range(share.first, bases[s + 1] - bases[s], share.stride):
         m = bases[s] - bases[share.s0] + rank
@@ -88,8 +89,8 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
         if phase == cell.phase_count - 1:  # the last phase, the first one backwards
             if lo == 0:
                 room.where[m] = row * D
-                room.a[operand] = room.a.dtype.type(1)
-                copy(room.a, operand + 1, given.x, row * D, D)
+                copy(room.a, operand, given.x, row * D, D)
+                room.a[operand + D] = room.a.dtype.type(1)
             if begins(schedule, rank, s + 1):  # nothing comes back from another episode
                 clear(room.dh, dh + first, some)
                 clear(room.dc, dc + first, some)
@@ -107,28 +108,30 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
         at = RowBack(
             view(tape.gates, (s * N + rank) * nb * g_width, 0, g_width),
             view(tape.gates, (old * N + rank) * nb * g_width, 0, g_width), c_old, view(tape.c, c + N * Hp, 0, L),
-            view(room.t, t, 0, L), view(room.dh, dh, 0, L), view(room.dc, dc, 0, L), view(room.dz, dz, 0, width),
-            view(room.dz, dz + nb * width, 0, L), view(room.a, h_old, 0, L), view(room.a, h_old + Hp, 0, L),
-            unit_weights, view(room.dz, dz + behind_gates(cell, L, H, P), 0, weight_width),
+            view(room.t, t, 0, L), view(room.dh, dh, 0, L), view(room.dc, dc, 0, L), view(room.dz, dz, 0, 0),
+            view(room.dz, dz + later, 0, L), view(room.a, h_old, 0, L), view(room.a, h_old + Hp, 0, L),
+            unit_weights,
+            view(room.dz, dz + behind_gates(cell, L, H, P), 0, cell.weight_rows * cell.gate_count * L),
         )  # fmt: skip
         if cell.multiplies_later:  # noqa: SIM102
             if phase == 1:
                 if cell.projects:
-                    copy(room.dz, dz + nb * width + first, room.dh, dh + first, own)
+                    copy(room.dz, dz + later + first, room.dh, dh + first, own)
                     for b in range(lo, hi):
                         projected(cell, at.gates.at(0, b), at.t.at(0, b), at.read.at(0, b))
                 else:
                     copy(room.a, h_old + Hp + first, tape.c, c + N * Hp + first, some)
-                    later_gate_back(lo, hi, cell, at)
+                    later_gate_back(lo, hi, nb, cell, at)
                     if hi * L > H:
-                        clear_behind(room.dz, dz + nb * width + (hi - 1) * L, 1, H - (hi - 1) * L)
+                        clear_behind(room.dz, dz + later + (hi - 1) * L, 1, H - (hi - 1) * L)
         if cell.normalizes:
             normalize_back(phase, lo, hi, H, cell, at, room.zeros)
         if phase == 0:
             if not cell.normalizes:
-                first_phase_back(lo, hi, cell, at)
+                first_phase_back(lo, hi, nb, cell, at)
             if hi * L > H:  # units that fill up the last vector; an infinity of x times their weights, 0, is NaN
-                clear_behind(room.dz, dz + (hi - 1) * width, BLOCK, H - (hi - 1) * L)
+                for gate in range(cell.gate_count):
+                    clear_behind(room.dz, dz + gate_place(cell, gate, hi - 1, nb) * L, 1, H - (hi - 1) * L)
             if begun:  # the old h was 0; the step before goes on from the tape's c
                 clear(room.a, h_old + first, some)
                 if not cell.normalizes:
@@ -140,12 +143,12 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
 
 
 @inlined
-def first_phase_back(lo: Any, hi: Any, cell: Any, at: Any) -> None:
-    """The first phase's equations of one row, for blocks lo to hi. at: a RowBack."""
+def first_phase_back(lo: Any, hi: Any, nb: Any, cell: Any, at: Any) -> None:
+    """The first phase's equations of one row, for blocks lo to hi of nb. at: a RowBack."""
     b = lo
     while b < hi:
         where = (cell, at.gates.at(0, b), at.before.at(0, b), at.c_old.at(0, b), at.t.at(0, b), at.dh.at(0, b),
-                 at.dc.at(0, b), at.dz.at(0, b), at.h_old.at(0, b), at.unit_weights.at(0, b),
+                 at.dc.at(0, b), at.dz, b, nb, at.h_old.at(0, b), at.unit_weights.at(0, b),
                  at.down.at(0, b))  # fmt: skip
         if b + 1 < hi:
             backward_cell_pair(*where)
@@ -155,11 +158,11 @@ def first_phase_back(lo: Any, hi: Any, cell: Any, at: Any) -> None:
 
 
 @inlined
-def later_gate_back(lo: Any, hi: Any, cell: Any, at: Any) -> None:
+def later_gate_back(lo: Any, hi: Any, nb: Any, cell: Any, at: Any) -> None:
     """Those of a gate of the second phase."""
     b = lo
     while b < hi:
-        where = (cell, at.gates.at(0, b), at.t.at(0, b), at.dh.at(0, b), at.dc.at(0, b), at.dz.at(0, b),
+        where = (cell, at.gates.at(0, b), at.t.at(0, b), at.dh.at(0, b), at.dc.at(0, b), at.dz, b, nb,
                  at.dv.at(0, b))  # fmt: skip
         if b + 1 < hi:
             finish_back_pair(*where)
@@ -174,9 +177,10 @@ def hidden_back(s: Any, share: Any, given: Any) -> None:
     has left that."""
     cell, room, P = given.weights.cell, given.room, given.sizes.P
     width, L = BLOCK * lanes_of(room.ut), lanes_of(room.ut)
-    depth = vectors_for(given.sizes.H, L) * width
+    nb = vectors_for(given.sizes.H, L)
+    depth, first = nb * cell.of_h * L, nb * (cell.gate_count - cell.of_h) * L
     m, count = ranks_of(s, share, given)
-    dz, dh = view(room.dz, m * room.ldz, share.stride * room.ldz, 0), share.first * room.ldh
+    dz, dh = view(room.dz, m * room.ldz + first, share.stride * room.ldz, 0), share.first * room.ldh
     for q in range(share.lo, min(share.hi, panels_for(P, L))):
         out = view(room.dh, dh + q * width, share.stride * room.ldh, 0)
         init = view(room.zeros, 0, 0, 0)
@@ -191,16 +195,17 @@ def memory_back(s: Any, share: Any, given: Any) -> None:
     dh's place."""
     cell, room, H = given.weights.cell, given.room, given.sizes.H
     width, L = BLOCK * lanes_of(room.ut), lanes_of(room.ut)
-    nb, depth = vectors_for(H, L), panels_for(given.sizes.P, L) * width  # z's units, those that fill up the last too
+    nb, wide = vectors_for(H, L), panels_for(given.sizes.P, L)
+    depth = wide * width  # z's units, those that fill up the last panel too
     m, count = ranks_of(s, share, given)
-    dz = view(room.dz, m * room.ldz + nb * width, share.stride * room.ldz, 0)
+    dz = view(room.dz, m * room.ldz + dz_vectors(cell, nb) * L, share.stride * room.ldz, 0)
     for q in range(share.lo, share.hi):
         out = view(room.dc, share.first * room.ldc + q * width, share.stride * room.ldc, 0)
         init = out
         if cell.projects:
             out = view(room.dh, share.first * room.ldh + q * width, share.stride * room.ldh, 0)
             init = view(room.zeros, 0, 0, 0)
-        panel = view(room.ut, depth * nb * width + q * depth * width, 0, 0)
+        panel = view(room.ut, (wide * nb * cell.of_h * L + q * depth) * width, 0, 0)
         product_of(H - q * width, dz, count, depth, panel, init, out)
 
 

@@ -6,13 +6,14 @@ for.
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from typing import Any, NamedTuple
 
-from ...cells.cell import Cell, Gates, Given, Made, Projection, Rows, Waiting
+from ...cells.cell import Cell, Given, Made, Projection, Rows, Waiting
 from ..vectors.emitted import Int, Place, emitted
 from ..vectors.emitter import Emitter, Vector
-from ..vectors.target import BLOCK, CACHE_LINE, TILE_ROWS
-from ..vectors.tiles import multiply, passes
+from ..vectors.target import CACHE_LINE, TILE_ROWS
+from ..vectors.tiles import Weights, multiply, passes
 from ..vectors.view import View
 
 STEP_ROWS = 4  # samples of a tile where a step is made alone: few, since every user's function compiles it
@@ -20,8 +21,9 @@ STEP_ROWS = 4  # samples of a tile where a step is made alone: few, since every 
 
 def _weights(e: Emitter, cell: Cell, *rows: Any) -> Rows:
     """Unit weights, each gate's from some rows of panels side by side."""
+    G = cell.gate_count
     return tuple(
-        Gates(*(Vector.together(*(e.load(row, (n * BLOCK + gate) * e.lanes) for row in rows)) for gate in range(BLOCK)))
+        cell.gates(*(Vector.together(*(e.load(row, (n * G + gate) * e.lanes) for row in rows)) for gate in range(G)))
         for n in range(cell.weight_rows)
     )
 
@@ -31,33 +33,76 @@ def _kept(e: Emitter, cell: Cell, place: Place, vectors: int) -> Any:
     return cell.tape(*(place.by_block.load(vectors, n * e.lanes) for n in range(cell.kept)))
 
 
-def first_phase(cell: Cell, z: Gates, c_old: Vector, w: Rows) -> Made:
+def first_phase(cell: Cell, z: Any, c_old: Vector, w: Rows) -> Made:
     """Where z has to wait for that of all units, it is kept, and c and h stay what they are."""
     phase = cell.phases[0]
     return Made(tuple(z), c_old, z.o) if isinstance(phase, Waiting) else phase.forward(z, c_old, w)
 
 
 _Sums = dict[tuple[int, int], Vector]
+"""Of a sample and a vector: those of the first block's gates come first, then those of the next."""
 
 
-def _add_x(e: Emitter, cell: Cell, count: Any, sums: _Sums, panels: list[Any], rows: list[Any], stride: Any,
-           ahead: Any = None) -> _Sums:  # fmt: skip
-    """sums + x @ W, `count` numbers of x, for the gates that read x."""
-    reading = {at: value for at, value in sums.items() if at[1] % BLOCK < cell.of_x}
-    return sums | multiply(count, reading, panels, BLOCK * e.lanes, rows, stride, 0, ahead)
+class Operand(NamedTuple):
+    """x or h, and its rows of weights. count: numbers of it; rows: each sample's first one; stride: from one to the
+    next; panels: each block's weights; ahead: as in tiles.tile, or None."""
+
+    count: Any
+    rows: list[Any]
+    stride: Any
+    panels: list[Any]
+    ahead: Any = None
 
 
-def _add_operands(e: Emitter, cell: Cell, count: Any, depth: Any, sums: _Sums, panels: list[Any], rows: list[Any],
-                  ahead: Any = None) -> _Sums:  # fmt: skip
-    """sums + [x, h] @ [W; U], `depth` numbers of which the first `count` are x. One loop where all gates read both."""
-    width = BLOCK * e.lanes
-    if cell.of_x < BLOCK:
-        b, line = e.builder, CACHE_LINE * 8 // e.bits
-        sums = _add_x(e, cell, count, sums, panels, rows, 1, ahead)
-        panels, rows = [e.at(p, e.times(width, count)) for p in panels], [e.at(row, count) for row in rows]
-        depth = b.sub(depth, count)
-        ahead = None if ahead is None else e.at(ahead, e.times(line, b.ashr(count, e.index(2))))
-    return multiply(depth, sums, panels, width, rows, 1, 0, ahead)
+def _add(e: Emitter, cell: Cell, gates: range, operand: Operand, sums: _Sums) -> _Sums:
+    """sums + operand @ weights, for the gates that read it."""
+    G = cell.gate_count
+    reading = {at: value for at, value in sums.items() if at[1] % G in gates}
+    if not reading:
+        return sums
+    weights = Weights(operand.panels, len(gates) * e.lanes, {v: (v // G, v % G - gates.start) for _, v in reading})
+    return sums | multiply(operand.count, reading, weights, operand.rows, operand.stride, 0, operand.ahead)
+
+
+def _x_gates(cell: Cell) -> range:
+    return range(cell.of_x)
+
+
+def _h_gates(cell: Cell) -> range:
+    return range(cell.gate_count - cell.of_h, cell.gate_count)
+
+
+def _add_operands(e: Emitter, cell: Cell, inputs: Any, both: Operand, sums: _Sums) -> _Sums:
+    """sums + [x, h] @ [W; U], of which the first `inputs` are x. One loop where all gates read both."""
+    if cell.of_x == cell.of_h == cell.gate_count:
+        return _add(e, cell, _h_gates(cell), both, sums)
+    b, (depth, rows, stride, panels, ahead) = e.builder, both
+    sums = _add(e, cell, _x_gates(cell), both._replace(count=inputs), sums)
+    rows, panels = [e.at(row, inputs) for row in rows], [e.at(p, e.times(cell.of_x * e.lanes, inputs)) for p in panels]
+    if ahead is not None:
+        ahead = e.at(ahead, e.times(CACHE_LINE * 8 // e.bits, b.ashr(inputs, e.index(2))))
+    return _add(e, cell, _h_gates(cell), Operand(b.sub(depth, inputs), rows, stride, panels, ahead), sums)
+
+
+def _behind(e: Emitter, cell: Cell, inputs: Any, depth: Any, panel: Any) -> Any:
+    """What stands in a panel behind the weights of [x, h]."""
+    hidden = e.builder.sub(depth, inputs)
+    return e.at(panel, e.times(cell.of_x * e.lanes, inputs), e.times(cell.of_h * e.lanes, hidden))
+
+
+def _input_tile(rows: int) -> Any:
+    """input_tile(cell, x, D, panel, out): x @ W + b of `rows` samples for a block of units."""
+
+    @emitted
+    def tile(e: Emitter, cell: Cell, x: View, D: Int, panel: View, out: View) -> None:
+        ends = out.rows(rows)
+        for side in passes(rows, cell.gate_count):
+            sums = {(r, v): e.load(panel.data, v * e.lanes) for r in range(rows) for v in side}
+            weights = [panel.at(cell.gate_count * e.lanes)]
+            for (r, v), total in _add(e, cell, _x_gates(cell), Operand(D, x.rows(rows), 1, weights), sums).items():
+                e.store(total, ends[r], v * e.lanes)
+
+    return tile
 
 
 def _forward_tile(rows: int) -> Any:
@@ -73,12 +118,12 @@ def _forward_tile(rows: int) -> Any:
              c_old: View, c_new: View, made: View, gates: View) -> None:  # fmt: skip
         operands, begins = old.rows(rows), init.rows(rows)
         z: _Sums = {}
-        for side in passes(rows):
+        for side in passes(rows, cell.gate_count):
             begin = {(r, v): e.load(begins[r], v * e.lanes) for r in range(rows) for v in side}
             fetched = panel.at(ahead) if side.start == 0 else None
-            z |= _add_operands(e, cell, inputs, depth, begin, [panel.data], operands, fetched)
-        sums = Gates(*(Vector.together(*(z[r, gate] for r in range(rows))) for gate in range(BLOCK)))
-        weights = _weights(e, cell, *[panel.at(e.times(BLOCK * e.lanes, depth))] * rows)
+            z |= _add_operands(e, cell, inputs, Operand(depth, operands, 1, [panel.data], fetched), begin)
+        sums = cell.gates(*(Vector.together(*(z[r, gate] for r in range(rows))) for gate in range(cell.gate_count)))
+        weights = _weights(e, cell, *[_behind(e, cell, inputs, depth, panel.data)] * rows)
         kept, c, hidden = first_phase(cell, sums, c_old.load(rows), weights)
         for number, value in enumerate(kept):
             gates.store(value, number * e.lanes)
@@ -93,11 +138,11 @@ def forward_twin(e: Emitter, cell: Cell, old: View, depth: Int, inputs: Int, pan
                  c_new: View, made: View, gates: View) -> None:  # fmt: skip
     """forward_tile for one sample and two neighbouring blocks of units: a single row's sums are too few to keep the
     processor busy."""
-    panels, begins = panel.by_block.rows(2), init.by_block.rows(2)
-    z = {(0, v): e.load(begins[v // BLOCK], v % BLOCK * e.lanes) for v in range(2 * BLOCK)}
-    z = _add_operands(e, cell, inputs, depth, z, panels, [old.data])
-    sums = Gates(*(Vector.together(z[0, gate], z[0, BLOCK + gate]) for gate in range(BLOCK)))
-    weights = _weights(e, cell, *(e.at(one, e.times(BLOCK * e.lanes, depth)) for one in panels))
+    panels, begins, G = panel.by_block.rows(2), init.by_block.rows(2), cell.gate_count
+    z = {(0, v): e.load(begins[v // G], v % G * e.lanes) for v in range(2 * G)}
+    z = _add_operands(e, cell, inputs, Operand(depth, [old.data], 1, panels), z)
+    sums = cell.gates(*(Vector.together(z[0, gate], z[0, G + gate]) for gate in range(G)))
+    weights = _weights(e, cell, *(_behind(e, cell, inputs, depth, one) for one in panels))
     kept, c, hidden = first_phase(cell, sums, c_old.by_block.load(2), weights)
     for number, value in enumerate(kept):
         gates.by_block.store(value, number * e.lanes)
@@ -113,18 +158,17 @@ def _step_tile(rows: int, vectors: int) -> Any:
     @emitted
     def tile(e: Emitter, cell: Cell, x: View, D: Int, h: View, P: Int, panel: View, c_old: View, c_new: View, left: Int,
              made: View, gates: View) -> None:  # fmt: skip
-        places = [(r, v) for r in range(rows) for v in range(vectors)]
+        places, G = [(r, v) for r in range(rows) for v in range(vectors)], cell.gate_count
         bias = panel.by_block.rows(vectors)
-        z = {(r, v * BLOCK + gate): e.load(bias[v], gate * e.lanes) for r, v in places for gate in range(BLOCK)}
-        width = e.index(BLOCK * e.lanes)
-        panels = [e.at(place, width) for place in bias]
-        z = _add_x(e, cell, D, z, panels, x.rows(rows), x.block)
-        panels = [e.at(place, e.builder.mul(width, D)) for place in panels]
-        z = multiply(P, z, panels, width, h.rows(rows), 1, 0)
-        sums = Gates(*(Vector.together(*(z[r, v * BLOCK + gate] for r, v in places)) for gate in range(BLOCK)))
+        z = {(r, v * G + gate): e.load(bias[v], gate * e.lanes) for r, v in places for gate in range(G)}
+        panels = [e.at(place, G * e.lanes) for place in bias]
+        z = _add(e, cell, _x_gates(cell), Operand(D, x.rows(rows), x.block, panels), z)
+        panels = [e.at(place, e.times(cell.of_x * e.lanes, D)) for place in panels]
+        z = _add(e, cell, _h_gates(cell), Operand(P, h.rows(rows), 1, panels), z)
+        sums = cell.gates(*(Vector.together(*(z[r, v * G + gate] for r, v in places)) for gate in range(G)))
         some = [e.builder.sub(left, e.index(v * e.lanes)) for v in range(vectors)]
         old = [e.load_some(some[v], c_old.rows(rows)[r], v * e.lanes) for r, v in places]
-        ends = [e.at(place, e.builder.mul(width, P)) for place in panels]
+        ends = [e.at(place, e.times(cell.of_h * e.lanes, P)) for place in panels]
         weights = _weights(e, cell, *(ends[v] for _, v in places))
         kept, c, hidden = first_phase(cell, sums, Vector.together(*old), weights)
         for number, value in enumerate(kept):
@@ -160,14 +204,28 @@ def _finish(vectors: int) -> Any:
     return finish
 
 
+def _store_dz(e: Emitter, cell: Cell, gate: int, value: Vector, dz: Place, b: Any, nb: Any) -> None:
+    """The gradients of a gate's z, of some blocks of units from b of nb on, to their places in a row of dz
+    (sizes.gate_place)."""
+    first, size = next(
+        (first, last - first)
+        for first, last in itertools.pairwise((0, cell.gate_count - cell.of_h, cell.of_x, cell.gate_count))
+        if first <= gate < last
+    )
+    place = e.at(dz.data, e.times(first * e.lanes, nb), e.times(size * e.lanes, b))
+    for n, one in enumerate(value.split(len(value.values))):
+        e.store(one, place, (n * size + gate - first) * e.lanes)
+
+
 def _backward_cell(vectors: int) -> Any:
-    """backward_cell(cell, gates, before, c_old, t, dh, dc, dz, h_old, weights, down): the first phase for some
-    neighbouring blocks of units of one sample. before: the gates of the step before; t, from tanh of c to that of the
-    old c, and dc change in place; down: what adds up to the gradients of the unit weights."""
+    """backward_cell(cell, gates, before, c_old, t, dh, dc, dz, b, nb, h_old, weights, down): the first phase for some
+    neighbouring blocks of units of one sample, from block b of nb on. before: the gates of the step before; t, from
+    tanh of c to that of the old c, and dc change in place; dz: the sample's whole row of it; down: what adds up to the
+    gradients of the unit weights."""
 
     @emitted
     def backward(e: Emitter, cell: Cell, gates: View, before: View, c_old: View, t: View, dh: View, dc: View, dz: View,
-                 h_old: View, weights: View, down: View) -> None:  # fmt: skip
+                 b: Int, nb: Int, h_old: View, weights: View, down: View) -> None:  # fmt: skip
         given = Given(
             _kept(e, cell, gates, vectors), _kept(e, cell, before, vectors),
             *(place.by_block.load(vectors) for place in (c_old, t, dh, dc)),
@@ -179,7 +237,7 @@ def _backward_cell(vectors: int) -> Any:
                 down.by_block.store(value, n * e.lanes)
         for gate, value in enumerate(found.dz):
             if value is not None:
-                dz.by_block.store(value, gate * e.lanes)
+                _store_dz(e, cell, gate, value, dz, b, nb)
         dc.by_block.store(found.dc)
         t.by_block.store(found.t_old)
         h_old.by_block.store(found.h_old)
@@ -188,15 +246,17 @@ def _backward_cell(vectors: int) -> Any:
 
 
 def _finish_back(vectors: int) -> Any:
-    """finish_back(cell, gates, t, dh, dc, dz, dv): the second phase's gate for some neighbouring blocks of units of one
-    sample. dh, to what of it goes past z to the old h, and dc, but for z's part, change in place; the gradient of the
-    last gate's z goes to its place in dz and to dv, where those of all units are side by side."""
+    """finish_back(cell, gates, t, dh, dc, dz, b, nb, dv): the second phase's gate for some neighbouring blocks of units
+    of one sample, from block b of nb on. dh, to what of it goes past z to the old h, and dc, but for z's part, change
+    in place; the gradient of the last gate's z goes to its place in dz and to dv, where those of all units are side by
+    side."""
 
     @emitted
-    def backward(e: Emitter, cell: Cell, gates: View, t: View, dh: View, dc: View, dz: View, dv: View) -> None:
+    def backward(e: Emitter, cell: Cell, gates: View, t: View, dh: View, dc: View, dz: View, b: Int, nb: Int,
+                 dv: View) -> None:  # fmt: skip
         numbers = (place.by_block.load(vectors) for place in (t, dh, dc))
         out, past, dc_new = cell.phases[1].backward(_kept(e, cell, gates, vectors), *numbers)
-        dz.by_block.store(out, (BLOCK - 1) * e.lanes)
+        _store_dz(e, cell, cell.gate_count - 1, out, dz, b, nb)
         dv.by_block.store(out)
         dh.by_block.store(past)
         dc.by_block.store(dc_new)
@@ -212,6 +272,7 @@ def projected(e: Emitter, cell: Cell, gates: View, t: View, m: View) -> None:
 
 forward_tiles = [_forward_tile(rows) for rows in range(1, TILE_ROWS + 1)]
 forward_tile_1, forward_tile_2, forward_tile_3, forward_tile_4, forward_tile_5, forward_tile_6 = forward_tiles
+input_one, input_rows = _input_tile(1), _input_tile(TILE_ROWS)
 step_one, step_twin, step_rows = _step_tile(1, 1), _step_tile(1, 2), _step_tile(STEP_ROWS, 1)
 finish_one, finish_four = _finish(1), _finish(4)
 backward_cell, backward_cell_pair = _backward_cell(1), _backward_cell(2)

@@ -14,14 +14,13 @@ from typing import Any
 
 from ..compiler.options import compiled, inlined
 from ..machine.atomics import fetch_add, load_acquire, store_release, wait_a_little
-from ..vectors.products import product
 from ..vectors.target import BLOCK
 from ..vectors.view import view
 from ..vectors.views import lanes_of
 from .episodes import row_of
 from .forward_units import shared_phase
-from .sizes import INPUT_STEPS, duo_room, operand_row, operand_rows, panel_rows, panels_for, tape_room, vectors_for
-from .step import Operands, bias_alone, blocks_in
+from .sizes import INPUT_STEPS, duo_room, operand_row, operand_rows, panels_for, tape_room, vectors_for
+from .step import Operands, blocks_in, inputs, panels_of, weights_of_h
 
 # words of `sync`, each in a cache line pair of its own
 TICKETS, MAIL, SPLIT, LEADER, FOLLOWER, RETIRE = (16 * n for n in range(6))
@@ -36,7 +35,7 @@ def _inputs_of(thread: Any, given: Any) -> Any:
     sizes, weights, cell = given.sizes, given.weights, given.weights.cell
     L = lanes_of(weights.panels)
     operands = operand_rows(cell) * operand_row(sizes, weights)
-    return duo_room(L, sizes.H, operands, tape_room(cell, vectors_for(sizes.H, L)), thread)
+    return duo_room(L, sizes.H, cell.gate_count, operands, tape_room(cell, vectors_for(sizes.H, L)), thread)
 
 
 @compiled
@@ -45,19 +44,21 @@ def take_ticket(sync: Any) -> Any:
     return fetch_add(sync, TICKETS, 1)
 
 
+@inlined
+def _row(given: Any) -> Any:
+    """Numbers of a step's inputs."""
+    L = lanes_of(given.weights.panels)
+    return vectors_for(given.sizes.H, L) * given.weights.cell.gate_count * L
+
+
 @compiled
 def _inputs(t: Any, count: Any, lo: Any, hi: Any, zx: Any, given: Any) -> None:
     """x @ W + b of some steps from t on, for blocks lo to hi, to the work array from zx on."""
-    cell, panels, schedule = given.weights.cell, given.weights.panels, given.batch.schedule
-    D, L = given.sizes.D, lanes_of(given.weights.panels)
-    width, row = BLOCK * L, vectors_for(given.sizes.H, L) * BLOCK * L
-    panel = panel_rows(cell, D, given.sizes.P) * width
+    cell, schedule, D, L = given.weights.cell, given.batch.schedule, given.sizes.D, lanes_of(given.weights.panels)
     x = view(given.batch.x, row_of(schedule, 0, t) * D, -D if schedule.reverse else D, 0)
+    panels, out = panels_of(given.weights, given.sizes), view(given.work, zx, _row(given), cell.gate_count * L)
     for b in range(lo, hi):
-        product(x, count, D, view(panels, b * panel + width, 0, 0), view(panels, b * panel, 0, 0),
-                view(given.work, zx + b * width, row, 0))  # fmt: skip
-        for k in range(count):
-            bias_alone(cell, given.work, zx + k * row + b * width, panels, b * panel)
+        inputs(cell, x, count, D, panels.at(0, b), out.at(0, b))
 
 
 @inlined
@@ -79,11 +80,10 @@ def _step(number: Any, lo: Any, hi: Any, zx: Any, w: Any, given: Any) -> None:
     scratch."""
     if lo == hi:  # a narrow h may leave nothing to the follower
         return
-    weights, D, P, work = given.weights, given.sizes.D, given.sizes.P, given.work
-    width, lda = BLOCK * lanes_of(weights.panels), operand_row(given.sizes, weights)
+    weights, sizes, work = given.weights, given.sizes, given.work
+    width, lda = weights.cell.gate_count * lanes_of(weights.panels), operand_row(sizes, weights)
     s = number // weights.cell.phase_count
-    panel = panel_rows(weights.cell, D, P) * width
-    z = Operands(view(work, (s % 2) * lda + D, lda, 0), P, 0, view(weights.panels, (1 + D) * width, 0, panel),
+    z = Operands(view(work, (s % 2) * lda + sizes.D, lda, 0), sizes.P, 0, weights_of_h(weights, sizes),
                  view(work, zx, 0, width))  # fmt: skip
     shared_phase(number, w, lo, hi, z, given)
 
@@ -105,8 +105,7 @@ def lead(sync: Any, patience: Any, given: Any) -> None:
     """The first thread's part: all that the other does not do. given: a Forward."""
     steps, phases = given.batch.schedule.lens[0], given.weights.cell.phase_count
     goal = steps * phases
-    L = lanes_of(given.weights.panels)
-    row = vectors_for(given.sizes.H, L) * BLOCK * L
+    row = _row(given)
     zx = _inputs_of(0, given)
     alone, joined = True, False
     s = 0  # phases of all steps
@@ -154,8 +153,7 @@ def lead(sync: Any, patience: Any, given: Any) -> None:
 def follow(sync: Any, patience: Any, given: Any) -> None:
     """The second thread's part."""
     steps, phases = given.batch.schedule.lens[0], given.weights.cell.phase_count
-    L = lanes_of(given.weights.panels)
-    row = vectors_for(given.sizes.H, L) * BLOCK * L
+    row = _row(given)
     nb, mid = _parts(0, given)
     zx = _inputs_of(1, given)
     store_release(sync, MAIL, JOINED)

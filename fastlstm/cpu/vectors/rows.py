@@ -10,7 +10,7 @@ from numba.core import cgutils
 
 from ..compiler.options import compiled
 from .activations import sigmoid, tanh
-from .emitted import Array, Int, emitted
+from .emitted import Array, Int, Place, emitted
 from .emitter import INT32, INT64, Emitter, Vector
 from .view import View
 
@@ -60,10 +60,23 @@ def clear_vectors(e: Emitter, place: View, rows: Int, count: Int) -> None:
 
 @emitted
 def transpose(e: Emitter, out: View, source: View) -> None:
-    """out[r, k] = source[k, r] for r, k < lanes.
+    """out[r, k] = source[k, r] for r, k < lanes."""
+    _transposed(e, out, [e.load(row).values[0] for row in source.rows(e.lanes)])
 
-    Each stage exchanges one bit of the row's number with the same bit of the place in the row."""
-    rows = [e.load(row).values[0] for row in source.rows(e.lanes)]
+
+@emitted
+def transpose_some(e: Emitter, out: View, source: View, count: Int) -> None:
+    """The same of the first `count` rows, at least one; zeros in place of the others, which are not read."""
+    b, rows, zeros = e.builder, [], e.splat(0.0).values[0]
+    for k in range(e.lanes):
+        there = b.icmp_signed("<", e.index(k), count)
+        row = e.load(source.at(b.mul(b.select(there, e.index(k), e.index(0)), source.row)))
+        rows.append(b.select(there, row.values[0], zeros))
+    _transposed(e, out, rows)
+
+
+def _transposed(e: Emitter, out: Place, rows: list[Any]) -> None:
+    """Each stage exchanges one bit of the row's number with the same bit of the place in the row."""
     bit = 1
     while bit < e.lanes:
         low = [k if not k & bit else e.lanes + k - bit for k in range(e.lanes)]

@@ -7,7 +7,7 @@ import functools
 from numba.core.registry import cpu_target
 
 TILE_ROWS = 6  # rows of the micro-kernel's tile: 6 x 2 vectors fill 12 of 16 registers, 6 x 4 24 of 32
-BLOCK = 4  # vectors of a panel's row: one for each gate
+BLOCK = 4  # vectors of a row of a panel of weights, and of the tile that it is multiplied with
 CACHE_LINE = 64  # bytes
 
 

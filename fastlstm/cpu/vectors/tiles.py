@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from typing import Any, NamedTuple
 
 from .emitted import Int, emitted
 from .emitter import INT64, Emitter, Vector
@@ -21,7 +22,8 @@ def _tile(rows: int, vectors: int = BLOCK) -> Any:
         for side in passes(rows, vectors):
             sums = {(r, v): e.load(begins[r], v * e.lanes) for r in range(rows) for v in side}
             fetched = panel.at(ahead) if side.start == 0 else None
-            sums = multiply(depth, sums, [panel.data], BLOCK * e.lanes, operands, 1, 0, fetched)
+            weights = Weights([panel.data], BLOCK * e.lanes, {v: (0, v) for v in side})
+            sums = multiply(depth, sums, weights, operands, 1, 0, fetched)
             for (r, v), total in sums.items():
                 e.store(total, ends[r], v * e.lanes)
 
@@ -37,31 +39,43 @@ def outer(e: Emitter, a: View, depth: Int, p: View, out: View) -> None:
         e.prefetch(place, write=True)
     for side in passes(TILE_ROWS):
         sums = {(r, v): e.splat(0.0) for r in range(TILE_ROWS) for v in side}
-        sums = multiply(depth, sums, [p.data], p.row, [a.data], a.row, 1)
+        sums = multiply(depth, sums, Weights([p.data], p.row, {v: (0, v) for v in side}), [a.data], a.row, 1)
         for cell, total in sums.items():
             e.store(e.load(places[cell]) + total, places[cell])
 
 
 def passes(rows: int, vectors: int = BLOCK) -> list[range]:
-    """The panel's vectors in passes: a pass's sums, a row of its weights and one number share the registers."""
-    together = max(v for v in (1, 2, 4) if v == 1 or (v <= vectors and rows * v + v + 1 <= registers()))
-    return [range(first, first + together) for first in range(0, vectors, together)]
+    """Some vectors of sums in as few passes as can be, as equal as can be: a pass's sums, a row of its weights and one
+    number share the registers."""
+    together = max(v for v in range(1, vectors + 1) if v == 1 or rows * v + v + 1 <= registers())
+    count = -(-vectors // together)
+    ends = [-(-vectors * n // count) for n in range(count + 1)]
+    return [range(first, last) for first, last in itertools.pairwise(ends)]
+
+
+class Weights(NamedTuple):
+    """Rows of weights, in one place or in several. pitch: numbers from row to row; of: which place and which vector of
+    its row each vector of sums takes."""
+
+    places: list[Any]
+    pitch: Any
+    of: dict[int, tuple[int, int]]
 
 
 def multiply(
-    depth: Any, sums: dict[tuple[int, int], Vector], panels: list[Any], ldp: Any, a: list[Any], lda: Any, across: int,
+    depth: Any, sums: dict[tuple[int, int], Vector], weights: Weights, a: list[Any], lda: Any, across: int,
     ahead: Any = None,
 ) -> dict[tuple[int, int], Vector]:  # fmt: skip
-    """sums[r, v] + sum over k of a[r] at k lda (or a[0] at k lda + r `across`) times vector v of the panels, each of
-    which has BLOCK of them, at k ldp.
+    """sums[r, v] + sum over k of a[r] at k lda (or a[0] at k lda + r `across`) times row k of the weights of v.
 
     ahead: what is wanted next, fetched meanwhile, a cache line for every four k: from one panel to the next the
     processor's own prefetching finds no way."""
     e = next(iter(sums.values())).emitter
     b = e.builder
     line = CACHE_LINE * 8 // e.bits
-    pointers = [*panels, *a]
-    steps = [ldp] * len(panels) + [lda] * len(a)
+    pointers = [*weights.places, *a]
+    first, pitch = len(weights.places), weights.pitch
+    steps = [pitch] * first + [lda] * len(a)
     if ahead is not None:
         pointers.append(ahead)
     for unroll, count in ((4, b.ashr(depth, e.index(2))), (1, b.and_(depth, e.index(3)))):
@@ -79,14 +93,14 @@ def multiply(
         if ahead is not None and unroll == 4:
             e.prefetch(moving[-1])
         for k in range(unroll):
-            weights = {
-                v: e.load(moving[v // BLOCK], e.times(k, ldp), v % BLOCK * e.lanes)
-                for v in sorted({v for _, v in sums})
-            }
+            row = {}
+            for v in sorted({v for _, v in sums}):
+                place, vector = weights.of[v]
+                row[v] = e.load(moving[place], e.times(k, pitch), vector * e.lanes)
             for r in sorted({r for r, _ in sums}):
-                source = moving[len(panels)] if across else moving[len(panels) + r]
+                source = moving[first] if across else moving[first + r]
                 number = e.broadcast(source, e.times(k, lda), r * across)
-                for v, weight in weights.items():
+                for v, weight in row.items():
                     after[r, v] = number.fma(weight, after[r, v])
         left.add_incoming(count, before)
         left.add_incoming(b.sub(left, e.index(1)), body)

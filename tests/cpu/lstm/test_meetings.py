@@ -18,7 +18,7 @@ from fastlstm.cells.table import CELLS as TABLE
 from fastlstm.cells.table import cell_with
 from fastlstm.cpu.lstm import backward, forward
 from fastlstm.cpu.lstm.arguments import BackwardArguments, ForwardArguments
-from fastlstm.cpu.lstm.sizes import operand_stride
+from fastlstm.cpu.lstm.sizes import dz_vectors, gate_place, operand_stride
 from fastlstm.cpu.training import dense, updates
 from fastlstm.cpu.vectors.target import BLOCK, lanes
 from fastlstm.params import CELLS
@@ -56,6 +56,11 @@ class Shared:
             :, None
         ] % L
 
+    def _gates(self, dz: np.ndarray, place: int) -> Place:
+        """Where a row of dz has the numbers of each unit."""
+        vectors = [[gate_place(self.cell, gate, unit // L, H // L) for gate in range(BLOCK)] for unit in self.units]
+        return dz, place + np.array(vectors) * L + self.units[:, None] % L
+
     def forward(self, turn: int, arguments: Any) -> tuple[int, dict[str, Place]]:
         """The phase, and the numbers of the names in cells.cell.FORWARD."""
         s, phase = (turn - 1) // self.phases, (turn - 1) % self.phases
@@ -79,11 +84,11 @@ class Shared:
         given = BackwardArguments(*arguments)
         dh, dc, t, dz, ldz, a, lda = given.dh, given.dc, given.t, given.dz, given.ldz, given.a, given.lda
         whole = lambda array, place, *more: (array, place + np.array([0, *more]) + self.units[:, None])  # noqa: E731
-        width, own = BLOCK * L, self.cell.weight_rows * BLOCK
-        wide = H * BLOCK + (H if self.cell.multiplies_later else 0)
+        own, behind = self.cell.weight_rows * BLOCK, dz_vectors(self.cell, H // L) * L
+        wide = behind + (H if self.cell.multiplies_later else 0)
         weights, of_z = s * ldz + wide, own if self.phases < 3 else own // 2
         found = {
-            "dz": self._blocked(dz, s * ldz, width, range(BLOCK)),
+            "dz": self._gates(dz, s * ldz),
             "dh": whole(dh, 0),
             "dc": whole(dc, 0),
             "t": whole(t, 0),
@@ -92,8 +97,8 @@ class Shared:
             "dw of c": self._blocked(dz, weights, own * L, range(of_z, own)),
         }
         if s + 1 < self.T:
-            found["later dz"] = self._blocked(dz, (s + 1) * ldz, width, range(BLOCK))
-        return phase, found | ({"dv": whole(dz, s * ldz + H * BLOCK)} if self.cell.multiplies_later else {})
+            found["later dz"] = self._gates(dz, (s + 1) * ldz)
+        return phase, found | ({"dv": whole(dz, s * ldz + behind)} if self.cell.multiplies_later else {})
 
 
 def touched(arguments: Any, found: dict[str, Place], share: Any) -> tuple[set[str], set[str]]:

@@ -17,7 +17,6 @@ import pytest
 from ways import varied
 
 from fastlstm.cpu.lstm import two_threads as duo
-from fastlstm.cpu.vectors.target import BLOCK
 
 NB, L, STEPS, FOR_EVER = 8, 4, 30, 10**9  # blocks of units; a thread has half of them
 CELLS = {phases: SimpleNamespace(phase_count=phases, multiplies_later=phases == 2) for phases in (1, 2, 3)}
@@ -52,7 +51,7 @@ class Machine:
         self.names: dict[str, Any] = {
             "load_acquire": self.load, "store_release": self.store, "wait_a_little": lambda *_: self.point(),
             "_inputs": self.inputs, "_step": self.step, "_inputs_of": lambda thread, *_: int(thread) * 10**6,
-            "_parts": varied(duo._parts, blocks_in=lambda *_: NB, lanes_of=lambda _: L), "lanes_of": lambda _: L,
+            "_parts": varied(duo._parts, blocks_in=lambda *_: NB, lanes_of=lambda _: L), "_row": lambda _: NB,
         }  # fmt: skip
         self.names["_waited"] = varied(duo._waited, **self.names)
         schedule = SimpleNamespace(lens=np.array([STEPS]))
@@ -86,7 +85,7 @@ class Machine:
     def inputs(self, t: int, count: int, lo: int, hi: int, zx: int, *_: Any) -> None:
         for k in range(count):
             for b in range(lo, hi):
-                self.inputs_[zx + k * NB * BLOCK * L, b] = "x", int(t + k), b
+                self.inputs_[zx + k * NB, b] = "x", int(t + k), b
 
     def step(self, s: int, lo: int, hi: int, zx: int, own: int, *_: Any) -> None:
         if self.sync[duo.MAIL] == duo.JOINED and self.sync[duo.SPLIT] >= 0:
