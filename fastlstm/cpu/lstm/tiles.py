@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...cells.cell import Cell, Gates, Given, Made, Projection, Rows, Waiting
+from ...cells.phases import Cell, Gates, Given, Made, Projection, Rows, Waiting
 from ..vectors.emitted import Int, Place, emitted
 from ..vectors.emitter import Emitter, Vector
 from ..vectors.target import BLOCK, CACHE_LINE, TILE_ROWS
