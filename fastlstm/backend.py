@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .cells.cell import Cell
+from .cells.phases import Cell
 from .cpu import engine as cpu
 from .cpu.callable.buffers import Buffers
 from .cpu.lstm.packing import Packed

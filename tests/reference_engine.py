@@ -14,7 +14,7 @@ import numpy as np
 
 from fastlstm import reference
 from fastlstm.backend import HELD, Buffers, Kept, LossRule, Packed, Pass, UpdateRule
-from fastlstm.cells.cell import Cell
+from fastlstm.cells.phases import Cell
 from fastlstm.cells.table import CELLS, cell_with
 from fastlstm.nn.activations import elu, exponential, linear, relu, sigmoid, softmax, softplus, tanh
 from fastlstm.params import CELLS as RECORDS

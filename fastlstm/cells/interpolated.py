@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .cell import Back, Gates, Given, Made, Rows
 from .number import Number, sigmoid, sigmoids, tanh
+from .phases import Back, Gates, Given, Made, Rows
 
 
 class Kept(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .cell import Gates, Made, Moments, Normed, Rows
 from .number import Number, sigmoids, tanh
+from .phases import Gates, Made, Moments, Normed, Rows
 
 
 class Kept(NamedTuple):

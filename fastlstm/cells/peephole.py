@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from .cell import Back, Gates, Given, Made, Rows
+from .derive import Derived
 from .number import Number, sigmoid, sigmoids, tanh
-from .standard import lstm_backward
+from .phases import Gates, Rows
+from .standard import Kept
 
 
-def peephole_forward(z: Gates, c_old: Number, w: Rows) -> Made:
+def equations(z: Gates, c: Number, w: Rows) -> tuple[Number, Number]:
     (p,) = w
-    i, f = sigmoids(p.i.fma(c_old, z.i), p.f.fma(c_old, z.f))
+    i, f = sigmoids(p.i.fma(c, z.i), p.f.fma(c, z.f))
     g = tanh(z.g)
-    c = f.fma(c_old, i * g)
+    c = f.fma(c, i * g)
+    t = tanh(c)  # before o: dc = dc' + p do + dt, from the left
     o = sigmoid(p.o.fma(c, z.o))
-    return Made((i, f, g, o), c, o * tanh(c))
+    return c, o * t
 
 
-def peephole_backward(given: Given) -> Back:
-    (i, f, g, o), c_old, (p,) = given.kept, given.c_old, given.w
-    dzo = given.dh * given.t * (o * (1.0 - o))
-    dz, dc, t_old, h_old, _ = lstm_backward(given._replace(dc=p.o.fma(dzo, given.dc)))
-    dc = p.i.fma(dz.i, p.f.fma(dz.f, dc))
-    dp = Gates(i=dz.i * c_old, f=dz.f * c_old, o=dz.o * f.fma(c_old, i * g))
-    return Back(dz, dc, t_old, h_old, (dp,))
+lstm_with_peepholes = Derived(equations, Gates(*Gates._fields), (Gates(i="i", f="f", o="o"),), Kept)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .cell import Back, Given
 from .number import Number
-from .standard import lstm_backward
+from .phases import Back, Given
+from .standard import lstm
 
 
 class Kept(NamedTuple):
@@ -21,7 +21,7 @@ def unprojected_backward(given: Given) -> Back:
     """The standard cell's equations with m in the place of h. The old h comes from the tape: it is a projection, which
     cannot be made again from one unit's numbers."""
     *gates, h_old = given.kept
-    return lstm_backward(given._replace(kept=gates))._replace(h_old=h_old)
+    return lstm.backward(given._replace(kept=gates, before=given.before[:-1]))._replace(h_old=h_old)
 
 
 def m_again(kept: Kept, t: Number) -> Number:

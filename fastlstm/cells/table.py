@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ..params import CELLS as RECORDS
 from . import interpolated, normalized, projected, standard
-from .cell import Cell, LaterGate, NormalGates, NormalOutput, Product, Projection, Waiting, checked, touch
 from .interpolated import between_backward, between_forward, gated_backward, gated_forward
 from .normalized import (
     normal_gates_backward,
@@ -13,9 +12,10 @@ from .normalized import (
     normal_output_forward,
     raw_backward,
 )
-from .peephole import peephole_backward, peephole_forward
+from .peephole import lstm_with_peepholes
+from .phases import Cell, LaterGate, NormalGates, NormalOutput, Product, Projection, Waiting, checked, touch
 from .projected import m_again, unprojected_backward
-from .standard import lstm_backward, lstm_forward
+from .standard import lstm
 
 _EVERY, _NONE = (0, 1, 2, 3), (-1, -1, -1, -1)
 _BIAS, _OWN = 0, 3  # numbers of arrays: b is 0, W 1, U 2; the fourth (V, p or s) 3
@@ -23,7 +23,7 @@ _GATES = "i", "f", "g", "o"
 CELLS = checked(
     Cell(
         "standard", standard.Kept, (_EVERY, _EVERY, _EVERY),
-        (Product(lstm_forward, lstm_backward, keeps=_GATES,
+        (Product(lstm.forward, lstm.backward, keeps=_GATES,
                  touch=touch("operands", "h, c, gates"), touch_back=touch("later dz", "dz, dh, dc, t, operands")),),
     ),
     Cell(
@@ -35,14 +35,14 @@ CELLS = checked(
     ),
     Cell(
         "projected", projected.Kept, (_EVERY, _EVERY, _EVERY),
-        (Product(lstm_forward, unprojected_backward, keeps=_GATES,
+        (Product(lstm.forward, unprojected_backward, keeps=_GATES,
                  touch=touch("operands", "m, c, gates"), touch_back=touch("dv", "dz, dh, dc, t, operands")),
          Projection(m_again, keeps=("h_old",),
                     touch=touch("m", "h, gates"), touch_back=touch("later dz", "dv, dh, dc, t, operands"))),
     ),
     Cell(
         "peephole", standard.Kept, (_EVERY, _EVERY, _EVERY),
-        (Product(peephole_forward, peephole_backward, keeps=_GATES,
+        (Product(lstm_with_peepholes.forward, lstm_with_peepholes.backward, keeps=_GATES,
                  touch=touch("operands", "h, c, gates"),
                  touch_back=touch("later dz", "dz, dh, dc, t, operands, dw")),),
         unit_weights=((_OWN, (0, 1, -1, 2)),),

@@ -71,7 +71,8 @@ def test_what_is_not_there_is_seen(text: str) -> None:
     assert not exists(text)
 
 
-@pytest.mark.parametrize("text", ["table.py", "cells/cell.py", "forward(x)", "params.shapes", "x + 1", "pip install x",
-                                  "fastlstm/cells/", "fastlstm.reference", "torch.nn.LSTM"])  # fmt: skip
+@pytest.mark.parametrize("text", ["table.py", "cells/phases.py", "forward(x)", "params.shapes", "x + 1",
+                                  "pip install x", "fastlstm/cells/", "fastlstm.reference", "torch.nn.LSTM"]
+)  # fmt: skip
 def test_what_is_there_is_found(text: str) -> None:
     assert exists(text)

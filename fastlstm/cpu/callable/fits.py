@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...cells.cell import Cell
+from ...cells.phases import Cell
 from ...params import CELLS, shapes
 from ...strides import apart, in_step, larger, rows_of
 from ..lstm.cell_type import marked

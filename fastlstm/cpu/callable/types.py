@@ -8,7 +8,7 @@ from numba import types
 from numba.core.errors import TypingError
 from numba.np.numpy_support import as_dtype
 
-from ...cells.cell import Cell
+from ...cells.phases import Cell
 from ...params import CELLS, State, shapes
 from ..lstm.cell_type import cell_of
 from ..lstm.packing import LAYOUT, Packed

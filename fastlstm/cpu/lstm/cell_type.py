@@ -13,7 +13,7 @@ from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import intrinsic, models, register_model
 from numba.np.numpy_support import as_dtype
 
-from ...cells.cell import Cell
+from ...cells.phases import Cell
 from ...cells.table import cell_named
 
 # the dtype of Packed.layout, which stands for the cell in the types that Numba sees

@@ -13,8 +13,8 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from ...cells.cell import Cell, Gates, Moments, NormalGates, Normed, Rows
 from ...cells.normalized import Norms
+from ...cells.phases import Cell, Gates, Moments, NormalGates, Normed, Rows
 from ...params import NORMALIZED_EPSILON
 from ..compiler.options import compiled
 from ..vectors.emitted import Array, Int, Place, Real, emitted

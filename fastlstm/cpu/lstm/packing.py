@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...cells.cell import Cell
+from ...cells.phases import Cell
 from ...cells.table import CELLS
 from ...params import CELLS as RECORDS
 from ...params import AnyParams, shapes, shown

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...cells.cell import Cell
+from ...cells.phases import Cell
 from ...cells.table import cell_named
 from ...params import AnyParams, shapes
 from ..compiler.run import recording

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...cells.cell import Cell
+from ...cells.phases import Cell
 from ...cells.table import CELLS, cell_named
 from ..machine import memory, threads
 from ..machine.plain import Array

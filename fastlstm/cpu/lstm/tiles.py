@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, NamedTuple
 
-from ...cells.cell import Cell, Given, Made, Projection, Rows, Waiting
+from ...cells.phases import Cell, Given, Made, Projection, Rows, Waiting
 from ..vectors.emitted import Int, Place, emitted
 from ..vectors.emitter import Emitter, Vector
 from ..vectors.target import CACHE_LINE, TILE_ROWS

@@ -13,7 +13,7 @@ from oracles import assert_same, map_leaves, random_masks, random_params, random
 
 import fastlstm
 from fastlstm import nn
-from fastlstm.cells.cell import Cell, checked, touch
+from fastlstm.cells.phases import Cell, checked, touch
 from fastlstm.cells.table import CELLS as TABLE
 from fastlstm.cells.table import cell_with
 from fastlstm.cpu.lstm import backward, forward
@@ -62,7 +62,7 @@ class Shared:
         return dz, place + np.array(vectors) * L + self.units[:, None] % L
 
     def forward(self, turn: int, arguments: Any) -> tuple[int, dict[str, Place]]:
-        """The phase, and the numbers of the names in cells.cell.FORWARD."""
+        """The phase, and the numbers of the names in cells.phases.FORWARD."""
         s, phase = (turn - 1) // self.phases, (turn - 1) % self.phases
         given, lda = ForwardArguments(*arguments), operand_stride(L, D, H)
         gates, cs, work = given.gates, given.c_tape, given.work
@@ -79,7 +79,7 @@ class Shared:
         return phase, found | ({"m": whole(work, 2 * lda)} if self.cell.projects else {})
 
     def backward(self, turn: int, arguments: Any) -> tuple[int, dict[str, Place]]:
-        """The phase, and the numbers of the names in cells.cell.BACKWARD."""
+        """The phase, and the numbers of the names in cells.phases.BACKWARD."""
         s, phase = self.T - 1 - (turn - 1) // self.phases, self.phases - 1 - (turn - 1) % self.phases
         given = BackwardArguments(*arguments)
         dh, dc, t, dz, ldz, a, lda = given.dh, given.dc, given.t, given.dz, given.ldz, given.a, given.lda

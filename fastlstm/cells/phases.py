@@ -118,13 +118,17 @@ class Given(NamedTuple):
 
 class Back(NamedTuple):
     """What the first phase's equations return backward: the gradients of z and of the old c; tanh of the old c and the
-    old h, made again; and the gradients of the unit weights at this sample and step."""
+    old h, made again; and the gradients of the unit weights at this sample and step.
 
-    dz: Gates
+    Of derived equations t_old is None where no equation has tanh of the new c; and dh is the gradient that reaches the
+    old h, where equations read that of their own unit, without passing z."""
+
+    dz: Any
     dc: Number
-    t_old: Number
+    t_old: Number | None
     h_old: Number
-    dw: Rows = ()
+    dw: Any = ()
+    dh: Number | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -150,10 +154,13 @@ class Product(Phase):
     """The first phase: a product, and equations over its gates.
 
     forward: (z, old c, unit weights) -> Made. Where a second phase follows, h is what that one begins with: the sums of
-    a later gate, or m, which is projected. backward: Given -> Back."""
+    a later gate, or m, which is projected. backward: Given -> Back. Of a cell that has h alone, c is the same as h.
 
-    forward: Callable[[Any, Number, Rows], Made]
+    reads_h: forward has a fourth argument, the old h of the same unit."""
+
+    forward: Callable[..., Made]
     backward: Callable[[Given], Back]
+    reads_h: bool = False
 
 
 @dataclass(frozen=True, eq=False)

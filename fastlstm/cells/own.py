@@ -1,0 +1,200 @@
+"""A cell of one's own: a function of forward equations, and all that follows from it."""
+
+from __future__ import annotations
+
+import dis
+import functools
+import hashlib
+import inspect
+import keyword
+import linecache
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from types import CodeType
+from typing import Any
+
+from .derive import READS, Derived
+from .phases import Product, touch
+
+MOST_GATES = 6
+
+
+class OwnCell:
+    """What `cell` makes of a function. It is called as the function was.
+
+    Attributes
+    ----------
+    name : str
+        The function's qualified name.
+    gates, unit_weights : tuple of str
+        A gate is a block of H columns; a unit weight is a row of weights with one number a unit.
+    gates_of_x, gates_of_h : tuple of str
+        Gates in whose sums the input is, and the old h.
+    states : tuple of str
+        ("h", "c"), or ("h",) where the function returns h alone. Then h is in the place of c in `phase`.
+    reads_h : bool
+        Whether equations read the old h beside c.
+    tape : NamedTuple type
+        The numbers that the tape keeps of each unit and step.
+    phase : Product
+        Equations forward and backward. Unit weights, and their gradients, are a NamedTuple of their names.
+    fingerprint : str
+        A hash of all that `phase` computes: cells that differ in it differ.
+    """
+
+    __name__: str
+    __qualname__: str
+
+    def __init__(self, function: Callable[..., Any], gates: tuple[str, ...], unit_weights: tuple[str, ...],
+                 gates_of_x: tuple[str, ...], gates_of_h: tuple[str, ...]) -> None:  # fmt: skip
+        functools.update_wrapper(self, function)
+        self.name = function.__qualname__
+        self.gates, self.unit_weights = gates, unit_weights
+        self.gates_of_x, self.gates_of_h = gates_of_x, gates_of_h
+        z, w = _record("z", "gate", gates), _record("w", "unit weight", unit_weights)
+        try:
+            self.derived = Derived(function, z(*gates), w(*unit_weights))
+        except (TypeError, ValueError, AttributeError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(_located(function, error)) from error
+        self.states = ("h",) if self.derived.alone else ("h", "c")
+        self.reads_h = self.derived.reads_h
+        self.tape = self.derived.tape
+        self.phase = Product(
+            self.derived.forward,
+            self.derived.backward,
+            self.derived.reads_h,
+            keeps=self.tape._fields,
+            touch=touch("operands", "h, c, gates"),
+            touch_back=touch("later dz", "dz, dh, dc, t, operands" + (", dw" if unit_weights else "")),
+        )
+        what = gates, unit_weights, gates_of_x, gates_of_h, self.states, self.derived.written
+        self.fingerprint = hashlib.sha256(repr(what).encode()).hexdigest()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.derived.equations(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        weights = f", unit weights {' '.join(self.unit_weights)}" if self.unit_weights else ""
+        return (
+            f"<cell {self.name}: gates {' '.join(self.gates)}{weights}, "
+            f"states {' '.join(self.states)}, the tape keeps {' '.join(self.tape._fields)}>"
+        )
+
+    def __reduce__(self) -> str:
+        return self.__qualname__  # in a pickle there is its name, as of a function
+
+
+Names = str | Sequence[str]
+
+
+def cell(
+    gates: Names, unit_weights: Names = "", *, gates_of_x: Names | None = None, gates_of_h: Names | None = None
+) -> Callable[[Callable[..., Any]], OwnCell]:
+    """Makes a cell of a function that says how the new state comes of the old one.
+
+    The function's parameters say what it reads: `z`, the sums of the gates; `c` and `h`, the old state; `w`, the unit
+    weights. z and w have their numbers by name, z.i and w.p. It returns the new c and h; or h alone, for a cell that
+    has no c. It is written with + - * /, comparisons in `where`, plain numbers, and the functions of fastlstm.cells.
+
+    Parameters
+    ----------
+    gates : str
+        Names of 1 to 6 gates, with spaces between them, in the order of their blocks of columns.
+    unit_weights : str
+        Names of rows of weights that have one number a unit.
+    gates_of_x, gates_of_h : str, optional
+        Gates in whose sums x @ W is, and h @ U. All, if not given.
+
+    Raises
+    ------
+    ValueError
+        Names that are none; a gate or weight that has no such name; a function that returns neither (c, h) nor h.
+    TypeError
+        What cannot be followed: an `if`, `and` or `bool` of a number, a function of NumPy or math. Both errors say the
+        line.
+    """
+    if callable(gates):
+        raise TypeError('expected names of gates: write @cell(gates="i f g o")')
+    names, weights = _names("gates", gates), _names("unit_weights", unit_weights)
+    if not 1 <= len(names) <= MOST_GATES:
+        raise ValueError(f"gates: expected 1 to {MOST_GATES} names, got {len(names)}: {' '.join(names)!r}")
+    of_x, of_h = (names if given is None else _some_of(names, argument, given)
+                  for argument, given in (("gates_of_x", gates_of_x), ("gates_of_h", gates_of_h)))  # fmt: skip
+    for name in names:
+        if name not in (*of_x, *of_h):
+            raise ValueError(f"gates: expected each in gates_of_x or gates_of_h, got {name!r} in neither")
+
+    def decorate(function: Callable[..., Any]) -> OwnCell:
+        _check_parameters(function, bool(weights))
+        return OwnCell(function, names, weights, of_x, of_h)
+
+    return decorate
+
+
+def _names(argument: str, given: Any) -> tuple[str, ...]:
+    names = tuple(given.split()) if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{argument}: expected names with spaces between them, got {given!r}")
+    for at, name in enumerate(names):
+        if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+            raise ValueError(f"{argument}: expected names as in Python, without _ in front, got {name!r}")
+        if name in names[:at]:
+            raise ValueError(f"{argument}: expected names that differ, got {name!r} twice")
+    return tuple(names)
+
+
+def _some_of(gates: tuple[str, ...], argument: str, given: Names) -> tuple[str, ...]:
+    names = _names(argument, given)
+    for name in names:
+        if name not in gates:
+            raise ValueError(f"{argument}: expected names of the gates {' '.join(gates)!r}, got {name!r}")
+    return tuple(name for name in gates if name in names)
+
+
+def _check_parameters(function: Any, weights: bool) -> None:
+    odd = inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function)
+    if odd or not inspect.isfunction(function):
+        raise TypeError(f"cell: expected a function, got {function!r}")
+    where = _place(function.__code__, function.__code__.co_firstlineno, function)
+    parameters = inspect.signature(function).parameters.values()
+    for one in parameters:
+        if one.name not in READS or one.kind is not one.POSITIONAL_OR_KEYWORD:
+            raise ValueError(f"{where}: expected parameters of the names {' '.join(READS)}, got {str(one)!r}")
+    names = [one.name for one in parameters]
+    if "z" not in names:
+        raise ValueError(f"{where}: expected a parameter z, the sums of the gates, got {' '.join(names)!r}")
+    if weights is not ("w" in names):
+        wanted, got = ("w, since there are unit weights", "none") if weights else ("unit_weights for w", "no names")
+        raise ValueError(f"{where}: expected {wanted}, got {got}")
+
+
+def _record(variable: str, what: str, names: tuple[str, ...]) -> Any:
+    """A NamedTuple type which says its names where one is asked for that it does not have."""
+
+    def missing(self: Any, name: str) -> Any:
+        raise AttributeError(f"{variable} has no {what} {name!r}, but {' '.join(names)!r}")
+
+    base = namedtuple(variable, names)  # type: ignore[misc]
+    return type(variable, (base,), {"__slots__": (), "__getattr__": missing})
+
+
+def _located(function: Any, error: Exception) -> str:
+    """An error's message, and the line of the function's file where it came up."""
+    code, message = function.__code__, str(error)
+    line, at, trace = None, code, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == code.co_filename:
+            line, at = trace.tb_lineno, trace.tb_frame.f_code
+        trace = trace.tb_next
+    if line is None:  # of what the function returned
+        returns = [one.positions for one in dis.get_instructions(code) if one.opname.startswith("RETURN")]
+        line = max((one.lineno or 0 for one in returns if one is not None), default=0) or code.co_firstlineno
+    if "ufunc" in message:
+        message = "NumPy cannot be followed: use the functions of fastlstm.cells"
+    text = linecache.getline(at.co_filename, line).strip()
+    return f"{_place(at, line, function)}: {message}" + (f"\n    {text}" if text else "")
+
+
+def _place(code: CodeType, line: int, function: Any) -> str:
+    return f"{code.co_filename}, line {line}, in cell {function.__qualname__!r}"
