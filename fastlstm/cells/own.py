@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import dis
 import functools
 import hashlib
@@ -14,7 +15,8 @@ from types import CodeType
 from typing import Any
 
 from .derive import READS, Derived
-from .phases import Product, touch
+from .number import Number
+from .phases import Back, Cell, Given, Made, Product, touch
 
 MOST_GATES = 6
 
@@ -51,9 +53,11 @@ class OwnCell:
         self.name = function.__qualname__
         self.gates, self.unit_weights = gates, unit_weights
         self.gates_of_x, self.gates_of_h = gates_of_x, gates_of_h
-        z, w = _record("z", "gate", gates), _record("w", "unit weight", unit_weights)
+        # gates that read only x first, those that read only h last (phases.Cell.columns)
+        self.panel_gates = tuple(sorted(gates, key=lambda gate: (gate in gates_of_h) - (gate in gates_of_x)))
+        z, w = _record("z", "gate", self.panel_gates), _record("w", "unit weight", unit_weights)
         try:
-            self.derived = Derived(function, z(*gates), w(*unit_weights))
+            self.derived = Derived(function, z(*self.panel_gates), w(*unit_weights))
         except (TypeError, ValueError, AttributeError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(_located(function, error)) from error
@@ -70,6 +74,35 @@ class OwnCell:
         )
         what = gates, unit_weights, gates_of_x, gates_of_h, self.states, self.derived.written
         self.fingerprint = hashlib.sha256(repr(what).encode()).hexdigest()
+
+    def as_cell(self, name: str, gates_of_b: tuple[str, ...] | None = None) -> Cell:
+        """A row of the table: b, W and U have a block for each gate that they are for, and a fourth array one for each
+        unit weight. gates_of_b: all, if not given."""
+        order, weights = self.panel_gates, len(self.unit_weights)
+        G = len(order)
+        rows = -(-weights // G)
+        blocks = [*range(weights)] + [-1] * (rows * G - weights)
+        row, own = namedtuple("Row", order), _record("w", "unit weight", self.unit_weights)  # type: ignore[misc]
+
+        def forward(z: Any, c_old: Number, w: Any, *h: Number) -> Made:
+            return self.derived.forward(z, c_old, of_rows(w), *h)
+
+        def backward(given: Given) -> Back:
+            found = self.derived.backward(given._replace(w=of_rows(given.w)))
+            dw = [*found.dw] + [None] * (rows * G - weights)
+            return found._replace(dw=tuple(row(*dw[n : n + G]) for n in range(0, rows * G, G)))
+
+        def of_rows(w: Any) -> Any:
+            return own(*[one for numbers in w for one in numbers][:weights])
+
+        readers = self.gates if gates_of_b is None else gates_of_b, self.gates_of_x, self.gates_of_h
+        return Cell(
+            name, self.tape,
+            tuple(tuple(of.index(gate) if gate in of else -1 for gate in order) for of in readers),
+            (dataclasses.replace(self.phase, forward=forward, backward=backward),),
+            tuple((3, tuple(blocks[n : n + G])) for n in range(0, rows * G, G)),
+            gates=row, alone=self.derived.alone,
+        )  # fmt: skip
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.derived.equations(*args, **kwargs)

@@ -256,6 +256,8 @@ class Cell:
         place of each gate's block in it, as in `columns`.
     gates : type
         NamedTuple with a field for each gate, 1 to 6.
+    alone : bool
+        Whether h is the only state. Where an engine has c, it has the same h once more then.
     """
 
     name: str
@@ -264,6 +266,7 @@ class Cell:
     phases: tuple[Phase, ...]
     unit_weights: tuple[tuple[int, tuple[int, ...]], ...] = ()
     gates: Any = Gates
+    alone: bool = False
 
     @cached_property
     def gate_count(self) -> int:
@@ -297,6 +300,21 @@ class Cell:
     def weight_rows(self) -> int:
         """Rows of unit weights."""
         return len(self.unit_weights)
+
+    @cached_property
+    def reads_h(self) -> bool:
+        """Whether the first phase's equations read the old h of their own unit."""
+        return isinstance(self.phases[0], Product) and self.phases[0].reads_h
+
+    @cached_property
+    def passes_h(self) -> bool:
+        """Whether a part of the gradient of h reaches the old h without passing z."""
+        return self.reads_h or (self.multiplies_later and not self.projects)
+
+    @cached_property
+    def carries_t(self) -> bool:
+        """Whether tanh of c is handed on from step to step on the way back."""
+        return not (self.normalizes or self.alone)
 
     @cached_property
     def projects(self) -> bool:

@@ -99,7 +99,10 @@ def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any)
             made = view(work, new, row, L)
             if direct:
                 made = h
-            at = Step(h, view(work, last, row, L), made, view(held, c_old, c_row, L), view(held, c_new, c_row, L),
+            new_c = view(held, c_new, c_row, L)
+            if cell.alone and not tape.on:  # c is h, which is read by units that are still to come
+                new_c = made
+            at = Step(h, view(work, last, row, L), made, view(held, c_old, c_row, L), new_c,
                       view(kept, g0, g_row, g_block))  # fmt: skip
             j = 0
             while j < nb:
@@ -108,8 +111,8 @@ def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any)
                 # backwards every other time: what was read last is still in cache; no branch, for none could foresee it
                 b = j + ((t + given.turn) & 1) * (nb - 2 * j - count)
                 left = 2 * L if tape.on else H - b * L
-                where = (cell, x, D, h, P, panel.at(0, b), at.c_old.at(0, b), at.c_new.at(0, b), left, made.at(0, b),
-                         view(kept, g0 + b * g_block, g_row, g_next))  # fmt: skip
+                where = (cell, x, D, h, P, panel.at(0, b), h.at(0, b), H - b * L, at.c_old.at(0, b),
+                         at.c_new.at(0, b), left, made.at(0, b), view(kept, g0 + b * g_block, g_row, g_next))  # fmt: skip
                 if two:
                     step_twin(*where)
                 elif rows == 1:

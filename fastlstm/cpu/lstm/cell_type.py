@@ -22,8 +22,8 @@ _MARKS = {
 }  # fmt: skip
 _BY_MARK = {np.dtype(mark): cell_named(name) for name, mark in _MARKS.items()}
 _KNOWN = (
-    "gate_count", "of_x", "of_h", "fills_panels", "kept", "phase_count", "weight_rows", "projects", "multiplies_later",
-    "normalizes",
+    "alone", "carries_t", "fills_panels", "gate_count", "kept", "multiplies_later", "normalizes", "of_h", "of_x",
+    "passes_h", "phase_count", "projects", "reads_h", "weight_rows",
 )  # fmt: skip
 
 

@@ -105,12 +105,12 @@ def first_phase(lo: Any, hi: Any, rows: Any, back: Any, cell: Any, z: Any, at: A
             b = lo + j
             if back:
                 b = hi - 2 - j if two else hi - 1 - j
-            panel, init, gates = z.panels.at(0, b), z.init.at(0, b), at.gates.at(0, b)
-            c_old, c_new, made = at.c_old.at(0, b), at.c_new.at(0, b), at.made.at(0, b)
+            panel, init = z.panels.at(0, b), z.init.at(0, b)
+            where = (at.h_old.at(0, b), at.c_old.at(0, b), at.c_new.at(0, b), at.made.at(0, b), at.gates.at(0, b))
             if two:
-                forward_twin(cell, z.old, z.depth, z.inputs, panel, init, c_old, c_new, made, gates)
+                forward_twin(cell, z.old, z.depth, z.inputs, panel, init, *where)
             else:
-                forward_tile_1(cell, z.old, z.depth, z.inputs, panel, 0, init, c_old, c_new, made, gates)
+                forward_tile_1(cell, z.old, z.depth, z.inputs, panel, 0, init, *where)
             j += 2
     else:
         tiles(lo, hi, rows, back, cell, z, at)
@@ -128,7 +128,7 @@ def tiles(lo: Any, hi: Any, rows: Any, back: Any, cell: Any, z: Any, at: Any) ->
         while left > 0:
             height = (rows - first + left - 1) // left
             where = (cell, z.old.at(first, 0), z.depth, z.inputs, panel, ahead, z.init.at(first, b),
-                     at.c_old.at(first, b), at.c_new.at(first, b), at.made.at(first, b),
+                     at.h_old.at(first, b), at.c_old.at(first, b), at.c_new.at(first, b), at.made.at(first, b),
                      at.gates.at(first, b))  # fmt: skip
             if height == 6:
                 forward_tile_6(*where)

@@ -98,7 +98,7 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
                 scale(room.dh, dh + first, mask, order[rank] * P + first, own)
             if dh_of.ldy > 0:
                 accumulate(room.dh, dh + first, dh_of.dy, row * dh_of.ldy + dh_of.column + first, own)
-            if not cell.normalizes:  # noqa: SIM102
+            if cell.carries_t:  # noqa: SIM102
                 if s == lens[rank] - 1:
                     tanh_row(room.t, t + first, tape.c, c + N * Hp + first, some)
         begun = begins(schedule, rank, s)
@@ -134,7 +134,7 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
                     clear_behind(room.dz, dz + gate_place(cell, gate, hi - 1, nb) * L, 1, H - (hi - 1) * L)
             if begun:  # the old h was 0; the step before goes on from the tape's c
                 clear(room.a, h_old + first, some)
-                if not cell.normalizes:
+                if cell.carries_t:
                     tanh_row(room.t, t + first, tape.c, c + first, some)
             elif s == 0:
                 copy(room.a, h_old + first, given.h_first, order[rank] * P + first, own)
@@ -184,7 +184,7 @@ def hidden_back(s: Any, share: Any, given: Any) -> None:
     for q in range(share.lo, min(share.hi, panels_for(P, L))):
         out = view(room.dh, dh + q * width, share.stride * room.ldh, 0)
         init = view(room.zeros, 0, 0, 0)
-        if cell.multiplies_later and not cell.projects:
+        if cell.passes_h:
             init = out
         product_of(P - q * width, dz, count, depth, view(room.ut, q * depth * width, 0, 0), init, out)
 

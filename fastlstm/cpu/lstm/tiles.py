@@ -7,6 +7,7 @@ for.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ...cells.phases import Cell, Given, Made, Projection, Rows, Waiting
@@ -33,10 +34,13 @@ def _kept(e: Emitter, cell: Cell, place: Place, vectors: int) -> Any:
     return cell.tape(*(place.by_block.load(vectors, n * e.lanes) for n in range(cell.kept)))
 
 
-def first_phase(cell: Cell, z: Any, c_old: Vector, w: Rows) -> Made:
+def first_phase(cell: Cell, z: Any, c_old: Vector, w: Rows, h_old: Callable[[], Vector]) -> Made:
     """Where z has to wait for that of all units, it is kept, and c and h stay what they are."""
     phase = cell.phases[0]
-    return Made(tuple(z), c_old, z.o) if isinstance(phase, Waiting) else phase.forward(z, c_old, w)
+    if isinstance(phase, Waiting):
+        return Made(tuple(z), c_old, z.o)
+    found: Made = phase.forward(z, c_old, w, *([h_old()] if cell.reads_h else []))
+    return found
 
 
 _Sums = dict[tuple[int, int], Vector]
@@ -106,16 +110,16 @@ def _input_tile(rows: int) -> Any:
 
 
 def _forward_tile(rows: int) -> Any:
-    """forward_tile(cell, old, depth, inputs, panel, ahead, init, c_old, c_new, made, gates): the first phase for one
-    vector of units of `rows` samples, z = init + [x, h] (rows, depth) @ panel, of which the first `inputs` numbers are
-    x; from z and the old c what the tape keeps, h (or what a second phase goes on from), and the new c, which may go to
-    the same place. ahead: as in tiles.tile.
+    """forward_tile(cell, old, depth, inputs, panel, ahead, init, h_old, c_old, c_new, made, gates): the first phase for
+    one vector of units of `rows` samples, z = init + [x, h] (rows, depth) @ panel, of which the first `inputs` numbers
+    are x; from z and the old c, and h of the same units, what the tape keeps, h (or what a second phase goes on from),
+    and the new c, which may go to the same place. ahead: as in tiles.tile.
 
     z stays in registers, and the samples' long chains of equations run side by side."""
 
     @emitted
     def tile(e: Emitter, cell: Cell, old: View, depth: Int, inputs: Int, panel: View, ahead: Int, init: View,
-             c_old: View, c_new: View, made: View, gates: View) -> None:  # fmt: skip
+             h_old: View, c_old: View, c_new: View, made: View, gates: View) -> None:  # fmt: skip
         operands, begins = old.rows(rows), init.rows(rows)
         z: _Sums = {}
         for side in passes(rows, cell.gate_count):
@@ -124,7 +128,7 @@ def _forward_tile(rows: int) -> Any:
             z |= _add_operands(e, cell, inputs, Operand(depth, operands, 1, [panel.data], fetched), begin)
         sums = cell.gates(*(Vector.together(*(z[r, gate] for r in range(rows))) for gate in range(cell.gate_count)))
         weights = _weights(e, cell, *[_behind(e, cell, inputs, depth, panel.data)] * rows)
-        kept, c, hidden = first_phase(cell, sums, c_old.load(rows), weights)
+        kept, c, hidden = first_phase(cell, sums, c_old.load(rows), weights, lambda: h_old.load(rows))
         for number, value in enumerate(kept):
             gates.store(value, number * e.lanes)
         c_new.store(c)
@@ -134,8 +138,8 @@ def _forward_tile(rows: int) -> Any:
 
 
 @emitted
-def forward_twin(e: Emitter, cell: Cell, old: View, depth: Int, inputs: Int, panel: View, init: View, c_old: View,
-                 c_new: View, made: View, gates: View) -> None:  # fmt: skip
+def forward_twin(e: Emitter, cell: Cell, old: View, depth: Int, inputs: Int, panel: View, init: View, h_old: View,
+                 c_old: View, c_new: View, made: View, gates: View) -> None:  # fmt: skip
     """forward_tile for one sample and two neighbouring blocks of units: a single row's sums are too few to keep the
     processor busy."""
     panels, begins, G = panel.by_block.rows(2), init.by_block.rows(2), cell.gate_count
@@ -143,7 +147,7 @@ def forward_twin(e: Emitter, cell: Cell, old: View, depth: Int, inputs: Int, pan
     z = _add_operands(e, cell, inputs, Operand(depth, [old.data], 1, panels), z)
     sums = cell.gates(*(Vector.together(z[0, gate], z[0, G + gate]) for gate in range(G)))
     weights = _weights(e, cell, *(_behind(e, cell, inputs, depth, one) for one in panels))
-    kept, c, hidden = first_phase(cell, sums, c_old.by_block.load(2), weights)
+    kept, c, hidden = first_phase(cell, sums, c_old.by_block.load(2), weights, lambda: h_old.by_block.load(2))
     for number, value in enumerate(kept):
         gates.by_block.store(value, number * e.lanes)
     c_new.by_block.store(c)
@@ -151,13 +155,14 @@ def forward_twin(e: Emitter, cell: Cell, old: View, depth: Int, inputs: Int, pan
 
 
 def _step_tile(rows: int, vectors: int) -> Any:
-    """step_tile(cell, x, D, h, P, panel, c_old, c_new, left, made, gates): for `rows` samples and `vectors`
+    """step_tile(cell, x, D, h, P, panel, h_old, real, c_old, c_new, left, made, gates): for `rows` samples and `vectors`
     neighbouring blocks of units the same numbers as forward_tile, from x and h where the caller keeps them. x.block:
-    from number to number. `left` units of c and of what is made, as far as the arrays go."""
+    from number to number. h_old: h of the same units, of which there are `real`. `left` units of c and of what is made,
+    as far as the arrays go."""
 
     @emitted
-    def tile(e: Emitter, cell: Cell, x: View, D: Int, h: View, P: Int, panel: View, c_old: View, c_new: View, left: Int,
-             made: View, gates: View) -> None:  # fmt: skip
+    def tile(e: Emitter, cell: Cell, x: View, D: Int, h: View, P: Int, panel: View, h_old: View, real: Int, c_old: View,
+             c_new: View, left: Int, made: View, gates: View) -> None:  # fmt: skip
         places, G = [(r, v) for r in range(rows) for v in range(vectors)], cell.gate_count
         bias = panel.by_block.rows(vectors)
         z = {(r, v * G + gate): e.load(bias[v], gate * e.lanes) for r, v in places for gate in range(G)}
@@ -166,11 +171,14 @@ def _step_tile(rows: int, vectors: int) -> Any:
         panels = [e.at(place, e.times(cell.of_x * e.lanes, D)) for place in panels]
         z = _add(e, cell, _h_gates(cell), Operand(P, h.rows(rows), 1, panels), z)
         sums = cell.gates(*(Vector.together(*(z[r, v * G + gate] for r, v in places)) for gate in range(G)))
-        some = [e.builder.sub(left, e.index(v * e.lanes)) for v in range(vectors)]
-        old = [e.load_some(some[v], c_old.rows(rows)[r], v * e.lanes) for r, v in places]
+        some, units = ([e.builder.sub(n, e.index(v * e.lanes)) for v in range(vectors)] for n in (left, real))
+
+        def old(of: Place, some: list[Any]) -> Vector:
+            return Vector.together(*(e.load_some(some[v], of.rows(rows)[r], v * e.lanes) for r, v in places))
+
         ends = [e.at(place, e.times(cell.of_h * e.lanes, P)) for place in panels]
         weights = _weights(e, cell, *(ends[v] for _, v in places))
-        kept, c, hidden = first_phase(cell, sums, Vector.together(*old), weights)
+        kept, c, hidden = first_phase(cell, sums, old(c_old, some), weights, lambda: old(h_old, units))
         for number, value in enumerate(kept):
             for (r, v), one in zip(places, value.split(len(places)), strict=True):
                 e.store(one, gates.at(e.times(r, gates.row), e.times(v, gates.block)), number * e.lanes)
@@ -220,7 +228,7 @@ def _store_dz(e: Emitter, cell: Cell, gate: int, value: Vector, dz: Place, b: An
 def _backward_cell(vectors: int) -> Any:
     """backward_cell(cell, gates, before, c_old, t, dh, dc, dz, b, nb, h_old, weights, down): the first phase for some
     neighbouring blocks of units of one sample, from block b of nb on. before: the gates of the step before; t, from
-    tanh of c to that of the old c, and dc change in place; dz: the sample's whole row of it; down: what adds up to the
+    tanh of c to that of the old c, and dc change in place, dh to what of it reaches the old h past z, if any; dz: the sample's whole row of it; down: what adds up to the
     gradients of the unit weights."""
 
     @emitted
@@ -239,7 +247,10 @@ def _backward_cell(vectors: int) -> Any:
             if value is not None:
                 _store_dz(e, cell, gate, value, dz, b, nb)
         dc.by_block.store(found.dc)
-        t.by_block.store(found.t_old)
+        if found.dh is not None:
+            dh.by_block.store(found.dh)
+        if found.t_old is not None:
+            t.by_block.store(found.t_old)
         h_old.by_block.store(found.h_old)
 
     return backward
