@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..params import CELLS as RECORDS
 from . import interpolated, normalized, projected, standard
+from .gru import gru
 from .interpolated import between_backward, between_forward, gated_backward, gated_forward
 from .normalized import (
     normal_gates_backward,
@@ -57,6 +58,7 @@ CELLS = checked(
                       touch=touch("c", "h, gates"), touch_back=touch("later dz", "dw, dw of c, dh, dc"))),
         unit_weights=((_OWN, _EVERY), (_BIAS, _EVERY), (_OWN, (4, -1, -1, -1)), (_BIAS, (4, -1, -1, -1))),
     ),
+    gru.as_cell("gru", gates_of_b=("r", "z", "n")),
 )  # fmt: skip
 
 

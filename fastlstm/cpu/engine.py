@@ -64,7 +64,7 @@ def fits(packed: Packed) -> bool:
 def quick_step(x: Array, packed: Packed, state: State) -> Any:
     """One step without a check in Python, the shortest way there is; false where something does not fit."""
     panels, H, P, layout, second = packed
-    h, c = state
+    h, c = state[0], state[-1]
     try:  # it ends here for other types, and where a shape does not fit
         kind = panels.dtype
         # Numba may take an array of the other byte order for one of this processor's, and 4.9 for 4
@@ -75,6 +75,8 @@ def quick_step(x: Array, packed: Packed, state: State) -> Any:
             return False
         if layout is _STANDARD and P == H:
             return from_python.step(x, panels, H, h, c)
+        if len(state) == 1:
+            return from_python.step_of_hidden(x, panels, H, P, layout, second, h)
         return from_python.step_of_any(x, panels, H, P, layout, second, h, c)
     except (TypeError, AttributeError):
         return False
@@ -82,13 +84,14 @@ def quick_step(x: Array, packed: Packed, state: State) -> Any:
 
 def step(x: Array, packed: Packed, state: State) -> Any:
     """One step of arrays that fit; false where a layer has too many units for the stack."""
-    (panels, H, P, layout, second), (h, c) = packed, state
+    (panels, H, P, layout, second), h = packed, state[0]
     from_python.compile_step(panels.dtype, layout.dtype, x.ndim)
     x, panels = writable(x), writable(panels)
     if layout.dtype is _STANDARD.dtype:  # a shorter call
-        return from_python.step(x, panels, H, h, c)
+        return from_python.step(x, panels, H, *state)
     later = None if second is None else writable(second)
-    return from_python.step_of_any(x, panels, H, P, layout, later, h, c)
+    call = from_python.step_of_hidden if len(state) == 1 else from_python.step_of_any
+    return call(x, panels, H, P, layout, later, *state)
 
 
 def callable_in_compiled_code(function: Callable[..., Any]) -> None:

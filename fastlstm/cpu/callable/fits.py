@@ -41,11 +41,12 @@ def _expect_packed(faults: Faults, packed: Any) -> None:
 
 
 def _state_fits(packed: Any, state: Any, N: Any) -> Any:
-    """Whether h is (N, P) and c (N, H), or (P,) and (H,) of one sequence."""
+    """Whether h is (N, P) and c, if there is one, (N, H); or (P,) and (H,) of one sequence."""
     _, _, H, P = sizes_in(packed)
+    found, widths = [n for array in state for n in array.shape], (P, H)[: len(state)]
     if state.h.ndim == 1:
-        return (N == 1) & alike((*state.h.shape, *state.c.shape), (P, H))
-    return alike((*state.h.shape, *state.c.shape), (N, P, N, H))
+        return (N == 1) & alike(found, widths)
+    return alike(found, [n for width in widths for n in (N, width)])
 
 
 def _expect_input(faults: Faults, x: Any, packed: Any, state: Any) -> None:

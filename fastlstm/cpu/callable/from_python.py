@@ -9,7 +9,7 @@ from numba import from_dtype, types
 from numba.extending import intrinsic
 
 from ...cells.table import CELLS
-from ...params import State
+from ...params import Hidden, State
 from ..compiler.options import compiled_from_python
 from ..compiler.run import prepare
 from ..lstm.cell_type import cell_of
@@ -53,6 +53,12 @@ def step_of_any(x: Any, panels: Any, H: Any, P: Any, layout: Any, second: Any, h
     return _step_if_it_fits(x, Packed(panels, H, P, layout, second), State(h, c))
 
 
+@compiled_from_python
+def step_of_hidden(x: Any, panels: Any, H: Any, P: Any, layout: Any, second: Any, h: Any) -> Any:
+    """`step`, for a cell without c."""
+    return _step_if_it_fits(x, Packed(panels, H, P, layout, second), Hidden(h))
+
+
 @functools.cache
 def compile_step(dtype: Any, marking: Any, ndim: int) -> None:
     """The step of that float type and cell, for x of that many axes, once."""
@@ -62,5 +68,10 @@ def compile_step(dtype: Any, marking: Any, ndim: int) -> None:
         prepare(step, (x, panels, types.int64, x, x))
         return
     layout = types.Array(from_dtype(marking), LAYOUT, "C")
-    second = types.Array(scalar, 3, "C") if cell_of(marking).multiplies_later else types.none
-    prepare(step_of_any, (x, panels, types.int64, types.int64, layout, second, x, x))
+    cell = cell_of(marking)
+    second = types.Array(scalar, 3, "C") if cell.multiplies_later else types.none
+    arguments = x, panels, types.int64, types.int64, layout, second, x
+    if cell.alone:
+        prepare(step_of_hidden, arguments)
+    else:
+        prepare(step_of_any, (*arguments, x))

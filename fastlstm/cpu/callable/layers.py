@@ -36,17 +36,16 @@ def weights_of(packed: Any) -> Any:
     return sizes, Weights(cell, flat(packed.panels), flat(array_or_flat(packed.second, packed.panels)))
 
 
-def _step_layer(x: Any, packed: Any, state: Any, turn: Any, most: Any, room: Any) -> None:
-    """One step; x (N, D) or (D,), h (N, P) or (P,), c (N, H) or (H,), of shapes that fit. It works on the stack: most:
-    samples at once; room: numbers that each needs."""
+def _step_layer(x: Any, packed: Any, h: Any, c: Any, turn: Any, most: Any, room: Any) -> None:
+    """One step; x (N, D) or (D,), h (N, P) and c (N, H), flat, of shapes that fit. It works on the stack: most: samples
+    at once; room: numbers that each needs."""
     N, row = 1, 0
     if x.ndim == 2:
         N, row = x.shape[0], numbers(x, x.strides[0])
     else:
         most = 1
-    h = flat(state.h)
     sizes, weights = weights_of(packed)
-    given = Chunk(N, 1, view(flat(x), 0, row, numbers(x, x.strides[-1])), 0, h, flat(state.c), h, 0, 0, turn)
+    given = Chunk(N, 1, view(flat(x), 0, row, numbers(x, x.strides[-1])), 0, h, c, h, 0, 0, turn)
     chunk(sizes, weights, given, Tape(h, h, False), on_stack(packed.panels, most * room), most)
 
 
@@ -59,10 +58,9 @@ def any_turn(c: Any) -> Any:
     return lowest_bit(c, 0) if c.size > 0 else 0
 
 
-def _chunk_layer(x: Any, y: Any, packed: Any, state: Any, kept: Any, work: Any, most: Any) -> None:
-    """All steps; x (N, T, D) or (T, D), h (N, P) or (P,), c (N, H) or (H,), y (N, T, P) or (T, P), of shapes that
-    fit. kept: gates and cells of a tape, or None; work: room for `most` samples at once."""
-    N, h = 1, flat(state.h)
+def _chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, kept: Any, work: Any, most: Any) -> None:
+    """All steps; x (N, T, D) or (T, D), h (N, P) and c (N, H), flat, y (N, T, P) or (T, P), of shapes that fit. kept: gates and cells of a tape, or None; work: room for `most` samples at once."""
+    N = 1
     if x.ndim == 3:
         N = x.shape[0]
     x_row, y_row = numbers(x, x.strides[0]), numbers(y, y.strides[0])  # of no effect for a single sequence
@@ -74,7 +72,7 @@ def _chunk_layer(x: Any, y: Any, packed: Any, state: Any, kept: Any, work: Any, 
         tape = Tape(flat(kept[0]), flat(kept[1]), True)
     sizes, weights = weights_of(packed)
     x_ = view(flat(x), 0, x_row, numbers(x, x.strides[-1]))
-    given = Chunk(N, x.shape[-2], x_, x_step, h, flat(state.c), flat(y), y_row, y_step, 0)
+    given = Chunk(N, x.shape[-2], x_, x_step, h, c, flat(y), y_row, y_step, 0)
     chunk(sizes, weights, given, tape, work, most)
 
 
@@ -82,9 +80,9 @@ chunk_layer, _inlined_chunk = part(_chunk_layer), inlined(_chunk_layer)
 
 
 @part
-def pass_layer(x: Any, y: Any, packed: Any, state: Any, most: Any, room: Any) -> None:
+def pass_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, most: Any, room: Any) -> None:
     """The same without a tape, on the stack."""
-    _inlined_chunk(x, y, packed, state, None, on_stack(packed.panels, most * room), most)
+    _inlined_chunk(x, y, packed, h, c, None, on_stack(packed.panels, most * room), most)
 
 
 @part
@@ -132,25 +130,26 @@ def _zero(array: Any) -> None:
 
 
 @part
-def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: Any, state: Any) -> None:
-    """Gradients of a layer, those of its last state standing in `state`, where the initial one's take their place.
+def backward_layer(tape: Any, packed: Any, above: Any, dx: Any, params: Any, dV: Any, dh: Any, dc: Any) -> None:
+    """Gradients of a layer, those of its last state standing in dh and dc, where the initial one's take their place.
 
-    dy: flat, (N, T, ldy); ldy 0 where there are none."""
+    above: dy, flat, (N, T, ldy), and ldy, which is 0 where there are none; dV: that of the fourth array."""
     N, T, D = tape.x.shape
+    dy, ldy = above
     _zero(dx)
-    dW, dU, dV, db = flat(params.W), flat(params.U), flat(params[2]), flat(params.b)
+    dW, dU, db = flat(params.W), flat(params.U), flat(params.b)
     if N == 0 or T == 0:
         for array in (dW, dU, dV, db):
             _zero(array)
     else:
         M = tape.where.size
         dz, a, zeros = flat(tape.dz), flat(tape.a), flat(tape.zeros)
-        block, above = M // N, dy if ldy > 0 else zeros
+        block = M // N
         turns = 1 + (T + block - 1) // block * 2
         arguments = BackwardArguments(
             turns=turns, inner=1, wide=False, x=flat(tape.x), h_first=flat(tape.h), c_tape=flat(tape.cells),
-            gates=flat(tape.gates), reset=tape.reset, mask=zeros[:0], reverse=False, dy=above,
-            ldy=ldy, column=0, dh_state=flat(state.h), dc_state=flat(state.c), dx=dx, time_block=block, steps=T, dW=dW,
+            gates=flat(tape.gates), reset=tape.reset, mask=zeros[:0], reverse=False,
+            dy=dy if ldy > 0 else zeros, ldy=ldy, column=0, dh_state=dh, dc_state=dc, dx=dx, time_block=block, steps=T, dW=dW,
             dU=dU, dV=dV, db=db, bases=flat(tape.bases), layout=packed.layout, panels=flat(packed.panels),
             second=flat(array_or_flat(packed.second, packed.panels)), D=D, H=packed.hidden_size,
             P=packed.output_size, order=flat(tape.order), lens=flat(tape.lens), T=T, dh=flat(tape.dh),
@@ -162,9 +161,9 @@ def backward_layer(tape: Any, packed: Any, dy: Any, ldy: Any, dx: Any, params: A
 
 
 @part
-def pack_layer(params: Any, packed: Any, D: Any) -> None:
+def pack_layer(params: Any, V: Any, packed: Any, D: Any) -> None:
     arguments = PackArguments(
-        layout=packed.layout, W=flat(params.W), U=flat(params.U), V=flat(params[2]), b=flat(params.b), D=D,
+        layout=packed.layout, W=flat(params.W), U=flat(params.U), V=V, b=flat(params.b), D=D,
         H=packed.hidden_size, P=packed.output_size, panels=flat(packed.panels),
         second=flat(array_or_flat(packed.second, packed.panels)),
     )  # fmt: skip

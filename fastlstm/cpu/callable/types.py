@@ -9,7 +9,7 @@ from numba.core.errors import TypingError
 from numba.np.numpy_support import as_dtype
 
 from ...cells.phases import Cell
-from ...params import CELLS, State, shapes
+from ...params import CELLS, ROWS, shapes
 from ..lstm.cell_type import cell_of
 from ..lstm.packing import LAYOUT, Packed
 from .buffers import INTEGERS, Buffers, tape_shapes
@@ -33,23 +33,16 @@ def entries_of(name: str, kind: Any, record: type) -> tuple[list[Any], bool]:
     return entries, stacked
 
 
-def expect_as_packed(name: str, kind: Any, record: type, cells: list[Cell], stacked: bool) -> list[Any]:
-    """`entries_of`, as many as packed has, of one type."""
-    entries, also = entries_of(name, kind, record)
-    expected = f"{len(cells)} {record.__name__}, as many as packed"
-    expect(also == stacked and len(entries) == len(cells), name, expected, kind)
-    expect(all(entry == entries[0] for entry in entries), name, "entries of one type", kind)
-    return entries
-
-
-def weights_as_packed(name: str, kind: Any, cells: list[Cell], stacked: bool) -> list[Any]:
-    """The types of the records of weights, one for each layer of packed and of its cell."""
+def records_as_packed(name: str, kind: Any, records: list[type], stacked: bool) -> list[Any]:
+    """The types of some records, one for each layer of packed, as its cell wants it."""
     also = isinstance(kind, types.BaseTuple) and not isinstance(kind, types.BaseNamedTuple)
     entries = list(kind) if also else [kind]
-    records = [CELLS[cell.name] for cell in cells]
     expected = ", ".join(record.__name__ for record in records)
-    expected = f"{len(cells)} {expected}, as many as packed" if len(set(records)) == 1 else f"{expected}, as in packed"
-    right = also == stacked and len(entries) == len(cells)
+    if len(set(records)) == 1:
+        expected = f"{len(records)} {expected}, as many as packed"
+    else:
+        expected = f"{expected}, as in packed"
+    right = also == stacked and len(entries) == len(records)
     expect(right and all(map(is_record, entries, records)), name, expected, kind)
     return entries
 
@@ -105,28 +98,25 @@ def cells_of(packed: Any, *, own: bool = False) -> tuple[list[Cell], bool, Any]:
     return cells, stacked, dtype
 
 
-def expect_records(name: str, kind: Any, record: type, cells: list[Cell], stacked: bool,
-                   fields: dict[str, tuple[int, ...]], dtype: Any) -> list[Any]:  # fmt: skip
-    """Check a record a layer: writable arrays of those dimensions."""
-    entries = expect_as_packed(name, kind, record, cells, stacked)
-    for field, ndims in fields.items():
-        expect_array(f"{name}.{field}", field_type(entries[0], field), ndims, dtype, own=True)
-    return entries
-
-
 def expect_weights(name: str, kind: Any, cells: list[Cell], stacked: bool, dtype: Any, *, own: bool) -> None:
     """Check the records of weights: arrays in C order."""
-    for cell, entry in zip(cells, weights_as_packed(name, kind, cells, stacked), strict=True):
+    records: list[type] = [CELLS[cell.name] for cell in cells]
+    for cell, entry in zip(cells, records_as_packed(name, kind, records, stacked), strict=True):
         axes = [len(shape) for shape in shapes(CELLS[cell.name], 1, 1, 1).values()]
         for field, array, ndim in zip(entry.fields, entry.types, axes, strict=True):
             expect_array(f"{name}.{field}", array, (ndim,), dtype, own=own, whole=True)
 
 
 def expect_states(kind: Any, cells: list[Cell], stacked: bool, dtype: Any, name: str = "state") -> int:
-    (entry, *_) = expect_records(name, kind, State, cells, stacked, {"h": (1, 2), "c": (1, 2)}, dtype)
-    h, c = field_type(entry, "h"), field_type(entry, "c")
-    expect(h.ndim == c.ndim, f"{name}.c", f"{h.ndim} dimensions, as h has", c)
-    return int(h.ndim)
+    records = [ROWS[CELLS[cell.name]].state for cell in cells]
+    entries = records_as_packed(name, kind, records, stacked)
+    ndim = getattr(field_type(entries[0], "h"), "ndim", 0)
+    for entry in entries:
+        for field in entry.fields:
+            found = field_type(entry, field)
+            expect_array(f"{name}.{field}", found, (1, 2), dtype, own=True)
+            expect(found.ndim == ndim, f"{name}.{field}", f"{ndim} dimensions, as h has", found)
+    return int(ndim)
 
 
 def expect_output(y: Any, ndim: int, dtype: Any) -> None:

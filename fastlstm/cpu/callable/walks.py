@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...strides import choose
+from ..lstm.packing import fourth
 from ..lstm.tiles import STEP_ROWS
 from . import layers
 from .chunk import STACK_BYTES
@@ -30,7 +31,7 @@ Of more, they are calls, which take 20 ns."""
 
 
 def step(writer: Writer, x: Any, packed: Sequence[Any], states: Sequence[Any]) -> None:
-    turn, N = writer.call(layers.any_turn, states[0].c.flat()), x.shape[0] if x.ndim == 2 else 1
+    turn, N = writer.call(layers.any_turn, cell_state(states[0]).flat()), x.shape[0] if x.ndim == 2 else 1
     _step(writer, x, packed, states, turn, [_on_stack(writer, layer, N) for layer in packed])
 
 
@@ -40,7 +41,7 @@ def _step(
     """A layer's new h is the next one's input."""
     layer_step = layers.step_layer if len(packed) <= _INLINED else layers.step_of_many
     for layer, state, room in zip(packed, states, rooms, strict=True):
-        writer.call(layer_step, x.input(), layer, state, turn, *room)
+        writer.call(layer_step, x.input(), layer, state.h.flat(), cell_state(state).flat(), turn, *room)
         x = state.h
 
 
@@ -48,7 +49,8 @@ def forward(writer: Writer, x: Any, packed: Sequence[Any], states: Sequence[Any]
     N = x.shape[0] if x.ndim == 3 else 1
     rooms = [_on_stack(writer, layer, N) for layer in packed]
     if len(packed) == 1:
-        writer.call(layers.pass_layer, x, y, packed[0], states[0], *rooms[0])
+        h, c = states[0].h.flat(), cell_state(states[0]).flat()
+        writer.call(layers.pass_layer, x, y, packed[0], h, c, *rooms[0])
         return
     with writer.each(x.shape[-2]) as t:
         _step(writer, x.step(t), packed, states, t, rooms)
@@ -62,7 +64,8 @@ def train(writer: Writer, x: Any, packed: Sequence[Any], states: Sequence[Any], 
         writer.call(layers.put, one.h.flat(), state.h.flat())
         # sums of gradients, until backward_into begins them: larger than a step's room whatever the sizes
         work, kept = one.dp.flat(), (one.gates, one.cells)
-        writer.call(layers.chunk_layer, one.x, out, layer, state, kept, work, STEP_ROWS)
+        h, c = state.h.flat(), cell_state(state).flat()
+        writer.call(layers.chunk_layer, one.x, out, layer, h, c, kept, work, STEP_ROWS)
 
 
 def backward(
@@ -76,10 +79,21 @@ def backward(
     above, width = (tape[-1].zeros, 0) if dy is None else (dy, packed[-1].output_size)
     for n in reversed(range(len(packed))):
         dx = tape[n].dx if n > 0 else grads.x
-        writer.call(layers.backward_layer, tape[n], packed[n], above.flat(), width, dx.flat(), params[n], states[n])
+        dV, dh, dc = _fourth(params[n]), states[n].h, cell_state(states[n])
+        writer.call(layers.backward_layer, tape[n], packed[n], (above.flat(), width), dx.flat(), params[n], dV.flat(),
+                    dh.flat(), dc.flat())  # fmt: skip
         above, width = dx, sizes_in(packed[n])[1]
 
 
 def pack(writer: Writer, params: Sequence[Any], packed: Sequence[Any]) -> None:
     for one, layer in zip(params, packed, strict=True):
-        writer.call(layers.pack_layer, one, layer, sizes_in(layer)[1])
+        writer.call(layers.pack_layer, one, _fourth(one).flat(), layer, sizes_in(layer)[1])
+
+
+def cell_state(state: Any) -> Any:
+    """c; h of a cell without c."""
+    return getattr(state, state.fields[-1])
+
+
+def _fourth(params: Any) -> Any:
+    return getattr(params, fourth(params.kind.instance_class))

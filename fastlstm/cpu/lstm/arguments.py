@@ -45,8 +45,8 @@ class Schedule(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """x, the first h and c, which become the last, and y: a row's h from y[row ldy + column] on. cells: c of each step,
-    where keep_cells says so."""
+    """x, the first h and c, which become the last, and y: a row's h from y[row ldy + column] on. c is h where a cell has
+    no c. cells: c of each step, where keep_cells says so."""
 
     schedule: Schedule
     x: Any
@@ -170,7 +170,7 @@ class FlatRoom(NamedTuple):
 
 
 class PackArguments(NamedTuple):
-    """V: of the second phase, or unit weights, or any array."""
+    """V: the array that is neither W, U nor b, or any array."""
 
     layout: Any
     W: Any

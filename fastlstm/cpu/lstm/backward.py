@@ -25,14 +25,13 @@ from .sums import backward_sums
 @compiled
 def backward_begins(w: Any, workers: Any, given: Any) -> None:
     """A worker's share of what comes before all steps: the gradients of the last state, and transposed weights."""
-    cell, weights, room, gradients = given.weights.cell, given.weights, given.room, given.gradients
-    sizes, H, P, order = given.sizes, given.sizes.H, given.sizes.P, given.schedule.order
+    cell, weights, room, sizes = given.weights.cell, given.weights, given.room, given.sizes
+    H, P = sizes.H, sizes.P
     L = lanes_of(weights.panels)
     share = room.dp.size // workers
     for i in range(w * share, room.dp.size if w == workers - 1 else (w + 1) * share):
         room.dp[i] = 0
-    last_state(w, workers, order, P, gradients.dh_state, room.dh, room.ldh)
-    last_state(w, workers, order, H, gradients.dc_state, room.dc, room.ldc)
+    last_state(w, workers, given)
     transpose_gates(w, workers, cell, False, weights_of_x(weights, sizes), sizes, room.wt)
     transpose_gates(w, workers, cell, True, weights_of_h(weights, sizes), sizes, room.ut)
     if cell.multiplies_later:  # V transposed, behind U

@@ -19,6 +19,7 @@ from ...cells.table import cell_named
 # the dtype of Packed.layout, which stands for the cell in the types that Numba sees
 _MARKS = {
     "standard": np.bool_, "interpolated": np.int8, "projected": np.uint8, "peephole": np.int16, "normalized": np.uint16,
+    "gru": np.int32,
 }  # fmt: skip
 _BY_MARK = {np.dtype(mark): cell_named(name) for name, mark in _MARKS.items()}
 _KNOWN = (

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...cells.table import cell_with
-from ...params import AnyParams, Batch, State
+from ...params import AnyParams, AnyState, Batch, State
 from ...params import sizes as sizes_of_record
 from ..compiler.run import run
 from ..machine import memory
@@ -17,7 +17,7 @@ from ..machine.threads import SHARE_SEQUENCE
 from ..vectors.target import BLOCK, lanes
 from . import backward as backward_pass
 from . import forward as forward_pass
-from .packing import Packed, blocks, into_panels, mark, panel_vectors, sizes, wide_blocks
+from .packing import Packed, blocks, fourth, into_panels, mark, panel_vectors, sizes, wide_blocks
 from .plans import (
     Standing,
     _schedule,
@@ -61,9 +61,9 @@ def packing(params: AnyParams, packed: Packed) -> Callable[[], None]:
     """`pack_into`, for many times: of arrays in C order it reads what stands in them then."""
     D, H, P = sizes(packed)
     panels = as_flat(packed.panels)
-    W, U, *own, b = map(as_flat, params)
+    W, U, V, b = (as_flat(getattr(params, field)) for field in ("W", "U", fourth(type(params)), "b"))
     # in the order of PackArguments; a record made for each call would take a microsecond
-    arguments = packed.layout, W, U, own[0] if own else b, b, D, H, P, panels, second_of(packed, panels)
+    arguments = packed.layout, W, U, V, b, D, H, P, panels, second_of(packed, panels)
     kind, tasks, work = kind_of(packed), len(packed.panels), _COPY_WORK * 4 * H * (D + P)
     return lambda: run(into_panels, kind, 1, threads_for(tasks, work), arguments)
 
@@ -89,7 +89,7 @@ def forward(
     *,
     packed: Packed,
     batch: Batch,
-    state: State,
+    state: AnyState,
     y: Array,
     column: int = 0,
     cells: Array | None = None,
@@ -97,7 +97,8 @@ def forward(
     standing: Standing | None = None,
 ) -> None:
     """y[:, :, column : column + P], and the last h and c in place of the first; cells and kept where given."""
-    (x, lengths, reset, mask, reverse), (h, c) = batch, state
+    (x, lengths, reset, mask, reverse), h = batch, state.h
+    c = state.c if isinstance(state, State) else h
     if standing is None or standing.forward is None or lengths is not None:
         plan = plan_forward(packed, x.shape[0], x.shape[1], lengths)
     else:
@@ -136,7 +137,7 @@ def backward(
     *,
     done: tuple[Packed, Batch, Array, Kept],
     dy: Array | None,
-    dstate: State,
+    dstate: AnyState,
     dx: Array,
     column: int = 0,
     standing: Standing | None = None,
@@ -144,7 +145,8 @@ def backward(
     """Gradients of the weights; dx is added to, dstate turns from the last state's gradient into the first's.
 
     done: what the forward pass leaves, the weights, the batch, the initial h and what it kept."""
-    (packed, (x, lengths, reset, mask, reverse), h0, kept), (dh, dc) = done, dstate
+    (packed, (x, lengths, reset, mask, reverse), h0, kept), dh = done, dstate.h
+    dc = dstate.c if isinstance(dstate, State) else dh
     if standing is None:
         plan = plan_backward(packed, x.shape[0], x.shape[1], lengths)
     elif standing.backward is None or lengths is not None:

@@ -139,6 +139,12 @@ def wide_blocks(output_size: int, itemsize: int) -> int:
     return -(-blocks(output_size, itemsize) // BLOCK)
 
 
+@functools.cache
+def fourth(record: type[AnyParams]) -> str:
+    """The field of the array that is neither W, U nor b: V of a second phase, or unit weights; b where there is none."""
+    return next((field for field in record._fields if field not in ("W", "U", "b")), "b")
+
+
 @inlined
 def row_length(cell: Any, array: Any, H: Any) -> Any:
     """Numbers in a row of b (0), W (1), U (2) or unit weights (3)."""
@@ -146,7 +152,7 @@ def row_length(cell: Any, array: Any, H: Any) -> Any:
 
 
 class Fields(NamedTuple):
-    """The arrays of a record of weights, or of their gradients, flat. V: of the second phase, or unit weights, or any
+    """The arrays of a record of weights, or of their gradients, flat. V: the one that is neither W, U nor b, or any
     array."""
 
     W: Any
@@ -323,7 +329,7 @@ def unpack(packed: Packed) -> AnyParams:
     (D, H, P), cell, record = sizes(packed), cell_in(packed), record_of(packed)
     rows = packed.panels.transpose(1, 0, 2).reshape(packed.panels.shape[1], -1)[:, :H]  # a row for each vector
     G, begin = cell.gate_count, 0
-    fields = "b", "W", "U", record._fields[2]
+    fields = "b", "W", "U", fourth(record)
     found: dict[str, dict[int, NDArray[Any]]] = {field: {} for field in fields}
     counts = [1, D, P] + [1] * cell.weight_rows
     readers = [range(G), range(cell.of_x), range(G - cell.of_h, G)] + [range(G)] * cell.weight_rows

@@ -21,7 +21,7 @@ from . import backward as backward_pass
 from . import forward as forward_pass
 from .arguments import BackwardStanding, LayerStanding
 from .forward_rows import SPLIT_ROWS
-from .packing import Packed, blocks, cell_in, record_of, sizes
+from .packing import Packed, blocks, cell_in, fourth, record_of, sizes
 from .records import Kept, Room, backward_block, backward_room, flat_room, keep, room_for, threads_of
 from .sizes import duo_room, forward_room, operand_rows, operand_stride, tape_room, units_of
 
@@ -260,8 +260,8 @@ def plan_backward(
             workers = min(tasks, workers) if work >= _PARALLEL_WORK * vector_bytes() else 1
         room = backward_room(dtype, D, H, P, N, int(bases[block]), workers, cell)
     most = threads_of(room.tmp, dtype)
-    W, U, *own, b = (array.ravel() for array in found)
-    standing = BackwardStanding(block, steps, dW=W, dU=U, dV=own[0] if own else b, db=b, bases=bases)
+    W, U, V, b = (getattr(found, field).ravel() for field in ("W", "U", fourth(type(found)), "b"))
+    standing = BackwardStanding(block, steps, dW=W, dU=U, dV=V, db=b, bases=bases)
     arrays = standing + _layer(packed, (D, H, P), order, lens, T) + flat_room(room)
     return BackwardPlan(found, N, D, H, P, tasks, most, work, steps, total, block, phases, kind, arrays)
 

@@ -210,17 +210,22 @@ def memory_back(s: Any, share: Any, given: Any) -> None:
 
 
 @compiled
-def last_state(w: Any, workers: Any, order: Any, width: Any, last: Any, d: Any, ld: Any) -> None:
-    """Rows of a gradient of the last h or c, by rank; 0 behind its own width."""
+def last_state(w: Any, workers: Any, given: Any) -> None:
+    """The gradients of the last h and c, by rank; 0 behind their own width, and all of c's where h is in its place."""
+    gradients, room, order = given.gradients, given.room, given.schedule.order
+    H, P = given.sizes.H, given.sizes.P
     for rank in range(w, order.size, workers):
-        copy(d, rank * ld, last, order[rank] * width, width)
-        clear(d, rank * ld + width, ld - width)
+        copy(room.dh, rank * room.ldh, gradients.dh_state, order[rank] * P, P)
+        clear(room.dh, rank * room.ldh + P, room.ldh - P)
+        clear(room.dc, rank * room.ldc, room.ldc)
+        if not given.weights.cell.alone:
+            copy(room.dc, rank * room.ldc, gradients.dc_state, order[rank] * H, H)
 
 
 @compiled
 def first_state(w: Any, workers: Any, given: Any) -> None:
     """From the gradient past the first step's product to that of the initial state: none where a reset at that step
-    leaves it unused."""
+    leaves it unused. Where h is in the place of c, its gradient is the sum of the two."""
     schedule, gradients, room = given.schedule, given.gradients, given.room
     order, H, P = schedule.order, given.sizes.H, given.sizes.P
     for rank in range(w, order.size, workers):
@@ -232,4 +237,7 @@ def first_state(w: Any, workers: Any, given: Any) -> None:
         if schedule.mask.size > 0 and schedule.lens[rank] > 0:
             scale(room.dh, rank * room.ldh, schedule.mask, h, P)
         copy(gradients.dh_state, h, room.dh, rank * room.ldh, P)
-        copy(gradients.dc_state, c, room.dc, rank * room.ldc, H)
+        if given.weights.cell.alone:
+            accumulate(gradients.dh_state, h, room.dc, rank * room.ldc, H)
+        else:
+            copy(gradients.dc_state, c, room.dc, rank * room.ldc, H)
