@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
+from ..params import CELLS
 from .number import Number
 
 # What threads that share the units of a row see of each other's numbers, by name. One array may have two names, as in
@@ -258,6 +259,8 @@ class Cell:
         NamedTuple with a field for each gate, 1 to 6.
     alone : bool
         Whether h is the only state. Where an engine has c, it has the same h once more then.
+    own : OwnCell or None
+        What it was made of, if it is none of the table.
     """
 
     name: str
@@ -267,6 +270,12 @@ class Cell:
     unit_weights: tuple[tuple[int, tuple[int, ...]], ...] = ()
     gates: Any = Gates
     alone: bool = False
+    own: Any = None
+
+    @cached_property
+    def record(self) -> Any:
+        """The record of its weights."""
+        return CELLS[self.name] if self.own is None else self.own.record
 
     @cached_property
     def gate_count(self) -> int:

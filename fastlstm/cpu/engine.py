@@ -19,8 +19,9 @@ from .callable.buffers import make_tape, standing_in, tape_arrays
 from .callable.public import public
 from .compiler.cache import cache_folder
 from .compiler.run import Recording, compile_region, recording
+from .lstm.cell_type import cell_with_mark, mark
 from .lstm.engine import backward, cells, forward, pack, pack_into, packing
-from .lstm.packing import Packed, cell_in, cell_with_mark, mark, panel_vectors, sizes, unpack, wide_blocks
+from .lstm.packing import Packed, cell_in, panel_vectors, sizes, unpack, wide_blocks
 from .lstm.plans import standing
 from .lstm.records import keep, kept_shapes
 from .machine.memory import empty, zeros
@@ -84,10 +85,11 @@ def quick_step(x: Array, packed: Packed, state: State) -> Any:
 
 def step(x: Array, packed: Packed, state: State) -> Any:
     """One step of arrays that fit; false where a layer has too many units for the stack."""
-    (panels, H, P, layout, second), h = packed, state[0]
-    from_python.compile_step(panels.dtype, layout.dtype, x.ndim)
+    panels, H, P, layout, second = packed
+    cell = cell_in(packed)
+    from_python.compile_step(panels.dtype, cell, x.ndim)
     x, panels = writable(x), writable(panels)
-    if layout.dtype is _STANDARD.dtype:  # a shorter call
+    if cell is CELLS[0]:  # a shorter call
         return from_python.step(x, panels, H, *state)
     later = None if second is None else writable(second)
     call = from_python.step_of_hidden if len(state) == 1 else from_python.step_of_any

@@ -111,8 +111,9 @@ def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any)
                 # backwards every other time: what was read last is still in cache; no branch, for none could foresee it
                 b = j + ((t + given.turn) & 1) * (nb - 2 * j - count)
                 left = 2 * L if tape.on else H - b * L
+                gates = view(kept, g0 + b * g_block, g_row, g_next)
                 where = (cell, x, D, h, P, panel.at(0, b), h.at(0, b), H - b * L, at.c_old.at(0, b),
-                         at.c_new.at(0, b), left, made.at(0, b), view(kept, g0 + b * g_block, g_row, g_next))  # fmt: skip
+                         at.c_new.at(0, b), left, made.at(0, b), gates)  # fmt: skip
                 if two:
                     step_twin(*where)
                 elif rows == 1:

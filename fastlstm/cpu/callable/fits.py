@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...cells.phases import Cell
-from ...params import CELLS, shapes
+from ...params import shapes
 from ...strides import apart, in_step, larger, rows_of
-from ..lstm.cell_type import marked
 from ..lstm.sizes import inputs_of, panel_vectors
 from ..vectors.target import BLOCK, lanes
 from ..vectors.whole import alike
@@ -25,7 +24,7 @@ from .writer import layers_of
 
 def sizes_in(packed: Any) -> tuple[Cell, Any, Any, Any]:
     """The cell of a layer's weights, and D, H, P."""
-    cell, P = marked(packed.layout.kind), packed.output_size
+    cell, P = packed.layout.cell, packed.output_size
     return cell, inputs_of(cell, packed.panels.shape[1], P), packed.hidden_size, P
 
 
@@ -146,7 +145,7 @@ def train_faults(
 def _weights_fit(params: Any, packed: Any) -> Any:
     """Whether a record has the shapes of those weights."""
     cell, *sizes = sizes_in(packed)
-    expected = shapes(CELLS[cell.name], *sizes).values()
+    expected = shapes(cell.record, *sizes).values()
     return alike([n for array in params for n in array.shape], [n for shape in expected for n in shape])
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from numba import from_dtype, types
+from numba import from_dtype, typeof, types
 from numba.extending import intrinsic
 
+from ...cells.phases import Cell
 from ...cells.table import CELLS
 from ...params import Hidden, State
 from ..compiler.options import compiled_from_python
 from ..compiler.run import prepare
-from ..lstm.cell_type import cell_of
-from ..lstm.packing import LAYOUT, Packed, mark
+from ..lstm.cell_type import mark
+from ..lstm.packing import Packed
 from ..vectors.views import flat
 from . import walks
 from .faults import Faults
@@ -60,15 +61,14 @@ def step_of_hidden(x: Any, panels: Any, H: Any, P: Any, layout: Any, second: Any
 
 
 @functools.cache
-def compile_step(dtype: Any, marking: Any, ndim: int) -> None:
+def compile_step(dtype: Any, cell: Cell, ndim: int) -> None:
     """The step of that float type and cell, for x of that many axes, once."""
     scalar = from_dtype(dtype)
     x, panels = types.Array(scalar, ndim, "C"), types.Array(scalar, 3, "C")
-    if marking == _STANDARD.dtype:
+    if cell is CELLS[0]:
         prepare(step, (x, panels, types.int64, x, x))
         return
-    layout = types.Array(from_dtype(marking), LAYOUT, "C")
-    cell = cell_of(marking)
+    layout = typeof(mark(cell))
     second = types.Array(scalar, 3, "C") if cell.multiplies_later else types.none
     arguments = x, panels, types.int64, types.int64, layout, second, x
     if cell.alone:

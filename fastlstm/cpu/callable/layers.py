@@ -59,7 +59,8 @@ def any_turn(c: Any) -> Any:
 
 
 def _chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, kept: Any, work: Any, most: Any) -> None:
-    """All steps; x (N, T, D) or (T, D), h (N, P) and c (N, H), flat, y (N, T, P) or (T, P), of shapes that fit. kept: gates and cells of a tape, or None; work: room for `most` samples at once."""
+    """All steps; x (N, T, D) or (T, D), h (N, P) and c (N, H), flat, y (N, T, P) or (T, P), of shapes that fit. kept:
+    gates and cells of a tape, or None; work: room for `most` samples at once."""
     N = 1
     if x.ndim == 3:
         N = x.shape[0]
@@ -144,12 +145,12 @@ def backward_layer(tape: Any, packed: Any, above: Any, dx: Any, params: Any, dV:
     else:
         M = tape.where.size
         dz, a, zeros = flat(tape.dz), flat(tape.a), flat(tape.zeros)
-        block = M // N
+        block, from_ = M // N, dy if ldy > 0 else zeros
         turns = 1 + (T + block - 1) // block * 2
         arguments = BackwardArguments(
             turns=turns, inner=1, wide=False, x=flat(tape.x), h_first=flat(tape.h), c_tape=flat(tape.cells),
             gates=flat(tape.gates), reset=tape.reset, mask=zeros[:0], reverse=False,
-            dy=dy if ldy > 0 else zeros, ldy=ldy, column=0, dh_state=dh, dc_state=dc, dx=dx, time_block=block, steps=T, dW=dW,
+            dy=from_, ldy=ldy, column=0, dh_state=dh, dc_state=dc, dx=dx, time_block=block, steps=T, dW=dW,
             dU=dU, dV=dV, db=db, bases=flat(tape.bases), layout=packed.layout, panels=flat(packed.panels),
             second=flat(array_or_flat(packed.second, packed.panels)), D=D, H=packed.hidden_size,
             P=packed.output_size, order=flat(tape.order), lens=flat(tape.lens), T=T, dh=flat(tape.dh),

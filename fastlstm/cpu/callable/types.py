@@ -6,12 +6,11 @@ from typing import Any
 
 from numba import types
 from numba.core.errors import TypingError
-from numba.np.numpy_support import as_dtype
 
 from ...cells.phases import Cell
-from ...params import CELLS, ROWS, shapes
-from ..lstm.cell_type import cell_of
-from ..lstm.packing import LAYOUT, Packed
+from ...params import ROWS, shapes
+from ..lstm.cell_type import cell_of_type
+from ..lstm.packing import Packed
 from .buffers import INTEGERS, Buffers, tape_shapes
 
 
@@ -64,12 +63,10 @@ def field_type(kind: Any, name: str) -> Any:
 
 def cell_of_layout(layout: Any, name: str) -> Cell:
     """The cell that packed weights or a tape are for."""
-    right = isinstance(layout, types.Array) and layout.ndim == LAYOUT
-    expect(right, name, f"an array of {LAYOUT} dimensions, as pack makes it", layout)
-    try:
-        return cell_of(as_dtype(layout.dtype))
-    except (KeyError, NotImplementedError):
-        raise TypingError(f"{name}: expected what pack makes, got {layout}") from None
+    found = cell_of_type(layout)
+    if found is None:
+        raise TypingError(f"{name}: expected what pack makes, got {layout}")
+    return found
 
 
 def expect_integers(name: str, entry: Any) -> None:
@@ -100,15 +97,15 @@ def cells_of(packed: Any, *, own: bool = False) -> tuple[list[Cell], bool, Any]:
 
 def expect_weights(name: str, kind: Any, cells: list[Cell], stacked: bool, dtype: Any, *, own: bool) -> None:
     """Check the records of weights: arrays in C order."""
-    records: list[type] = [CELLS[cell.name] for cell in cells]
+    records: list[type] = [cell.record for cell in cells]
     for cell, entry in zip(cells, records_as_packed(name, kind, records, stacked), strict=True):
-        axes = [len(shape) for shape in shapes(CELLS[cell.name], 1, 1, 1).values()]
+        axes = [len(shape) for shape in shapes(cell.record, 1, 1, 1).values()]
         for field, array, ndim in zip(entry.fields, entry.types, axes, strict=True):
             expect_array(f"{name}.{field}", array, (ndim,), dtype, own=own, whole=True)
 
 
 def expect_states(kind: Any, cells: list[Cell], stacked: bool, dtype: Any, name: str = "state") -> int:
-    records = [ROWS[CELLS[cell.name]].state for cell in cells]
+    records = [ROWS[cell.record].state for cell in cells]
     entries = records_as_packed(name, kind, records, stacked)
     ndim = getattr(field_type(entries[0], "h"), "ndim", 0)
     for entry in entries:

@@ -73,8 +73,8 @@ def backward(
 ) -> None:
     """From the last layer to the first; the last states' gradients stand where those of the first go."""
     params, states = layers_of(grads.params), layers_of(grads.state)
-    for state, last in zip(states, lasts or [(None, None)] * len(states), strict=True):
-        for to, array in zip(state, last, strict=True):
+    for state, last in zip(states, lasts or [None] * len(states), strict=True):
+        for to, array in zip(state, last or [None] * len(state), strict=True):
             writer.call(layers.put, to.flat(), array and array.flat())
     above, width = (tape[-1].zeros, 0) if dy is None else (dy, packed[-1].output_size)
     for n in reversed(range(len(packed))):

@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.np.numpy_support import as_dtype
 
 from ..compiler.options import HELPER, INLINED
+from ..lstm.cell_type import cell_of_type
 from ..vectors.emitter import INT64
 from ..vectors.whole import Truth, Whole
 
@@ -103,6 +104,13 @@ def layers_of(record: Any) -> list[Any]:
     return [] if record is None else [record] if record.fields else list(record)
 
 
+class Marked:
+    """What stands for a cell."""
+
+    def __init__(self, kind: Any, value: Any) -> None:
+        self.kind, self.value, self.cell = kind, value, cell_of_type(kind)
+
+
 class Nothing:
     """None, where a function is called with it."""
 
@@ -122,7 +130,9 @@ class Writer:
         return Whole(self.builder, value)
 
     def seen(self, kind: Any, value: Any) -> Any:
-        """An argument, by its type: a Place, a Record, a Whole, a Truth or None."""
+        """An argument, by its type: a Marked, a Place, a Record, a Whole, a Truth or None."""
+        if cell_of_type(kind) is not None:
+            return Marked(kind, value)
         if isinstance(kind, types.Array):
             return Place(self, kind, value)
         if isinstance(kind, types.BaseTuple):

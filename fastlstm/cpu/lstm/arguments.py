@@ -45,8 +45,8 @@ class Schedule(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """x, the first h and c, which become the last, and y: a row's h from y[row ldy + column] on. c is h where a cell has
-    no c. cells: c of each step, where keep_cells says so."""
+    """x, the first h and c, which become the last, and y: a row's h from y[row ldy + column] on. c is h where a cell
+    has no c. cells: c of each step, where keep_cells says so."""
 
     schedule: Schedule
     x: Any

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from ...cells.phases import Cell
 from ...cells.table import CELLS
-from ...params import CELLS as RECORDS
 from ...params import AnyParams, shapes, shown
 from ..compiler.options import compiled, inlined, kernel
 from ..compiler.run import loaded_as
@@ -29,7 +28,7 @@ from ..vectors.target import BLOCK, lanes
 from ..vectors.view import view
 from ..vectors.views import lanes_of
 from .arguments import PackArguments, Sizes
-from .cell_type import array_of, blocks_of, cell_marked, cell_of, column_of, mark_of
+from .cell_type import BY_NUMBER, Mark, array_of, blocks_of, cell_marked, cell_with_mark, column_of, mark
 from .sizes import (
     behind_h,
     behind_x,
@@ -43,10 +42,6 @@ from .sizes import (
     whole_tiles,
 )
 
-LAYOUT = 2
-"""Number of the panels' layout, to be raised whenever that changes. It stands in the type that Numba sees, as the
-dimensions of an empty array: so a user's compiled function in his cache is compiled again for another layout."""
-
 
 class Packed(NamedTuple):
     """One layer's weights in panels, made by `pack`; takes the place of Params, also in @njit code.
@@ -59,8 +54,8 @@ class Packed(NamedTuple):
         H.
     output_size : int
         P, the width of h: H but where h is a projection.
-    layout : ndarray, empty
-        Of as many dimensions as the number of this layout, and of the dtype that stands for the cell.
+    layout : ndarray, empty, or Mark
+        What stands for the cell and for this layout (cell_type.mark).
     second : ndarray, shape (ceil(P / (4 lanes)), H, 4 lanes), or None
         Panels of the second phase, where the cell has one with a product.
     """
@@ -68,7 +63,7 @@ class Packed(NamedTuple):
     panels: NDArray[Any]
     hidden_size: int
     output_size: int
-    layout: NDArray[Any] = np.empty((0,) * LAYOUT, np.bool_)
+    layout: Any = mark(CELLS[0])
     second: NDArray[Any] | None = None
 
     def __repr__(self) -> str:
@@ -88,45 +83,24 @@ def _own(panels: NDArray[Any], dtype: np.dtype[Any] | None = None) -> NDArray[An
     return found
 
 
-def _again(panels: NDArray[Any], H: int, P: int, layout: NDArray[Any], second: NDArray[Any] | None) -> Packed:
+def _again(panels: NDArray[Any], H: int, P: int, layout: Any, second: NDArray[Any] | None) -> Packed:
     """Packed from a pickle, which keeps no array's place in memory, nor that there is one dtype object of a kind."""
     one, dtype = cell_with_mark(layout), np.dtype(panels.dtype.type)
     layout = layout if one is None else mark(one)
     return Packed(_own(panels, dtype), H, P, layout, None if second is None else _own(second, dtype))
 
 
-def cell_with_mark(layout: Any) -> Cell | None:
-    """The cell that such an array stands for, in this layout."""
-    if not isinstance(layout, np.ndarray) or layout.ndim != LAYOUT:
-        return None
-    try:
-        return cell_of(layout.dtype)
-    except KeyError:
-        return None
-
-
-@functools.cache
-def mark(cell: Cell) -> NDArray[Any]:
-    """What stands for the cell, and for the layout's number, in compiled code."""
-    return np.empty((0,) * LAYOUT, mark_of(cell))
-
-
 def cell_in(packed: Packed) -> Cell:
-    return cell_of(packed.layout.dtype)
-
-
-def record_of(packed: Packed) -> type[AnyParams]:
-    """What its weights are when they are not packed."""
-    return RECORDS[cell_in(packed).name]
-
-
-_BY_NUMBER = {mark_of(cell).num: cell for cell in CELLS}
+    """The cell whose weights they are."""
+    layout = packed.layout
+    return layout.cell if type(layout) is Mark else BY_NUMBER[layout.dtype.num]
 
 
 def sizes(packed: Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h."""
     panels, H, P, layout, _ = packed
-    return inputs_of(_BY_NUMBER[layout.dtype.num], panels.shape[1], P), H, P
+    cell = layout.cell if type(layout) is Mark else BY_NUMBER[layout.dtype.num]
+    return inputs_of(cell, panels.shape[1], P), H, P
 
 
 def blocks(hidden_size: int, itemsize: int) -> int:
@@ -141,7 +115,7 @@ def wide_blocks(output_size: int, itemsize: int) -> int:
 
 @functools.cache
 def fourth(record: type[AnyParams]) -> str:
-    """The field of the array that is neither W, U nor b: V of a second phase, or unit weights; b where there is none."""
+    """The field of the array that is neither W, U nor b: V of a second phase, or unit weights. b if there is none."""
     return next((field for field in record._fields if field not in ("W", "U", "b")), "b")
 
 
@@ -326,7 +300,8 @@ def _transpose(tile: Any, R: Any, weights: Any, out: Any, depth: Any, place: Any
 
 def unpack(packed: Packed) -> AnyParams:
     """Panels -> the record of weights, new arrays."""
-    (D, H, P), cell, record = sizes(packed), cell_in(packed), record_of(packed)
+    (D, H, P), cell = sizes(packed), cell_in(packed)
+    record = cell.record
     rows = packed.panels.transpose(1, 0, 2).reshape(packed.panels.shape[1], -1)[:, :H]  # a row for each vector
     G, begin = cell.gate_count, 0
     fields = "b", "W", "U", fourth(record)

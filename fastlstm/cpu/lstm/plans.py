@@ -20,8 +20,9 @@ from ..vectors.target import TILE_ROWS, lanes, vector_bytes
 from . import backward as backward_pass
 from . import forward as forward_pass
 from .arguments import BackwardStanding, LayerStanding
+from .cell_type import Mark
 from .forward_rows import SPLIT_ROWS
-from .packing import Packed, blocks, cell_in, fourth, record_of, sizes
+from .packing import Packed, blocks, cell_in, fourth, sizes
 from .records import Kept, Room, backward_block, backward_room, flat_room, keep, room_for, threads_of
 from .sizes import duo_room, forward_room, operand_rows, operand_stride, tape_room, units_of
 
@@ -51,9 +52,10 @@ def second_of(packed: Packed, panels: Array) -> Array:
     return panels if packed.second is None else as_flat(packed.second)
 
 
-def kind_of(packed: Packed) -> int:
-    """A number for what the types of a kernel's arguments depend on: the float type and the cell."""
-    return packed.panels.dtype.num << 8 | packed.layout.dtype.num
+def kind_of(packed: Packed) -> Any:
+    """A key for what the types of a kernel's arguments depend on: the float type and the cell."""
+    number, layout = packed.panels.dtype.num, packed.layout
+    return (number, layout.cell.name) if type(layout) is Mark else number << 8 | layout.dtype.num
 
 
 @lru_cache(256)
@@ -131,7 +133,7 @@ class ForwardPlan(NamedTuple):
     amount : float
         Of work, in multiply-adds for each byte of a vector.
     cell : Cell
-    kind : int
+    kind : object
         kind_of the weights.
     arrays : tuple
         In the order of LayerStanding.
@@ -145,7 +147,7 @@ class ForwardPlan(NamedTuple):
     total: int
     amount: float
     cell: Cell
-    kind: int
+    kind: Any
     arrays: tuple[Any, ...]
 
 
@@ -222,7 +224,7 @@ class BackwardPlan(NamedTuple):
     total: int
     block: int
     phases: int
-    kind: int
+    kind: Any
     arrays: tuple[Any, ...]
 
 
@@ -240,7 +242,7 @@ def plan_backward(
     D, H, P = sizes(packed)
     dtype, cell = packed.panels.dtype, cell_in(packed)
     if found is None:
-        found = _gradients(record_of(packed), D, H, P, dtype)
+        found = _gradients(cell.record, D, H, P, dtype)
     tasks, kind, phases = max(N, blocks(H, dtype.itemsize)), kind_of(packed), cell.phase_count
     if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
         return BackwardPlan(found, N, D, H, P, tasks, 1, 0, 0, 0, 1, phases, kind, ())

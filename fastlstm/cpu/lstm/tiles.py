@@ -155,10 +155,10 @@ def forward_twin(e: Emitter, cell: Cell, old: View, depth: Int, inputs: Int, pan
 
 
 def _step_tile(rows: int, vectors: int) -> Any:
-    """step_tile(cell, x, D, h, P, panel, h_old, real, c_old, c_new, left, made, gates): for `rows` samples and `vectors`
-    neighbouring blocks of units the same numbers as forward_tile, from x and h where the caller keeps them. x.block:
-    from number to number. h_old: h of the same units, of which there are `real`. `left` units of c and of what is made,
-    as far as the arrays go."""
+    """step_tile(cell, x, D, h, P, panel, h_old, real, c_old, c_new, left, made, gates): for `rows` samples and
+    `vectors` neighbouring blocks of units the same numbers as forward_tile, from x and h where the caller keeps them.
+    x.block: from number to number. h_old: h of the same units, of which there are `real`. `left` units of c and of what
+    is made, as far as the arrays go."""
 
     @emitted
     def tile(e: Emitter, cell: Cell, x: View, D: Int, h: View, P: Int, panel: View, h_old: View, real: Int, c_old: View,
@@ -228,8 +228,8 @@ def _store_dz(e: Emitter, cell: Cell, gate: int, value: Vector, dz: Place, b: An
 def _backward_cell(vectors: int) -> Any:
     """backward_cell(cell, gates, before, c_old, t, dh, dc, dz, b, nb, h_old, weights, down): the first phase for some
     neighbouring blocks of units of one sample, from block b of nb on. before: the gates of the step before; t, from
-    tanh of c to that of the old c, and dc change in place, dh to what of it reaches the old h past z, if any; dz: the sample's whole row of it; down: what adds up to the
-    gradients of the unit weights."""
+    tanh of c to that of the old c, and dc change in place, dh to what of it reaches the old h past z, if any; dz: the
+    sample's whole row of it; down: what adds up to the gradients of the unit weights."""
 
     @emitted
     def backward(e: Emitter, cell: Cell, gates: View, before: View, c_old: View, t: View, dh: View, dc: View, dz: View,
