@@ -64,6 +64,7 @@ from .params import (
 __all__ = ["forward", "forward_cells", "forward_train", "backward", "Tape", "LayerTape"]
 
 _S = TypeVar("_S", bound=AnyState)
+_T = TypeVar("_T")
 
 
 class LayerTape(NamedTuple):
@@ -344,6 +345,8 @@ class _Done(NamedTuple, Generic[_S]):
         return _Done(self.gates[where], self.m[where], old, new)
 
 
+_Steps: TypeAlias = _Done[State]
+_GRUSteps: TypeAlias = _Done[Hidden]
 _Like: TypeAlias = Params | ProjectedParams | PeepholeParams | NormalizedParams  # the LSTM's equations are part of them
 
 
@@ -377,7 +380,7 @@ class _Standard:
         return _joined(i, f, g, o), State(o * np.tanh(c_new), c_new)
 
     @staticmethod
-    def back(dnew: State, done: _Done[State], params: _Like) -> tuple[Array, Array, State]:
+    def back(dnew: State, done: _Steps, params: _Like) -> tuple[Array, Array, State]:
         """From the new state's gradient those of z, of m, and of the old state but for its way through m."""
         dh, dc = dnew
         i, f, g, o = _blocks(done.gates, 4)
@@ -391,7 +394,7 @@ class _Standard:
         return dz, dz @ params.U.T, State(np.zeros(1, dc.dtype), dc * f)
 
     @staticmethod
-    def sums(dz: Array, dh: Array, x: Array, done: _Done[State], params: _Like) -> tuple[Array, Params]:
+    def sums(dz: Array, dh: Array, x: Array, done: _Steps, params: _Like) -> tuple[Array, Params]:
         """Gradients of x and of the weights, from those of z and of the new h."""
         return dz @ params.W.T, Params(x.T @ dz, done.m.T @ dz, dz.sum(axis=0))
 
@@ -437,7 +440,7 @@ class _Interpolated:
         return _joined(i, f, a, o), State((1 - o) * old.h + o * np.tanh(c_new), c_new)
 
     @staticmethod
-    def back(dnew: State, done: _Done[State], params: InterpolatedParams) -> tuple[Array, Array, State]:
+    def back(dnew: State, done: _Steps, params: InterpolatedParams) -> tuple[Array, Array, State]:
         (dh, dc), (h, c) = dnew, done.old
         i, f, a, o = _blocks(done.gates, 4)
         g, tanh_c = np.tanh(f * c + i * a), np.tanh(done.new.c)
@@ -451,7 +454,7 @@ class _Interpolated:
 
     @staticmethod
     def sums(
-        dz: Array, dh: Array, x: Array, done: _Done[State], params: InterpolatedParams
+        dz: Array, dh: Array, x: Array, done: _Steps, params: InterpolatedParams
     ) -> tuple[Array, InterpolatedParams]:
         dz_i, dz_f, _, dz_o = _blocks(dz, 4)
         of_x = dz[:, : params.W.shape[1]]
@@ -483,13 +486,11 @@ class _Projected:
         return gates, State(h @ params.V, c_new)
 
     @staticmethod
-    def back(dnew: State, done: _Done[State], params: ProjectedParams) -> tuple[Array, Array, State]:
+    def back(dnew: State, done: _Steps, params: ProjectedParams) -> tuple[Array, Array, State]:
         return _Standard.back(State(dnew.h @ params.V.T, dnew.c), done, params)
 
     @staticmethod
-    def sums(
-        dz: Array, dh: Array, x: Array, done: _Done[State], params: ProjectedParams
-    ) -> tuple[Array, ProjectedParams]:
+    def sums(dz: Array, dh: Array, x: Array, done: _Steps, params: ProjectedParams) -> tuple[Array, ProjectedParams]:
         dx, (dW, dU, db) = _Standard.sums(dz, dh, x, done, params)
         *_, o = _blocks(done.gates, 4)
         return dx, ProjectedParams(dW, dU, (o * np.tanh(done.new.c)).T @ dh, db)
@@ -524,7 +525,7 @@ class _Peephole:
         return _joined(i, f, g, o), State(o * np.tanh(c_new), c_new)
 
     @staticmethod
-    def back(dnew: State, done: _Done[State], params: PeepholeParams) -> tuple[Array, Array, State]:
+    def back(dnew: State, done: _Steps, params: PeepholeParams) -> tuple[Array, Array, State]:
         p_i, p_f, p_o = _blocks(params.p, 3)
         *_, o = _blocks(done.gates, 4)
         dz_o = dnew.h * np.tanh(done.new.c) * o * (1 - o)
@@ -533,9 +534,7 @@ class _Peephole:
         return dz, dm, State(dh, dc + dz_i * p_i + dz_f * p_f)
 
     @staticmethod
-    def sums(
-        dz: Array, dh: Array, x: Array, done: _Done[State], params: PeepholeParams
-    ) -> tuple[Array, PeepholeParams]:
+    def sums(dz: Array, dh: Array, x: Array, done: _Steps, params: PeepholeParams) -> tuple[Array, PeepholeParams]:
         dx, (dW, dU, db) = _Standard.sums(dz, dh, x, done, params)
         dz_i, dz_f, _, dz_o = _blocks(dz, 4)
         dp = _joined(dz_i * done.old.c, dz_f * done.old.c, dz_o * done.new.c).sum(axis=0)
@@ -579,7 +578,7 @@ class _Normalized:
         return z, State(o * np.tanh(s_c * _Normalized.norm(c_new, params)[0] + b_c), c_new)
 
     @staticmethod
-    def back(dnew: State, done: _Done[State], params: NormalizedParams) -> tuple[Array, Array, State]:
+    def back(dnew: State, done: _Steps, params: NormalizedParams) -> tuple[Array, Array, State]:
         """The first of what it returns is da."""
         dh, dc = dnew
         s, s_c, b, b_c = _Normalized.scales(params)
@@ -598,9 +597,7 @@ class _Normalized:
         return da, dz @ params.U.T, State(np.zeros(1, dc.dtype), dc * f)
 
     @staticmethod
-    def sums(
-        da: Array, dh: Array, x: Array, done: _Done[State], params: NormalizedParams
-    ) -> tuple[Array, NormalizedParams]:
+    def sums(da: Array, dh: Array, x: Array, done: _Steps, params: NormalizedParams) -> tuple[Array, NormalizedParams]:
         s, s_c, b, b_c = _Normalized.scales(params)
         (z_hat, r_z), (c_hat, _) = (_Normalized.norm(v, params) for v in (done.gates, done.new.c))
         *_, a_o = _blocks(s * z_hat + b, 4)
@@ -665,7 +662,7 @@ class _GRU:
         return _joined(r, z, n, q), Hidden((1 - z) * n + z * old.h)
 
     @staticmethod
-    def back(dnew: Hidden, done: _Done[Hidden], params: GRUParams) -> tuple[Array, Array, Hidden]:
+    def back(dnew: Hidden, done: _GRUSteps, params: GRUParams) -> tuple[Array, Array, Hidden]:
         r, z, n, q = _blocks(done.gates, 4)
         da_n = dnew.h * (1 - z) * (1 - n**2)
         da_z = dnew.h * (done.old.h - n) * z * (1 - z)
@@ -673,7 +670,7 @@ class _GRU:
         return _joined(da_r, da_z, da_n), _joined(da_r, da_z, da_n * r) @ params.U.T, Hidden(dnew.h * z)
 
     @staticmethod
-    def sums(da: Array, dh: Array, x: Array, done: _Done[Hidden], params: GRUParams) -> tuple[Array, GRUParams]:
+    def sums(da: Array, dh: Array, x: Array, done: _GRUSteps, params: GRUParams) -> tuple[Array, GRUParams]:
         (da_r, da_z, da_n), (r, _, _, _) = _blocks(da, 3), _blocks(done.gates, 4)
         dq = da_n * r
         dU = done.m.T @ _joined(da_r, da_z, dq)
@@ -709,7 +706,7 @@ class _GRUBefore:
         return _joined(r, z, n), Hidden((1 - z) * n + z * old.h)
 
     @staticmethod
-    def back(dnew: Hidden, done: _Done[Hidden], params: GRUBeforeParams) -> tuple[Array, Array, Hidden]:
+    def back(dnew: Hidden, done: _GRUSteps, params: GRUBeforeParams) -> tuple[Array, Array, Hidden]:
         H = len(params.U)
         r, z, n = _blocks(done.gates, 3)
         da_n = dnew.h * (1 - z) * (1 - n**2)
@@ -720,9 +717,7 @@ class _GRUBefore:
         return _joined(da_r, da_z, da_n), dm, Hidden(dnew.h * z)
 
     @staticmethod
-    def sums(
-        da: Array, dh: Array, x: Array, done: _Done[Hidden], params: GRUBeforeParams
-    ) -> tuple[Array, GRUBeforeParams]:
+    def sums(da: Array, dh: Array, x: Array, done: _GRUSteps, params: GRUBeforeParams) -> tuple[Array, GRUBeforeParams]:
         (da_r, da_z, da_n), (r, _, _) = _blocks(da, 3), _blocks(done.gates, 3)
         dU = _joined(done.m.T @ _joined(da_r, da_z), (r * done.m).T @ da_n)
         return da @ params.W.T, GRUBeforeParams(x.T @ da, dU, da.sum(axis=0))
@@ -885,24 +880,28 @@ def _reset(reset: ArrayLike | None, N: int, T: int, single: bool) -> Array:
     return a.reshape(N, T)
 
 
-def _entries(name: str, given: Any, layers: tuple[Any, ...], stacked: bool, kind: str) -> list[tuple[Any, ...]]:
-    """What belongs to each direction of each layer, of what has the structure of the weights; None where there is none.
-    kind: of an entry; a state where it is empty."""
-    if given is None:
-        return [(None,) * len(_ways(layer)) for layer in layers]
-    if stacked and not is_plain(given):
+def _each(
+    one: Callable[[AnyParams, Any], _T], name: str, given: Any, layers: tuple[Any, ...], stacked: bool, kind: str = ""
+) -> list[tuple[_T, ...]]:
+    """one(params, entry) of each direction of each layer; given has the structure of the weights, entry is None where
+    there is none. kind: what an entry is, if it may be None in a stack; else it is a state."""
+    entries = tuple(given) if stacked and is_plain(given) else (given,) * (1 if given is not None else len(layers))
+    if stacked and given is not None and not is_plain(given):
         raise TypeError(f"{name}: expected a tuple, an entry a layer of the stack, got {type(given).__name__}")
-    entries = tuple(given) if stacked else (given,)
     if len(entries) != len(layers):
         raise ValueError(f"{name}: expected {len(layers)} entries, one a layer, got {len(entries)}")
+    found = []
     for layer, entry in zip(layers, entries, strict=True):
-        if isinstance(layer, Bidirectional) and not isinstance(entry, Bidirectional):
-            one = kind or ROWS[type(layer.forward)].state.__name__
-            raise TypeError(f"{name}: expected Bidirectional({one}, {one}), got {type(entry).__name__}")
-    return [
-        tuple(entry) if isinstance(layer, Bidirectional) else (entry,)
-        for layer, entry in zip(layers, entries, strict=True)
-    ]
+        ways, parts = _ways(layer), _ways(entry)
+        if entry is None and (kind or given is None):
+            parts = (None,) * len(ways)
+        elif len(ways) == 2 and not isinstance(entry, Bidirectional):
+            expected = kind or ROWS[type(ways[0])].state.__name__
+            raise TypeError(f"{name}: expected Bidirectional({expected}, {expected}), got {type(entry).__name__}")
+        elif len(ways) == 1:
+            parts = (entry,)
+        found.append(tuple(one(*way) for way in zip(ways, parts, strict=True)))
+    return found
 
 
 def _states(
@@ -925,10 +924,7 @@ def _states(
             for (field, width), a in zip(widths.items(), entry, strict=True)
         ))  # fmt: skip
 
-    return [
-        tuple(one(*way) for way in zip(_ways(layer), entries, strict=True))
-        for layer, entries in zip(layers, _entries(name, state, layers, stacked, ""), strict=True)
-    ]
+    return _each(one, name, state, layers, stacked)
 
 
 def _masks(h_mask: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool) -> list[tuple[Array, ...]]:
@@ -940,7 +936,4 @@ def _masks(h_mask: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: 
             return np.ones((N, P), kind)
         return _real("h_mask", entry, (P,) if single else (N, P)).reshape(N, P).astype(kind)
 
-    return [
-        tuple(one(*way) for way in zip(_ways(layer), entries, strict=True))
-        for layer, entries in zip(layers, _entries("h_mask", h_mask, layers, stacked, "array"), strict=True)
-    ]
+    return _each(one, "h_mask", h_mask, layers, stacked, "array")

@@ -30,9 +30,8 @@ CASES = sorted({key.split("/")[0] for key in GOLDEN.files})
 RESET = np.array([[1, 0, 1, 1], [1, 0, 0, 1], [0, 1, 0, 1]], bool)
 
 
-@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("cell", REFERENCE_KINDS)
-@pytest.mark.parametrize("reset", [None, RESET])
+@pytest.mark.parametrize(("reset", "masked"), [(None, False), (RESET, False), (RESET, True)])
 @pytest.mark.parametrize(
     ("plan", "reverse"),
     [

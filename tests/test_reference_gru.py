@@ -222,6 +222,12 @@ def test_masks_of_some_layers(rng: Any) -> None:
     found = reference.forward(x, layers, h_mask=(mask, None))
     assert error(found, reference.forward(x, layers, h_mask=(mask, np.ones((3, 3))))) == 0
     assert error(found, reference.forward(x, layers)) > 1e-3
+    both = [Bidirectional(random_params(rng, 4, 5), random_params(rng, 4, 5)), random_params(rng, 10, 6, cell="gru")]
+    ones = Bidirectional(np.ones((3, 5)), np.ones((3, 5)))
+    mask = rng.uniform(0.5, 1.5, (3, 6))
+    expected = reference.forward(x, both, h_mask=(ones, mask))
+    for nothing in (None, Bidirectional(None, None)):
+        assert error(reference.forward(x, both, h_mask=(nothing, mask)), expected) == 0
 
 
 def test_c_of_a_gru_is_refused_before_anything_is_computed(rng: Any) -> None:

@@ -243,8 +243,8 @@ class LSTM(Layer):
 
     def _draw(self, rng: np.random.Generator) -> None:
         super()._draw(rng)
-        if self.use_bias and self.unit_forget_bias:
-            row = ROWS[CELLS[self.cell]]
+        row = ROWS[CELLS[self.cell]]
+        if self.use_bias and self.unit_forget_bias and row.forget_bias is not None:
             at = row.gates.index("f") * self.units
             self.params["bias"][at : at + self.units] = row.forget_bias
 
