@@ -13,6 +13,9 @@ from .initial import init_params, zero_state
 from .params import (
     Bidirectional,
     Grads,
+    GRUBeforeParams,
+    GRUParams,
+    Hidden,
     InterpolatedParams,
     NormalizedParams,
     Params,
@@ -26,7 +29,10 @@ from .tape import Tape
 
 __all__ = [
     "Bidirectional",
+    "GRUBeforeParams",
+    "GRUParams",
     "Grads",
+    "Hidden",
     "InterpolatedParams",
     "NormalizedParams",
     "Params",

@@ -22,7 +22,7 @@ from .cpu.callable.buffers import Buffers
 from .cpu.lstm.packing import Packed
 from .cpu.lstm.records import Kept
 from .cpu.training.masks import HELD, NONE
-from .params import AnyParams, Array, Batch, State
+from .params import AnyParams, Array, Batch
 
 __all__ = [
     "HELD", "NONE", "Buffers", "Engine", "Kept", "LossRule", "Packed", "Pass", "Payoff", "Recording", "Standing",
@@ -195,7 +195,7 @@ class Engine(Protocol):
         *,
         packed: Packed,
         batch: Batch,
-        state: State,
+        state: Any,
         y: Array,
         column: int = 0,
         cells: Array | None = None,
@@ -204,6 +204,7 @@ class Engine(Protocol):
     ) -> None:
         """h of every step into y[:, :, column : column + P], the last state in place of the first.
 
+        state: State, or Hidden where the cell has no c, here and below;
         cells: c of every step (N, T, H); kept: what the way back needs; written to where they are given."""
 
     def backward(
@@ -211,7 +212,7 @@ class Engine(Protocol):
         *,
         done: Pass,
         dy: Array | None,
-        dstate: State,
+        dstate: Any,
         dx: Array,
         column: int = 0,
         standing: Any = None,
@@ -235,10 +236,10 @@ class Engine(Protocol):
 
     # one step, and callers' own memory
 
-    def quick_step(self, x: Array, packed: Packed, state: State) -> bool:
+    def quick_step(self, x: Array, packed: Packed, state: Any) -> bool:
         """One step of arrays that nobody has checked; nothing is done, and False, where something does not fit."""
 
-    def step(self, x: Array, packed: Packed, state: State) -> bool:
+    def step(self, x: Array, packed: Packed, state: Any) -> bool:
         """One step, x (N, D) or (D,), the state in place; nothing is done, and False, where `forward` has to do it."""
 
     def make_tape(self, packed: Packed, N: int, T: int, *, first: bool) -> Buffers:

@@ -19,8 +19,20 @@ from .arrays import integer as integer
 from .arrays import size_of as size_of
 from .backend import Kept, Packed
 from .cells.table import CELLS as KERNEL_CELLS
-from .cells.table import cell_with
-from .params import CELLS, AnyParams, Array, Bidirectional, State, cell_name, is_plain, shapes
+from .params import (
+    CELLS,
+    REFERENCE_CELLS,
+    ROWS,
+    AnyParams,
+    AnyState,
+    Array,
+    Bidirectional,
+    ProjectedParams,
+    State,
+    cell_name,
+    is_plain,
+    shapes,
+)
 from .params import sizes as sizes_of_record
 from .strides import apart, in_step, rows_of
 from .types import Masks, Stack, States, Structured
@@ -61,7 +73,7 @@ class Problem(NamedTuple):
     lengths : ndarray of int64, shape (N,), or None
     reset : ndarray of bool, shape (N, T), or None
     reverse : bool
-    states : list of lists of State
+    states : list of lists of State or Hidden
         Arrays of their own, for each direction of each level.
     masks : list of lists of ndarray or None, or None
     """
@@ -72,7 +84,7 @@ class Problem(NamedTuple):
     lengths: NDArray[np.int64] | None
     reset: NDArray[np.bool_] | None
     reverse: bool
-    states: list[list[State]]
+    states: list[list[AnyState]]
     masks: list[list[Array | None]] | None
 
 
@@ -88,9 +100,14 @@ def cell(layer: AnyParams | Packed) -> str:
     return backend.engine.cell_in(layer).name if isinstance(layer, Packed) else cell_name(type(layer))
 
 
-def record_of(packed: Packed) -> type[AnyParams]:
+def record_of(layer: AnyParams | Packed) -> type[AnyParams]:
     """What its weights are when they are not packed."""
-    return CELLS[backend.engine.cell_in(packed).name]
+    return REFERENCE_CELLS[cell(layer)]
+
+
+def state_type(layer: AnyParams | Packed) -> type[AnyState]:
+    """State, or Hidden where its cell has no c."""
+    return ROWS[record_of(layer)].state
 
 
 def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Structured:
@@ -243,15 +260,24 @@ def arrays_of(name: str, layers: Sequence[Any], stacked: bool) -> list[Named]:
     return found
 
 
-def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[State]:
-    """A State for each level, arrays that are changed in place: h (N, P) and c (N, H), without N where it is None."""
+def has_cells(weights: Weights) -> None:
+    """Refuse layers without a cell state, whose c nobody can be given."""
+    for level in weights.levels:
+        if "c" not in state_type(level[0])._fields:
+            raise TypeError(f"params: expected cells with a c, got one of the {cell(level[0])} cell, which has none")
+
+
+def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[AnyState]:
+    """A State or Hidden for each level, arrays that are changed in place: h (N, P) and c (N, H), without N where it is
+    None."""
     if weights.stacked and (not is_plain(state) or len(state) != len(weights.levels)):
         raise TypeError(f"{name}: expected a tuple of {len(weights.levels)} entries, one a layer, got {_kind(state)}")
     entries = list(state) if weights.stacked else [state]
     for i, ((layer,), entry) in enumerate(zip(weights.levels, entries, strict=True)):
         where = f"{name}[{i}]" if weights.stacked else name
-        if not isinstance(entry, State):
-            raise TypeError(f"{where}: expected State, got {_kind(entry)}")
+        expected = state_type(layer)
+        if not isinstance(entry, expected):
+            raise TypeError(f"{where}: expected {expected.__name__}, got {_kind(entry)}")
         for field, value, width in _fields(entry, layer):
             own(f"{where}.{field}", value, (width,) if N is None else (N, width), weights.dtype)
     return entries
@@ -279,7 +305,7 @@ def _level(name: str, layer: Any) -> tuple[AnyParams | Packed, ...]:
 def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
     if isinstance(layer, Packed):
         return _packed(name, layer)
-    if type(layer) not in CELLS.values():
+    if type(layer) not in REFERENCE_CELLS.values():
         raise TypeError(f"{name}: expected {expected}, got {_kind(layer)}")
     found = {field: array(f"{name}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)}
     W, U = found["W"], found["U"]
@@ -289,13 +315,13 @@ def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
     for field, value in found.items():
         if value.dtype != kind and value.dtype.newbyteorder("=") != kind:
             raise TypeError(f"{name}.{field}: expected {kind} as in {name}.W, got {value.dtype}")
-    narrow = cell_with(type(layer)).projects
-    if U.ndim != 2 or U.shape[1] % 4 or not 1 <= U.shape[0] <= U.shape[1] // 4:
-        rows = "(P, 4H) with P from 1 to H" if narrow else "(H, 4H) with H at least 1"
+    narrow, blocks = type(layer) is ProjectedParams, len(ROWS[type(layer)].gates)
+    if U.ndim != 2 or U.shape[1] % blocks or not 1 <= U.shape[0] <= U.shape[1] // blocks:
+        rows = f"(P, {blocks}H) with P from 1 to H" if narrow else f"(H, {blocks}H) with H at least 1"
         raise ValueError(f"{name}.U: expected shape {rows}, got {U.shape}")
     if W.ndim != 2 or W.shape[0] < 1:
         raise ValueError(f"{name}.W: expected two axes and D at least 1, got {W.shape}")
-    D, P, H = len(W), len(U), U.shape[1] // 4 if narrow else len(U)
+    D, P, H = len(W), len(U), U.shape[1] // blocks if narrow else len(U)
     for field, shape in shapes(type(layer), D, H, P).items():
         if found[field].shape != shape:
             raise ValueError(f"{name}.{field}: expected shape {shape} for the {cell(layer)} cell with D, H"
@@ -411,23 +437,28 @@ def count(name: str, value: Any) -> int:
     return integer(name, value, 0)
 
 
-def states(name: str, state: Any, weights: Weights, N: int, *, single: bool) -> list[list[State]]:
-    """state -> fresh arrays (N, P) and (N, H), a State for each direction of each level; zeros where it is None."""
+def states(name: str, state: Any, weights: Weights, N: int, *, single: bool) -> list[list[AnyState]]:
+    """state -> fresh arrays (N, P) and (N, H), a State or Hidden for each direction of each level; zeros where it is
+    None."""
     if state is None:
         kind = weights.dtype
-        fresh = []
+        fresh: list[list[AnyState]] = []
         for level in weights.levels:
-            _, H, P = sizes(level[0])
-            fresh.append([State(np.zeros((N, P), kind), np.zeros((N, H), kind)) for _ in level])
+            record, (_, H, P) = state_type(level[0]), sizes(level[0])
+            widths = (P, H)[: len(record._fields)]
+            fresh.append([record(*(np.zeros((N, width), kind) for width in widths)) for _ in level])
         return fresh
     return [
         [_state(where, entry, N, layer, weights.dtype, single) for where, entry, layer in level]
-        for level in _entries(name, state, weights, "State")
+        for level in _entries(name, state, weights)
     ]
 
 
-def _entries(name: str, given: Any, weights: Weights, kind: str) -> list[list[tuple[str, Any, AnyParams | Packed]]]:
-    """Name, entry and layer for each direction of each level, from what has the structure of the weights."""
+def _entries(
+    name: str, given: Any, weights: Weights, kind: str | None = None
+) -> list[list[tuple[str, Any, AnyParams | Packed]]]:
+    """Name, entry and layer for each direction of each level, from what has the structure of the weights. kind: of an
+    entry; a state where it is None."""
     entries = [(name, given)]
     if weights.stacked:
         if not is_plain(given):
@@ -443,7 +474,8 @@ def _entries(name: str, given: Any, weights: Weights, kind: str) -> list[list[tu
             found.append([(f"{where}.{way}", getattr(entry, way), layer)
                           for way, layer in zip(Bidirectional._fields, level, strict=True)])  # fmt: skip
         else:
-            raise TypeError(f"{where}: expected Bidirectional({kind}, {kind}), got {_kind(entry)}")
+            one = kind or state_type(level[0]).__name__
+            raise TypeError(f"{where}: expected Bidirectional({one}, {one}), got {_kind(entry)}")
     return found
 
 
@@ -470,24 +502,26 @@ def _mask(
     return native(found.reshape(N, P), dtype, copy=copy)
 
 
-def _state(name: str, state: Any, N: int, layer: AnyParams | Packed, dtype: np.dtype[Any], single: bool) -> State:
-    if is_plain(state) and len(state) == 2:
-        state = State(*state)
-    if not isinstance(state, State):
-        raise TypeError(f"{name}: expected State, or a pair (h, c), got {_kind(state)}")
+def _state(name: str, state: Any, N: int, layer: AnyParams | Packed, dtype: np.dtype[Any], single: bool) -> AnyState:
+    record = state_type(layer)
+    if is_plain(state) and len(state) == len(record._fields):
+        state = record(*state)
+    if not isinstance(state, record):
+        expected = "State, or a pair (h, c)" if record is State else f"Hidden, as the {cell(layer)} cell has no c"
+        raise TypeError(f"{name}: expected {expected}, got {_kind(state)}")
     arrays = []
     for field, value, width in _fields(state, layer):
-        found, expected = array(f"{name}.{field}", value), (width,) if single else (N, width)
-        if found.shape != expected:
-            raise ValueError(f"{name}.{field}: expected shape {expected}, got {found.shape}")
+        found, shape = array(f"{name}.{field}", value), (width,) if single else (N, width)
+        if found.shape != shape:
+            raise ValueError(f"{name}.{field}: expected shape {shape}, got {found.shape}")
         arrays.append(native(found.reshape(N, width), dtype, copy=True))
-    return State(*arrays)
+    return record(*arrays)
 
 
-def _fields(state: State, layer: AnyParams | Packed) -> list[tuple[str, Any, int]]:
-    """Name, value and width of h and c."""
+def _fields(state: AnyState, layer: AnyParams | Packed) -> list[tuple[str, Any, int]]:
+    """Name, value and width of h and c, or of h alone."""
     _, H, P = sizes(layer)
-    return [("h", state.h, P), ("c", state.c, H)]
+    return list(zip(state._fields, state, (P, H), strict=False))
 
 
 def output_gradient(dy: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], *, single: bool) -> Array | None:

@@ -15,7 +15,7 @@ from . import backend, checks
 from .backend import Buffers, Kept, Packed, Pass
 from .checks import Weights, assemble, record_of
 from .initial import zero_state
-from .params import CELLS, AnyParams, Array, Batch, Grads, State, cell_name, shapes
+from .params import CELLS, AnyParams, AnyState, Array, Batch, Grads, State, cell_name, shapes
 from .types import PackedStack, Stack, States, StateStack, TapeStack
 
 
@@ -344,16 +344,17 @@ def make_grads(packed: PackedStack, N: int, T: int) -> Grads:
     return Grads(x, assemble(params, found.stacked), zero_state(packed, N))
 
 
-def _pass(x: Array, layer: Packed, state: State, y: Array | None = None, kept: Kept | None = None) -> Array:
+def _pass(x: Array, layer: Packed, state: AnyState, y: Array | None = None, kept: Kept | None = None) -> Array:
     """All steps of a layer, by the kernels of whole passes; y, new where none is given."""
     P = layer.output_size
-    x, h, c = (a if a.ndim == d else a[None] for a, d in ((x, 3), (state.h, 2), (state.c, 2)))
+    x = x if x.ndim == 3 else x[None]
+    rows = type(state)(*(a if a.ndim == 2 else a[None] for a in state))
     out = (
         y.reshape(*x.shape[:2], P)
         if y is not None and y.flags.c_contiguous
-        else backend.engine.empty((*x.shape[:2], P), h.dtype)
+        else backend.engine.empty((*x.shape[:2], P), rows.h.dtype)
     )
-    backend.engine.forward(packed=layer, batch=Batch(x), state=State(h, c), y=out, kept=kept)
+    backend.engine.forward(packed=layer, batch=Batch(x), state=rows, y=out, kept=kept)
     if y is not None and not y.flags.c_contiguous:
         y[...] = out.reshape(y.shape)
     return out
@@ -361,7 +362,7 @@ def _pass(x: Array, layer: Packed, state: State, y: Array | None = None, kept: K
 
 def _chunk(
     x: ArrayLike, packed: PackedStack, state: StateStack, y: Array
-) -> tuple[Array, list[Packed], Weights, list[State]]:
+) -> tuple[Array, list[Packed], Weights, list[AnyState]]:
     """x as an array, the layers, the same as weights, and the states."""
     layers, found = checks.steppable(packed)
     below = checks.array("x", x)

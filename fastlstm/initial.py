@@ -11,12 +11,13 @@ from numpy.typing import DTypeLike
 from . import checks
 from .arrays import size_of
 from .checks import assemble
+from .params import REFERENCE_CELLS as CELLS
 from .params import (
-    CELLS,
-    FORGET_BIAS,
-    GATES,
+    ROWS,
     AnyParams,
     Array,
+    GRUBeforeParams,
+    GRUParams,
     InterpolatedParams,
     NormalizedParams,
     Params,
@@ -39,7 +40,8 @@ def zero_state(params: Stack, batch_size: int = 1) -> Structured:
     Returns
     -------
     State
-        h (N, P) and c (N, H) of the weights' type; in the structure of params. P is H but for the projected cell.
+        h (N, P) and c (N, H) of the weights' type; in the structure of params. P is H but for the projected cell. For a
+        cell without c, such as the GRU, `Hidden`, of h alone.
 
     Raises
     ------
@@ -122,6 +124,32 @@ def init_params(
 ) -> NormalizedParams: ...
 
 
+@overload
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: None = None,
+    cell: Literal["gru"],
+    projection_size: None = None,
+) -> GRUParams: ...
+
+
+@overload
+def init_params(
+    input_size: int,
+    hidden_size: int,
+    *,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike = np.float32,
+    forget_bias: None = None,
+    cell: Literal["gru_before"],
+    projection_size: None = None,
+) -> GRUBeforeParams: ...
+
+
 def init_params(
     input_size: int,
     hidden_size: int,
@@ -149,21 +177,21 @@ def init_params(
         begin with it. The interpolated cell begins with -1/4. Its candidate brings c in once more, so c keeps
         f (1 + i) of itself from step to step: 2/3 at the start of training, where the standard cell with 1 keeps 3/4.
         With 0 or more, some units keep more than all of c at some steps, and differences as small as those of rounding
-        grow with the steps.
-    cell : "standard", "interpolated", "projected", "peephole" or "normalized"
+        grow with the steps. The GRUs have no forget gate, and take none.
+    cell : "standard", "interpolated", "projected", "peephole", "normalized", "gru" or "gru_before"
         docs/cells.md has them side by side.
     projection_size : int, optional
         P, the width of h, from 1 to H: for the projected cell, which must be given one, and for no other.
 
     Returns
     -------
-    Params, InterpolatedParams, ProjectedParams, PeepholeParams or NormalizedParams
+    Params, InterpolatedParams, ProjectedParams, PeepholeParams, NormalizedParams, GRUParams or GRUBeforeParams
 
     Raises
     ------
     ValueError
-        A size below 1, a cell of another name, a projection_size above H or for a cell without a projection, or a
-        forget_bias that is not finite.
+        A size below 1, a cell of another name, a projection_size above H or for a cell without a projection, a
+        forget_bias that is not finite, or one for a cell without a forget gate.
     TypeError
         A size that is no integer, another dtype, or what no generator can be made of.
 
@@ -187,6 +215,8 @@ def init_params(
     (96,)
     >>> fastlstm.init_params(16, 32, rng=0, cell="normalized").s.shape
     (160,)
+    >>> fastlstm.init_params(16, 32, rng=0, cell="gru").U.shape
+    (32, 96)
     """
     D, H = size_of("input_size", input_size), size_of("hidden_size", hidden_size)
     try:
@@ -200,12 +230,7 @@ def init_params(
     if cell not in CELLS:
         raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
     record, P = CELLS[cell], output_size(cell, H, projection_size, "hidden_size")
-    bias: Any = FORGET_BIAS[record] if forget_bias is None else forget_bias
-    if not isinstance(bias, numbers.Real):
-        raise TypeError(f"forget_bias: expected a number, got {type(bias).__name__}")
-    largest: Any = float(np.finfo(kind).max)
-    if not abs(bias) <= largest:
-        raise ValueError(f"forget_bias: expected a finite number of {kind}, got {bias}")
+    gates, bias = ROWS[record].gates, _forget_bias(cell, forget_bias, kind)
     try:
         generator = np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
@@ -220,10 +245,11 @@ def init_params(
             arrays[field] = generator.uniform(-limit, limit, shape)
         elif field == "s":
             arrays[field] = np.ones(shape)
-        elif field == "b":
+        elif field in ("b", "b_n"):
             arrays[field] = np.zeros(shape)
-            f = GATES.index("f")  # i and f come first in every cell
-            arrays[field][f * H : (f + 1) * H] = bias
+            if bias is not None and field == "b":
+                f = gates.index("f")  # i and f come first in every cell that has them
+                arrays[field][f * H : (f + 1) * H] = bias
         else:
             arrays[field] = np.empty(shape)
             width = H if field == "U" else shape[1]
@@ -242,6 +268,20 @@ def output_size(cell: str, H: int, projection_size: object, name: str) -> int:
     if P > H:
         raise ValueError(f"projection_size: expected at most {name}, {H}, got {P}")
     return P
+
+
+def _forget_bias(cell: str, given: Any, kind: np.dtype[Any]) -> Any:
+    """Checked, or the cell's own where none is given; None for a cell without a forget gate."""
+    usual = ROWS[CELLS[cell]].forget_bias
+    bias = usual if given is None else given
+    if usual is None and given is not None:
+        raise ValueError(f"forget_bias: expected None for the {cell} cell, got {given!r}")
+    if bias is not None and not isinstance(bias, numbers.Real):
+        raise TypeError(f"forget_bias: expected a number, got {type(bias).__name__}")
+    largest: Any = float(np.finfo(kind).max)
+    if bias is not None and not abs(bias) <= largest:
+        raise ValueError(f"forget_bias: expected a finite number of {kind}, got {bias}")
+    return bias
 
 
 def _orthogonal(generator: np.random.Generator, rows: int, columns: int) -> Array:

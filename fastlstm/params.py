@@ -1,4 +1,4 @@
-"""The records that hold an LSTM's weights, states and gradients, and the list of cells.
+"""The records that hold a layer's weights, states and gradients, and the table of cells.
 
 Letters used everywhere: N batch, T time steps, D input size, H hidden size, P output size. P is the width of h: it is H
 for every cell but the projected one.
@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
-GATES = ("i", "f", "g", "o")
-"""Order of the gate blocks along the last axis of W, U and b: input, forget, candidate, output."""
 
 
 def shown(record: Any) -> str:
@@ -150,6 +148,51 @@ class NormalizedParams(NamedTuple):
         return shown(self)
 
 
+class GRUParams(NamedTuple):
+    """Weights of one layer of the GRU (docs/cells.md) whose reset gate acts after the product.
+
+    Attributes
+    ----------
+    W : ndarray, shape (D, 3H)
+        Input weights, gate blocks r, z, n: reset, update, candidate.
+    U : ndarray, shape (H, 3H)
+        Recurrent weights, the same blocks.
+    b : ndarray, shape (3H,)
+        Bias, the same blocks.
+    b_n : ndarray, shape (H,)
+        The candidate's second bias: beside h·U_n, so that the reset gate acts on it too.
+    """
+
+    W: Array
+    U: Array
+    b: Array
+    b_n: Array
+
+    def __repr__(self) -> str:
+        return shown(self)
+
+
+class GRUBeforeParams(NamedTuple):
+    """Weights of one layer of the GRU (docs/cells.md) whose reset gate acts on h, before the product.
+
+    Attributes
+    ----------
+    W : ndarray, shape (D, 3H)
+        Input weights, gate blocks r, z, n: reset, update, candidate.
+    U : ndarray, shape (H, 3H)
+        Recurrent weights, the same blocks.
+    b : ndarray, shape (3H,)
+        Bias, the same blocks.
+    """
+
+    W: Array
+    U: Array
+    b: Array
+
+    def __repr__(self) -> str:
+        return shown(self)
+
+
 NORMALIZED_EPSILON = 1e-5
 """What the normalized cell adds to each variance before it takes the root."""
 
@@ -159,6 +202,15 @@ class State(NamedTuple):
 
     h: Array
     c: Array
+
+    def __repr__(self) -> str:
+        return shown(self)
+
+
+class Hidden(NamedTuple):
+    """State of one layer of a cell without c: h (N, P), or (P,) for a single sequence."""
+
+    h: Array
 
     def __repr__(self) -> str:
         return shown(self)
@@ -190,7 +242,7 @@ class Batch(NamedTuple):
 
 
 class Bidirectional(NamedTuple):
-    """Two of a kind, one for each direction of time: Params, State or gradients."""
+    """Two of a kind, one for each direction of time: records of weights, states or gradients."""
 
     forward: Any
     backward: Any
@@ -210,7 +262,10 @@ class Grads(NamedTuple):
         return shown(self)
 
 
-AnyParams: TypeAlias = Params | InterpolatedParams | ProjectedParams | PeepholeParams | NormalizedParams
+AnyParams: TypeAlias = (
+    Params | InterpolatedParams | ProjectedParams | PeepholeParams | NormalizedParams | GRUParams | GRUBeforeParams
+)
+AnyState: TypeAlias = State | Hidden
 Layer: TypeAlias = "AnyParams | Bidirectional"
 Stack: TypeAlias = "Layer | Sequence[Layer]"
 CELLS: dict[str, type[AnyParams]] = {
@@ -219,38 +274,66 @@ CELLS: dict[str, type[AnyParams]] = {
     "projected": ProjectedParams,
     "peephole": PeepholeParams,
     "normalized": NormalizedParams,
+    "gru": GRUParams,
 }
-"""The cells, by name, and the record of each one's weights."""
-_SHAPES: dict[type[AnyParams], Callable[[int, int, int], tuple[tuple[int, ...], ...]]] = {
-    Params: lambda D, H, _: ((D, 4 * H), (H, 4 * H), (4 * H,)),
-    InterpolatedParams: lambda D, H, _: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)),
-    ProjectedParams: lambda D, H, P: ((D, 4 * H), (P, 4 * H), (H, P), (4 * H,)),
-    PeepholeParams: lambda D, H, _: ((D, 4 * H), (H, 4 * H), (3 * H,), (4 * H,)),
-    NormalizedParams: lambda D, H, _: ((D, 4 * H), (H, 4 * H), (5 * H,), (5 * H,)),
+"""The cells that an engine computes, by name, and the record of each one's weights."""
+REFERENCE_CELLS: dict[str, type[AnyParams]] = CELLS | {"gru_before": GRUBeforeParams}
+"""Those that `reference` computes."""
+
+
+class Row(NamedTuple):
+    """What a record of weights says of its cell.
+
+    Attributes
+    ----------
+    gates : tuple of str
+        Names of the blocks of U, H columns each, in their order.
+    shapes : callable
+        Shapes of the record's fields, from D, H and P.
+    forget_bias : float or None
+        The forget gate's bias that `init_params` begins with, unless it is told another one; None where there is no
+        such gate.
+    state : type
+        `State`, or `Hidden` where there is no c.
+    """
+
+    gates: tuple[str, ...]
+    shapes: Callable[[int, int, int], tuple[tuple[int, ...], ...]]
+    forget_bias: float | None
+    state: type[AnyState] = State
+
+
+_LSTM, _GRU = ("i", "f", "g", "o"), ("r", "z", "n")  # input, forget, candidate, output; reset, update, candidate
+ROWS: dict[type[AnyParams], Row] = {
+    Params: Row(_LSTM, lambda D, H, _: ((D, 4 * H), (H, 4 * H), (4 * H,)), 1.0),
+    InterpolatedParams: Row(_LSTM, lambda D, H, _: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)), -0.25),
+    ProjectedParams: Row(_LSTM, lambda D, H, P: ((D, 4 * H), (P, 4 * H), (H, P), (4 * H,)), 1.0),
+    PeepholeParams: Row(_LSTM, lambda D, H, _: ((D, 4 * H), (H, 4 * H), (3 * H,), (4 * H,)), 1.0),
+    NormalizedParams: Row(_LSTM, lambda D, H, _: ((D, 4 * H), (H, 4 * H), (5 * H,), (5 * H,)), 1.0),
+    GRUParams: Row(_GRU, lambda D, H, _: ((D, 3 * H), (H, 3 * H), (3 * H,), (H,)), None, Hidden),
+    GRUBeforeParams: Row(_GRU, lambda D, H, _: ((D, 3 * H), (H, 3 * H), (3 * H,)), None, Hidden),
 }
-FORGET_BIAS: dict[type[AnyParams], float] = {
-    Params: 1.0,
-    InterpolatedParams: -0.25,
-    ProjectedParams: 1.0,
-    PeepholeParams: 1.0,
-    NormalizedParams: 1.0,
-}
-"""The forget gate's bias that `init_params` begins with, unless it is told another one."""
 
 
 def shapes(record: type[AnyParams], D: int, H: int, P: int) -> dict[str, tuple[int, ...]]:
     """The shape of each of a record's fields; P is H for every cell but the projected one."""
-    return dict(zip(record._fields, _SHAPES[record](D, H, P), strict=True))
+    return dict(zip(record._fields, ROWS[record].shapes(D, H, P), strict=True))
 
 
 def sizes(params: AnyParams) -> tuple[int, int, int]:
     """D, H and P of weights whose shapes fit together."""
-    return params.W.shape[0], params.U.shape[1] // len(GATES), params.U.shape[0]
+    return params.W.shape[0], params.U.shape[1] // len(ROWS[type(params)].gates), params.U.shape[0]
+
+
+def state_widths(params: AnyParams) -> dict[str, int]:
+    """The width of each field of its state: P numbers of h, H of c."""
+    _, H, P = sizes(params)
+    return {field: P if field == "h" else H for field in ROWS[type(params)].state._fields}
 
 
 def cell_name(record: type[AnyParams]) -> str:
     """The name of the cell that has such weights."""
-    return next(name for name, one in CELLS.items() if one is record)
+    return next(name for name, one in REFERENCE_CELLS.items() if one is record)
 
 
 def is_plain(value: object) -> bool:

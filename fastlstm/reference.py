@@ -1,4 +1,4 @@
-"""The LSTM in plain NumPy: the oracle of every test, the baseline of every benchmark, and the place to read.
+"""The LSTM and its kin in plain NumPy: the oracle of every test, the baseline of every benchmark, the place to read.
 
 One layer carries two states, hidden h and cell c, through the T steps of a sequence. A step takes
 x (D inputs) and the states h, c (H units each) that the step before left, h₀ and c₀ at the first:
@@ -22,73 +22,7 @@ and after the loop, over all steps and samples at once: dW = xᵀ·dz, dU = hᵀ
 Where an episode begins (`reset`), the step behind the boundary takes h = c = 0 instead of what the step before
 left, forward and in dz_f and dU; and it hands dh = dc = 0 to the step before.
 docs/equations.md derives them. The LSTM is that of Hochreiter and Schmidhuber (1997) with the forget gate
-of Gers, Schmidhuber and Cummins (2000).
-
-The interpolated cell (`InterpolatedParams`; docs/cells.md) has the same states and gates, put together otherwise:
-
-    i  = σ(x·W_i + h·U_i + b_i)              input and forget gate, as above
-    f  = σ(x·W_f + h·U_f + b_f)
-    a  = x·W_g + h·U_g                       without a bias
-    g  = tanh(f∘c + i∘a)                     the candidate sees the gated memory
-    c' = f∘c + i∘g
-    o  = σ(h·U_o + c'·V + b_o)               the output gate reads the old h and the new c, not x
-    h' = (1 − o)∘h + o∘tanh(c')              between the old h and what the standard cell would put out
-
-and backward, from dh' = dy + dh and dc of the step after:
-
-    dz_o = dh'∘(tanh(c') − h)∘o∘(1 − o)
-    dc'  = dc + dh'∘o∘(1 − tanh²(c')) + dz_o·Vᵀ
-    du   = dc'∘i∘(1 − g²)                    u = f∘c + i∘a, what g is the tanh of
-    dz_i = (dc'∘g + du∘a)∘i∘(1 − i)    dz_f = (dc' + du)∘c∘f∘(1 − f)    da = du∘i
-    dh   = [dz_i, dz_f, da, dz_o]·Uᵀ + dh'∘(1 − o)    dc = (dc' + du)∘f
-
-after the loop dW = xᵀ·[dz_i, dz_f, da], dU = hᵀ·[dz_i, dz_f, da, dz_o], dV = c'ᵀ·dz_o, db = Σ [dz_i, dz_f, dz_o],
-dx = [dz_i, dz_f, da]·Wᵀ.
-
-The projected cell (`ProjectedParams`; docs/cells.md), Sak, Senior and Beaufays (2014), has an h of P numbers, P ≤ H. It
-computes z, the gates and c' as the standard cell does, from the narrow h, and
-
-    m  = o∘tanh(c')                          what the standard cell would put out
-    h' = m·V                                 no bias, no activation
-
-and backward, from dh' = dy + dh and dc of the step after:
-
-    dm = dh'·Vᵀ                              then dc', dz, dh and dc as above, with dm in the place of dh'
-
-after the loop dV = mᵀ·dh', and the others as above.
-
-The peephole cell (`PeepholeParams`; docs/cells.md), Gers and Schmidhuber (2000), Gers, Schraudolph and Schmidhuber
-(2002), is the standard one, but that every gate sees its own unit's c; z, g, c' and h' are as above, and
-
-    i  = σ(z_i + p_i∘c)    f = σ(z_f + p_f∘c)    o = σ(z_o + p_o∘c')
-
-and backward, from dh' = dy + dh and dc of the step after:
-
-    dz_o = dh'∘tanh(c')∘o∘(1 − o)            first, as dc' needs it
-    dc'  = dc + dh'∘o∘(1 − tanh²(c')) + dz_o∘p_o
-                                             then dz_i, dz_f, dz_g and dh as above
-    dc   = dc'∘f + dz_i∘p_i + dz_f∘p_f
-
-after the loop dp = Σ [dz_i∘c, dz_f∘c, dz_o∘c'], and the others as above. Where an episode begins, c = 0 there too.
-
-The normalized cell (`NormalizedParams`; docs/cells.md), the LSTM with the layer normalisation of Ba, Kiros and Hinton
-(2016), brings each gate's block of z, and the c' that h' shows, to mean 0 and variance 1 over the H units of a sample:
-
-    v̂  = norm(v) = (v − mean(v))∘r           r = 1 / sqrt(var(v) + ε), var the mean of squares about the mean
-    z  = x·W + h·U                           without a bias
-    i  = σ(s_i∘ẑ_i + b_i)                    f and o alike, g with tanh; ẑ_i = norm(z_i)
-    c' = f∘c + i∘g                           handed on as it is
-    h' = o∘t                                 t = tanh(s_c∘ĉ + b_c), ĉ = norm(c')
-
-and backward, with back(v, v̂, r) = r∘(v − mean(v) − v̂∘mean(v∘v̂)), from dh' = dy + dh and dc of the step after:
-
-    du   = dh'∘o∘(1 − t²)                    u = s_c∘ĉ + b_c, what t is the tanh of
-    dc'  = dc + back(du∘s_c, ĉ, r_c)
-    da_i = dc'∘g∘i∘(1 − i)    da_f = dc'∘c∘f∘(1 − f)    a_k = s_k∘ẑ_k + b_k, what the gates are σ and tanh of
-    da_g = dc'∘i∘(1 − g²)     da_o = dh'∘t∘o∘(1 − o)
-    dz_k = back(da_k∘s_k, ẑ_k, r_k)          for each block k; then dh and dc as above
-
-after the loop ds = Σ [da∘ẑ, du∘ĉ], db = Σ [da, du], and dW, dU, dx from dz as above.
+of Gers, Schmidhuber and Cummins (2000). Each of the other cells has its equations in its class below.
 
 Everything is computed in the weights' float type, whichever that is: float16 to longdouble.
 """
@@ -96,19 +30,23 @@ Everything is computed in the weights' float type, whichever that is: float16 to
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .arrays import array
 from .params import (
-    GATES,
     NORMALIZED_EPSILON,
+    ROWS,
     AnyParams,
+    AnyState,
     Array,
     Bidirectional,
     Grads,
+    GRUBeforeParams,
+    GRUParams,
+    Hidden,
     InterpolatedParams,
     NormalizedParams,
     Params,
@@ -120,10 +58,13 @@ from .params import (
     is_plain,
     shapes,
     shown,
-    sizes,
+    state_widths,
 )
 
 __all__ = ["forward", "forward_cells", "forward_train", "backward", "Tape", "LayerTape"]
+
+_S = TypeVar("_S", bound=AnyState)
+_T = TypeVar("_T")
 
 
 class LayerTape(NamedTuple):
@@ -131,14 +72,13 @@ class LayerTape(NamedTuple):
 
     Attributes
     ----------
-    params : Params, InterpolatedParams, ProjectedParams, PeepholeParams or NormalizedParams
+    params : a record of weights
     x : ndarray, shape (N, T, D)
         The layer's input, 0 in padding.
-    h : ndarray, shape (N, T + 1, P)
-    c : ndarray, shape (N, T + 1, H)
-        The states before each step, then those after the last; padding repeats the last real ones.
-    gates : ndarray, shape (N, T, 4H)
-        i, f, g, o; of the interpolated cell i, f, a, o; of the normalized cell z.
+    states : State, or Hidden for a cell without c; h (N, T + 1, P), c (N, T + 1, H)
+        Those before each step, then those after the last; padding repeats the last real ones.
+    gates : ndarray, shape (N, T, K)
+        What a step of the cell keeps for the way back: i, f, g, o of the standard one.
     reset : ndarray of bool, shape (N, T, 1)
         Whether a step takes h = c = 0, whatever the step before it left.
     mask : ndarray, shape (N, P)
@@ -149,8 +89,7 @@ class LayerTape(NamedTuple):
 
     params: AnyParams
     x: Array
-    h: Array
-    c: Array
+    states: AnyState
     gates: Array
     reset: Array
     mask: Array
@@ -188,10 +127,11 @@ def forward(
     ----------
     x : array_like, shape (N, T, D) or (T, D)
         Converted to the weights' float type.
-    params : Params, InterpolatedParams, ProjectedParams, PeepholeParams, NormalizedParams, Bidirectional
+    params : Params or another cell's record, Bidirectional
         Or a list or tuple of these: a stack, bottom first.
     state : State or a pair (h, c), Bidirectional of two of these, or a sequence of them for a stack, optional
-        Where to begin; h (N, P) and c (N, H), or (P,) and (H,) for a single sequence. Zeros if None.
+        Where to begin; h (N, P) and c (N, H), or (P,) and (H,) for a single sequence. `Hidden` for a cell without c.
+        Zeros if None.
     lengths : array_like of int, shape (N,), optional
         Real steps of each sequence, from 0 to T (one number for a single sequence). Past them y is 0, the
         state stays and x is not looked at.
@@ -203,7 +143,8 @@ def forward(
         ``reset[n, t + 1]``, and ``reset[n, 0]`` means nothing. Nor does a reset in padding.
     h_mask : array_like, shape (N, H), or (H,) for a single sequence, optional
         Factors m of the old h where it enters the product, z = x·W + (m∘h)·U + b, the same at every step; in the
-        structure of the state for a Bidirectional or a stack, with None for a layer without. Of the standard cell.
+        structure of the state for a Bidirectional or a stack, with None for a layer without. (N, P) and (P,) for the
+        projected cell.
 
     Returns
     -------
@@ -235,17 +176,17 @@ def forward_cells(
 ) -> tuple[Array, Any, Any]:
     """Like `forward`, and c of every step: ``(y, state, c)``.
 
-    c is an array (N, T, H) for a layer, a `Bidirectional` of two for a Bidirectional, a tuple for a stack.
+    c is an array (N, T, H) for a layer, a `Bidirectional` of two for a Bidirectional, a tuple for a stack. TypeError
+    where a layer's cell has no c.
     """
+    for way in (one for layer in _stack(params) for one in _ways(layer)):
+        if type(way) in _CELLS and "c" not in ROWS[type(way)].state._fields:
+            raise TypeError(
+                f"params: expected cells with a c, got one of the {cell_name(type(way))} cell, which has none"
+            )
     y, last, tape = forward_train(x, params, state, lengths=lengths, reverse=reverse, reset=reset, h_mask=h_mask)
-
-    def cells(layer: Any) -> Any:
-        if isinstance(layer, Bidirectional):
-            return Bidirectional(cells(layer.forward), cells(layer.backward))
-        return _outputs(layer.c, layer)
-
-    c = _map(lambda a: a[0] if tape.single else a, tuple(cells(layer) for layer in tape.layers))
-    return y, last, c if tape.stacked else c[0]
+    c = tuple(_both(*(_outputs(way.states.c, way) for way in _ways(layer))) for layer in tape.layers)
+    return y, last, _given_back(c, tape.stacked, tape.single)
 
 
 def forward_train(
@@ -259,7 +200,7 @@ def forward_train(
     h_mask: Any = None,
 ) -> tuple[Array, Any, Tape]:
     """Like `forward`, and keep what `backward` needs: ``(y, state, tape)``."""
-    stacked = not isinstance(params, (*_CELLS, Bidirectional))
+    stacked = is_plain(params)
     x = _real("x", x)
     if x.ndim not in (2, 3):
         raise ValueError(f"x: expected shape (N, T, D) or (T, D), got {x.shape}")
@@ -267,28 +208,25 @@ def forward_train(
     x = x[None] if single else x
     N, T, D = x.shape
     layers = _layers(params, D, reverse)
-    kind = (layers[0].forward if isinstance(layers[0], Bidirectional) else layers[0]).W.dtype
+    kind = _ways(layers[0])[0].W.dtype
     lengths = _lengths(lengths, N, T, single)
     reset = _reset(reset, N, T, single)
-    states = _states("state", state, layers, N, stacked, single, kind)
-    masks = _masks(h_mask, layers, N, stacked, single, kind)
+    states = _states("state", state, layers, N, stacked, single)
+    masks = _masks(h_mask, layers, N, stacked, single)
 
     y = np.where(_live(lengths, T), x, 0).astype(kind)  # padding may hold anything: first out, then convert
     last: list[Any] = []
     tapes: list[Any] = []
     for layer, begin, mask in zip(layers, states, masks, strict=True):
-        if isinstance(layer, Bidirectional):
-            one = _forward_layer(y, layer.forward, begin.forward, lengths, False, reset, mask[0])
-            two = _forward_layer(y, layer.backward, begin.backward, lengths, True, reset, mask[1])
-            y = np.concatenate((one[0], two[0]), axis=-1)
-            last.append(Bidirectional(one[1], two[1]))
-            tapes.append(Bidirectional(one[2], two[2]))
-        else:
-            y, end, tape = _forward_layer(y, layer, begin, lengths, reverse, reset, mask)
-            last.append(end)
-            tapes.append(tape)
-    final = _map(lambda a: a[0] if single else a, tuple(last))
-    return y[0] if single else y, final if stacked else final[0], Tape(tuple(tapes), stacked, single)
+        ways = [
+            _forward_layer(y, *way, lengths, reverse or backwards, reset)
+            for backwards, way in zip((False, True), zip(_ways(layer), begin, mask, strict=True), strict=False)
+        ]
+        ys, ends, of_ways = zip(*ways, strict=True)
+        y = np.concatenate(ys, axis=-1)
+        last.append(_both(*ends))
+        tapes.append(_both(*of_ways))
+    return y[0] if single else y, _given_back(tuple(last), stacked, single), Tape(tuple(tapes), stacked, single)
 
 
 def backward(tape: Tape, dy: ArrayLike | None = None, dstate: Any = None) -> Grads:
@@ -312,283 +250,477 @@ def backward(tape: Tape, dy: ArrayLike | None = None, dstate: Any = None) -> Gra
     ValueError, TypeError
         As in `forward`.
     """
-    layers = _map_tapes(lambda layer: layer.params, tape.layers)
-    top = tape.layers[-1]
-    width = sum(layer.h.shape[-1] for layer in (top if isinstance(top, Bidirectional) else (top,)))
-    any_tape: LayerTape = top.forward if isinstance(top, Bidirectional) else top
-    N, T, _ = any_tape.x.shape
-    kind = any_tape.x.dtype
+    layers = tuple(_both(*(way.params for way in _ways(layer))) for layer in tape.layers)
+    tops: tuple[LayerTape, ...] = _ways(tape.layers[-1])
+    (N, T, _), width = tops[0].x.shape, sum(way.mask.shape[1] for way in tops)
+    kind = tops[0].x.dtype
     shape = (T, width) if tape.single else (N, T, width)
     dy = np.zeros(shape, kind) if dy is None else _real("dy", dy, shape)
-    dstates = _states("dstate", dstate, layers, N, tape.stacked, tape.single, kind)
+    dstates = _states("dstate", dstate, layers, N, tape.stacked, tape.single)
 
-    dx = np.where(_live(any_tape.lengths, T), dy.reshape(N, T, width), 0).astype(kind)
+    dx = np.where(_live(tops[0].lengths, T), dy.reshape(N, T, width), 0).astype(kind)
     dparams, dbegin = [], []
     for layer, dlast in zip(reversed(tape.layers), reversed(dstates), strict=True):
-        if isinstance(layer, Bidirectional):
-            P = layer.forward.h.shape[-1]
-            one = _backward_layer(layer.forward, dx[..., :P], dlast.forward)
-            two = _backward_layer(layer.backward, dx[..., P:], dlast.backward)
-            dx = one.x + two.x
-            dparams.append(Bidirectional(one.params, two.params))
-            dbegin.append(Bidirectional(one.state, two.state))
-        else:
-            grads = _backward_layer(layer, dx, dlast)
-            dx = grads.x
-            dparams.append(grads.params)
-            dbegin.append(grads.state)
-    weights, begin = tuple(dparams[::-1]), _map(lambda a: a[0] if tape.single else a, tuple(dbegin[::-1]))
+        ways = _ways(layer)
+        parts = np.split(dx, np.cumsum([way.mask.shape[1] for way in ways])[:-1], axis=-1)
+        grads = [_backward_layer(*way) for way in zip(ways, parts, dlast, strict=True)]
+        dx = np.sum([one.x for one in grads], axis=0)
+        dparams.append(_both(*(one.params for one in grads)))
+        dbegin.append(_both(*(one.state for one in grads)))
+    weights, begin = tuple(dparams[::-1]), tuple(dbegin[::-1])
     return Grads(
         dx[0] if tape.single else dx,
         weights if tape.stacked else weights[0],
-        begin if tape.stacked else begin[0],
+        _given_back(begin, tape.stacked, tape.single),
     )
 
 
 def _forward_layer(
-    x: Array, params: AnyParams, state: State, lengths: Array, reverse: bool, reset: Array, mask: Array
-) -> tuple[Array, State, LayerTape]:
+    x: Array, params: AnyParams, begin: AnyState, mask: Array, lengths: Array, reverse: bool, reset: Array
+) -> tuple[Array, AnyState, LayerTape]:
     """One layer in one direction; x (N, T, D) is 0 in padding."""
-    U, cell = params.U, _CELLS[type(params)]
-    (N, T, _), (D, H, P) = x.shape, sizes(params)
+    cell, record, (N, T, D) = _CELLS[type(params)], type(begin), x.shape
     x = _reversed(x, lengths) if reverse else x
-    live = _live(lengths, T)
-    reset = _boundaries(reset, lengths, reverse)
-    zx = cell.inputs(x.reshape(N * T, D), params).reshape(N, T, 4 * H)  # no step waits for this: once for all
-    h, c = np.empty((N, T + 1, P), x.dtype), np.empty((N, T + 1, H), x.dtype)
-    gates = np.empty_like(zx)
-    h[:, 0], c[:, 0] = state
+    live, reset = _live(lengths, T), _boundaries(reset, lengths, reverse)
+    width = params.U.shape[1]
+    zx = cell.inputs(x.reshape(N * T, D), params).reshape(N, T, width)  # no step waits for this: once for all
+    gates = np.empty((N, T, width // len(ROWS[type(params)].gates) * cell.keeps), x.dtype)
+    states = record(*(np.empty((N, T + 1, a.shape[1]), x.dtype) for a in begin))
+    for a, first in zip(states, begin, strict=True):
+        a[:, 0] = first
     for t in range(T):
-        h_old, c_old = np.where(reset[:, t], 0, h[:, t]), np.where(reset[:, t], 0, c[:, t])
-        gates[:, t], h_next, c_next = cell.step(zx[:, t] + (mask * h_old) @ U, h_old, c_old, params)
-        c[:, t + 1] = np.where(live[:, t], c_next, c[:, t])
-        h[:, t + 1] = np.where(live[:, t], h_next, h[:, t])
-    tape = LayerTape(params, x, h, c, gates, reset, mask, lengths, reverse)
-    return _outputs(h, tape), State(h[:, T].copy(), c[:, T].copy()), tape
+        old = record(*[np.where(reset[:, t], 0, a[:, t]) for a in states])
+        gates[:, t], new = cell.step(zx[:, t], mask * old.h, old, params)
+        for a, after in zip(states, new, strict=True):
+            a[:, t + 1] = np.where(live[:, t], after, a[:, t])
+    tape = LayerTape(params, x, states, gates, reset, mask, lengths, reverse)
+    return _outputs(states.h, tape), record(*(a[:, T].copy() for a in states)), tape
 
 
-def _backward_layer(tape: LayerTape, dy: Array, dstate: State) -> Grads:
+def _backward_layer(tape: LayerTape, dy: Array, dlast: AnyState) -> Grads:
     """One layer in one direction; dy (N, T, P) is 0 in padding."""
-    params, x, h, c, gates, reset, mask, lengths, reverse = tape
-    U, cell, T = params.U, _CELLS[type(params)], x.shape[1]
+    params, x, states, gates, reset, mask, lengths, reverse = tape
+    cell, record, (N, T, _) = _CELLS[type(params)], type(dlast), x.shape
     dy = _reversed(dy, lengths) if reverse else dy
     live = _live(lengths, T)
-    da, dh_new = np.empty_like(gates), np.empty_like(dy)
-    dh, dc = dstate
+    da, dh_new, dstate = np.empty((N, T, params.U.shape[1]), x.dtype), np.empty_like(dy), dlast
+    old = record(*(np.where(reset, 0, a[:, :T]) for a in states))
+    new = record(*(a[:, 1:] for a in states))
+    done = _Done(gates, mask[:, None] * old.h, old, new)
     for t in reversed(range(T)):
-        h_old, c_old = np.where(reset[:, t], 0, h[:, t]), np.where(reset[:, t], 0, c[:, t])
-        dh_new[:, t] = np.where(live[:, t], dy[:, t] + dh, 0)
-        da_t, dh_old, dc_old = cell.back(dh_new[:, t], dc, gates[:, t], h_old, c_old, c[:, t + 1], params)
+        now = done.at((slice(None), t))
+        dh_new[:, t] = np.where(live[:, t], dy[:, t] + dstate.h, 0)
+        da_t, dm, (dh, *dc) = cell.back(record(dh_new[:, t], *dstate[1:]), now, params)
         da[:, t] = np.where(live[:, t], da_t, 0)
-        dz = cell.product(da[:, t], gates[:, t], params)
-        dh = np.where(reset[:, t], 0, np.where(live[:, t], mask * (dz @ U.T) + dh_old, dh))
-        dc = np.where(reset[:, t], 0, np.where(live[:, t], dc_old, dc))
+        before = zip((mask * dm + dh, *dc), dstate, strict=True)
+        dstate = record(*[np.where(reset[:, t], 0, np.where(live[:, t], a, b)) for a, b in before])
     real = live[..., 0]  # steps that are no padding, whatever stands there: 0 times NaN is NaN
-    h_before, c_before = (np.where(reset, 0, a) for a in (mask[:, None] * h[:, :T], c[:, :T]))
     dx = np.zeros(x.shape, da.dtype)
-    dx[real], dparams = cell.sums(*(a[real] for a in (da, dh_new, gates, x, h_before, c_before, c[:, 1:])), params)
-    return Grads(_reversed(dx, lengths) if reverse else dx, dparams, State(dh, dc))
+    dx[real], dparams = cell.sums(da[real], dh_new[real], x[real], done.at(real), params)
+    return Grads(_reversed(dx, lengths) if reverse else dx, dparams, dstate)
 
 
+class _Done(NamedTuple, Generic[_S]):
+    """Steps that were computed. Rows: samples, or samples and steps.
+
+    Attributes
+    ----------
+    gates : ndarray, shape (rows, K)
+        What the cell's `step` kept.
+    m : ndarray, shape (rows, P)
+        The old h where it entered the product: masked.
+    old, new : State or Hidden
+        h (rows, P), c (rows, H).
+    """
+
+    gates: Array
+    m: Array
+    old: _S
+    new: _S
+
+    def at(self, where: Any) -> _Done[_S]:
+        """Some of the rows."""
+        kind = type(self.old)
+        old, new = kind(*[a[where] for a in self.old]), kind(*[a[where] for a in self.new])
+        return _Done(self.gates[where], self.m[where], old, new)
+
+
+_Steps: TypeAlias = _Done[State]
+_GRUSteps: TypeAlias = _Done[Hidden]
 _Like: TypeAlias = Params | ProjectedParams | PeepholeParams | NormalizedParams  # the LSTM's equations are part of them
 
 
 class _Standard:
-    """The equations of the LSTM. Rows: samples, or samples and steps."""
+    """The equations of the LSTM, which the module begins with. Rows: samples, or samples and steps.
+
+    Attributes
+    ----------
+    keeps : int
+        How many blocks of H numbers `step` keeps of each row.
+    """
+
+    keeps = 4
 
     @staticmethod
-    def inputs(x: Array, params: _Like) -> Array:
-        """What x and the bias give to z (rows, 4H)."""
+    def inputs(x: Array, params: _Like | GRUParams | GRUBeforeParams) -> Array:
+        """What x and the bias give to the gates, an entry for each column of U."""
         return x @ params.W + params.b
 
     @staticmethod
-    def step(z: Array, h: Array, c: Array, params: _Like) -> tuple[Array, Array, Array]:
-        """What backward needs (rows, 4H), then the new h and c."""
-        z_i, z_f, z_g, z_o = _blocks(z)
-        i, f, g, o = _sigmoid(z_i), _sigmoid(z_f), np.tanh(z_g), _sigmoid(z_o)
-        c_new = f * c + i * g
-        return np.concatenate((i, f, g, o), axis=-1), o * np.tanh(c_new), c_new
+    def step(zx: Array, m: Array, old: State, params: _Like) -> tuple[Array, State]:
+        """What backward needs, and the new state. m: the old h where it enters the product, masked."""
+        return _Standard.gated(zx + m @ params.U, old)
 
     @staticmethod
-    def back(
-        dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: _Like
-    ) -> tuple[Array, Array | int, Array]:
-        """From the new h's and c's gradients those of z (rows, 4H), of the old h but for z's part, and of the old c."""
-        i, f, g, o = _blocks(gates)
-        tanh_c = np.tanh(c_new)
+    def gated(z: Array, old: State) -> tuple[Array, State]:
+        """The rest of a step, from z."""
+        z_i, z_f, z_g, z_o = _blocks(z, 4)
+        i, f, g, o = _sigmoid(z_i), _sigmoid(z_f), np.tanh(z_g), _sigmoid(z_o)
+        c_new = f * old.c + i * g
+        return _joined(i, f, g, o), State(o * np.tanh(c_new), c_new)
+
+    @staticmethod
+    def back(dnew: State, done: _Steps, params: _Like) -> tuple[Array, Array, State]:
+        """From the new state's gradient those of z, of m, and of the old state but for its way through m."""
+        dh, dc = dnew
+        i, f, g, o = _blocks(done.gates, 4)
+        tanh_c = np.tanh(done.new.c)
         dc = dc + dh * o * (1 - tanh_c**2)
         dz_i = dc * g * i * (1 - i)
-        dz_f = dc * c * f * (1 - f)
+        dz_f = dc * done.old.c * f * (1 - f)
         dz_g = dc * i * (1 - g**2)
         dz_o = dh * tanh_c * o * (1 - o)
-        return np.concatenate((dz_i, dz_f, dz_g, dz_o), axis=-1), 0, dc * f
+        dz = _joined(dz_i, dz_f, dz_g, dz_o)
+        return dz, dz @ params.U.T, State(np.zeros(1, dc.dtype), dc * f)
 
     @staticmethod
-    def product(dz: Array, gates: Array, params: AnyParams) -> Array:
-        """Gradients of x·W + h·U from those that `back` found: the same, but in the normalized cell."""
-        return dz
-
-    @staticmethod
-    def sums(
-        dz: Array, dh: Array, gates: Array, x: Array, h: Array, c: Array, c_new: Array, params: _Like
-    ) -> tuple[Array, Params]:
+    def sums(dz: Array, dh: Array, x: Array, done: _Steps, params: _Like) -> tuple[Array, Params]:
         """Gradients of x and of the weights, from those of z and of the new h."""
-        return dz @ params.W.T, Params(x.T @ dz, h.T @ dz, dz.sum(axis=0))
+        return dz @ params.W.T, Params(x.T @ dz, done.m.T @ dz, dz.sum(axis=0))
 
 
 class _Interpolated:
-    """The equations of the interpolated cell, as `_Standard` has those of the LSTM."""
+    """The interpolated cell (`InterpolatedParams`; docs/cells.md): the LSTM's states and gates, put together otherwise.
+
+        i  = σ(x·W_i + h·U_i + b_i)              input and forget gate, as in the LSTM
+        f  = σ(x·W_f + h·U_f + b_f)
+        a  = x·W_g + h·U_g                       without a bias
+        g  = tanh(f∘c + i∘a)                     the candidate sees the gated memory
+        c' = f∘c + i∘g
+        o  = σ(h·U_o + c'·V + b_o)               the output gate reads the old h and the new c, not x
+        h' = (1 − o)∘h + o∘tanh(c')              between the old h and what the standard cell would put out
+
+    and backward, from dh' = dy + dh and dc of the step after:
+
+        dz_o = dh'∘(tanh(c') − h)∘o∘(1 − o)
+        dc'  = dc + dh'∘o∘(1 − tanh²(c')) + dz_o·Vᵀ
+        du   = dc'∘i∘(1 − g²)                    u = f∘c + i∘a, what g is the tanh of
+        dz_i = (dc'∘g + du∘a)∘i∘(1 − i)    dz_f = (dc' + du)∘c∘f∘(1 − f)    da = du∘i
+        dh   = [dz_i, dz_f, da, dz_o]·Uᵀ + dh'∘(1 − o)    dc = (dc' + du)∘f
+
+    after the loop dW = xᵀ·[dz_i, dz_f, da], dU = hᵀ·[dz_i, dz_f, da, dz_o], dV = c'ᵀ·dz_o, db = Σ [dz_i, dz_f, dz_o],
+    dx = [dz_i, dz_f, da]·Wᵀ.
+    """
+
+    keeps = 4
 
     @staticmethod
     def inputs(x: Array, params: InterpolatedParams) -> Array:
-        a_i, a_f, a_g = np.split(x @ params.W, 3, axis=-1)
-        b_i, b_f, b_o = np.split(params.b, 3)
-        return np.concatenate((a_i + b_i, a_f + b_f, a_g, np.broadcast_to(b_o, a_g.shape)), axis=-1)
+        a_i, a_f, a_g = _blocks(x @ params.W, 3)
+        b_i, b_f, b_o = _blocks(params.b, 3)
+        return _joined(a_i + b_i, a_f + b_f, a_g, np.broadcast_to(b_o, a_g.shape))
 
     @staticmethod
-    def step(z: Array, h: Array, c: Array, params: InterpolatedParams) -> tuple[Array, Array, Array]:
-        z_i, z_f, a, z_o = _blocks(z)
+    def step(zx: Array, m: Array, old: State, params: InterpolatedParams) -> tuple[Array, State]:
+        z_i, z_f, a, z_o = _blocks(zx + m @ params.U, 4)
         i, f = _sigmoid(z_i), _sigmoid(z_f)
-        g = np.tanh(f * c + i * a)
-        c_new = f * c + i * g
+        g = np.tanh(f * old.c + i * a)
+        c_new = f * old.c + i * g
         o = _sigmoid(z_o + c_new @ params.V)
-        return np.concatenate((i, f, a, o), axis=-1), (1 - o) * h + o * np.tanh(c_new), c_new
+        return _joined(i, f, a, o), State((1 - o) * old.h + o * np.tanh(c_new), c_new)
 
     @staticmethod
-    def back(
-        dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: InterpolatedParams
-    ) -> tuple[Array, Array | int, Array]:
-        i, f, a, o = _blocks(gates)
-        g, tanh_c = np.tanh(f * c + i * a), np.tanh(c_new)
+    def back(dnew: State, done: _Steps, params: InterpolatedParams) -> tuple[Array, Array, State]:
+        (dh, dc), (h, c) = dnew, done.old
+        i, f, a, o = _blocks(done.gates, 4)
+        g, tanh_c = np.tanh(f * c + i * a), np.tanh(done.new.c)
         dz_o = dh * (tanh_c - h) * o * (1 - o)
         dc = dc + dh * o * (1 - tanh_c**2) + dz_o @ params.V.T
         du = dc * i * (1 - g**2)
         dz_i = (dc * g + du * a) * i * (1 - i)
         dz_f = (dc + du) * c * f * (1 - f)
-        return np.concatenate((dz_i, dz_f, du * i, dz_o), axis=-1), dh * (1 - o), (dc + du) * f
-
-    product = staticmethod(_Standard.product)
+        dz = _joined(dz_i, dz_f, du * i, dz_o)
+        return dz, dz @ params.U.T, State(dh * (1 - o), (dc + du) * f)
 
     @staticmethod
     def sums(
-        dz: Array, dh: Array, gates: Array, x: Array, h: Array, c: Array, c_new: Array, params: InterpolatedParams
+        dz: Array, dh: Array, x: Array, done: _Steps, params: InterpolatedParams
     ) -> tuple[Array, InterpolatedParams]:
-        dz_i, dz_f, _, dz_o = _blocks(dz)
+        dz_i, dz_f, _, dz_o = _blocks(dz, 4)
         of_x = dz[:, : params.W.shape[1]]
-        db = np.concatenate((dz_i, dz_f, dz_o), axis=-1).sum(axis=0)
-        return of_x @ params.W.T, InterpolatedParams(x.T @ of_x, h.T @ dz, c_new.T @ dz_o, db)
+        db = _joined(dz_i, dz_f, dz_o).sum(axis=0)
+        dparams = InterpolatedParams(x.T @ of_x, done.m.T @ dz, done.new.c.T @ dz_o, db)
+        return of_x @ params.W.T, dparams
 
 
 class _Projected:
-    """The equations of the projected cell: those of `_Standard`, and V between its output m and the new h."""
+    """The projected cell (`ProjectedParams`; docs/cells.md), Sak, Senior and Beaufays (2014), has an h of P numbers,
+    P ≤ H. It computes z, the gates and c' as the standard cell does, from the narrow h, and
 
+        m  = o∘tanh(c')                          what the standard cell would put out
+        h' = m·V                                 no bias, no activation
+
+    and backward, from dh' = dy + dh and dc of the step after:
+
+        dm = dh'·Vᵀ                              then dc', dz, dh and dc as there, with dm in the place of dh'
+
+    after the loop dV = mᵀ·dh', and the others as there.
+    """
+
+    keeps = 4
     inputs = staticmethod(_Standard.inputs)
 
     @staticmethod
-    def step(z: Array, h: Array, c: Array, params: ProjectedParams) -> tuple[Array, Array, Array]:
-        gates, m, c_new = _Standard.step(z, h, c, params)
-        return gates, m @ params.V, c_new
+    def step(zx: Array, m: Array, old: State, params: ProjectedParams) -> tuple[Array, State]:
+        gates, (h, c_new) = _Standard.step(zx, m, old, params)
+        return gates, State(h @ params.V, c_new)
 
     @staticmethod
-    def back(
-        dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: ProjectedParams
-    ) -> tuple[Array, Array | int, Array]:
-        return _Standard.back(dh @ params.V.T, dc, gates, h, c, c_new, params)
-
-    product = staticmethod(_Standard.product)
+    def back(dnew: State, done: _Steps, params: ProjectedParams) -> tuple[Array, Array, State]:
+        return _Standard.back(State(dnew.h @ params.V.T, dnew.c), done, params)
 
     @staticmethod
-    def sums(
-        dz: Array, dh: Array, gates: Array, x: Array, h: Array, c: Array, c_new: Array, params: ProjectedParams
-    ) -> tuple[Array, ProjectedParams]:
-        dx, (dW, dU, db) = _Standard.sums(dz, dh, gates, x, h, c, c_new, params)
-        m = _blocks(gates)[GATES.index("o")] * np.tanh(c_new)
-        return dx, ProjectedParams(dW, dU, m.T @ dh, db)
+    def sums(dz: Array, dh: Array, x: Array, done: _Steps, params: ProjectedParams) -> tuple[Array, ProjectedParams]:
+        dx, (dW, dU, db) = _Standard.sums(dz, dh, x, done, params)
+        *_, o = _blocks(done.gates, 4)
+        return dx, ProjectedParams(dW, dU, (o * np.tanh(done.new.c)).T @ dh, db)
 
 
 class _Peephole:
-    """The equations of the peephole cell: those of `_Standard`, and c in the gates."""
+    """The peephole cell (`PeepholeParams`; docs/cells.md), Gers and Schmidhuber (2000), Gers, Schraudolph and
+    Schmidhuber (2002): the standard one, but that every gate sees its own unit's c; z, g, c' and h' are as there, and
 
+        i  = σ(z_i + p_i∘c)    f = σ(z_f + p_f∘c)    o = σ(z_o + p_o∘c')
+
+    and backward, from dh' = dy + dh and dc of the step after:
+
+        dz_o = dh'∘tanh(c')∘o∘(1 − o)            first, as dc' needs it
+        dc'  = dc + dh'∘o∘(1 − tanh²(c')) + dz_o∘p_o
+                                                 then dz_i, dz_f, dz_g and dh as there
+        dc   = dc'∘f + dz_i∘p_i + dz_f∘p_f
+
+    after the loop dp = Σ [dz_i∘c, dz_f∘c, dz_o∘c'], and the others as there. Where an episode begins, c = 0 there too.
+    """
+
+    keeps = 4
     inputs = staticmethod(_Standard.inputs)
 
     @staticmethod
-    def step(z: Array, h: Array, c: Array, params: PeepholeParams) -> tuple[Array, Array, Array]:
-        z_i, z_f, z_g, z_o = _blocks(z)
-        p_i, p_f, p_o = np.split(params.p, 3)
-        i, f, g = _sigmoid(z_i + p_i * c), _sigmoid(z_f + p_f * c), np.tanh(z_g)
-        c_new = f * c + i * g
+    def step(zx: Array, m: Array, old: State, params: PeepholeParams) -> tuple[Array, State]:
+        z_i, z_f, z_g, z_o = _blocks(zx + m @ params.U, 4)
+        p_i, p_f, p_o = _blocks(params.p, 3)
+        i, f, g = _sigmoid(z_i + p_i * old.c), _sigmoid(z_f + p_f * old.c), np.tanh(z_g)
+        c_new = f * old.c + i * g
         o = _sigmoid(z_o + p_o * c_new)
-        return np.concatenate((i, f, g, o), axis=-1), o * np.tanh(c_new), c_new
+        return _joined(i, f, g, o), State(o * np.tanh(c_new), c_new)
 
     @staticmethod
-    def back(
-        dh: Array, dc: Array, gates: Array, h: Array, c: Array, c_new: Array, params: PeepholeParams
-    ) -> tuple[Array, Array | int, Array]:
-        p_i, p_f, p_o = np.split(params.p, 3)
-        o = _blocks(gates)[GATES.index("o")]
-        dz_o = dh * np.tanh(c_new) * o * (1 - o)
-        dz, dh_old, dc_old = _Standard.back(dh, dc + dz_o * p_o, gates, h, c, c_new, params)
-        dz_i, dz_f, _, _ = _blocks(dz)
-        return dz, dh_old, dc_old + dz_i * p_i + dz_f * p_f
-
-    product = staticmethod(_Standard.product)
+    def back(dnew: State, done: _Steps, params: PeepholeParams) -> tuple[Array, Array, State]:
+        p_i, p_f, p_o = _blocks(params.p, 3)
+        *_, o = _blocks(done.gates, 4)
+        dz_o = dnew.h * np.tanh(done.new.c) * o * (1 - o)
+        dz, dm, (dh, dc) = _Standard.back(State(dnew.h, dnew.c + dz_o * p_o), done, params)
+        dz_i, dz_f, _, _ = _blocks(dz, 4)
+        return dz, dm, State(dh, dc + dz_i * p_i + dz_f * p_f)
 
     @staticmethod
-    def sums(
-        dz: Array, dh: Array, gates: Array, x: Array, h: Array, c: Array, c_new: Array, params: PeepholeParams
-    ) -> tuple[Array, PeepholeParams]:
-        dx, (dW, dU, db) = _Standard.sums(dz, dh, gates, x, h, c, c_new, params)
-        dz_i, dz_f, _, dz_o = _blocks(dz)
-        dp = np.concatenate((dz_i * c, dz_f * c, dz_o * c_new), axis=-1).sum(axis=0)
+    def sums(dz: Array, dh: Array, x: Array, done: _Steps, params: PeepholeParams) -> tuple[Array, PeepholeParams]:
+        dx, (dW, dU, db) = _Standard.sums(dz, dh, x, done, params)
+        dz_i, dz_f, _, dz_o = _blocks(dz, 4)
+        dp = _joined(dz_i * done.old.c, dz_f * done.old.c, dz_o * done.new.c).sum(axis=0)
         return dx, PeepholeParams(dW, dU, dp, db)
 
 
 class _Normalized:
-    """The equations of the normalized cell: those of `_Standard`, and layer normalisation before each activation."""
+    """The normalized cell (`NormalizedParams`; docs/cells.md): the LSTM with the layer normalisation of Ba, Kiros and
+    Hinton (2016). Each gate's block of z, and the c' that h' shows, have mean 0 and variance 1 over the H units of a
+    sample:
+
+        v̂  = norm(v) = (v − mean(v))∘r           r = 1 / sqrt(var(v) + ε), var the mean of squares about the mean
+        z  = x·W + h·U                           without a bias
+        i  = σ(s_i∘ẑ_i + b_i)                    f and o alike, g with tanh; ẑ_i = norm(z_i)
+        c' = f∘c + i∘g                           handed on as it is
+        h' = o∘t                                 t = tanh(s_c∘ĉ + b_c), ĉ = norm(c')
+
+    and backward, with back(v, v̂, r) = r∘(v − mean(v) − v̂∘mean(v∘v̂)), from dh' = dy + dh and dc of the step after:
+
+        du   = dh'∘o∘(1 − t²)                    u = s_c∘ĉ + b_c, what t is the tanh of
+        dc'  = dc + back(du∘s_c, ĉ, r_c)
+        da_i = dc'∘g∘i∘(1 − i)    da_f = dc'∘c∘f∘(1 − f)    a_k = s_k∘ẑ_k + b_k, what the gates are σ and tanh of
+        da_g = dc'∘i∘(1 − g²)     da_o = dh'∘t∘o∘(1 − o)
+        dz_k = back(da_k∘s_k, ẑ_k, r_k)          for each block k; then dh and dc as in the standard cell
+
+    after the loop ds = Σ [da∘ẑ, du∘ĉ], db = Σ [da, du], and dW, dU, dx from dz as there.
+    """
+
+    keeps = 4  # z
 
     @staticmethod
     def inputs(x: Array, params: NormalizedParams) -> Array:
         return x @ params.W
 
     @staticmethod
-    def step(z: Array, h: Array, c: Array, params: NormalizedParams) -> tuple[Array, Array, Array]:
-        s, s_c, b, b_c = _scales(params)
-        gates, _, c_new = _Standard.step(s * _norm(z, params)[0] + b, h, c, params)
-        o = _blocks(gates)[GATES.index("o")]
-        return z, o * np.tanh(s_c * _norm(c_new, params)[0] + b_c), c_new
+    def step(zx: Array, m: Array, old: State, params: NormalizedParams) -> tuple[Array, State]:
+        s, s_c, b, b_c = _Normalized.scales(params)
+        z = zx + m @ params.U
+        gates, (_, c_new) = _Standard.gated(s * _Normalized.norm(z, params)[0] + b, old)
+        *_, o = _blocks(gates, 4)
+        return z, State(o * np.tanh(s_c * _Normalized.norm(c_new, params)[0] + b_c), c_new)
 
     @staticmethod
-    def back(
-        dh: Array, dc: Array, z: Array, h: Array, c: Array, c_new: Array, params: NormalizedParams
-    ) -> tuple[Array, Array | int, Array]:
-        """From the new h's and c's gradients those of s∘ẑ + b (rows, 4H), and of the old c."""
-        s, s_c, b, b_c = _scales(params)
-        z_i, z_f, z_g, z_o = _blocks(s * _norm(z, params)[0] + b)
-        i, f, g, o = _sigmoid(z_i), _sigmoid(z_f), np.tanh(z_g), _sigmoid(z_o)
-        c_hat, r = _norm(c_new, params)
+    def back(dnew: State, done: _Steps, params: NormalizedParams) -> tuple[Array, Array, State]:
+        """The first of what it returns is da."""
+        dh, dc = dnew
+        s, s_c, b, b_c = _Normalized.scales(params)
+        z_hat, r_z = _Normalized.norm(done.gates, params)
+        a_i, a_f, a_g, a_o = _blocks(s * z_hat + b, 4)
+        i, f, g, o = _sigmoid(a_i), _sigmoid(a_f), np.tanh(a_g), _sigmoid(a_o)
+        c_hat, r_c = _Normalized.norm(done.new.c, params)
         t = np.tanh(s_c * c_hat + b_c)
-        dc = dc + _norm_back(dh * o * (1 - t**2) * s_c, c_hat, r, params)
+        dc = dc + _Normalized.norm_back(dh * o * (1 - t**2) * s_c, c_hat, r_c, params)
         da_i = dc * g * i * (1 - i)
-        da_f = dc * c * f * (1 - f)
+        da_f = dc * done.old.c * f * (1 - f)
         da_g = dc * i * (1 - g**2)
         da_o = dh * t * o * (1 - o)
-        return np.concatenate((da_i, da_f, da_g, da_o), axis=-1), 0, dc * f
+        da = _joined(da_i, da_f, da_g, da_o)
+        dz = _Normalized.norm_back(da * s, z_hat, r_z, params)
+        return da, dz @ params.U.T, State(np.zeros(1, dc.dtype), dc * f)
 
     @staticmethod
-    def product(da: Array, z: Array, params: NormalizedParams) -> Array:
-        return _norm_back(da * _scales(params)[0], *_norm(z, params), params)
+    def sums(da: Array, dh: Array, x: Array, done: _Steps, params: NormalizedParams) -> tuple[Array, NormalizedParams]:
+        s, s_c, b, b_c = _Normalized.scales(params)
+        (z_hat, r_z), (c_hat, _) = (_Normalized.norm(v, params) for v in (done.gates, done.new.c))
+        *_, a_o = _blocks(s * z_hat + b, 4)
+        du = dh * _sigmoid(a_o) * (1 - np.tanh(s_c * c_hat + b_c) ** 2)
+        dx, (dW, dU, _) = _Standard.sums(_Normalized.norm_back(da * s, z_hat, r_z, params), dh, x, done, params)
+        ds, db = _joined(da * z_hat, du * c_hat).sum(axis=0), _joined(da, du).sum(axis=0)
+        return dx, NormalizedParams(dW, dU, ds, db)
 
     @staticmethod
-    def sums(
-        da: Array, dh: Array, z: Array, x: Array, h: Array, c: Array, c_new: Array, params: NormalizedParams
-    ) -> tuple[Array, NormalizedParams]:
-        s, s_c, b, b_c = _scales(params)
-        z_hat, c_hat = _norm(z, params)[0], _norm(c_new, params)[0]
-        o = _sigmoid(_blocks(s * z_hat + b)[GATES.index("o")])
-        du = dh * o * (1 - np.tanh(s_c * c_hat + b_c) ** 2)
-        dx, (dW, dU, _) = _Standard.sums(_Normalized.product(da, z, params), dh, z, x, h, c, c_new, params)
-        ds = np.concatenate((da * z_hat, du * c_hat), axis=-1).sum(axis=0)
-        return dx, NormalizedParams(dW, dU, ds, np.concatenate((da, du), axis=-1).sum(axis=0))
+    def scales(params: NormalizedParams) -> tuple[Array, Array, Array, Array]:
+        """s and s_c, b and b_c: the gates' blocks (4H,) and c's (H,)."""
+        width = params.U.shape[1]
+        return params.s[:width], params.s[width:], params.b[:width], params.b[width:]
+
+    @staticmethod
+    def means(v: Array, params: NormalizedParams) -> Array:
+        """At every entry the mean over its block of H units; v (rows, H) or (rows, 4H)."""
+        H = len(params.U)
+        return np.repeat(v.reshape(len(v), v.shape[1] // H, H).mean(axis=-1), H, axis=-1)
+
+    @staticmethod
+    def norm(v: Array, params: NormalizedParams) -> tuple[Array, Array]:
+        """v̂, every block of v brought to mean 0 and variance 1, and the factors r that did it."""
+        centred = v - _Normalized.means(v, params)
+        r = 1 / np.sqrt(_Normalized.means(centred**2, params) + NORMALIZED_EPSILON)
+        return centred * r, r
+
+    @staticmethod
+    def norm_back(dv: Array, v_hat: Array, r: Array, params: NormalizedParams) -> Array:
+        """The gradient of v from that of v̂."""
+        back: Array = r * (dv - _Normalized.means(dv, params) - v_hat * _Normalized.means(dv * v_hat, params))
+        return back
+
+
+class _GRU:
+    """The GRU (`GRUParams`; docs/cells.md) whose reset gate acts after the product, that of cuDNN. It has no c.
+
+        r  = σ(x·W_r + h·U_r + b_r)              reset gate
+        z  = σ(x·W_z + h·U_z + b_z)              update gate
+        q  = h·U_n + b_n                         b_n is the field of that name, β the candidate's block of b
+        n  = tanh(x·W_n + β + r∘q)               candidate
+        h' = (1 − z)∘n + z∘h                     the output y of this step
+
+    and backward, from dh' = dy + dh of the step after:
+
+        da_n = dh'∘(1 − z)∘(1 − n²)              a_k: what the gates are σ and tanh of
+        da_z = dh'∘(h − n)∘z∘(1 − z)
+        da_r = da_n∘q∘r∘(1 − r)    dq = da_n∘r
+        dh   = [da_r, da_z, dq]·Uᵀ + dh'∘z
+
+    after the loop dW = xᵀ·da, dU = hᵀ·[da_r, da_z, dq], db = Σ da, db_n = Σ dq, dx = da·Wᵀ.
+    """
+
+    keeps = 4  # r, z, n, q
+    inputs = staticmethod(_Standard.inputs)
+
+    @staticmethod
+    def step(ax: Array, m: Array, old: Hidden, params: GRUParams) -> tuple[Array, Hidden]:
+        (a_r, a_z, a_n), (u_r, u_z, u_n) = _blocks(ax, 3), _blocks(m @ params.U, 3)
+        r, z, q = _sigmoid(a_r + u_r), _sigmoid(a_z + u_z), u_n + params.b_n
+        n = np.tanh(a_n + r * q)
+        return _joined(r, z, n, q), Hidden((1 - z) * n + z * old.h)
+
+    @staticmethod
+    def back(dnew: Hidden, done: _GRUSteps, params: GRUParams) -> tuple[Array, Array, Hidden]:
+        r, z, n, q = _blocks(done.gates, 4)
+        da_n = dnew.h * (1 - z) * (1 - n**2)
+        da_z = dnew.h * (done.old.h - n) * z * (1 - z)
+        da_r = da_n * q * r * (1 - r)
+        return _joined(da_r, da_z, da_n), _joined(da_r, da_z, da_n * r) @ params.U.T, Hidden(dnew.h * z)
+
+    @staticmethod
+    def sums(da: Array, dh: Array, x: Array, done: _GRUSteps, params: GRUParams) -> tuple[Array, GRUParams]:
+        (da_r, da_z, da_n), (r, _, _, _) = _blocks(da, 3), _blocks(done.gates, 4)
+        dq = da_n * r
+        dU = done.m.T @ _joined(da_r, da_z, dq)
+        return da @ params.W.T, GRUParams(x.T @ da, dU, da.sum(axis=0), dq.sum(axis=0))
+
+
+class _GRUBefore:
+    """The GRU (`GRUBeforeParams`; docs/cells.md) whose reset gate acts on h, before the product; Cho et al. (2014).
+
+        r  = σ(x·W_r + h·U_r + b_r)              reset and update gate, as above
+        z  = σ(x·W_z + h·U_z + b_z)
+        n  = tanh(x·W_n + (r∘h)·U_n + b_n)       b_n is the candidate's block of b
+        h' = (1 − z)∘n + z∘h
+
+    and backward, from dh' = dy + dh of the step after:
+
+        da_n = dh'∘(1 − z)∘(1 − n²)    da_z = dh'∘(h − n)∘z∘(1 − z)
+        dp   = da_n·U_nᵀ                         p = r∘h
+        da_r = dp∘h∘r∘(1 − r)
+        dh   = [da_r, da_z]·[U_r, U_z]ᵀ + dp∘r + dh'∘z
+
+    after the loop dU = [hᵀ·[da_r, da_z], (r∘h)ᵀ·da_n], and dW, db, dx from da as above. A mask acts on h in p too.
+    """
+
+    keeps = 3  # r, z, n
+    inputs = staticmethod(_Standard.inputs)
+
+    @staticmethod
+    def step(ax: Array, m: Array, old: Hidden, params: GRUBeforeParams) -> tuple[Array, Hidden]:
+        H = len(params.U)
+        r, z = _blocks(_sigmoid(ax[:, : 2 * H] + m @ params.U[:, : 2 * H]), 2)
+        n = np.tanh(ax[:, 2 * H :] + (r * m) @ params.U[:, 2 * H :])
+        return _joined(r, z, n), Hidden((1 - z) * n + z * old.h)
+
+    @staticmethod
+    def back(dnew: Hidden, done: _GRUSteps, params: GRUBeforeParams) -> tuple[Array, Array, Hidden]:
+        H = len(params.U)
+        r, z, n = _blocks(done.gates, 3)
+        da_n = dnew.h * (1 - z) * (1 - n**2)
+        da_z = dnew.h * (done.old.h - n) * z * (1 - z)
+        dp = da_n @ params.U[:, 2 * H :].T
+        da_r = dp * done.m * r * (1 - r)
+        dm = _joined(da_r, da_z) @ params.U[:, : 2 * H].T + dp * r
+        return _joined(da_r, da_z, da_n), dm, Hidden(dnew.h * z)
+
+    @staticmethod
+    def sums(da: Array, dh: Array, x: Array, done: _GRUSteps, params: GRUBeforeParams) -> tuple[Array, GRUBeforeParams]:
+        (da_r, da_z, da_n), (r, _, _) = _blocks(da, 3), _blocks(done.gates, 3)
+        dU = _joined(done.m.T @ _joined(da_r, da_z), (r * done.m).T @ da_n)
+        return da @ params.W.T, GRUBeforeParams(x.T @ da, dU, da.sum(axis=0))
 
 
 _CELLS: dict[type, Any] = {
@@ -597,32 +729,9 @@ _CELLS: dict[type, Any] = {
     ProjectedParams: _Projected,
     PeepholeParams: _Peephole,
     NormalizedParams: _Normalized,
+    GRUParams: _GRU,
+    GRUBeforeParams: _GRUBefore,
 }
-
-
-def _scales(params: NormalizedParams) -> tuple[Array, Array, Array, Array]:
-    """s and s_c, b and b_c: the gates' blocks (4H,) and c's (H,)."""
-    width = params.U.shape[1]
-    return params.s[:width], params.s[width:], params.b[:width], params.b[width:]
-
-
-def _means(v: Array, params: NormalizedParams) -> Array:
-    """At every entry the mean over its block of H units; v (rows, H) or (rows, 4H)."""
-    H = len(params.U)
-    return np.repeat(v.reshape(len(v), v.shape[1] // H, H).mean(axis=-1), H, axis=-1)
-
-
-def _norm(v: Array, params: NormalizedParams) -> tuple[Array, Array]:
-    """v̂, every block of v brought to mean 0 and variance 1, and the factors r that did it."""
-    centred = v - _means(v, params)
-    r = 1 / np.sqrt(_means(centred**2, params) + NORMALIZED_EPSILON)
-    return centred * r, r
-
-
-def _norm_back(dv: Array, v_hat: Array, r: Array, params: NormalizedParams) -> Array:
-    """The gradient of v from that of v̂."""
-    back: Array = r * (dv - _means(dv, params) - v_hat * _means(dv * v_hat, params))
-    return back
 
 
 def _sigmoid(z: Array) -> Array:
@@ -632,9 +741,15 @@ def _sigmoid(z: Array) -> Array:
     return sigma
 
 
-def _blocks(z: Array) -> list[Array]:
-    """The four gate blocks of the last axis, i, f, g, o."""
-    return list(np.split(z, len(GATES), axis=-1))
+def _blocks(a: Array, count: int) -> list[Array]:
+    """The blocks of the last axis, one a gate."""
+    H = a.shape[-1] // count
+    return [a[..., k * H : (k + 1) * H] for k in range(count)]
+
+
+def _joined(*blocks: Array) -> Array:
+    """The opposite of `_blocks`."""
+    return np.concatenate(blocks, axis=-1)
 
 
 def _live(lengths: Array, T: int) -> Array:
@@ -667,6 +782,27 @@ def _outputs(states: Array, tape: LayerTape) -> Array:
     return _reversed(a, tape.lengths) if tape.reverse else a
 
 
+def _stack(params: Any) -> tuple[Any, ...]:
+    """The layers, bottom first."""
+    return tuple(params) if is_plain(params) else (params,)
+
+
+def _ways(layer: Any) -> tuple[Any, ...]:
+    """What there is of each direction: two of a Bidirectional, else one."""
+    return tuple(layer) if isinstance(layer, Bidirectional) else (layer,)
+
+
+def _both(*ways: Any) -> Any:
+    """The opposite of `_ways`."""
+    return Bidirectional(*ways) if len(ways) == 2 else ways[0]
+
+
+def _given_back(tree: tuple[Any, ...], stacked: bool, single: bool) -> Any:
+    """Arrays, an entry a layer, in the structure of the weights, without the axis N where x had none."""
+    found = _map(lambda a: a[0] if single else a, tree)
+    return found if stacked else found[0]
+
+
 def _map(function: Callable[[Any], Any], tree: Any) -> Any:
     """function of every array in nested tuples, named ones kept as they are."""
     if not isinstance(tree, tuple):
@@ -683,26 +819,16 @@ def _real(name: str, value: ArrayLike, shape: tuple[int, ...] | None = None) -> 
     return a
 
 
-def _map_tapes(function: Callable[[LayerTape], Any], layers: tuple[Any, ...]) -> tuple[Any, ...]:
-    """function of every direction's tape, in the structure of the layers."""
-    return tuple(
-        Bidirectional(function(one.forward), function(one.backward))
-        if isinstance(one, Bidirectional)
-        else function(one)
-        for one in layers
-    )
-
-
 def _layers(params: Any, D: int, reverse: bool) -> tuple[Any, ...]:
     """The layers, bottom first, their arrays checked against one another."""
     if not isinstance(reverse, (bool, np.bool_)):
         raise TypeError(f"reverse: expected a bool, got {type(reverse).__name__}")
-    layers = tuple(params) if is_plain(params) else (params,)
+    layers = _stack(params)
     if not layers:
         raise ValueError("params: expected at least one layer, got none")
     kind = None
     for layer in layers:
-        ways = tuple(layer) if isinstance(layer, Bidirectional) else (layer,)
+        ways = _ways(layer)
         if reverse and len(ways) == 2:
             raise ValueError("reverse: expected False with a Bidirectional, which runs both ways, got True")
         for one in ways:
@@ -711,14 +837,15 @@ def _layers(params: Any, D: int, reverse: bool) -> tuple[Any, ...]:
             kind = kind or one.W.dtype
             if any(a.dtype != kind for a in one) or kind.kind != "f":
                 raise TypeError(f"params: expected one float type, got {', '.join(str(a.dtype) for a in one)}")
-            P, H = one.U.shape[0], one.U.shape[-1] // len(GATES)
+            blocks = len(ROWS[type(one)].gates)
+            P, H = one.U.shape[0], one.U.shape[-1] // blocks
             expected = shapes(type(one), D, H, P)
             if tuple(a.shape for a in one) != tuple(expected.values()):
                 found = ", ".join(f"{field} {a.shape}" for field, a in zip(one._fields, one, strict=True))
                 wanted = ", ".join(f"{field} {shape}" for field, shape in expected.items())
                 raise ValueError(f"params: expected {wanted}, got {found}")
             if P > H:
-                raise ValueError(f"params: expected U (P, 4H) with P at most H = {H}, got U {one.U.shape}")
+                raise ValueError(f"params: expected U (P, {blocks}H) with P at most H = {H}, got U {one.U.shape}")
         if type(ways[-1]) is not type(ways[0]):
             one, two = (cell_name(type(way)) for way in ways)
             raise TypeError(f"params: expected one cell in both directions, got {one} and {two}")
@@ -753,64 +880,60 @@ def _reset(reset: ArrayLike | None, N: int, T: int, single: bool) -> Array:
     return a.reshape(N, T)
 
 
-def _entries(name: str, given: Any, layers: tuple[Any, ...], stacked: bool) -> tuple[Any, ...]:
-    """What belongs to each layer, of what has the structure of the weights; None for all where it is None."""
-    if given is None or not stacked:
-        return (given,) * len(layers)
-    if not is_plain(given):
+def _each(
+    one: Callable[[AnyParams, Any], _T], name: str, given: Any, layers: tuple[Any, ...], stacked: bool, kind: str = ""
+) -> list[tuple[_T, ...]]:
+    """one(params, entry) of each direction of each layer; given has the structure of the weights, entry is None where
+    there is none. kind: what an entry is, if it may be None in a stack; else it is a state."""
+    entries = tuple(given) if stacked and is_plain(given) else (given,) * (1 if given is not None else len(layers))
+    if stacked and given is not None and not is_plain(given):
         raise TypeError(f"{name}: expected a tuple, an entry a layer of the stack, got {type(given).__name__}")
-    if len(given) != len(layers):
-        raise ValueError(f"{name}: expected {len(layers)} entries, one a layer, got {len(given)}")
-    return tuple(given)
+    if len(entries) != len(layers):
+        raise ValueError(f"{name}: expected {len(layers)} entries, one a layer, got {len(entries)}")
+    found = []
+    for layer, entry in zip(layers, entries, strict=True):
+        ways, parts = _ways(layer), _ways(entry)
+        if entry is None and (kind or given is None):
+            parts = (None,) * len(ways)
+        elif len(ways) == 2 and not isinstance(entry, Bidirectional):
+            expected = kind or ROWS[type(ways[0])].state.__name__
+            raise TypeError(f"{name}: expected Bidirectional({expected}, {expected}), got {type(entry).__name__}")
+        elif len(ways) == 1:
+            parts = (entry,)
+        found.append(tuple(one(*way) for way in zip(ways, parts, strict=True)))
+    return found
 
 
 def _states(
-    name: str, state: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool, kind: Any
-) -> tuple[Any, ...]:
-    """A State (N, P), (N, H), or a Bidirectional of two, a layer; zeros where state is None."""
+    name: str, state: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool
+) -> list[tuple[AnyState, ...]]:
+    """A State (N, P), (N, H), or a Hidden, for each direction of each layer; zeros where state is None."""
 
-    def one(params: AnyParams, entry: Any) -> State:
-        _, H, P = sizes(params)
+    def one(params: AnyParams, entry: Any) -> AnyState:
+        record, widths, kind = ROWS[type(params)].state, state_widths(params), params.W.dtype
         if state is None:
-            return State(np.zeros((N, P), kind), np.zeros((N, H), kind))
-        if is_plain(entry) and len(entry) == 2:
-            entry = State(*entry)
-        if not isinstance(entry, State):
-            raise TypeError(f"{name}: expected State, or a pair (h, c), got {type(entry).__name__}")
-        h, c = (
+            return record(*(np.zeros((N, width), kind) for width in widths.values()))
+        if is_plain(entry) and len(entry) == len(record._fields):
+            entry = record(*entry)
+        if not isinstance(entry, record):
+            cell = cell_name(type(params))
+            expected = "State, or a pair (h, c)" if record is State else f"Hidden, as the {cell} cell has no c"
+            raise TypeError(f"{name}: expected {expected}, got {type(entry).__name__}")
+        return record(*(
             _real(f"{name}.{field}", a, (width,) if single else (N, width)).reshape(N, width).astype(kind)
-            for field, a, width in zip(State._fields, entry, (P, H), strict=True)
-        )
-        return State(h, c)
+            for (field, width), a in zip(widths.items(), entry, strict=True)
+        ))  # fmt: skip
 
-    def both(layer: Any, entry: Any) -> Any:
-        if not isinstance(layer, Bidirectional):
-            return one(layer, entry)
-        if state is not None and not isinstance(entry, Bidirectional):
-            raise TypeError(f"{name}: expected Bidirectional(State, State), got {type(entry).__name__}")
-        first, second = entry or (None, None)
-        return Bidirectional(one(layer.forward, first), one(layer.backward, second))
-
-    return tuple(both(*pair) for pair in zip(layers, _entries(name, state, layers, stacked), strict=True))
+    return _each(one, name, state, layers, stacked)
 
 
-def _masks(h_mask: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool, kind: Any) -> tuple[Any, ...]:
-    """Factors (N, P), or a Bidirectional of two, a layer; ones where there are none."""
+def _masks(h_mask: Any, layers: tuple[Any, ...], N: int, stacked: bool, single: bool) -> list[tuple[Array, ...]]:
+    """Factors (N, P) for each direction of each layer; ones where there are none."""
 
     def one(params: AnyParams, entry: Any) -> Array:
-        P = params.U.shape[0]
+        P, kind = len(params.U), params.W.dtype
         if entry is None:
             return np.ones((N, P), kind)
-        if not isinstance(params, Params):
-            raise ValueError(f"h_mask: expected None for the {cell_name(type(params))} cell, got an array")
         return _real("h_mask", entry, (P,) if single else (N, P)).reshape(N, P).astype(kind)
 
-    def both(layer: Any, entry: Any) -> Any:
-        if not isinstance(layer, Bidirectional):
-            return one(layer, entry)
-        if entry is not None and not isinstance(entry, Bidirectional):
-            raise TypeError(f"h_mask: expected Bidirectional(array, array), got {type(entry).__name__}")
-        first, second = entry or (None, None)
-        return Bidirectional(one(layer.forward, first), one(layer.backward, second))
-
-    return tuple(both(*pair) for pair in zip(layers, _entries("h_mask", h_mask, layers, stacked), strict=True))
+    return _each(one, "h_mask", h_mask, layers, stacked, "array")

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from . import backend, checks
 from .backend import Packed, Pass
 from .checks import Problem, Weights, assemble
-from .params import AnyParams, Array, Batch, Grads, State
+from .params import AnyParams, AnyState, Array, Batch, Grads
 from .tape import Tape
 from .types import Masks, Stack, States, Structured
 
@@ -70,7 +70,7 @@ def forward(
     state : State or a pair (h, c), optional
         The initial state, h (N, P) and c (N, H), or (P,) and (H,) for a single sequence; P, the width of h, is H but
         for the projected cell. Bidirectional(State, State) for a Bidirectional; a tuple, one entry a layer, for a
-        stack, also of one layer. Zeros if None.
+        stack, also of one layer. Zeros if None. Of a cell without c it is `Hidden`, of h alone.
     lengths : array_like of int, shape (N,), optional
         How many steps of each sequence are real, 0 to T. What lies behind them is padding, and is not read.
     reverse : bool
@@ -142,7 +142,7 @@ def forward_cells(
     Raises
     ------
     ValueError, TypeError
-        As `forward`.
+        As `forward`; TypeError also for a layer of a cell without c.
 
     Examples
     --------
@@ -155,13 +155,14 @@ def forward_cells(
     problem = checks.problem(
         x, params, state, lengths=lengths, reverse=reverse, reset=reset, h_mask=h_mask, copy=False
     )  # fmt: skip
+    checks.has_cells(problem.weights)
     stacked, single = problem.weights.stacked, problem.single
     y, cells = _walk(problem, _with_cells)
     shown = [[c[0] if single else c for c in level] for level in cells]
     return y, _in_structure(problem.states, stacked, single), assemble(shown, stacked)
 
 
-_Way: TypeAlias = Callable[[AnyParams | Packed, Batch, State, Array, int], _T]
+_Way: TypeAlias = Callable[[AnyParams | Packed, Batch, AnyState, Array, int], _T]
 
 
 def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, list[list[_T]]]:
@@ -181,29 +182,29 @@ def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, list[list[_T]]]:
     return (below[0] if single else below), done
 
 
-def _plain(layer: AnyParams | Packed, batch: Batch, state: State, y: Array, column: int) -> None:
+def _plain(layer: AnyParams | Packed, batch: Batch, state: AnyState, y: Array, column: int) -> None:
     packed = layer if isinstance(layer, Packed) else backend.engine.pack(layer)
     backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column)
 
 
-def _with_cells(layer: AnyParams | Packed, batch: Batch, state: State, y: Array, column: int) -> Array:
-    cells = backend.engine.empty((*y.shape[:2], state.c.shape[1]), y.dtype)
+def _with_cells(layer: AnyParams | Packed, batch: Batch, state: AnyState, y: Array, column: int) -> Array:
+    cells = backend.engine.empty((*y.shape[:2], checks.sizes(layer)[1]), y.dtype)
     packed = layer if isinstance(layer, Packed) else backend.engine.pack(layer)
     backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column, cells=cells)
     return cells
 
 
-def _in_training(layer: AnyParams | Packed, batch: Batch, state: State, y: Array, column: int) -> Pass:
+def _in_training(layer: AnyParams | Packed, batch: Batch, state: AnyState, y: Array, column: int) -> Pass:
     packed = layer.copy() if isinstance(layer, Packed) else backend.engine.pack(layer)
     h, kept = state.h.copy(), backend.engine.keep(packed, y.shape[0], y.shape[1])
     backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column, kept=kept)
     return Pass(packed, batch, h, kept)
 
 
-def _in_structure(levels: list[list[State]], stacked: bool, single: bool) -> Structured:
+def _in_structure(levels: list[list[AnyState]], stacked: bool, single: bool) -> Structured:
     """States in the structure of the weights."""
     if single:
-        levels = [[State(h[0], c[0]) for h, c in level] for level in levels]
+        levels = [[type(state)(*(a[0] for a in state)) for state in level] for level in levels]
     return assemble(levels, stacked)
 
 

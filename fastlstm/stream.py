@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,9 +11,11 @@ from . import checks
 from .checks import assemble
 from .in_place import step
 from .initial import zero_state
-from .params import Array, State
+from .params import AnyState, Array, Hidden, State, is_plain
 from .sequences import forward, pack
 from .types import Packed, Stack, States, Structured
+
+_Held: TypeAlias = AnyState | tuple[AnyState, ...]
 
 
 class Stream:
@@ -49,12 +51,12 @@ class Stream:
         checks.steppable(packed, "params")
         self.__setstate__((packed, zero_state(packed, batch_size)))
 
-    def __getstate__(self) -> tuple[Packed | tuple[Packed, ...], State | tuple[State, ...]]:
+    def __getstate__(self) -> tuple[Packed | tuple[Packed, ...], _Held]:
         return self._packed, self._state
 
-    def __setstate__(self, fields: tuple[Packed | tuple[Packed, ...], State | tuple[State, ...]]) -> None:
+    def __setstate__(self, fields: tuple[Packed | tuple[Packed, ...], _Held]) -> None:
         self._packed, self._state = fields
-        self._top = (self._state if isinstance(self._state, State) else self._state[-1]).h
+        self._top = self._levels()[-1].h
 
     def __repr__(self) -> str:
         return f"Stream({self._packed!r}, batch_size={len(self._top)})"
@@ -85,15 +87,15 @@ class Stream:
                 raise TypeError(f"mask: expected booleans, got dtype {which.dtype}")
             if which.shape != (N,):
                 raise ValueError(f"mask: expected shape ({N},), got {which.shape}")
-        for h, c in self._levels():
-            h[which] = 0
-            c[which] = 0
+        for state in self._levels():
+            for array in state:
+                array[which] = 0
 
     @property
     def state(self) -> Structured:
         """The state, a copy; assign one to go on from there."""
-        copies = [[State(h.copy(), c.copy())] for h, c in self._levels()]
-        return assemble(copies, not isinstance(self._state, State))
+        copies = [[type(state)(*(array.copy() for array in state))] for state in self._levels()]
+        return assemble(copies, is_plain(self._state))
 
     @state.setter
     def state(self, value: States) -> None:
@@ -101,9 +103,15 @@ class Stream:
         levels = checks.states("state", value, found, len(self._top), single=False)
         self._keep(assemble(levels, found.stacked))
 
-    def _levels(self) -> tuple[State, ...]:
-        return (self._state,) if isinstance(self._state, State) else self._state
+    def _levels(self) -> tuple[AnyState, ...]:
+        return _each(self._state)
 
-    def _keep(self, state: State | tuple[State, ...]) -> None:
-        for mine, (h, c) in zip(self._levels(), (state,) if isinstance(state, State) else state, strict=True):
-            mine.h[...], mine.c[...] = h, c
+    def _keep(self, state: _Held) -> None:
+        for mine, new in zip(self._levels(), _each(state), strict=True):
+            for array, value in zip(mine, new, strict=True):
+                array[...] = value
+
+
+def _each(state: _Held) -> tuple[AnyState, ...]:
+    """The states of the levels."""
+    return (state,) if isinstance(state, (State, Hidden)) else state

@@ -10,18 +10,18 @@ from numpy.typing import ArrayLike
 from .backend import Buffers as Buffers
 from .backend import Packed as Packed
 from .params import AnyParams as AnyParams
+from .params import AnyState, Bidirectional
 from .params import Array as Array
-from .params import Bidirectional, State
 
 Layer: TypeAlias = AnyParams | Packed | Bidirectional
 Stack: TypeAlias = Layer | Sequence[Layer]
-_State: TypeAlias = State | tuple[ArrayLike, ArrayLike] | Bidirectional
+_State: TypeAlias = AnyState | tuple[ArrayLike, ArrayLike] | Bidirectional
 States: TypeAlias = _State | Sequence[_State]
 """To begin with, or gradients at the last: of a layer, or one entry a layer."""
 Masks: TypeAlias = ArrayLike | Bidirectional | Sequence[ArrayLike | Bidirectional | None]
 PackedStack: TypeAlias = Packed | Sequence[Packed]
 """What can step: layers of one direction."""
-StateStack: TypeAlias = State | Sequence[State]
+StateStack: TypeAlias = AnyState | Sequence[AnyState]
 """States that change in place."""
 TapeStack: TypeAlias = Buffers | Sequence[Buffers]
 """What `make_tape` makes."""

@@ -7,18 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm import Bidirectional, Params, State
-from fastlstm.params import CELLS, ProjectedParams, shapes, sizes
+import fastlstm
+from fastlstm import Bidirectional, Hidden, Params, State, reference
+from fastlstm.params import CELLS, REFERENCE_CELLS, ROWS, ProjectedParams, shapes, sizes, state_widths
 
 MIXED = "standard on interpolated"
 KINDS = [*CELLS, MIXED]  # of stacks: the table of cells for every test of what they share
+GRU_MODULES = [reference, *([fastlstm] if "gru" in CELLS else [])]  # those that compute it
+REFERENCE_KINDS = [*REFERENCE_CELLS, MIXED, "gru on peephole", "projected on gru_before"]
 
 
 def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.float64, cell: str = "standard",
                   P: int | None = None) -> Any:  # fmt: skip
     """P: of the projected cell, about two thirds of H where it is None. s of the normalized cell is near 1."""
     k = 1 / np.sqrt(H)
-    record = CELLS[cell]
+    record = REFERENCE_CELLS[cell]
     if record is not ProjectedParams:
         P = H
     elif P is None:
@@ -30,10 +33,11 @@ def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.floa
 
 def random_stack(rng: np.random.Generator, D: int, plan: list[tuple[int, bool]], dtype: Any = np.float64,
                  cell: str = "standard") -> list[Any]:  # fmt: skip
-    """Layers, an (H, both directions?) each."""
+    """Layers, an (H, both directions?) each. cell: a name, or several with "on" between them, which take turns."""
     layers: list[Any] = []
+    kinds = cell.split(" on ")[::-1]
     for number, (H, both) in enumerate(plan):
-        kind = ("interpolated", "standard")[number % 2] if cell == MIXED else cell
+        kind = kinds[number % len(kinds)]
         one = random_params(rng, D, H, dtype, kind)
         layers.append(Bidirectional(one, random_params(rng, D, H, dtype, kind)) if both else one)
         D = sizes(one)[2] * (2 if both else 1)
@@ -45,17 +49,28 @@ def random_state(rng: np.random.Generator, layer: Any, N: int) -> Any:
         return tuple(random_state(rng, one, N) for one in layer)
     if isinstance(layer, Bidirectional):
         return Bidirectional(random_state(rng, layer.forward, N), random_state(rng, layer.backward, N))
-    _, H, P = sizes(layer)
-    return State(rng.standard_normal((N, P)), rng.standard_normal((N, H)))
+    widths = state_widths(layer).values()
+    return ROWS[type(layer)].state(*(rng.standard_normal((N, width)) for width in widths))
 
 
-def random_masks(rng: np.random.Generator, layer: Any, N: int, dtype: Any = np.float64) -> Any:
-    """As recurrent dropout draws them; None for the cells that take none."""
+def random_masks(rng: np.random.Generator, layer: Any, N: int, dtype: Any = np.float64, *, every: bool = False) -> Any:
+    """As recurrent dropout draws them; None for the cells whose kernels take none, unless every one is to have them."""
     if isinstance(layer, (list, tuple)) and not hasattr(layer, "_fields"):
-        return tuple(random_masks(rng, one, N, dtype) for one in layer)
+        return tuple(random_masks(rng, one, N, dtype, every=every) for one in layer)
     if isinstance(layer, Bidirectional):
-        return Bidirectional(random_masks(rng, layer.forward, N, dtype), random_masks(rng, layer.backward, N, dtype))
-    return np.where(rng.random((N, len(layer.U))) < 0.3, 0, 1.25).astype(dtype) if isinstance(layer, Params) else None
+        return Bidirectional(*(random_masks(rng, one, N, dtype, every=every) for one in layer))
+    if not (every or isinstance(layer, Params)):
+        return None
+    return np.where(rng.random((N, len(layer.U))) < 0.3, 0, 1.25).astype(dtype)
+
+
+def cells_of(module: Any, x: Any, params: Any, state: Any, **options: Any) -> Any:
+    """c of every step, or nothing where a layer has none."""
+    layers = params if isinstance(params, (list, tuple)) and not hasattr(params, "_fields") else [params]
+    records = {type(layer.forward if isinstance(layer, Bidirectional) else layer) for layer in layers}
+    if any(ROWS[record].state is Hidden for record in records):
+        return ()
+    return module.forward_cells(x, params, state, **options)[2]
 
 
 def leaves(tree: Any) -> list[np.ndarray]:
@@ -96,7 +111,7 @@ def choose(forwards: Any, backwards: Any, reverse: bool) -> Any:
     """From two states of one structure: those of passes forwards in time from one, backwards in time from the other."""
     if isinstance(forwards, Bidirectional):
         return Bidirectional(forwards.forward, backwards.backward)
-    if isinstance(forwards, State):
+    if isinstance(forwards, (State, Hidden)):
         return backwards if reverse else forwards
     return tuple(choose(a, b, reverse) for a, b in zip(forwards, backwards, strict=True))
 
@@ -115,7 +130,7 @@ def apart(module: Any, x: Any, params: Any, state: Any, reset: Any, dy: Any, dla
         y, last, tape = module.forward_train(x[piece], params, begin, reverse=reverse)
         ys.append(y)
         lasts.append(last)
-        cs.append(module.forward_cells(x[piece], params, begin, reverse=reverse)[2])
+        cs.append(cells_of(module, x[piece], params, begin, reverse=reverse))
         grads.append(module.backward(tape, dy[piece], end))
     dparams = [leaves(one.params) for one in grads]
     return (

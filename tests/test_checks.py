@@ -9,12 +9,13 @@ import pytest
 from oracles import assert_same, leaves, random_params, random_state
 
 import fastlstm
-from fastlstm import Bidirectional, Params, State, init_params, reference
+from fastlstm import Bidirectional, Hidden, Params, State, init_params, reference
 from fastlstm.params import CELLS
 
 P = init_params(3, 5, rng=0)
 WIDE = init_params(10, 5, rng=0)
 I = init_params(3, 5, rng=0, cell="interpolated")  # noqa: E741
+G, B = init_params(3, 5, rng=0, cell="gru"), init_params(5, 5, rng=0, cell="gru_before")
 X = np.ones((2, 4, 3))
 NAN = np.full((2, 5), np.nan)
 _, LAST, TAPE = fastlstm.forward_train(X, P)
@@ -73,7 +74,13 @@ CASES: list[tuple[str, Any, type[Exception], str]] = [
     ("one h_mask for both", lambda m: m.forward(X, Bidirectional(P, P), h_mask=np.ones((2, 5))), TypeError, "h_mask: expected Bidirectional"),
     ("one h_mask for two", lambda m: m.forward_train(X, [P, init_params(5, 2)], h_mask=(None,)), ValueError, "h_mask: expected 2 entries"),
     ("h_mask of words", lambda m: m.forward(X, P, h_mask=[["a"] * 5] * 2), TypeError, "h_mask: expected real numbers"),
-    ("h_mask for the other cell", lambda m: m.forward(X, init_params(3, 5, cell="interpolated"), h_mask=np.ones((2, 5))), ValueError, "h_mask: expected None for the interpolated cell"),
+    ("a state with c for a GRU", lambda m: m.forward(X, G, Z), TypeError, "state: expected Hidden, as the gru cell has no c, got State"),
+    ("a pair for a GRU", lambda m: m.forward(X, G, (Z.h, Z.c)), TypeError, "state: expected Hidden, as the gru cell has no c, got tuple"),
+    ("a state without c", lambda m: m.forward(X, P, Hidden(Z.h)), TypeError, r"state: expected State, or a pair \(h, c\), got Hidden"),
+    ("a GRU's state of another N", lambda m: m.forward(X, G, Hidden(np.zeros((1, 5)))), ValueError, r"state.h: expected shape \(2, 5\), got \(1, 5\)"),
+    ("states with c for two GRUs", lambda m: m.forward(X, Bidirectional(G, G), (Z, Z)), TypeError, r"state: expected Bidirectional\(Hidden, Hidden\), got tuple"),
+    ("c of a GRU", lambda m: m.forward_cells(X, G), TypeError, "params: expected cells with a c, got one of the gru cell, which has none"),
+    ("c of a GRU in a stack", lambda m: m.forward_cells(X, [P, Bidirectional(B, B)]), TypeError, "got one of the gru_before cell, which has none"),
     ("lengths of one", lambda m: m.forward(X[0], P, lengths=4), ValueError, "lengths: expected None"),
 ]  # fmt: skip
 
@@ -109,7 +116,16 @@ def test_forward(module: Any, call: Any, kind: type[Exception], message: str) ->
         (lambda: fastlstm.forward_into(X, fastlstm.pack(P), fastlstm.zero_state(P, 2), np.ma.array(np.zeros((2, 4, 5), "f4"))), TypeError, "y: expected an array of float32, got MaskedArray"),
         (lambda: init_params(3, 5.0), TypeError, "hidden_size: expected an integer, got float"),
         (lambda: init_params(3, 5, dtype=np.float16), TypeError, "dtype: expected float32 or float64, got float16"),
-        (lambda: init_params(3, 5, cell="gru"), ValueError, "cell: expected one of 'standard', 'interpolated', 'projected', 'peephole', 'normalized', got 'gru'"),
+        (lambda: init_params(3, 5, cell="rnn"), ValueError, "cell: expected one of 'standard', 'interpolated', 'projected', 'peephole', 'normalized', 'gru', 'gru_before', got 'rnn'"),
+        (lambda: init_params(3, 5, cell="gru", forget_bias=1.0), ValueError, "forget_bias: expected None for the gru cell, got 1.0"),
+        (lambda: init_params(3, 5, cell="gru", projection_size=2), ValueError, "projection_size: expected None for the gru cell, got 2"),
+        (lambda: fastlstm.forward(X, init_params(3, 5, cell="interpolated"), h_mask=np.ones((2, 5))), ValueError, "h_mask: expected None for the interpolated cell"),
+        (lambda: fastlstm.zero_state(G._replace(U=np.ones((5, 20), "f4"))), ValueError, r"params.U: expected shape \(H, 3H\) with H at least 1, got \(5, 20\)"),
+        (lambda: fastlstm.zero_state(G._replace(b_n=G.b)), ValueError, r"params.b_n: expected shape \(5,\) for the gru cell with D, H = 3, 5, got \(15,\)"),
+        (lambda: fastlstm.zero_state(B._replace(b=B.b[:5])), ValueError, r"params.b: expected shape \(15,\) for the gru_before cell with D, H = 5, 5, got \(5,\)"),
+        (lambda: reference.forward(X, G._replace(b_n=G.b)), ValueError, r"b_n \(5,\), got .*b_n \(15,\)"),
+        (lambda: fastlstm.pack(G), TypeError, "params: expected weights of a cell that has kernels, got GRUParams"),
+        (lambda: fastlstm.forward(X, [G, B]), TypeError, "params: expected weights of a cell that has kernels, got GRUParams"),
         (lambda: init_params(3, 5, cell=1), TypeError, "cell: expected a name, got int"),
         (lambda: init_params(3, 5, cell="projected"), TypeError, "projection_size: expected an integer, got NoneType"),
         (lambda: init_params(3, 5, cell="projected", projection_size=2.0), TypeError, "projection_size: expected an integer, got float"),

@@ -9,6 +9,22 @@ from oracles import assert_same, error
 import fastlstm
 
 
+@pytest.mark.parametrize("cell", ["gru", "gru_before"])
+def test_the_first_weights_of_a_gru(cell: str) -> None:
+    params = fastlstm.init_params(5, 8, rng=3, dtype=np.float64, cell=cell)
+    assert [a.shape for a in params] == [(5, 24), (8, 24), (24,), (8,)][: len(params)]
+    for turned in np.split(params.U, 3, axis=1):
+        assert error(turned @ turned.T, np.eye(8)) < 1e-13
+    assert 0.5 < np.abs(params.W).max() < np.sqrt(6 / 13)
+    assert not any(b.any() for b in params[2:])
+    state = fastlstm.zero_state(params, 3)
+    assert type(state) is fastlstm.Hidden
+    assert state.h.shape == (3, 8)
+    standard = fastlstm.init_params(16, 4, dtype=np.float64)
+    both, one = fastlstm.zero_state([fastlstm.Bidirectional(params, params), standard], 2)
+    assert [a.shape for a in (*both.forward, *both.backward, *one)] == [(2, 8), (2, 8), (2, 4), (2, 4)]
+
+
 @pytest.mark.parametrize("P", [1, 3, 8])
 def test_the_first_weights_of_a_projected_cell(P: int) -> None:
     params = fastlstm.init_params(5, 8, rng=3, dtype=np.float64, cell="projected", projection_size=P)

@@ -63,7 +63,9 @@ CELLS = checked(
 
 
 def cell_with(record: type) -> Cell:
-    """The cell whose weights such a record holds."""
+    """The cell whose weights such a record holds; TypeError where it is computed by `reference` alone."""
+    if record not in _BY_RECORD:
+        raise TypeError(f"params: expected weights of a cell that has kernels, got {record.__name__}")
     return _BY_RECORD[record]
 
 

@@ -15,14 +15,15 @@ import numpy as np
 from .. import checks
 from ..checks import assemble
 from ..files import file_name, regular, write_whole
-from ..params import CELLS, AnyParams, Array, Bidirectional, Params, cell_name
+from ..params import REFERENCE_CELLS as CELLS
+from ..params import AnyParams, Array, Bidirectional, Params, cell_name
 from ..types import Stack, Structured
 from .weights import layers_of
 
 _FORMAT = 1
 _MARK = "fastlstm"  # the entry of a file that holds the number of its format
 _CELL = "cell"  # the entry that holds the name of a layer's cell, where that is not the standard one
-_FIELDS = sorted({field for record in CELLS.values() for field in record._fields})
+_FIELDS = sorted({field for record in CELLS.values() for field in record._fields}, reverse=True)  # b_n before b
 _ENTRY = re.compile(rf"(?:(0|[1-9][0-9]{{0,5}})\.)?(?:(forward|backward)\.)?({'|'.join(_FIELDS)}|{_CELL})")
 _NPY = b"\x93NUMPY\x01\x00"  # what an array in a file begins with; the length of its header follows, 2 bytes
 _HEADER = re.compile(

@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{name}.md" for name in
          ("architecture", "kernels", "equations", "cells", "streaming"))]  # fmt: skip
 FOLDERS = ("fastlstm", "tests", "asv_benchmarks", "docs")
-OTHERS = {"proj_size", "LayerNormLSTMCell", "LayerNormBasicLSTMCell", "forceinline"}  # of PyTorch, TensorFlow, Numba
+OTHERS = {  # of PyTorch, TensorFlow, Keras, Numba
+    "proj_size", "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "LayerNormLSTMCell",
+    "LayerNormBasicLSTMCell", "recurrent_kernel", "forceinline",
+}  # fmt: skip
 
 
 @cache

@@ -12,22 +12,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracles import KINDS, assert_same, leaves, map_leaves, random_params, random_stack
+from oracles import KINDS, REFERENCE_KINDS, assert_same, leaves, map_leaves, random_params, random_stack
 
 import fastlstm
-from fastlstm.params import CELLS
+from fastlstm.params import REFERENCE_CELLS
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("plan", [[(5, False)], [(5, True)], [(4, True), (3, False)]])
 @pytest.mark.parametrize("stacked", [False, True])
-@pytest.mark.parametrize("cell", KINDS)
+@pytest.mark.parametrize("cell", REFERENCE_KINDS)
 def test_there_and_back(tmp_path: Path, rng: Any, cell: str, plan: Any, dtype: Any, stacked: bool) -> None:
     stack = random_stack(rng, 3, plan, dtype, cell)
     if not stacked and len(stack) > 1:
         pytest.skip("two layers are a stack")
     params = stack if stacked else stack[0]
-    for given in (params, fastlstm.pack(params)):
+    for given in (params, fastlstm.pack(params)) if cell in KINDS else (params,):
         fastlstm.save(tmp_path / "w", given)
         found = fastlstm.load(str(tmp_path / "w"))
         assert type(found) is (tuple if stacked else type(params))
@@ -159,17 +159,17 @@ def test_any_damage(tmp_path: Path, rng: Any) -> None:
 
 def test_a_file_of_another_cell(tmp_path: Path, rng: Any) -> None:
     path = tmp_path / "w.npz"
-    for cell, other in itertools.permutations(CELLS, 2):
+    for cell, other in itertools.permutations(REFERENCE_CELLS, 2):
         fastlstm.save(path, random_params(rng, 3, 5, cell=cell))
         entries = {**np.load(path), "cell": np.array(other)}
         np.savez(path, **entries)
         names = rf"of the {other} cell, got .* of the (.* or )?{cell}( or .*)? cell"
         forms = r"path\.\w: expected shape"  # two cells have fields of the same names
-        alike = CELLS[cell]._fields == CELLS[other]._fields
+        alike = REFERENCE_CELLS[cell]._fields == REFERENCE_CELLS[other]._fields
         with pytest.raises(ValueError, match=forms if alike else names):
             fastlstm.load(path)
-        np.savez(path, **{**entries, "cell": np.array("gru")})
-        with pytest.raises(ValueError, match=rf"expected an entry 'cell' of {' or '.join(CELLS)}, got .*gru"):
+        np.savez(path, **{**entries, "cell": np.array("rnn")})
+        with pytest.raises(ValueError, match=rf"expected an entry 'cell' of {' or '.join(REFERENCE_CELLS)}, got .*rnn"):
             fastlstm.load(path)
 
 

@@ -12,7 +12,7 @@ from ... import backend
 from ...arrays import size_of
 from ...backend import Pass, Standing
 from ...initial import output_size
-from ...params import CELLS, FORGET_BIAS, AnyParams, Batch, State, shapes
+from ...params import CELLS, ROWS, AnyParams, Batch, State, shapes
 from . import activations, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight
 from .names import flag
@@ -243,9 +243,10 @@ class LSTM(Layer):
 
     def _draw(self, rng: np.random.Generator) -> None:
         super()._draw(rng)
-        if self.use_bias and self.unit_forget_bias:
-            record = CELLS[self.cell]
-            self.params["bias"][self.units : 2 * self.units] = FORGET_BIAS[record]
+        row = ROWS[CELLS[self.cell]]
+        if self.use_bias and self.unit_forget_bias and row.forget_bias is not None:
+            at = row.gates.index("f") * self.units
+            self.params["bias"][at : at + self.units] = row.forget_bias
 
     def _bound(self) -> None:
         self._record, self._gradients = self._as_record(self.params), self._as_record(self.grads)
