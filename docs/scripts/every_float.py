@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-TESTS = Path(__file__).parents[2] / "tests"
-sys.path.insert(0, str(TESTS))
-sys.path.insert(0, str(TESTS / "cpu/vectors"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests/cpu/vectors"))
 from test_activations import sigmoid, tanh
 from test_functions import FUNCTIONS, found_by, ulps
 
