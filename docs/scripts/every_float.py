@@ -1,28 +1,37 @@
-"""Visits every float32: the largest errors of the kernels' tanh and sigmoid on this processor.
+"""Visits every float32: the largest errors of the kernels' functions on this processor.
 
-python docs/scripts/every_float.py     # some minutes
+python docs/scripts/every_float.py                  # tanh and sigmoid; some minutes
+python docs/scripts/every_float.py exp log log1p    # and softplus, softsign, sqrt, reciprocal
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests/cpu/vectors"))
 from test_activations import sigmoid, tanh
+from test_functions import FUNCTIONS, found_by, ulps
 
 CHUNK = 1 << 22
 INFINITY = 0x7F800000
 
 
-def main() -> None:
+def chunks(sign: int) -> Iterator[np.ndarray]:
+    """All finite floats of a sign, from 0 on."""
+    for first in range(0, INFINITY, CHUNK):
+        count = min(CHUNK, INFINITY - first)
+        yield (np.arange(first, first + count, dtype=np.uint32) | np.uint32(sign << 31)).view(np.float32)
+
+
+def activations() -> None:
     ulp = absolute = place = 0.0
     steps_down = 0
     for sign in (0, 1):
         before = None
-        for first in range(0, INFINITY, CHUNK):
-            count = min(CHUNK, INFINITY - first)
-            x = (np.arange(first, first + count, dtype=np.uint32) | np.uint32(sign << 31)).view(np.float32)
+        for x in chunks(sign):
             wide = x.astype(np.float64)
             exact, found = np.tanh(wide), tanh(x)
             normal = np.abs(x) >= np.finfo(np.float32).tiny
@@ -40,4 +49,17 @@ def main() -> None:
     print(f"sigmoid steps down {steps_down} times")
 
 
-main()
+def function(name: str) -> None:
+    worst = 0.0
+    for sign in (0, 1):
+        for x in chunks(sign):
+            with np.errstate(all="ignore"):
+                errors = ulps(found_by[name](x), FUNCTIONS[name][1](x.astype(np.float64)))
+            worst = max(worst, float(errors.max(initial=0)))
+    print(f"{name} {worst:.3f} ulp", flush=True)
+
+
+for name in sys.argv[1:]:
+    function(name)
+if not sys.argv[1:]:
+    activations()

@@ -255,6 +255,41 @@ def test_cells(function: Any, gates: str, weights: str, keeps: str | None, opera
     assert operations is None or derived.counts == operations
 
 
+@pytest.mark.parametrize(("function", "gates"), [(lstm.equations, "i f g o"), (coupled, "f g o"), (gru, "r u x h")])
+def test_steps_against_central_differences(function: Any, gates: str) -> None:
+    """Three steps, one after another, each of whose gates see the old h: gradients of the first step's gates."""
+    z, rng, eps = names(gates), np.random.default_rng(2), 1e-6
+    derived = Derived(function, z)
+    inputs = rng.standard_normal((3, len(z), SIZE)).view(Numbers)
+    start, dh, dc = rng.standard_normal((3, SIZE)).view(Numbers)
+
+    def steps(inputs: Any) -> list[Any]:
+        made, h, c, found = None, start, start, []
+        for sums in inputs:
+            old = c
+            made = derived.forward([one + 0.5 * h for one in sums], c)
+            h, c = made.h, made.c
+            found.append((derived.tape(*made.kept), old, c, h))
+        return found
+
+    def loss(inputs: Any) -> Any:
+        *_, (_, _, c, h) = steps(inputs)
+        return dh * h + (0 if derived.alone else dc * c)
+
+    found = steps(inputs)
+    dh_, dc_, t = dh, 0 * dc if derived.alone else dc, np.tanh(found[-1][2])
+    for at in (2, 1, 0):
+        kept, old, *_ = found[at]
+        back = derived.backward(Given(kept, found[at - 1][0], old, t, dh_, dc_, ()))
+        assert at == 0 or np.allclose(back.h_old, found[at - 1][3], rtol=1e-14)
+        dh_, dc_, t = 0.5 * sum(back.dz), back.dc, back.t_old
+    for gate, gradient in enumerate(back.dz):
+        up, down = inputs.copy(), inputs.copy()
+        up[0, gate] += eps
+        down[0, gate] -= eps
+        assert np.allclose(gradient, (loss(up) - loss(down)) / (2 * eps), rtol=0, atol=1e-8)
+
+
 # what was written by hand before equations were derived
 
 

@@ -5,6 +5,7 @@ equations are written once, in Python, for every width and both float types."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -179,6 +180,29 @@ class Vector:
 
     __radd__, __rmul__ = __add__, __mul__
 
+    def __truediv__(self, other: Vector | float) -> Vector:
+        return self.each(self.emitter.builder.fdiv, other)
+
+    def __rtruediv__(self, other: float) -> Vector:
+        return self.emitter.splat(other) / self
+
+    def __lt__(self, other: Vector | float) -> Mask:
+        return self._compare("<", other)
+
+    def __gt__(self, other: Vector | float) -> Mask:
+        return self._compare(">", other)
+
+    def __le__(self, other: Vector | float) -> Mask:
+        return self._compare("<=", other)
+
+    def __ge__(self, other: Vector | float) -> Mask:
+        return self._compare(">=", other)
+
+    def _compare(self, comparison: str, other: Vector | float) -> Mask:
+        """A comparison with a NaN does not hold."""
+        b = self.emitter.builder
+        return Mask(self.each(lambda v, w: b.fcmp_ordered(comparison, v, w), other))
+
     def __neg__(self) -> Vector:
         return self.each(self.emitter.builder.fneg)
 
@@ -190,6 +214,34 @@ class Vector:
 
         fmuladd, not fma: where there is no such instruction the latter is a library call."""
         return self._call("fmuladd", factor, term)
+
+    def minimum(self, other: Vector | float) -> Vector:
+        return self.at_most(other) if isinstance(other, (int, float)) else self._outer("<", other)
+
+    def maximum(self, other: Vector | float) -> Vector:
+        return self.at_least(other) if isinstance(other, (int, float)) else self._outer(">", other)
+
+    def _outer(self, comparison: str, other: Vector) -> Vector:
+        """What lies further out of two; NaN where one of them is."""
+        b = self.emitter.builder
+
+        def emit(v: Any, w: Any) -> Any:
+            found = b.select(b.fcmp_ordered(comparison, v, w), v, w)  # w where one is NaN
+            return b.select(b.fcmp_unordered("uno", v, v), v, found)
+
+        return self.each(emit, other)
+
+    def sqrt(self) -> Vector:
+        return self._call("sqrt")
+
+    def exp(self) -> Vector:
+        return activations.exp(self)
+
+    def log(self) -> Vector:
+        return activations.log(self)
+
+    def log1p(self) -> Vector:
+        return activations.log1p(self)
 
     def tanh(self) -> Vector:
         return activations.tanh(self)
@@ -224,6 +276,39 @@ class Vector:
         b = e.builder
         bias_, shift = (ir.Constant(e.int_type, [number] * e.lanes) for number in (bias, mantissa))
         return self.each(lambda v: b.bitcast(b.shl(b.add(b.bitcast(v, e.int_type), bias_), shift), e.type))
+
+    def power_parts(self, mantissa: int, bias: int) -> tuple[Vector, Vector]:
+        """m and k with self = m 2**k, m from sqrt(1/2) to sqrt(2), of positive normal numbers.
+
+        The bits of sqrt(1/2) to sqrt(2) go from `root` on; moved to where those of 1 to 2 are, they count k on from
+        where the mantissa ends. k stands in the lowest bits of 2**mantissa then, which is subtracted."""
+        e, b = self.emitter, self.emitter.builder
+        (root,) = struct.unpack({32: "<I", 64: "<Q"}[e.bits], struct.pack({32: "<f", 64: "<d"}[e.bits], 0.5**0.5))
+
+        def whole(number: int) -> Any:
+            return ir.Constant(e.int_type, [number] * e.lanes)
+
+        def moved(v: Any) -> Any:
+            return b.add(b.bitcast(v, e.int_type), whole((bias << mantissa) - root))
+
+        def m(v: Any) -> Any:
+            return b.bitcast(b.add(b.and_(moved(v), whole((1 << mantissa) - 1)), whole(root)), e.type)
+
+        def k(v: Any) -> Any:
+            return b.bitcast(b.or_(b.lshr(moved(v), whole(mantissa)), whole((mantissa + bias) << mantissa)), e.type)
+
+        return self.each(m), self.each(k) - (2.0**mantissa + bias)
+
+
+class Mask:
+    """Whether a comparison holds, of each number of a Vector."""
+
+    def __init__(self, truths: Vector) -> None:
+        self._truths = truths
+
+    def where(self, a: Vector | float, b: Vector | float) -> Vector:
+        """a where it holds, else b."""
+        return self._truths.each(self._truths.emitter.builder.select, a, b)
 
 
 def data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:

@@ -6,40 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from vector_functions import compiled
 
 from fastlstm.cpu.vectors import activations
-from fastlstm.cpu.vectors.emitter import data, emitter
-
-
-def compiled(function: Any) -> Any:
-    """A function of vectors as one of arrays, whose size is a multiple of the lanes."""
-
-    @intrinsic
-    def apply(typing: Any, x: Any, out: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            e = emitter(context, builder, x)
-            x_, out_ = (data(context, builder, x, arg) for arg in args)
-            size = context.make_array(x)(context, builder, args[0]).nitems
-            with cgutils.for_range_slice(builder, e.index(0), size, e.index(e.lanes), intp=size.type) as (j, _):
-                e.store(function(e.load(x_, j)), out_, j)
-            return context.get_dummy_value()
-
-        return types.void(x, out), generate
-
-    @njit
-    def run(x: Any, out: Any) -> None:
-        apply(x, out)
-
-    def call(x: np.ndarray) -> np.ndarray:
-        out = np.empty_like(x)
-        run(x, out)
-        return out
-
-    return call
-
 
 tanh, sigmoid = compiled(activations.tanh), compiled(activations.sigmoid)
 
