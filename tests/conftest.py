@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
+
+# Threads that have nothing to do sleep, in this process and in those that tests start: else they keep busy the cores
+# that the other test's threads wait for. Before NumPy and Numba come.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numba
 import numpy as np

@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import run
+from processes import SUITE, run
 
-from fastlstm.cpu.compiler.cache import cache_folder
 from fastlstm.cpu.compiler.compiling import compiling
-
-SUITE = Path(cache_folder()).parent.parent  # where most kernels stand already
 
 # loading gives way to other threads, as compiling does
 SLOWLY = """
