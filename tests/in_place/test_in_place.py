@@ -387,7 +387,7 @@ def test_bad_input_in_compiled_code(rng: Any) -> None:
 def in_process(code: str, folder: Path, **environment: str) -> str:
     env = os.environ | environment
     done = subprocess.run([sys.executable, "-W", "error", "-c", textwrap.dedent(code)], env=env, text=True,
-                          capture_output=True, cwd=folder, timeout=300)  # fmt: skip
+                          capture_output=True, cwd=folder, timeout=600)  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -211,7 +211,7 @@ except KeyboardInterrupt:
             assert process.stdout.readline().strip() == "ready"
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=600)
         finally:
             process.kill()
     assert (process.returncode, out.strip()) == (0, expected), err
@@ -220,7 +220,7 @@ except KeyboardInterrupt:
 def command(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "MPLBACKEND": "Agg"}
     return subprocess.run([sys.executable, "-W", "error", "-m", "fastlstm", *arguments], env=environment,
-                          capture_output=True, text=True, timeout=240)  # fmt: skip
+                          capture_output=True, text=True, timeout=600)  # fmt: skip
 
 
 def test_info(cache: Path) -> None:
