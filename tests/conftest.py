@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
+
+# Threads that have nothing to do sleep, in this process and in those that tests start: else they keep busy the cores
+# that the other test's threads wait for. Before NumPy and Numba come.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numba
 import numpy as np
@@ -12,6 +18,17 @@ from oracles import of_nan
 
 from fastlstm.cpu import engine
 from fastlstm.cpu.machine import memory, threads
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first two of pytest-xdist's workers begin with the kernels of a type each: else they compile the same ones at
+    the same time. A worker's first share of the tests is a quarter of an even one."""
+    warmups = [item for item in items if item.name.startswith("test_warmup_of_one_type[")]
+    others = [item for item in items if item not in warmups]
+    share = len(items) // (4 * int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    for place, item in zip((0, share), warmups, strict=False):
+        others.insert(place, item)
+    items[:] = others
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ TestInPlace = anew(
     test_in_place,
     # what is promised of compiled code alone
     "test_the_users_options_change_no_bit", "test_streams_side_by_side_in_a_parallel_loop", "test_another_cell",
-    "test_bad_input_in_compiled_code", "test_nothing_is_allocated", "test_what_is_caught_frees_what_it_held",
+    "test_bad_input_in_compiled_code", "test_what_is_caught_frees_what_it_held",
     "test_a_users_cached_function_after_a_change_of_layout", "test_pack_into",
 )  # fmt: skip
 TestLayers = anew(
