@@ -58,11 +58,7 @@ class Emitter:
                 (all_,) = self.load(place).values
                 from_whole = b.block
             with part:
-                places = ir.VectorType(INT32, self.lanes)
-                nothing = ir.Constant(places, ir.Undefined)
-                one = b.insert_element(nothing, b.trunc(count, INT32), ir.Constant(INT32, 0))
-                every = b.shuffle_vector(one, nothing, ir.Constant(places, [0] * self.lanes))
-                mask = b.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
+                mask = self._mask(count)
                 address, align = b.bitcast(place, self.type.as_pointer()), ir.Constant(INT32, self.bits // 8)
                 kind = ir.FunctionType(self.type, [address.type, INT32, mask.type, self.type])
                 name = f"llvm.masked.load.v{self.lanes}f{self.bits}.p0"
@@ -101,13 +97,16 @@ class Emitter:
 
     def first(self, count: Any, vector: Vector) -> Vector:
         """The first `count` numbers of a vector, then zeros."""
-        b, zeros = self.builder, self.splat(0.0)
-        places = ir.VectorType(INT32, self.lanes)
+        mask = self._mask(count)
+        return vector.each(lambda value, zero: self.builder.select(mask, value, zero), self.splat(0.0))
+
+    def _mask(self, count: Any) -> Any:
+        """Which lanes are among the first `count`."""
+        b, places = self.builder, ir.VectorType(INT32, self.lanes)
         nothing = ir.Constant(places, ir.Undefined)
         one = b.insert_element(nothing, b.trunc(count, INT32), ir.Constant(INT32, 0))
         every = b.shuffle_vector(one, nothing, ir.Constant(places, [0] * self.lanes))
-        mask = b.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
-        return vector.each(lambda value, zero: b.select(mask, value, zero), zeros)
+        return b.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
 
     def broadcast(self, pointer: Any, *offsets: Any) -> Vector:
         return self.everywhere(self.builder.load(self.at(pointer, *offsets)))
@@ -229,9 +228,3 @@ class Vector:
 def data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     """Pointer to an array's first number."""
     return context.make_array(array_type)(context, builder, array).data
-
-
-def emitter(context: Any, builder: Any, array_type: Any) -> Emitter:
-    """An Emitter for the float type of that array."""
-    scalar = array_type.dtype
-    return Emitter(builder, context.get_data_type(scalar), scalar.bitwidth // 8)

@@ -103,5 +103,5 @@ def multiply(
     return sums
 
 
-tile_1, tile_2, tile_3, tile_4, tile_5, tile_6 = (_tile(rows) for rows in range(1, TILE_ROWS + 1))
-half_1, half_2, half_3, half_4, half_5, half_6 = (_tile(rows, BLOCK // 2) for rows in range(1, TILE_ROWS + 1))
+whole = [_tile(rows) for rows in range(1, TILE_ROWS + 1)]
+half = [_tile(rows, BLOCK // 2) for rows in range(1, TILE_ROWS + 1)]  # of the first two of a panel's four vectors

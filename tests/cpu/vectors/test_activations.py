@@ -11,7 +11,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastlstm.cpu.vectors import activations
-from fastlstm.cpu.vectors.emitter import data, emitter
+from fastlstm.cpu.vectors.emitter import Emitter, data
 
 
 def compiled(function: Any) -> Any:
@@ -20,7 +20,7 @@ def compiled(function: Any) -> Any:
     @intrinsic
     def apply(typing: Any, x: Any, out: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            e = emitter(context, builder, x)
+            e = Emitter(builder, context.get_data_type(x.dtype), x.dtype.bitwidth // 8)
             x_, out_ = (data(context, builder, x, arg) for arg in args)
             size = context.make_array(x)(context, builder, args[0]).nitems
             with cgutils.for_range_slice(builder, e.index(0), size, e.index(e.lanes), intp=size.type) as (j, _):
