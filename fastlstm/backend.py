@@ -21,7 +21,7 @@ from .cpu import engine as cpu
 from .cpu.callable.buffers import Buffers
 from .cpu.lstm.packing import Packed
 from .cpu.lstm.records import Kept
-from .cpu.training.masks import HELD, NONE
+from .cpu.training.moves import HELD, NONE
 from .params import AnyParams, Array, Batch, State
 
 __all__ = [
@@ -207,14 +207,7 @@ class Engine(Protocol):
         cells: c of every step (N, T, H); kept: what the way back needs; written to where they are given."""
 
     def backward(
-        self,
-        *,
-        done: Pass,
-        dy: Array | None,
-        dstate: State,
-        dx: Array,
-        column: int = 0,
-        standing: Any = None,
+        self, *, done: Pass, dy: Array | None, dstate: State, dx: Array, column: int = 0, standing: Any = None
     ) -> AnyParams:
         """Gradients of the weights, from dy[:, :, column : column + P].
 

@@ -17,7 +17,7 @@ from ..checks import assemble
 from ..files import file_name, regular, write_whole
 from ..params import CELLS, AnyParams, Array, Bidirectional, Params, cell_name
 from ..types import Stack, Structured
-from .weights import layers_of
+from . import layers_of
 
 _FORMAT = 1
 _MARK = "fastlstm"  # the entry of a file that holds the number of its format

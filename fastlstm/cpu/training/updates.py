@@ -3,10 +3,8 @@
 The vector is cut into chunks, none of which holds parts of two variables; (begin, end, variable) is a row of `chunks`.
 A kernel has three turns: sums of squares of the chunks, where a norm is wanted; what each variable's gradient is to be
 multiplied by; the update. Each number is computed by itself and each sum in the order of the chunks, so that
-the bits do not depend on the number of workers.
-
-factors (variables, 2): what a variable's gradient is multiplied by, and its weight decay.
-numbers: learning rate, norm or infinity, bound of a gradient's values or infinity, then the optimizer's own.
+the bits do not depend on the number of workers. `UpdateRule` in fastlstm/backend.py says what `factors` and `numbers`
+are; a bound that is not wanted is infinite.
 """
 
 from __future__ import annotations
@@ -176,7 +174,6 @@ def adam(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
 
 
 def cut(begins: list[int], ends: list[int]) -> _Array:
-    """Chunks of variables that lie there in the vector, in their order."""
     rows = [
         (at, min(at + CHUNK, end), variable)
         for variable, (begin, end) in enumerate(zip(begins, ends, strict=True))
@@ -191,8 +188,6 @@ _CLIPS = {"none": NO_NORM, "each": EACH_NORM, "global": GLOBAL_NORM}
 
 def update(rule: tuple[str, str, _Array, _Array, _Array, _Array], params: _Array, grads: _Array,
            own: Sequence[_Array]) -> None:  # fmt: skip
-    """Run one of the kernels. rule: its name, whose norm is bounded ("none", "each", "global"), chunks, factors, room
-    for a number a chunk, numbers; own: what the optimizer keeps, in its kernel's order."""
     name, clipped, chunks, factors, squares, numbers = rule
     clip = _CLIPS[clipped]
     skip = 2 if clip == NO_NORM else 0

@@ -133,6 +133,15 @@ class Emitter:
         )
 
 
+def _instruction(name: str) -> Any:
+    """The operator that emits this instruction."""
+
+    def operator(self: Vector, *others: Vector | float) -> Vector:
+        return self.each(getattr(self.emitter.builder, name), *others)
+
+    return operator
+
+
 class Vector:
     """One vector register's value, or those of several, with the operators that the cells' equations need.
 
@@ -164,22 +173,12 @@ class Vector:
         function = e.function(f"{name}.v{e.lanes}f{e.bits}", *[e.type] * (1 + len(others)))
         return self.each(lambda *values: e.builder.call(function, values), *others)
 
-    def __add__(self, other: Vector | float) -> Vector:
-        return self.each(self.emitter.builder.fadd, other)
-
-    def __sub__(self, other: Vector | float) -> Vector:
-        return self.each(self.emitter.builder.fsub, other)
+    __add__ = __radd__ = _instruction("fadd")
+    __sub__, __neg__ = _instruction("fsub"), _instruction("fneg")
+    __mul__ = __rmul__ = _instruction("fmul")
 
     def __rsub__(self, other: float) -> Vector:
         return self.emitter.splat(other) - self
-
-    def __mul__(self, other: Vector | float) -> Vector:
-        return self.each(self.emitter.builder.fmul, other)
-
-    __radd__, __rmul__ = __add__, __mul__
-
-    def __neg__(self) -> Vector:
-        return self.each(self.emitter.builder.fneg)
 
     def __abs__(self) -> Vector:
         return self._call("fabs")
