@@ -105,8 +105,8 @@ def forward(
     ((4, 10, 32), (4, 32), True)
     """
     problem = checks.problem(x, params, state, lengths, reverse, reset, h_mask, copy=False)
-    y, _ = _walk(problem, _plain)
-    return y, _in_structure(problem.states, problem.weights.stacked, problem.single)
+    y, state, _ = _walk(problem, _plain)
+    return y, state
 
 
 def forward_cells(
@@ -148,18 +148,17 @@ def forward_cells(
     ((4, 10, 32), True)
     """
     problem = checks.problem(x, params, state, lengths, reverse, reset, h_mask, copy=False)
-    stacked, single = problem.weights.stacked, problem.single
-    y, cells = _walk(problem, _with_cells)
-    shown = [[c[0] if single else c for c in level] for level in cells]
-    return y, _in_structure(problem.states, stacked, single), assemble(shown, stacked)
+    y, state, cells = _walk(problem, _with_cells)
+    shown = [[c[0] if problem.single else c for c in level] for level in cells]
+    return y, state, assemble(shown, problem.weights.stacked)
 
 
 _Way: TypeAlias = Callable[[AnyParams | Packed, Batch, State, Array, int], _T]
 
 
-def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, list[list[_T]]]:
-    """y, and what way(layer, batch, state, y, column) returns of each direction of each level, bottom first."""
-    (levels, _, dtype), below, single, lengths, reset, backwards, states, masks = problem
+def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, Structured, list[list[_T]]]:
+    """y, the last state, and what way(layer, batch, state, y, column) returns of each direction of each level."""
+    (levels, stacked, dtype), below, single, lengths, reset, backwards, states, masks = problem
     N, T, _ = below.shape
     done = []
     for i, (level, own_states) in enumerate(zip(levels, states, strict=True)):
@@ -171,7 +170,7 @@ def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, list[list[_T]]]:
             row.append(way(layer, Batch(below, lengths, reset, mask, backwards or n == 1), state, y, n * P))
         done.append(row)
         below = y
-    return (below[0] if single else below), done
+    return (below[0] if single else below), _in_structure(states, stacked, single), done
 
 
 def _plain(
@@ -240,9 +239,8 @@ def forward_train(
     ((4, 10, 16), (16, 128))
     """
     problem = checks.problem(x, params, state, lengths, reverse, reset, h_mask, copy=True)
-    stacked, single = problem.weights.stacked, problem.single
-    y, passes = _walk(problem, _in_training)
-    return y, _in_structure(problem.states, stacked, single), Tape._of(passes, single, stacked)
+    y, state, passes = _walk(problem, _in_training)
+    return y, state, Tape._of(passes, problem.single, problem.weights.stacked)
 
 
 def backward(tape: Tape, dy: ArrayLike | None = None, dstate: States | None = None) -> Grads:
