@@ -167,11 +167,9 @@ class Engine(Protocol):
     def pack(self, params: AnyParams) -> Packed:
         """Weights as the engine wants them, a copy."""
 
-    def pack_into(self, params: AnyParams, packed: Packed) -> None:
-        """The same into what `pack` made."""
-
     def packing(self, params: AnyParams, packed: Packed) -> Callable[[], None]:
-        """`pack_into`, for many times: of arrays in C order it reads what stands in them then."""
+        """A call that does the same into what `pack` made, as often as it is made: of arrays in C order it reads what
+        stands in them then."""
 
     def unpack(self, packed: Packed) -> AnyParams:
         """The weights again, new arrays."""

@@ -256,7 +256,7 @@ def pack_into(params: Stack, packed: PackedStack) -> None:
         checks.arrays_of("packed", written, found.stacked), checks.arrays_of("params", read, found.stacked)
     )
     for one, layer in pairs:
-        backend.engine.pack_into(one, layer)
+        backend.engine.packing(one, layer)()
 
 
 def make_tape(packed: PackedStack, N: int, T: int) -> Buffers | tuple[Buffers, ...]:

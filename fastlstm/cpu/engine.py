@@ -20,18 +20,17 @@ from .callable.fits import packed_shapes
 from .callable.public import public
 from .compiler.cache import cache_folder
 from .compiler.run import Recording, compile_region, recording
-from .lstm.engine import backward, cells, forward, pack, pack_into, packing
+from .lstm.engine import backward, cells, forward, pack, packing
 from .lstm.packing import Packed, cell_in, cell_with_mark, mark, sizes, unpack
 from .lstm.plans import standing
 from .lstm.records import keep, kept_shapes
-from .machine.memory import empty, zeros
-from .machine.plain import Array, writable
+from .machine.memory import Array, empty, writable, zeros
 from .machine.threads import Payoff, available, layer, on_threads
 from .vectors.target import vector_bytes
 
 __all__ = [
     "available", "backward", "callable_in_compiled_code", "cell_in", "cell_with_mark", "cells", "empty", "facts",
-    "fits", "forward", "keep", "kept_shapes", "make_tape", "on_threads", "pack", "pack_into", "packing", "payoff",
+    "fits", "forward", "keep", "kept_shapes", "make_tape", "on_threads", "pack", "packing", "payoff",
     "prepare", "quick_step", "recorder", "recording", "sizes", "standing", "standing_in", "step", "tape_arrays",
     "training", "unpack", "zeros",
 ]  # fmt: skip

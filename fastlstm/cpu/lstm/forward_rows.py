@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiler.options import compiled, inlined
-from ..vectors.products import product
 from ..vectors.rows import clear, copy, scale
 from ..vectors.target import BLOCK
+from ..vectors.tiles import product
 from ..vectors.view import view
 from ..vectors.views import lanes_of
 from .episodes import begin_h, forget, mark_begins, row_of

@@ -14,8 +14,8 @@ from typing import Any
 
 from ..compiler.options import compiled, inlined
 from ..machine.atomics import fetch_add, load_acquire, store_release, wait_a_little
-from ..vectors.products import product
 from ..vectors.target import BLOCK
+from ..vectors.tiles import product
 from ..vectors.view import view
 from ..vectors.views import lanes_of
 from .episodes import row_of

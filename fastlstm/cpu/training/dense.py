@@ -19,10 +19,9 @@ from ..compiler.run import loaded, run
 from ..lstm import plans
 from ..lstm.sums import PIECE
 from ..machine import memory
-from ..vectors.products import product_of
 from ..vectors.rows import clear, copy, sigmoid_row, tanh_row
 from ..vectors.target import BLOCK, TILE_ROWS, lanes
-from ..vectors.tiles import outer
+from ..vectors.tiles import outer, product_of
 from ..vectors.view import view
 from ..vectors.views import lanes_of
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..compiler.options import compiled, inlined, kernel
 from ..compiler.run import loaded, run
 from ..machine import threads
-from ..machine.plain import as_flat
+from ..machine.memory import as_flat
 from ..vectors.rows import clear
 
 BINARY, BINARY_LOGITS, SQUARED, ABSOLUTE, HUBER, CATEGORICAL, CATEGORICAL_LOGITS = range(7)
