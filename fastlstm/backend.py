@@ -21,7 +21,7 @@ from .cpu import engine as cpu
 from .cpu.callable.buffers import Buffers
 from .cpu.lstm.packing import Packed
 from .cpu.lstm.records import Kept
-from .cpu.training.masks import HELD, NONE
+from .cpu.training.moves import HELD, NONE
 from .params import AnyParams, Array, Batch
 
 __all__ = [
@@ -167,11 +167,9 @@ class Engine(Protocol):
     def pack(self, params: AnyParams) -> Packed:
         """Weights as the engine wants them, a copy."""
 
-    def pack_into(self, params: AnyParams, packed: Packed) -> None:
-        """The same into what `pack` made."""
-
     def packing(self, params: AnyParams, packed: Packed) -> Callable[[], None]:
-        """`pack_into`, for many times: of arrays in C order it reads what stands in them then."""
+        """A call that does the same into what `pack` made, as often as it is made: of arrays in C order it reads what
+        stands in them then."""
 
     def unpack(self, packed: Packed) -> AnyParams:
         """The weights again, new arrays."""
@@ -208,14 +206,7 @@ class Engine(Protocol):
         cells: c of every step (N, T, H); kept: what the way back needs; written to where they are given."""
 
     def backward(
-        self,
-        *,
-        done: Pass,
-        dy: Array | None,
-        dstate: Any,
-        dx: Array,
-        column: int = 0,
-        standing: Any = None,
+        self, *, done: Pass, dy: Array | None, dstate: Any, dx: Array, column: int = 0, standing: Any = None
     ) -> AnyParams:
         """Gradients of the weights, from dy[:, :, column : column + P].
 

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import backend
 from .arrays import array as array
 from .arrays import integer as integer
-from .arrays import size_of as size_of
 from .backend import Kept, Packed
 from .cells.table import CELLS as KERNEL_CELLS
 from .params import (
@@ -270,17 +269,15 @@ def has_cells(weights: Weights) -> None:
 def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[AnyState]:
     """A State or Hidden for each level, arrays that are changed in place: h (N, P) and c (N, H), without N where it is
     None."""
-    if weights.stacked and (not is_plain(state) or len(state) != len(weights.levels)):
-        raise TypeError(f"{name}: expected a tuple of {len(weights.levels)} entries, one a layer, got {_kind(state)}")
-    entries = list(state) if weights.stacked else [state]
-    for i, ((layer,), entry) in enumerate(zip(weights.levels, entries, strict=True)):
-        where = f"{name}[{i}]" if weights.stacked else name
+    found = []
+    for ((where, entry, layer),) in entries(name, state, weights):
         expected = state_type(layer)
         if not isinstance(entry, expected):
             raise TypeError(f"{where}: expected {expected.__name__}, got {_kind(entry)}")
         for field, value, width in _fields(entry, layer):
             own(f"{where}.{field}", value, (width,) if N is None else (N, width), weights.dtype)
-    return entries
+        found.append(entry)
+    return found
 
 
 def _dtype(layer: AnyParams | Packed) -> np.dtype[Any]:
@@ -364,11 +361,11 @@ def problem(
     x: ArrayLike,
     params: Stack,
     state: States | None,
-    *,
     lengths: ArrayLike | None,
     reverse: bool,
     reset: ArrayLike | None,
     h_mask: Masks | None,
+    *,
     copy: bool,
 ) -> Problem:
     """The arguments of `forward`. copy: whether the arrays are to be kept."""
@@ -393,10 +390,8 @@ def sequences(x: Any, weights: Weights, *, copy: bool) -> tuple[Array, bool]:
     return native(found[None] if single else found, weights.dtype, copy=copy), single
 
 
-def step_counts(lengths: Any, N: int, T: int, *, single: bool) -> NDArray[np.int64] | None:
-    """lengths -> int64 (N,), each from 0 to T; a copy. None stays None."""
-    if lengths is None:
-        return None
+def step_counts(lengths: Any, N: int, T: int, *, single: bool) -> NDArray[np.int64]:
+    """lengths -> int64 (N,), each from 0 to T; a copy."""
     if single:
         raise ValueError(f"lengths: expected None with a single sequence (T, D), got {_kind(lengths)}")
     found = array("lengths", lengths)
@@ -409,10 +404,8 @@ def step_counts(lengths: Any, N: int, T: int, *, single: bool) -> NDArray[np.int
     return np.array(found, dtype=np.int64)
 
 
-def resets(reset: Any, N: int, T: int, *, single: bool, copy: bool) -> NDArray[np.bool_] | None:
-    """reset -> (N, T) in C order; a copy, or where that is not asked for perhaps itself. None stays None."""
-    if reset is None:
-        return None
+def resets(reset: Any, N: int, T: int, *, single: bool, copy: bool) -> NDArray[np.bool_]:
+    """reset -> (N, T) in C order; a copy, or where that is not asked for perhaps itself."""
     found = reset if type(reset) is np.ndarray else array("reset", reset)
     if found.dtype != _BOOL:
         raise TypeError(f"reset: expected booleans, got dtype {found.dtype}")
@@ -450,24 +443,24 @@ def states(name: str, state: Any, weights: Weights, N: int, *, single: bool) -> 
         return fresh
     return [
         [_state(where, entry, N, layer, weights.dtype, single) for where, entry, layer in level]
-        for level in _entries(name, state, weights)
+        for level in entries(name, state, weights)
     ]
 
 
-def _entries(
+def entries(
     name: str, given: Any, weights: Weights, kind: str | None = None
 ) -> list[list[tuple[str, Any, AnyParams | Packed]]]:
     """Name, entry and layer for each direction of each level, from what has the structure of the weights. kind: of an
     entry; a state where it is None."""
-    entries = [(name, given)]
+    named = [(name, given)]
     if weights.stacked:
         if not is_plain(given):
             raise TypeError(f"{name}: expected a tuple, an entry a layer of the stack, got {_kind(given)}")
         if len(given) != len(weights.levels):
             raise ValueError(f"{name}: expected {len(weights.levels)} entries, one a layer, got {len(given)}")
-        entries = [(f"{name}[{i}]", entry) for i, entry in enumerate(given)]
+        named = [(f"{name}[{i}]", entry) for i, entry in enumerate(given)]
     found = []
-    for (where, entry), level in zip(entries, weights.levels, strict=True):
+    for (where, entry), level in zip(named, weights.levels, strict=True):
         if len(level) == 1:
             found.append([(where, entry, level[0])])
         elif isinstance(entry, Bidirectional):
@@ -484,7 +477,7 @@ def masks(name: str, given: object, weights: Weights, N: int, *, single: bool, c
     perhaps itself. None stays None."""
     return [
         [_mask(where, entry, N, layer, weights.dtype, single, copy) for where, entry, layer in level]
-        for level in _entries(name, given, weights, "array")
+        for level in entries(name, given, weights, "array")
     ]
 
 
@@ -495,11 +488,7 @@ def _mask(
         return None
     if cell(layer) != "standard":
         raise ValueError(f"{name}: expected None for the {cell(layer)} cell, got {_kind(given)}")
-    P = sizes(layer)[2]
-    found, expected = array(name, given), (P,) if single else (N, P)
-    if found.shape != expected:
-        raise ValueError(f"{name}: expected shape {expected}, got {found.shape}")
-    return native(found.reshape(N, P), dtype, copy=copy)
+    return native(_shaped(name, given, (N, sizes(layer)[2]), single), dtype, copy=copy)
 
 
 def _state(name: str, state: Any, N: int, layer: AnyParams | Packed, dtype: np.dtype[Any], single: bool) -> AnyState:
@@ -509,13 +498,8 @@ def _state(name: str, state: Any, N: int, layer: AnyParams | Packed, dtype: np.d
     if not isinstance(state, record):
         expected = "State, or a pair (h, c)" if record is State else f"Hidden, as the {cell(layer)} cell has no c"
         raise TypeError(f"{name}: expected {expected}, got {_kind(state)}")
-    arrays = []
-    for field, value, width in _fields(state, layer):
-        found, shape = array(f"{name}.{field}", value), (width,) if single else (N, width)
-        if found.shape != shape:
-            raise ValueError(f"{name}.{field}: expected shape {shape}, got {found.shape}")
-        arrays.append(native(found.reshape(N, width), dtype, copy=True))
-    return record(*arrays)
+    found = [_shaped(f"{name}.{field}", value, (N, width), single) for field, value, width in _fields(state, layer)]
+    return record(*(native(one, dtype, copy=True) for one in found))
 
 
 def _fields(state: AnyState, layer: AnyParams | Packed) -> list[tuple[str, Any, int]]:
@@ -528,11 +512,15 @@ def output_gradient(dy: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], 
     """dy -> (N, T, M) of the weights' type. None stays None."""
     if dy is None:
         return None
-    found = array("dy", dy)
-    expected = shape[1:] if single else shape
+    return native(_shaped("dy", dy, shape, single, ", that of y"), dtype)
+
+
+def _shaped(name: str, value: Any, shape: tuple[int, ...], single: bool, whose: str = "") -> Array:
+    """An array of that shape, the first axis of which a single sequence does not have."""
+    found, expected = array(name, value), shape[1:] if single else shape
     if found.shape != expected:
-        raise ValueError(f"dy: expected shape {expected}, that of y, got {found.shape}")
-    return native(found.reshape(shape), dtype)
+        raise ValueError(f"{name}: expected shape {expected}{whose}, got {found.shape}")
+    return found.reshape(shape)
 
 
 def kept(name: str, found: Kept, packed: Packed) -> None:

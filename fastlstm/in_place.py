@@ -101,10 +101,8 @@ def forward_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: Array)
     >>> bool((y[:, -1] == state.h).all())
     True
     """
-    given, layers, found, states = _chunk(x, packed, state, y)
-    own, weights = checks.arrays_of("state", states, found.stacked), checks.arrays_of("packed", layers, found.stacked)
-    checks.share_nothing([*own, ("y", y)], [("x", given), *weights], ("x", "y"))
-    below = checks.native(checks.out_of_the_way(given, y), found.dtype)  # threads may write y ahead of reading x
+    given, layers, states, _ = _chunk(x, packed, state, y)
+    below = checks.native(checks.out_of_the_way(given, y), y.dtype)  # threads may write y ahead of reading x
     for i, (layer, one) in enumerate(zip(layers, states, strict=True)):
         below = _pass(below, layer, one, y if i == len(layers) - 1 else None)
 
@@ -128,12 +126,8 @@ def forward_train_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: 
     --------
     See `backward_into`.
     """
-    given, layers, found, states = _chunk(x, packed, state, y)
-    entries = _tape(tape, found, layers, (len(given) if given.ndim == 3 else 1, given.shape[-2]))
-    own = [*checks.arrays_of("state", states, found.stacked), *_tape_arrays(entries, found.stacked)]
-    weights = checks.arrays_of("packed", layers, found.stacked)
-    checks.share_nothing([*own, ("y", y)], [("x", given), *weights], ("x", "y"))
-    below = checks.native(given, found.dtype)
+    given, layers, states, entries = _chunk(x, packed, state, y, tape)
+    below = checks.native(given, y.dtype)
     for i, (layer, one, entry) in enumerate(zip(layers, states, entries, strict=True)):
         entry.x[...], entry.h[...] = below, one.h
         out = y if i == len(layers) - 1 else entries[i + 1].x
@@ -183,12 +177,13 @@ def backward_into(
     single = N == 1 and np.ndim(grads.x) == 2
     checks.own("grads.x", grads.x, (T, D) if single else (N, T, D), found.dtype)
     own_states = checks.own_states("grads.state", grads.state, found, None if single else N)
-    entries = grads.params if found.stacked else (grads.params,)
-    if not isinstance(entries, (list, tuple)) or len(entries) != len(layers):
-        raise TypeError(f"grads.params: expected {len(layers)} entries, one a layer, got {type(entries).__name__}")
-    for i, (layer, entry) in enumerate(zip(layers, entries, strict=True)):
-        where = f"grads.params[{i}]" if found.stacked else "grads.params"
-        _weight_arrays(where, entry, layer, found.dtype)
+    params = []
+    for ((where, record, _),), layer in zip(
+        checks.entries("grads.params", grads.params, found, "record"), layers, strict=True
+    ):
+        params.append(_of_its_cell(where, record, layer))
+        for field, shape in _shapes(layer).items():
+            checks.own(f"{where}.{field}", getattr(record, field), shape, found.dtype)
     above = checks.output_gradient(dy, (N, T, layers[-1].output_size), found.dtype, single=single)
     last = checks.states("dstate", dstate, found, N, single=single)
     _share_nothing(tape_entries, layers, above, dstate, grads, found.stacked)
@@ -197,7 +192,7 @@ def backward_into(
         dx = entry.dx if i else grads.x.reshape(N, T, D)
         dx.fill(0)
         done = Pass(layers[i], Batch(entry.x), entry.h, Kept(entry.gates, entry.cells))
-        room = backend.engine.standing_in(entry, entries[i])
+        room = backend.engine.standing_in(entry, params[i])
         backend.engine.backward(done=done, dy=above, dstate=dstates, dx=dx, standing=room)
         for mine, new in zip(own_states[i], dstates, strict=True):
             mine[...] = new.reshape(mine.shape)
@@ -247,16 +242,12 @@ def pack_into(params: Stack, packed: PackedStack) -> None:
     pairs = []
     for i, (layer, level) in enumerate(zip(layers, given.levels, strict=True)):
         where = f"params[{i}]" if found.stacked else "params"
-        if len(level) != 1 or isinstance(level[0], Packed):
-            raise TypeError(f"{where}: expected {record_of(layer).__name__}")
-        if not isinstance(level[0], record_of(layer)):
-            raise TypeError(f"{where}: expected weights of the {checks.cell(layer)} cell, as in packed, got those of "
-                            f"the {checks.cell(level[0])} cell")  # fmt: skip
+        record = _of_its_cell(where, assemble([level], False), layer)
         if given.dtype != found.dtype:
             raise TypeError(f"{where}: expected {found.dtype} as in packed, got {given.dtype}")
-        if checks.sizes(level[0]) != checks.sizes(layer):
-            raise ValueError(f"{where}: expected D, H, P = {checks.sizes(layer)}, got {checks.sizes(level[0])}")
-        pairs.append((level[0], layer))
+        if checks.sizes(record) != checks.sizes(layer):
+            raise ValueError(f"{where}: expected D, H, P = {checks.sizes(layer)}, got {checks.sizes(record)}")
+        pairs.append((record, layer))
     for name, array in checks.arrays_of("packed", list(packed) if found.stacked else [packed], found.stacked):
         if array.size:
             checks.own(name, array, array.shape, array.dtype)
@@ -265,7 +256,7 @@ def pack_into(params: Stack, packed: PackedStack) -> None:
         checks.arrays_of("packed", written, found.stacked), checks.arrays_of("params", read, found.stacked)
     )
     for one, layer in pairs:
-        backend.engine.pack_into(one, layer)
+        backend.engine.packing(one, layer)()
 
 
 def make_tape(packed: PackedStack, N: int, T: int) -> Buffers | tuple[Buffers, ...]:
@@ -292,8 +283,9 @@ def make_tape(packed: PackedStack, N: int, T: int) -> Buffers | tuple[Buffers, .
     """
     layers, found = checks.steppable(packed)
     N, T = checks.count("N", N), checks.count("T", T)
-    entries = [[backend.engine.make_tape(layer, N, T, first=i == 0)] for i, layer in enumerate(layers)]
-    tape: Buffers | tuple[Buffers, ...] = assemble(entries, found.stacked)
+    tape: Buffers | tuple[Buffers, ...] = assemble(
+        [[backend.engine.make_tape(layer, N, T, first=i == 0)] for i, layer in enumerate(layers)], found.stacked
+    )
     return tape
 
 
@@ -336,10 +328,9 @@ def make_grads(packed: PackedStack, N: int, T: int) -> Grads:
     """
     layers, found = checks.steppable(packed)
     N, T = checks.count("N", N), checks.count("T", T)
-    params: list[list[AnyParams]] = []
-    for layer in layers:
-        record = record_of(layer)
-        params.append([record(*(np.zeros(shape, found.dtype) for shape in _shapes(layer).values()))])
+    params = [
+        [record_of(layer)(*(np.zeros(shape, found.dtype) for shape in _shapes(layer).values()))] for layer in layers
+    ]
     x = np.zeros((N, T, checks.sizes(layers[0])[0]), found.dtype)
     return Grads(x, assemble(params, found.stacked), zero_state(packed, N))
 
@@ -361,9 +352,9 @@ def _pass(x: Array, layer: Packed, state: AnyState, y: Array | None = None, kept
 
 
 def _chunk(
-    x: ArrayLike, packed: PackedStack, state: StateStack, y: Array
-) -> tuple[Array, list[Packed], Weights, list[AnyState]]:
-    """x as an array, the layers, the same as weights, and the states."""
+    x: ArrayLike, packed: PackedStack, state: StateStack, y: Array, *tape: TapeStack
+) -> tuple[Array, list[Packed], list[AnyState], tuple[Buffers, ...]]:
+    """x as an array, and what the layers have of packed, state and, where there is one, tape; all checked."""
     layers, found = checks.steppable(packed)
     below = checks.array("x", x)
     D, _, _ = checks.sizes(layers[0])
@@ -371,7 +362,11 @@ def _chunk(
         raise ValueError(f"x: expected shape (N, T, {D}) or (T, {D}), got {below.shape}")
     states = checks.own_states("state", state, found, None if below.ndim == 2 else len(below))
     checks.own("y", y, (*below.shape[:-1], layers[-1].output_size), found.dtype, whole=False)
-    return below, layers, found, states
+    sizes = (len(below) if below.ndim == 3 else 1, below.shape[-2])
+    entries = _tape(tape[0], found, layers, sizes) if tape else ()
+    written = [*checks.arrays_of("state", states, found.stacked), *_tape_arrays(entries, found.stacked), ("y", y)]
+    checks.share_nothing(written, [("x", below), *checks.arrays_of("packed", layers, found.stacked)], ("x", "y"))
+    return below, layers, states, entries
 
 
 def _tape(tape: TapeStack, found: Weights, layers: list[Packed], sizes: tuple[int, int] | None) -> tuple[Buffers, ...]:
@@ -400,15 +395,15 @@ def _shapes(packed: Packed) -> dict[str, tuple[int, ...]]:
     return shapes(record_of(packed), *checks.sizes(packed))
 
 
-def _weight_arrays(name: str, entry: Any, packed: Packed, dtype: np.dtype[Any]) -> None:
-    record = record_of(packed)
-    if type(entry) in CELLS.values() and not isinstance(entry, record):
-        raise TypeError(f"{name}: expected those of the {checks.cell(packed)} cell, as packed, got those of the "
-                        f"{cell_name(type(entry))} cell")  # fmt: skip
-    if not isinstance(entry, record):
-        raise TypeError(f"{name}: expected {record.__name__}, got {type(entry).__name__}")
-    for field, shape in _shapes(packed).items():
-        checks.own(f"{name}.{field}", getattr(entry, field), shape, dtype)
+def _of_its_cell(name: str, record: Any, packed: Packed) -> AnyParams:
+    """A record of weights, or of their gradients: that of the cell in packed."""
+    expected = record_of(packed)
+    if isinstance(record, expected):
+        return record
+    if type(record) not in CELLS.values():
+        raise TypeError(f"{name}: expected {expected.__name__}, got {type(record).__name__}")
+    raise TypeError(f"{name}: expected weights of the {checks.cell(packed)} cell, as in packed, got those of the "
+                    f"{cell_name(type(record))} cell")  # fmt: skip
 
 
 for _one in step, forward_into, forward_train_into, backward_into, pack_into:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -59,68 +59,43 @@ def zero_state(params: Stack, batch_size: int = 1) -> Structured:
     return assemble(checks.states("state", None, found, N, single=False), found.stacked)
 
 
+class _Options(TypedDict, total=False):
+    rng: np.random.Generator | int | None
+    dtype: DTypeLike
+    forget_bias: float | None
+
+
+class _Unprojected(_Options, total=False):
+    projection_size: None
+
+
 @overload
 def init_params(
-    input_size: int,
-    hidden_size: int,
-    *,
-    rng: np.random.Generator | int | None = None,
-    dtype: DTypeLike = np.float32,
-    forget_bias: float | None = None,
-    cell: Literal["standard"] = "standard",
-    projection_size: None = None,
+    input_size: int, hidden_size: int, *, cell: Literal["standard"] = "standard", **options: Unpack[_Unprojected]
 ) -> Params: ...
 
 
 @overload
 def init_params(
-    input_size: int,
-    hidden_size: int,
-    *,
-    rng: np.random.Generator | int | None = None,
-    dtype: DTypeLike = np.float32,
-    forget_bias: float | None = None,
-    cell: Literal["interpolated"],
-    projection_size: None = None,
+    input_size: int, hidden_size: int, *, cell: Literal["interpolated"], **options: Unpack[_Unprojected]
 ) -> InterpolatedParams: ...
 
 
 @overload
 def init_params(
-    input_size: int,
-    hidden_size: int,
-    *,
-    rng: np.random.Generator | int | None = None,
-    dtype: DTypeLike = np.float32,
-    forget_bias: float | None = None,
-    cell: Literal["projected"],
-    projection_size: int,
+    input_size: int, hidden_size: int, *, cell: Literal["projected"], projection_size: int, **options: Unpack[_Options]
 ) -> ProjectedParams: ...
 
 
 @overload
 def init_params(
-    input_size: int,
-    hidden_size: int,
-    *,
-    rng: np.random.Generator | int | None = None,
-    dtype: DTypeLike = np.float32,
-    forget_bias: float | None = None,
-    cell: Literal["peephole"],
-    projection_size: None = None,
+    input_size: int, hidden_size: int, *, cell: Literal["peephole"], **options: Unpack[_Unprojected]
 ) -> PeepholeParams: ...
 
 
 @overload
 def init_params(
-    input_size: int,
-    hidden_size: int,
-    *,
-    rng: np.random.Generator | int | None = None,
-    dtype: DTypeLike = np.float32,
-    forget_bias: float | None = None,
-    cell: Literal["normalized"],
-    projection_size: None = None,
+    input_size: int, hidden_size: int, *, cell: Literal["normalized"], **options: Unpack[_Unprojected]
 ) -> NormalizedParams: ...
 
 

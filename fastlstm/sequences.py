@@ -42,11 +42,8 @@ def pack(params: Stack) -> Structured:
     >>> y, state = fastlstm.forward(np.ones((4, 10, 16)), packed)
     """
     found = checks.weights(params)
-    return assemble([[_packed(layer) for layer in level] for level in found.levels], found.stacked)
-
-
-def _packed(layer: AnyParams | Packed) -> Packed:
-    return layer if isinstance(layer, Packed) else backend.engine.pack(layer)
+    packed = [[one if isinstance(one, Packed) else backend.engine.pack(one) for one in level] for level in found.levels]
+    return assemble(packed, found.stacked)
 
 
 def forward(
@@ -107,11 +104,9 @@ def forward(
     >>> y.shape, state.c.shape, bool((y[:, -1] == state.h).all())
     ((4, 10, 32), (4, 32), True)
     """
-    problem = checks.problem(
-        x, params, state, lengths=lengths, reverse=reverse, reset=reset, h_mask=h_mask, copy=False
-    )  # fmt: skip
-    y, _ = _walk(problem, _plain)
-    return y, _in_structure(problem.states, problem.weights.stacked, problem.single)
+    problem = checks.problem(x, params, state, lengths, reverse, reset, h_mask, copy=False)
+    y, state, _ = _walk(problem, _plain)
+    return y, state
 
 
 def forward_cells(
@@ -152,22 +147,19 @@ def forward_cells(
     >>> c.shape, bool((c[:, -1] == state.c).all())
     ((4, 10, 32), True)
     """
-    problem = checks.problem(
-        x, params, state, lengths=lengths, reverse=reverse, reset=reset, h_mask=h_mask, copy=False
-    )  # fmt: skip
+    problem = checks.problem(x, params, state, lengths, reverse, reset, h_mask, copy=False)
     checks.has_cells(problem.weights)
-    stacked, single = problem.weights.stacked, problem.single
-    y, cells = _walk(problem, _with_cells)
-    shown = [[c[0] if single else c for c in level] for level in cells]
-    return y, _in_structure(problem.states, stacked, single), assemble(shown, stacked)
+    y, state, cells = _walk(problem, _with_cells)
+    shown = [[c[0] if problem.single else c for c in level] for level in cells]
+    return y, state, assemble(shown, problem.weights.stacked)
 
 
 _Way: TypeAlias = Callable[[AnyParams | Packed, Batch, AnyState, Array, int], _T]
 
 
-def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, list[list[_T]]]:
-    """y, and what way(layer, batch, state, y, column) returns of each direction of each level, bottom first."""
-    (levels, _, dtype), below, single, lengths, reset, backwards, states, masks = problem
+def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, Structured, list[list[_T]]]:
+    """y, the last state, and what way(layer, batch, state, y, column) returns of each direction of each level."""
+    (levels, stacked, dtype), below, single, lengths, reset, backwards, states, masks = problem
     N, T, _ = below.shape
     done = []
     for i, (level, own_states) in enumerate(zip(levels, states, strict=True)):
@@ -179,18 +171,19 @@ def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, list[list[_T]]]:
             row.append(way(layer, Batch(below, lengths, reset, mask, backwards or n == 1), state, y, n * P))
         done.append(row)
         below = y
-    return (below[0] if single else below), done
+    return (below[0] if single else below), _in_structure(states, stacked, single), done
 
 
-def _plain(layer: AnyParams | Packed, batch: Batch, state: AnyState, y: Array, column: int) -> None:
+def _plain(
+    layer: AnyParams | Packed, batch: Batch, state: AnyState, y: Array, column: int, cells: Array | None = None
+) -> None:
     packed = layer if isinstance(layer, Packed) else backend.engine.pack(layer)
-    backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column)
+    backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column, cells=cells)
 
 
 def _with_cells(layer: AnyParams | Packed, batch: Batch, state: AnyState, y: Array, column: int) -> Array:
     cells = backend.engine.empty((*y.shape[:2], checks.sizes(layer)[1]), y.dtype)
-    packed = layer if isinstance(layer, Packed) else backend.engine.pack(layer)
-    backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column, cells=cells)
+    _plain(layer, batch, state, y, column, cells)
     return cells
 
 
@@ -246,12 +239,9 @@ def forward_train(
     >>> grads.x.shape, grads.params.W.shape
     ((4, 10, 16), (16, 128))
     """
-    problem = checks.problem(
-        x, params, state, lengths=lengths, reverse=reverse, reset=reset, h_mask=h_mask, copy=True
-    )  # fmt: skip
-    stacked, single = problem.weights.stacked, problem.single
-    y, passes = _walk(problem, _in_training)
-    return y, _in_structure(problem.states, stacked, single), Tape._of(passes, single, stacked)
+    problem = checks.problem(x, params, state, lengths, reverse, reset, h_mask, copy=True)
+    y, state, passes = _walk(problem, _in_training)
+    return y, state, Tape._of(passes, problem.single, problem.weights.stacked)
 
 
 def backward(tape: Tape, dy: ArrayLike | None = None, dstate: States | None = None) -> Grads:
@@ -291,10 +281,9 @@ def backward(tape: Tape, dy: ArrayLike | None = None, dstate: States | None = No
     if not isinstance(tape, Tape):
         raise TypeError(f"tape: expected the Tape of forward_train, got {type(tape).__name__}")
     levels, single, stacked = tape._levels, tape._single, tape._stacked
-    N, T, _ = levels[0][0].batch.x.shape
-    found = Weights(
-        tuple(tuple(done.packed for done in level) for level in levels), stacked, levels[0][0].batch.x.dtype
-    )
+    x = levels[0][0].batch.x
+    N, T, _ = x.shape
+    found = Weights(tuple(tuple(done.packed for done in level) for level in levels), stacked, x.dtype)
     width = checks.sizes(found.levels[-1][0])[2] * len(found.levels[-1])
     above = checks.output_gradient(dy, (N, T, width), found.dtype, single=single)
     state_levels = checks.states("dstate", dstate, found, N, single=single)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from . import backend
 from .backend import Pass
@@ -71,13 +71,8 @@ class Tape:
     def __repr__(self) -> str:
         return f"Tape(x={form(self.x)}, layers={len(self._levels)})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _tape, (self._levels, self._single, self._stacked)
+    def __getstate__(self) -> tuple[Levels, bool, bool]:
+        return self._levels, self._single, self._stacked
 
     def __setstate__(self, fields: tuple[Levels, bool, bool]) -> None:
         self._levels, self._single, self._stacked = fields
-
-
-def _tape(*fields: Any) -> Tape:
-    """A Tape again, from a pickle."""
-    return Tape._of(*fields)

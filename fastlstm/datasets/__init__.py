@@ -9,14 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "JapaneseVowels",
-    "SeattleWeather",
-    "Sunspots",
-    "Utterances",
-    "load_japanese_vowels",
-    "load_seattle_weather",
+    "JapaneseVowels", "SeattleWeather", "Sunspots", "Utterances", "load_japanese_vowels", "load_seattle_weather",
     "load_sunspots",
-]
+]  # fmt: skip
 
 
 class Utterances(NamedTuple):

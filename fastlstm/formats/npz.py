@@ -18,7 +18,7 @@ from ..files import file_name, regular, write_whole
 from ..params import REFERENCE_CELLS as CELLS
 from ..params import AnyParams, Array, Bidirectional, Params, cell_name
 from ..types import Stack, Structured
-from .weights import layers_of
+from . import layers_of
 
 _FORMAT = 1
 _MARK = "fastlstm"  # the entry of a file that holds the number of its format

@@ -12,7 +12,7 @@ from .. import checks
 from ..checks import assemble
 from ..params import ROWS, AnyParams, Array, GRUParams, Params, ProjectedParams, cell_name, sizes
 from ..types import Stack
-from .weights import layers_of
+from . import layers_of
 
 _TORCH = re.compile(r"(weight|bias)_(ih|hh|hr)_l(0|[1-9][0-9]{0,5})(_reverse)?")
 

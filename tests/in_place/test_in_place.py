@@ -437,7 +437,7 @@ def test_a_users_cached_function_after_a_change_of_layout(tmp_path: Path) -> Non
         import numpy as np
         from fastlstm.cpu.lstm import packing
         import fastlstm
-        from fastlstm.cpu.callable import types
+        from fastlstm.cpu.callable import overloads
         {change}
         from mine import one
         packed = fastlstm.pack(fastlstm.init_params(3, 5, rng=0))._replace(layout=np.empty((0,) * packing.LAYOUT, bool))
@@ -445,7 +445,7 @@ def test_a_users_cached_function_after_a_change_of_layout(tmp_path: Path) -> Non
         one(np.ones((2, 3), np.float32), packed, state)
         print(sum(one.stats.cache_hits.values()), state.h.any())
         """
-    change = "packing.LAYOUT = types.LAYOUT = 2"
+    change = "packing.LAYOUT = overloads.LAYOUT = 2"
     again = partial(in_process, folder=tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
     assert again(code.format(change="")).split() == ["0", "True"]
     assert again(code.format(change="")).split() == ["1", "True"]

@@ -13,7 +13,7 @@ import ways
 from fastlstm import nn
 from fastlstm.cpu.compiler.run import Recording, recording
 from fastlstm.cpu.machine import memory, threads
-from fastlstm.cpu.training import arrays
+from fastlstm.cpu.training import moves
 from fastlstm.nn._src import repeat
 
 D, T = 5, 7
@@ -137,15 +137,15 @@ def test_fill() -> None:
     record = Recording()
     source = np.arange(6.0).reshape(2, 3)
     with record:
-        zeros, copy = arrays.zeros((2, 3), source.dtype), arrays.copied(source)
+        zeros, copy = moves.zeros((2, 3), source.dtype), moves.copied(source)
     assert (zeros == 0).all()
     assert (copy == source).all()
     zeros[...], copy[...], source[...] = 1, 1, 7
     record.run()
     assert (zeros == 0).all()
     assert (copy == 7).all()
-    assert (arrays.zeros((2, 3), source.dtype) == 0).all()
-    assert (arrays.copied(source) == 7).all()
+    assert (moves.zeros((2, 3), source.dtype) == 0).all()
+    assert (moves.copied(source) == 7).all()
     assert threads.available() >= 1
 
 

@@ -246,7 +246,7 @@ for one in (x, x[:1, :2], np.repeat(x, 9, axis=0)):
         for row, state in ((one[:, 0], fastlstm.zero_state(packed, len(one))), (one[0, 0], y[0, :2])):
             fastlstm.step(row.astype(dtype), packed, fastlstm.State(*state))
 from fastlstm import nn
-from fastlstm.cpu.training import arrays as a, dense as d, losses as l, masks as m, updates as u
+from fastlstm.cpu.training import dense as d, losses as l, moves as m, updates as u
 for dtype in ("float32", "float64"):
     layers = [nn.Masking(), nn.LSTM(5, return_sequences=True, dropout=0.1), nn.Dense(3, "softmax")]
     model = nn.Sequential([type(one).from_config(one.get_config() | {"dtype": dtype}) for one in layers])
@@ -260,7 +260,7 @@ for dtype in ("float32", "float64"):
     model.compile("sgd", "mse")
     model.fit(np.ones((8, 2, 3)), np.ones((8, 3)), batch_size=2, epochs=2, verbose=0)
 kernels = [b.backward, f.forward, i.step.compiler, p.into_panels, o._region, o._enter.compiler, d.dense,
-           d.dense_backward, l.pointwise, l.categorical, m.expand, m.collect, m.dropped, a.fill, o._repeat.compiler,
+           d.dense_backward, l.pointwise, l.categorical, m.expanded, m.collected, m.dropped, m.fill, o._repeat.compiler,
            u.sgd, u.rmsprop, u.adam]
 print(sum(sum(k.stats.cache_misses.values()) for k in kernels))
 """

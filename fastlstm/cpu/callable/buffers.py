@@ -62,6 +62,10 @@ class Buffers(NamedTuple):
     ut: Any
     where: Any
 
+    @property
+    def room(self) -> records.Room:
+        return records.Room(*(getattr(self, field) for field in records.Room._fields))
+
     def __repr__(self) -> str:
         return f"Buffers(x={form(self.x)}, h={form(self.h)}, and room to work in)"
 
@@ -86,7 +90,7 @@ def tape_shapes(
 
 
 def make_tape(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
-    """A layer's entry, all arrays in one piece of memory. first: whether no layer is below it."""
+    """All arrays of an entry are in one piece of memory."""
     dtype, (D, H, P), cell = packed.panels.dtype, sizes(packed), cell_in(packed)
     shapes = _shapes(dtype, cell.name, (D, H, P), N, T, threads.most(), first)
     floats = tuple(
@@ -99,12 +103,9 @@ def make_tape(packed: Packed, N: int, T: int, *, first: bool) -> Buffers:
         arrays[field].fill(0)
     arrays["bases"][:], arrays["order"][:], arrays["lens"][:] = np.arange(T + 1) * N, np.arange(N), T
     arrays["where"].fill(0)
-    records.begin_room(_room(arrays), D, H, P, cell)
-    return Buffers(layout=mark(cell), hidden_size=H, output_size=P, reset=np.zeros(0, np.bool_), **arrays)
-
-
-def _room(arrays: dict[str, Any]) -> records.Room:
-    return records.Room(*(arrays[field] for field in records.Room._fields))
+    tape = Buffers(layout=mark(cell), hidden_size=H, output_size=P, reset=np.zeros(0, np.bool_), **arrays)
+    records.begin_room(tape.room, D, H, P, cell)
+    return tape
 
 
 @lru_cache(256)
@@ -119,7 +120,6 @@ def _shapes(
 def tape_arrays(
     packed: Packed, tape: Buffers, N: int, T: int, *, first: bool
 ) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
-    """Name, shape and type that each array of an entry has to have."""
     dtype, cell = packed.panels.dtype, cell_in(packed)
     # a pickled tape may be that of a process of fewer threads, or of more
     workers = max(1, records.threads_of(tape.tmp, dtype))
@@ -130,5 +130,4 @@ def tape_arrays(
 
 
 def standing_in(tape: Buffers, gradients: AnyParams) -> Standing:
-    """The room of an entry, for the backward pass; gradients: where those of the weights go."""
-    return Standing(gradients, _room(tape._asdict()))
+    return Standing(gradients, tape.room)

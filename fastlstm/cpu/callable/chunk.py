@@ -9,13 +9,14 @@ from ..lstm.cell_type import cell_marked
 from ..lstm.norms import normalize
 from ..lstm.sizes import panels_for, vectors_for
 from ..lstm.step import Step, panels_of
-from ..lstm.tiles import finish_one, step_one, step_rows, step_twin
+from ..lstm.tiles import STEP_ROWS, finish_one, step_one, step_rows, step_twin
 from ..vectors.rows import clear_vectors, copy
 from ..vectors.target import BLOCK
-from ..vectors.tiles import tile_1, tile_4
+from ..vectors.tiles import whole
 from ..vectors.view import view
 from ..vectors.views import lanes_of
 
+_tile_1, _tile_of_step_rows = whole[0], whole[STEP_ROWS - 1]
 STACK_BYTES = 1 << 16
 """Bytes of the stack that a step may take: threads of a server or of an audio host have as few as 256 KiB."""
 
@@ -49,9 +50,9 @@ def finish_chunk(rows: Any, sizes: Any, weights: Any, at: Any) -> None:
     for q in range(panels_for(P, L)):
         sums = at.h_new.at(0, q * BLOCK)
         if rows == 1:
-            tile_1(read, H, panels.at(0, q), panels.block, sums, sums)
+            _tile_1(read, H, panels.at(0, q), panels.block, sums, sums)
         else:
-            tile_4(read, H, panels.at(0, q), panels.block, sums, sums)
+            _tile_of_step_rows(read, H, panels.at(0, q), panels.block, sums, sums)
     for r in range(rows):
         for b in range(vectors_for(P, L)):
             h = at.h_old.at(r, b)

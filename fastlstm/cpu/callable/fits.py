@@ -5,7 +5,7 @@ lists, a layer each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...cells.phases import Cell
@@ -16,9 +16,8 @@ from ..vectors.target import BLOCK, lanes
 from ..vectors.whole import alike
 from .buffers import tape_shapes
 from .chunk import STACK_BYTES
-from .faults import DSTATE, DY, GRADS, LARGE, PACKED, PARAMS, STATE, STRIDES, TAPE, X_AND_STATE, X_AND_Y, Faults, X, Y
+from .faults import Argument, Fault, Faults, meet, share_nothing, shared_by
 from .layers import follows, sample_room
-from .sharing import Argument, meet, share_nothing
 from .writer import layers_of
 
 
@@ -28,15 +27,22 @@ def sizes_in(packed: Any) -> tuple[Cell, Any, Any, Any]:
     return cell, inputs_of(cell, packed.panels.shape[1], P), packed.hidden_size, P
 
 
+def packed_shapes(cell: Cell, itemsize: int, D: Any, H: Any, P: Any) -> tuple[tuple[Any, Any, Any], ...]:
+    """Of panels, and of `second` where the cell has one."""
+    L = lanes(itemsize)
+    panels = -(-H // L), panel_vectors(cell, D, P), L
+    return (panels, (-(-P // (BLOCK * L)), H, BLOCK * L)) if cell.multiplies_later else (panels,)
+
+
+def _have_shapes(arrays: Iterable[Any], expected: Iterable[tuple[Any, ...]]) -> Any:
+    return alike([n for array in arrays for n in array.shape], [n for shape in expected for n in shape])
+
+
 def _expect_packed(faults: Faults, packed: Any) -> None:
-    cell, D, H, P = sizes_in(packed)
-    L = lanes(packed.panels.itemsize)
+    (cell, D, H, P), panels = sizes_in(packed), packed.panels
     right = (P > 0) & (H >= P if cell.projects else H == P) & (D > 0)
-    found, expected = [*packed.panels.shape], [-(-H // L), panel_vectors(cell, D, P), L]
-    if packed.second is not None:
-        found += packed.second.shape
-        expected += -(-P // (BLOCK * L)), H, BLOCK * L
-    faults.unless(right & alike(found, expected), PACKED)
+    arrays = [panels] if packed.second is None else [panels, packed.second]
+    faults.unless(right & _have_shapes(arrays, packed_shapes(cell, panels.itemsize, D, H, P)), Fault.PACKED)
 
 
 def _state_fits(packed: Any, state: Any, N: Any) -> Any:
@@ -51,16 +57,16 @@ def _state_fits(packed: Any, state: Any, N: Any) -> Any:
 def _expect_input(faults: Faults, x: Any, packed: Any, state: Any) -> None:
     """x of a step or of a chunk; with an axis N where h and c have one."""
     _expect_packed(faults, packed)
-    faults.unless(x.shape[-1] == sizes_in(packed)[1], X)
-    faults.unless(_state_fits(packed, state, x.shape[0] if state.h.ndim == 2 else 1), STATE)
-    faults.unless(_even(x), STRIDES)
+    faults.unless(x.shape[-1] == sizes_in(packed)[1], Fault.X)
+    faults.unless(_state_fits(packed, state, x.shape[0] if state.h.ndim == 2 else 1), Fault.STATE)
+    faults.unless(_even(x), Fault.STRIDES)
 
 
 def _expect_small(faults: Faults, x: Any, packed: Sequence[Any], states: Sequence[Any]) -> None:
     """x, weights and states of all layers, where each step works on the stack."""
     for layer, state in zip(packed, states, strict=True):
         _expect_input(faults, x, layer, state)
-        faults.unless(faults.writer.call(sample_room, layer) * layer.panels.itemsize <= STACK_BYTES, LARGE)
+        faults.unless(faults.writer.call(sample_room, layer) * layer.panels.itemsize <= STACK_BYTES, Fault.LARGE)
         x = state.h
 
 
@@ -76,10 +82,10 @@ def _even(array: Any) -> Any:
 def _expect_output(faults: Faults, x: Any, y: Any, P: Any) -> None:
     """y of a chunk: its shape, and no number of it in the memory of another."""
     whole = (y.size == 0) | (P <= 1) | (y.strides[-1] == y.itemsize)
-    faults.unless(alike(y.shape, (*x.shape[:-1], P)) & whole, Y)
-    faults.unless(_even(y), STRIDES)
+    faults.unless(alike(y.shape, (*x.shape[:-1], P)) & whole, Fault.Y)
+    faults.unless(_even(y), Fault.STRIDES)
     N, row = rows_of(y)
-    faults.unless(apart(P * y.itemsize, N, row, y.shape[-2], y.strides[-2]), Y)
+    faults.unless(apart(P * y.itemsize, N, row, y.shape[-2], y.strides[-2]), Fault.Y)
 
 
 def _tape_fits(faults: Faults, tape: Any, packed: Any) -> Any:
@@ -91,10 +97,9 @@ def _tape_fits(faults: Faults, tape: Any, packed: Any) -> Any:
     expected = tape_shapes(cell.name, tape.x.itemsize, tuple(sizes), N, T, M, 1)
     (room,) = expected.pop("tmp")
     del expected["dx"]
-    found = [n for field in expected for n in getattr(tape, field).shape]
-    wanted = [n for shape in expected.values() for n in shape]
     return (
-        alike([tape.hidden_size, tape.output_size, tape.reset.size, *found], [*sizes[1:], 0, *wanted])
+        alike([tape.hidden_size, tape.output_size, tape.reset.size], [*sizes[1:], 0])
+        & _have_shapes([getattr(tape, field) for field in expected], expected.values())
         & (tape.tmp.size >= room)
         & ((N <= 0) | (T <= 0) | (M >= N) & (M % larger(N, 1) == 0))
         & follow(follows, tape.bases, 0, N) & follow(follows, tape.order, 0, 1) & follow(follows, tape.lens, T, 0)
@@ -104,8 +109,8 @@ def _tape_fits(faults: Faults, tape: Any, packed: Any) -> Any:
 def step_faults(faults: Faults, x: Any, packed: Sequence[Any], states: Sequence[Any]) -> None:
     """x may be h, that of the first layer."""
     _expect_small(faults, x, packed, states)
-    share_nothing(faults, [Argument(STATE, states)], [Argument(PACKED, packed)])
-    faults.unless(_same_place(x, states[0].h) | ~meet(x, states), X_AND_STATE)
+    share_nothing(faults, [Argument(Fault.STATE, states)], [Argument(Fault.PACKED, packed)])
+    faults.unless(_same_place(x, states[0].h) | ~meet(x, states), shared_by(Fault.X, Fault.STATE))
 
 
 def _same_place(x: Any, h: Any) -> Any:
@@ -120,9 +125,9 @@ def forward_faults(faults: Faults, x: Any, packed: Sequence[Any], states: Sequen
     """y may be x."""
     _expect_small(faults, x, packed, states)
     _expect_output(faults, x, y, packed[-1].output_size)
-    share_nothing(faults, [Argument(STATE, states), Argument(Y, y)], [Argument(PACKED, packed)])
-    share_nothing(faults, [Argument(STATE, states)], [Argument(X, x)])
-    faults.unless(in_step(x, y, y.address - x.address) | ~meet(x, y), X_AND_Y)
+    share_nothing(faults, [Argument(Fault.STATE, states), Argument(Fault.Y, y)], [Argument(Fault.PACKED, packed)])
+    share_nothing(faults, [Argument(Fault.STATE, states)], [Argument(Fault.X, x)])
+    faults.unless(in_step(x, y, y.address - x.address) | ~meet(x, y), shared_by(Fault.X, Fault.Y))
 
 
 def train_faults(
@@ -134,19 +139,18 @@ def train_faults(
     N, T, width = tape[0].x.shape[0], x.shape[-2], x.shape[-1]
     for layer, state, one in zip(packed, states, tape, strict=True):
         _expect_packed(faults, layer)
-        faults.unless(_state_fits(layer, state, N), STATE)
-        faults.unless(alike(one.x.shape, (N, T, width)) & _tape_fits(faults, one, layer), TAPE)
+        faults.unless(_state_fits(layer, state, N), Fault.STATE)
+        faults.unless(alike(one.x.shape, (N, T, width)) & _tape_fits(faults, one, layer), Fault.TAPE)
         width = layer.output_size
-    own = [Argument(STATE, states), Argument(TAPE, tape)]
-    share_nothing(faults, [*own, Argument(Y, y)], [Argument(PACKED, packed)])
-    share_nothing(faults, own, [Argument(X, x)])
+    own = [Argument(Fault.STATE, states), Argument(Fault.TAPE, tape)]
+    share_nothing(faults, [*own, Argument(Fault.Y, y)], [Argument(Fault.PACKED, packed)])
+    share_nothing(faults, own, [Argument(Fault.X, x)])
 
 
 def _weights_fit(params: Any, packed: Any) -> Any:
     """Whether a record has the shapes of those weights."""
     cell, *sizes = sizes_in(packed)
-    expected = shapes(cell.record, *sizes).values()
-    return alike([n for array in params for n in array.shape], [n for shape in expected for n in shape])
+    return _have_shapes(params, shapes(cell.record, *sizes).values())
 
 
 def backward_faults(
@@ -157,25 +161,26 @@ def backward_faults(
     width, params, states = D, layers_of(grads.params), layers_of(grads.state)
     for n, (layer, one) in enumerate(zip(packed, tape, strict=True)):
         _expect_packed(faults, layer)
-        faults.unless(_tape_fits(faults, one, layer), TAPE)
-        faults.unless(_weights_fit(params[n], layer) & _state_fits(layer, states[n], N), GRADS)
+        faults.unless(_tape_fits(faults, one, layer), Fault.TAPE)
+        faults.unless(_weights_fit(params[n], layer) & _state_fits(layer, states[n], N), Fault.GRADS)
         if n > 0:
-            faults.unless(alike((*one.x.shape, one.dx.size), (N, T, width, one.x.size)), TAPE)
+            faults.unless(alike((*one.x.shape, one.dx.size), (N, T, width, one.x.size)), Fault.TAPE)
         width = layer.output_size
-    faults.unless(alike((grads.x.size, *grads.x.shape[-2:]), (N * T * D, T, D)), GRADS)
+    faults.unless(alike((grads.x.size, *grads.x.shape[-2:]), (N * T * D, T, D)), Fault.GRADS)
     if dy is not None:
-        faults.unless(alike((dy.size, *dy.shape[-2:]), (N * T * width, T, width)), DY)
+        faults.unless(alike((dy.size, *dy.shape[-2:]), (N * T * width, T, width)), Fault.DY)
     pairs = [pair for state, last in zip(states, lasts, strict=False) for pair in zip(state, last, strict=True)]
     same: Any = True
     for own, last in pairs:
-        faults.unless(alike(last.shape, own.shape), DSTATE)
+        faults.unless(alike(last.shape, own.shape), Fault.DSTATE)
         same = (last.address == own.address) & same
-    share_nothing(faults, [Argument(TAPE, tape), Argument(GRADS, grads)],
-                  [Argument(PACKED, packed), Argument(DY, dy), Argument(DSTATE, lasts, same)])  # fmt: skip
+    written = [Argument(Fault.TAPE, tape), Argument(Fault.GRADS, grads)]
+    read = [Argument(Fault.PACKED, packed), Argument(Fault.DY, dy), Argument(Fault.DSTATE, lasts, same)]
+    share_nothing(faults, written, read)
 
 
 def pack_faults(faults: Faults, params: Sequence[Any], packed: Sequence[Any]) -> None:
     for one, layer in zip(params, packed, strict=True):
         _expect_packed(faults, layer)
-        faults.unless(_weights_fit(one, layer), PARAMS)
-    share_nothing(faults, [Argument(PACKED, packed)], [Argument(PARAMS, params)])
+        faults.unless(_weights_fit(one, layer), Fault.PARAMS)
+    share_nothing(faults, [Argument(Fault.PACKED, packed)], [Argument(Fault.PARAMS, params)])

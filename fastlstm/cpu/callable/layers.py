@@ -15,15 +15,12 @@ from ..lstm.backward import backward
 from ..lstm.cell_type import cell_marked
 from ..lstm.packing import into_panels
 from ..lstm.sizes import inputs_of
-from ..lstm.tiles import STEP_ROWS
-from ..vectors.rows import copy
+from ..vectors.rows import clear, copy
 from ..vectors.view import view
 from ..vectors.views import array_or_flat, flat, lowest_bit, numbers, on_stack
 from .chunk import Chunk, chunk, sample_numbers
 from .writer import inlined_part, part
 
-if STEP_ROWS != 4:
-    raise AssertionError("tile_4 is the one of STEP_ROWS rows")
 sample_room = inlined_part(sample_numbers)
 
 
@@ -112,7 +109,7 @@ def put(to: Any, array: Any) -> None:
     if array is not None:
         copy(to, 0, array, 0, array.size)
     else:
-        _zero(to)
+        clear(to, 0, to.size)
 
 
 @part
@@ -124,12 +121,6 @@ def follows(array: Any, first: Any, step: Any) -> Any:
     return True
 
 
-@inlined
-def _zero(array: Any) -> None:
-    for i in range(array.size):
-        array[i] = 0
-
-
 @part
 def backward_layer(tape: Any, packed: Any, above: Any, dx: Any, params: Any, dV: Any, dh: Any, dc: Any) -> None:
     """Gradients of a layer, those of its last state standing in dh and dc, where the initial one's take their place.
@@ -137,11 +128,11 @@ def backward_layer(tape: Any, packed: Any, above: Any, dx: Any, params: Any, dV:
     above: dy, flat, (N, T, ldy), and ldy, which is 0 where there are none; dV: that of the fourth array."""
     N, T, D = tape.x.shape
     dy, ldy = above
-    _zero(dx)
+    clear(dx, 0, dx.size)
     dW, dU, db = flat(params.W), flat(params.U), flat(params.b)
     if N == 0 or T == 0:
         for array in (dW, dU, dV, db):
-            _zero(array)
+            clear(array, 0, array.size)
     else:
         M = tape.where.size
         dz, a, zeros = flat(tape.dz), flat(tape.a), flat(tape.zeros)

@@ -13,7 +13,7 @@ from numba.extending import lower_builtin, models, register_model
 
 from ..vectors.whole import Whole
 from .faults import Faults, refuse
-from .writer import Writer
+from .writer import Writer, layers_of
 
 
 class Public(types.Function):  # type: ignore[misc]
@@ -38,12 +38,11 @@ register_model(Public)(models.OpaqueModel)
 
 
 def public(function: Any, form: Any) -> None:
-    """Let form(types) choose what is written where a user's function calls that one: two functions, of which the first
-    finds the faults of the arguments, and the second does the work where they have none.
+    """Let form(types), a function of overloads.py, choose what is written where a user's function calls that one.
 
-    numba.extending.overload has one function, which would raise, and its caller pass that on. Here the user's function
-    itself raises: then Numba sees that it need not count the references to an x[t] at each turn of a loop, which would
-    take as long as a tenth of a small step."""
+    numba.extending.overload has a function of its own, which would raise, and its caller pass that on. Here the user's
+    function itself raises: then Numba sees that it need not count the references to an x[t] at each turn of a loop,
+    which would take as long as a tenth of a small step."""
 
     @functools.wraps(form)
     def signature_of(*args: Any) -> Any:
@@ -51,18 +50,22 @@ def public(function: Any, form: Any) -> None:
         return signature(types.none, *args)
 
     def generate(context: Any, builder: Any, found: Any, args: Any) -> Any:
-        find, work = form(*found.args)
+        find, work, lists = form(*found.args)
         writer, possible = Writer(context, builder), set()
 
-        def first_fault(inner: Writer, *arguments: Any) -> Whole:
+        def arguments(inner: Writer, values: Any) -> list[Any]:
+            given = inner.arguments(found.args, values)
+            return [layers_of(one) if n in lists else one for n, one in enumerate(given)]
+
+        def first_fault(inner: Writer, values: Any) -> Whole:
             faults = Faults(inner)
-            find(faults, *arguments)
+            find(faults, *arguments(inner, values))
             possible.update(faults.possible)
             return faults.first()
 
-        fault = writer.apart(first_fault, found.args, args)  # what Numba makes of references wants a plain way to it
-        refuse(writer, fault, possible)
-        work(writer, *writer.arguments(found.args, args))
+        # in a function of its own: where Numba leaves counts of references out, it wants a plain way to the raise
+        refuse(writer, writer.apart(first_fault, args), possible)
+        work(writer, *arguments(writer, args))
         return context.get_dummy_value()
 
     class Template(CallableTemplate):  # type: ignore[misc]

@@ -1,12 +1,18 @@
-"""The code that is written where a user's function calls one of ours: its arguments, and calls of compiled functions.
+"""How code of ours is written into a user's compiled function.
 
-It is written in Python, without Numba: what a check or a walk over a stack does here, it does while the user's function
-is compiled, and leaves the instructions behind. What loops over numbers is a `part`, which Numba compiles."""
+Where a user's function calls one of ours, Numba asks for the instructions to put there. What writes them is Python, and
+runs once, while the user's function is compiled: a loop over the layers in Python leaves the instructions of each layer
+behind, one after the other. What has to loop when the user's function runs is a `part`: a function that Numba compiles,
+and that the instructions call.
+
+Python sees an array as a `Place`, a tuple as a `Record`, an integer or a bool as a `Whole` or a `Truth`
+(vectors/whole.py), and None as None."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 from llvmlite import ir
@@ -21,17 +27,17 @@ from ..vectors.whole import Truth, Whole
 
 
 def part(function: Callable[..., Any]) -> Any:
-    """A function that `Writer.call` calls. Raises nothing."""
+    """A function for `Writer.call`; it raises nothing."""
     return njit(no_cpython_wrapper=True, **HELPER)(function)
 
 
 def inlined_part(function: Callable[..., Any]) -> Any:
-    """The same, as part of the user's function, with what is constant there."""
+    """A `part` that is compiled once more into each function that calls it, with what is constant there."""
     return njit(no_cpython_wrapper=True, **INLINED)(function)
 
 
 class Place:
-    """An array."""
+    """An array of the running code: its sizes and strides are Wholes, but for `itemsize` and `ndim`."""
 
     def __init__(self, writer: Writer, kind: Any, value: Any) -> None:
         self.kind, self.value, self._writer = kind, value, writer
@@ -48,11 +54,11 @@ class Place:
 
     @property
     def address(self) -> Whole:
-        """Of the first number."""
+        """Where its first number is in memory."""
         return self._writer.whole(self._writer.builder.ptrtoint(self._field("data"), INT64))
 
     def _other(self, kind: Any, data: Any, shape: tuple[Whole, ...], strides: tuple[Whole, ...]) -> Place:
-        """Another array in its memory."""
+        """An array of another type and shape in its memory."""
         context, builder = self._writer.context, self._writer.builder
         made = context.make_array(kind)(context, builder)
         context.populate_array(made, data=data, shape=[n.value for n in shape], strides=[n.value for n in strides],
@@ -60,19 +66,20 @@ class Place:
         return Place(self._writer, kind, made._getvalue())
 
     def flat(self) -> Place:
-        """As `vectors.views.flat`."""
+        """All of it from its first number on, without axes, as `flat` in vectors/views.py."""
         kind = types.Array(self.kind.dtype, 1, "C")
         return self._other(kind, self._field("data"), (self.size,), (self._writer.whole(self.itemsize),))
 
     def step(self, t: Whole) -> Place:
-        """Itself[..., t, :], to be read."""
+        """array[..., t, :], which is only read."""
         place = (self.address + t * self.strides[-2]).value
         data = self._writer.builder.inttoptr(place, self._field("data").type)
         shape, strides = ((*n[:-2], n[-1]) for n in (self.shape, self.strides))
         return self._other(self._input(self.ndim - 1), data, shape, strides)
 
     def input(self) -> Place:
-        """Itself, to be read: of one type for all layers, so that one function serves them."""
+        """The array, which is only read: x of the first layer and h of any other have one type then, so that one
+        compiled function serves all layers."""
         return self._other(self._input(self.ndim), self._field("data"), self.shape, self.strides)
 
     def _input(self, ndim: int) -> Any:
@@ -80,7 +87,7 @@ class Place:
 
 
 class Record:
-    """A tuple, of named fields perhaps."""
+    """A tuple of the running code, with its fields by name where it has names."""
 
     def __init__(self, writer: Writer, kind: Any, value: Any) -> None:
         self.kind, self.value = kind, value
@@ -100,7 +107,7 @@ class Record:
 
 
 def layers_of(record: Any) -> list[Any]:
-    """A layer's record, or those of all layers of a stack, or of none."""
+    """A list with the record of each layer, from that of one layer, a stack of them, or None."""
     return [] if record is None else [record] if record.fields else list(record)
 
 
@@ -111,17 +118,8 @@ class Marked:
         self.kind, self.value, self.cell = kind, value, cell_of_type(kind)
 
 
-class Nothing:
-    """None, where a function is called with it."""
-
-    kind = types.none
-
-    def __init__(self, writer: Writer) -> None:
-        self.value = writer.context.get_dummy_value()
-
-
 class Writer:
-    """Where a user's function calls one of ours."""
+    """Writes instructions to where `builder` stands in a function."""
 
     def __init__(self, context: Any, builder: Any) -> None:
         self.context, self.builder = context, builder
@@ -130,7 +128,7 @@ class Writer:
         return Whole(self.builder, value)
 
     def seen(self, kind: Any, value: Any) -> Any:
-        """An argument, by its type: a Marked, a Place, a Record, a Whole, a Truth or None."""
+        """What Python sees of a value of that Numba type."""
         if cell_of_type(kind) is not None:
             return Marked(kind, value)
         if isinstance(kind, types.Array):
@@ -145,9 +143,9 @@ class Writer:
         return [self.seen(kind, value) for kind, value in zip(kinds, values, strict=True)]
 
     def _given(self, value: Any) -> Any:
-        """What has the type and the value of an argument."""
+        """The way back: with `kind`, its Numba type, and `value`, what LLVM has of it."""
         if value is None:
-            return Nothing(self)
+            return SimpleNamespace(kind=types.none, value=self.context.get_dummy_value())
         if isinstance(value, int):
             return self.whole(value)
         if isinstance(value, tuple):
@@ -157,7 +155,7 @@ class Writer:
         return value
 
     def call(self, function: Any, *arguments: Any) -> Any:
-        """The value of a `part`."""
+        """Write a call of a `part`; what it returns."""
         given = [self._given(one) for one in arguments]
         kinds = tuple(one.kind for one in given)
         function.compile(kinds)
@@ -168,20 +166,20 @@ class Writer:
         )
         return self.seen(code.signature.return_type, result)
 
-    def apart(self, write: Callable[..., Whole], kinds: Any, values: Any) -> Whole:
-        """What write(writer, arguments) finds in a function of its own, which becomes part of this one later."""
+    def apart(self, write: Callable[[Writer, Any], Whole], values: Any) -> Whole:
+        """Have write(writer, values) write into a function of its own, and call that here; LLVM makes one of both."""
         module = self.builder.module
         kind = ir.FunctionType(INT64, [value.type for value in values])
         function = ir.Function(module, kind, module.get_unique_name("apart"))
         function.linkage = "internal"
         function.attributes.add("alwaysinline")
         inner = Writer(self.context, ir.IRBuilder(function.append_basic_block("entry")))
-        inner.builder.ret(write(inner, *inner.arguments(kinds, function.args)).value)
+        inner.builder.ret(write(inner, function.args).value)
         return self.whole(self.builder.call(function, values))
 
     @contextmanager
     def each(self, count: Whole, first: Whole | None = None) -> Iterator[Whole]:
-        """What is written in it is done for all numbers from the first, or 0, to count - 1."""
+        """A loop: what is written inside the `with` runs for each number from `first`, or 0, to count - 1."""
         begin = ir.Constant(INT64, 0) if first is None else first.value
         with cgutils.for_range(self.builder, count.value, begin, intp=INT64) as loop:
             yield self.whole(loop.index)

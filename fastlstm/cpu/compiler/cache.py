@@ -1,4 +1,4 @@
-"""Compiled kernels on disk: Numba's cache of a function's specialisations, in files of our own."""
+"""Compiled kernels on disk."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import logging
 import os
 import pathlib
 import pickle
+import re
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from typing import Any
 
 import llvmlite
 import numba
-from numba.core.caching import FunctionCache, _CacheLocator
+from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 from ...files import write_whole
@@ -72,33 +74,11 @@ def cache_folder() -> str:
     return ""
 
 
-class _Locator(_CacheLocator):  # type: ignore[misc]
-    def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
-        self._lineno = py_func.__code__.co_firstlineno
-
-    def get_cache_path(self) -> str:
-        return cache_folder()
-
-    def get_source_stamp(self) -> str:
-        return source_stamp()
-
-    def get_disambiguator(self) -> str:
-        return str(self._lineno)
-
-    @classmethod
-    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _Locator:
-        return cls(py_func, py_file)
-
-
-class _Impl(FunctionCache._impl_class):  # type: ignore[misc, name-defined]
-    _locator_classes = (_Locator,)
-
-
 class _Files:
     """A file for each specialisation of a function, named by what it is for.
 
-    Numba numbers them, and keeps an index of the numbers: two processes that compile at once give one number to two
-    specialisations, and then load the one for the other.
+    Numba's own cache numbers them, and keeps an index of the numbers: two processes that compile at once give one
+    number to two specialisations, and then load the one for the other.
 
     A file begins with a hash of what it is for and of what follows. Code that was damaged on the disk, or that is
     another's, would end the process, or compute something else. This is no guard against who means harm: he would write
@@ -139,18 +119,21 @@ class _Files:
         return pickle.loads(content)
 
 
-class _KernelCache(FunctionCache):  # type: ignore[misc]
-    """Numba's disk cache, keyed by all our sources, that recompiles where a file cannot be read or does not fit."""
-
-    _impl_class = _Impl
+class _KernelCache:
+    """What Numba asks of a function's cache. Where a file cannot be read or does not fit, the function is compiled."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
-        self._cache_file = _Files(self.cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp())
+        name = f"{function.__module__}.{function.__qualname__}-{function.__code__.co_firstlineno}"
+        self.cache_path = cache_folder()
+        self._files = _Files(
+            self.cache_path, f"{re.sub('[<>]', '', name)}.{sys.implementation.cache_tag}", source_stamp()
+        )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        target_context.refresh()
         try:
-            return super().load_overload(sig, target_context)
+            found = self._files.load((sig, target_context.codegen().magic_tuple()))
+            return None if found is None else CompileResult._rebuild(target_context, *found)
         except Exception:  # whatever it is, compiling mends it
             logger.debug("a file of the cache cannot be read", exc_info=True)
             _warn_once(f"the cache in {cache_folder()} is damaged; compiling again")
@@ -158,7 +141,7 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
-            super().save_overload(sig, data)
+            self._files.save((sig, data.codegen.magic_tuple()), data._reduce())
         except OSError as error:
             _warn_once(f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error})")
 

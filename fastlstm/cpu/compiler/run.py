@@ -158,6 +158,7 @@ def _turns(region: Any, body: Any, turns: Any, workers: Any, place: Any) -> None
         _run_region(region, body, turns, workers, place)
 
 
+@compiled_from_python
 def _enter(region: Any, body: Any, turns: Any, workers: Any, place: Any, arguments: Any) -> None:
     """A kernel with arguments that come from Python; place: where to keep them, or 0."""
     if place == 0:
@@ -166,16 +167,13 @@ def _enter(region: Any, body: Any, turns: Any, workers: Any, place: Any, argumen
         _turns(region, body, turns, workers, _place(_stored_at(place, arguments)))
 
 
-_enter = compiled_from_python(_enter)
-
-
+@compiled_from_python
 def _repeat(region: Any, runs: Any) -> None:
     """Kernels one after the other: a row (body, turns, workers, place of the arguments) each."""
     for i in range(len(runs)):
         _turns(region, runs[i, 0], runs[i, 1], runs[i, 2], runs[i, 3])
 
 
-_repeat = compiled_from_python(_repeat)
 _TABLE = (types.int64, types.Array(types.int64, 2, "C"))
 
 
@@ -221,7 +219,7 @@ class Recording:
     """Runs of kernels, to be run again: on the same arrays and with the same numbers, but without Python in between.
 
     A context: what runs inside it runs, and is recorded. It keeps the arrays alive. What else changes their content in
-    between has to be a run too (training/arrays.py), or be said to `before`.
+    between has to be a run too (training/moves.py), or be said to `before`.
     """
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from ...params import AnyParams, AnyState, Batch, State
 from ...params import sizes as sizes_of_record
 from ..compiler.run import run
 from ..machine import memory
-from ..machine.plain import NO_MASK, Array, as_flat, factors_of, flags_of
+from ..machine.memory import NO_MASK, Array, as_flat, factors_of, flags_of
 from ..machine.threads import SHARE_SEQUENCE
 from ..vectors.target import BLOCK, lanes
 from . import backward as backward_pass

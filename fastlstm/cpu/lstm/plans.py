@@ -14,7 +14,7 @@ from ...cells.table import cell_named
 from ...params import AnyParams, shapes
 from ..compiler.run import recording
 from ..machine import memory, threads
-from ..machine.plain import Array, as_flat
+from ..machine.memory import Array, as_flat
 from ..machine.threads import SHARE_ROWS, SHARE_SEQUENCE, SHARE_UNITS
 from ..vectors.target import TILE_ROWS, lanes, vector_bytes
 from . import backward as backward_pass

@@ -10,7 +10,7 @@ import numpy as np
 from ...cells.phases import Cell
 from ...cells.table import CELLS, cell_named
 from ..machine import memory, threads
-from ..machine.plain import Array
+from ..machine.memory import Array
 from ..vectors.target import BLOCK, lanes
 from .arguments import FlatRoom
 from .packing import Packed, blocks, cell_in, sizes, wide_blocks

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..compiler.options import compiled, inlined
-from ..vectors.products import product, product_of
 from ..vectors.rows import clear_vectors
 from ..vectors.target import BLOCK, TILE_ROWS
+from ..vectors.tiles import product, product_of
 from ..vectors.view import view
 from ..vectors.views import lanes_of, line_of
 from .norms import normalize

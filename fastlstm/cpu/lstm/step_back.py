@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..compiler.options import compiled, inlined
-from ..vectors.products import product_of
 from ..vectors.rows import accumulate, clear, clear_behind, copy, scale, tanh_row
 from ..vectors.target import BLOCK
+from ..vectors.tiles import product_of
 from ..vectors.view import view
 from ..vectors.views import lanes_of
 from .episodes import begins, row_of

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..compiler.options import compiled
-from ..vectors.products import product_of
 from ..vectors.rows import accumulate, clear
 from ..vectors.target import BLOCK, TILE_ROWS
-from ..vectors.tiles import outer
+from ..vectors.tiles import outer, product_of
 from ..vectors.view import view
 from ..vectors.views import lanes_of
 from .sizes import GROUP, behind_gates, dz_vectors, group_of, panels_for, sums_of_group, vectors_for, whole_tiles

@@ -12,7 +12,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..compiler.options import compiled
-from ..vectors.emitter import data
+from ..vectors.emitted import Array, Int, emitted
+from ..vectors.emitter import Emitter
 
 # gives the rest of the thread's time slice to another
 _yield = types.ExternalFunction("SwitchToThread" if os.name == "nt" else "sched_yield", types.int32())
@@ -20,38 +21,22 @@ _PAUSE = {"x86_64": "llvm.x86.sse2.pause", "amd64": "llvm.x86.sse2.pause", "aarc
           "arm64": "llvm.aarch64.hint"}  # fmt: skip
 
 
-@intrinsic  # type: ignore[misc]
-def load_acquire(typing: Any, words: Any, at: Any) -> Any:
+@emitted
+def load_acquire(e: Emitter, words: Array, at: Int) -> Int:
     """words[at], and after it all that its writer had written before."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.gep(data(context, builder, words, args[0]), [args[1]])
-        return builder.load_atomic(place, "acquire", 8)
-
-    return types.int64(words, types.intp), generate
+    return e.builder.load_atomic(words.at(at), "acquire", 8)
 
 
-@intrinsic  # type: ignore[misc]
-def store_release(typing: Any, words: Any, at: Any, value: Any) -> Any:
+@emitted
+def store_release(e: Emitter, words: Array, at: Int, value: Int) -> None:
     """words[at] = value, after everything written before."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.gep(data(context, builder, words, args[0]), [args[1]])
-        builder.store_atomic(args[2], place, "release", 8)
-        return context.get_dummy_value()
-
-    return types.void(words, types.intp, types.int64), generate
+    e.builder.store_atomic(value, words.at(at), "release", 8)
 
 
-@intrinsic  # type: ignore[misc]
-def fetch_add(typing: Any, words: Any, at: Any, value: Any) -> Any:
+@emitted
+def fetch_add(e: Emitter, words: Array, at: Int, value: Int) -> Int:
     """words[at] before value was added to it."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.gep(data(context, builder, words, args[0]), [args[1]])
-        return builder.atomic_rmw("add", place, args[2], "acq_rel")
-
-    return types.int64(words, types.intp, types.int64), generate
+    return e.builder.atomic_rmw("add", words.at(at), value, "acq_rel")
 
 
 @intrinsic  # type: ignore[misc]

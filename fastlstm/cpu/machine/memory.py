@@ -1,4 +1,4 @@
-"""Memory that is used again.
+"""Memory that is used again, and arrays as kernels take them: flat, writable, and empty where there is none.
 
 A training step frees as much memory as the next one asks for. Fresh pages from the operating system are cleared when
 they are first touched, which can take as long as the kernels' work on them; so large pieces are kept for the next
@@ -12,13 +12,17 @@ import math
 import os
 import threading
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..compiler.run import recording
 from ..vectors.target import CACHE_LINE
+
+Array: TypeAlias = NDArray[Any]
+_NO_RESET = np.zeros(0, np.bool_)
+NO_MASK = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float32, np.float64)}
 
 
 def _physical() -> int:
@@ -60,7 +64,7 @@ def _memory(size: int) -> NDArray[np.uint8]:
     return np.empty(size, np.uint8)
 
 
-def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """An array that begins on a cache line; what stands in it is left over from others."""
     kind = np.dtype(dtype)
     size = math.prod(shape) * kind.itemsize + CACHE_LINE
@@ -69,7 +73,7 @@ def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return np.ndarray(shape, kind, memory, -address % CACHE_LINE)
 
 
-def pieces(shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any]) -> list[NDArray[Any]]:
+def pieces(shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any]) -> list[Array]:
     """Arrays of those shapes, `aligned` each, in one piece of memory: they have one base."""
     size, places = _places(shapes, dtype.itemsize)
     whole = aligned((size,), dtype)
@@ -85,12 +89,12 @@ def _places(shapes: tuple[tuple[int, ...], ...], itemsize: int) -> tuple[int, li
     return whole, [(at, at + size) for at, size in zip(starts, sizes, strict=True)]
 
 
-def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """`aligned` where it is large; a small one begins anywhere."""
     return aligned(shape, dtype) if math.prod(shape) * 8 >= LARGE else np.empty(shape, dtype)
 
 
-def zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def zeros(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """`empty`, of zeros."""
     array = empty(shape, dtype)
     array.fill(0)
@@ -99,13 +103,13 @@ def zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 class _Own(threading.local):
     def __init__(self) -> None:
-        self.arrays: dict[np.dtype[Any], NDArray[Any]] = {}
+        self.arrays: dict[np.dtype[Any], Array] = {}
 
 
 _own = _Own()
 
 
-def scratch(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+def scratch(size: int, dtype: np.dtype[Any]) -> Array:
     """At least that many numbers for one kernel to work in; a small one is this thread's, and the next call gets it
     again, unless the kernel is recorded."""
     if size * 8 >= LARGE or recording() is not None:
@@ -119,3 +123,29 @@ def scratch(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
 def release() -> None:
     """Give all that is spare back to the operating system."""
     _spare.clear()
+
+
+class _Memory:
+    """An array's memory as a writable array: a read-only one is another type, and would compile again."""
+
+    def __init__(self, array: Array) -> None:
+        self.owner = array
+        self.__array_interface__ = dict(array.__array_interface__, data=(array.ctypes.data, False))
+
+
+def writable(array: Array) -> Array:
+    return array if array.flags.writeable else np.asarray(_Memory(array))
+
+
+def as_flat(array: Array) -> Array:
+    return writable(array).ravel()
+
+
+def flags_of(reset: Array | None) -> Array:
+    """For the kernels: none is an array without entries."""
+    return _NO_RESET if reset is None else as_flat(reset)
+
+
+def factors_of(mask: Array | None, dtype: np.dtype[Any]) -> Array:
+    """For the kernels: none is an array without entries."""
+    return NO_MASK[dtype] if mask is None else as_flat(mask)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,9 @@ from ..compiler.run import loaded, run
 from ..lstm import plans
 from ..lstm.sums import PIECE
 from ..machine import memory
-from ..vectors.products import product_of
-from ..vectors.rows import copy, sigmoid_row, tanh_row
+from ..vectors.rows import clear, copy, sigmoid_row, tanh_row
 from ..vectors.target import BLOCK, TILE_ROWS, lanes
-from ..vectors.tiles import outer
+from ..vectors.tiles import outer, product_of
 from ..vectors.view import view
 from ..vectors.views import lanes_of
 
@@ -116,15 +116,13 @@ def dense(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
                 q, k = job // (1 + D), job % (1 + D)
                 columns = min(width, U - q * width)
                 to = job * width
-                for j in range(columns, width):
-                    panels[to + j] = 0
+                clear(panels, to + columns, width - columns)
                 if k > 0:
                     copy(panels, to, W, (k - 1) * U + q * width, columns)
                 elif len(b) > 0:
                     copy(panels, to, b, q * width, columns)
                 else:
-                    for j in range(columns):
-                        panels[to + j] = 0
+                    clear(panels, to, columns)
             continue
         own = w * ROWS * width
         r0 = w * ROWS
@@ -160,8 +158,8 @@ def dense_backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) ->
     tiles, panels = whole + 1, ldz // width
     for turn in range(first, last):
         if turn == 0:
-            for i in range(len(dp) * w // workers, len(dp) * (w + 1) // workers):
-                dp[i] = 0
+            begin, end = len(dp) * w // workers, len(dp) * (w + 1) // workers
+            clear(dp, begin, end - begin)
             if len(dx) > 0:
                 for job in range(w, (D + width - 1) // width * U, workers):
                     q, u = job // U, job % U
@@ -174,8 +172,7 @@ def dense_backward(first: Any, last: Any, w: Any, workers: Any, pointer: Any) ->
         if (turn - 1) % 2 == 0:
             for m in range(some * w // workers, some * (w + 1) // workers):
                 before_activation(kind, y, dy, (m0 + m) * U, U, dz, m * ldz)
-                for j in range(U, ldz):
-                    dz[m * ldz + j] = 0
+                clear(dz, m * ldz + U, ldz - U)
                 for k in range(rest):
                     tail[m * TILE_ROWS + k] = x[(m0 + m) * D + whole * TILE_ROWS + k]
                 for k in range(rest, TILE_ROWS):
@@ -222,7 +219,6 @@ def _width(dtype: np.dtype[Any]) -> int:
 
 
 def forward(x: _Array, W: _Array, b: _Array | None, kind: int, y: _Array) -> None:
-    """y (M, U) = f(x (M, D) @ W (D, U) + b); C order, of one float type."""
     (M, D), U, dtype = x.shape, W.shape[1], W.dtype
     if M == 0:
         return
@@ -237,7 +233,6 @@ def forward(x: _Array, W: _Array, b: _Array | None, kind: int, y: _Array) -> Non
 
 def backward(x: _Array, W: _Array, y: _Array, dy: _Array, kind: int, dW: _Array, db: _Array | None,
              dx: _Array | None) -> None:  # fmt: skip
-    """dW, db and dx, where wanted, are written to; y and dy (M, U)."""
     (M, D), U, dtype = x.shape, W.shape[1], W.dtype
     if M == 0:
         for array in (dW, db):
@@ -253,11 +248,7 @@ def backward(x: _Array, W: _Array, y: _Array, dy: _Array, kind: int, dW: _Array,
         workers * ROWS * width, -(-block * TILE_ROWS // width) * width,
     )  # fmt: skip
     work = memory.scratch(sum(sizes), dtype)
-    parts, at = [], 0
-    for size in sizes:
-        parts.append(work[at : at + size])
-        at += size
-    wt, dz, dp, rows, tail = parts
+    wt, dz, dp, rows, tail = (work[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True))
     none, zeros = work[:0], _zeros(width, dtype)
     arguments = (
         x.reshape(-1), M, D, W.reshape(-1), U, y.reshape(-1), dy.reshape(-1), kind, wt, dz, ldz, tail, dp, rows, zeros,

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ..compiler.options import compiled, inlined, kernel
 from ..compiler.run import loaded, run
 from ..machine import threads
-from ..machine.plain import as_flat
+from ..machine.memory import as_flat
+from ..vectors.rows import clear
 
 BINARY, BINARY_LOGITS, SQUARED, ABSOLUTE, HUBER, CATEGORICAL, CATEGORICAL_LOGITS = range(7)
 _KINDS = {
@@ -28,12 +29,12 @@ _Array = NDArray[Any]
 
 
 @compiled
-def ordered_sum(values: Any, rows: Any) -> Any:
-    """Sum of the first rows, one after the other."""
+def add_up(values: Any) -> None:
+    """The sum of all but the last, one after the other, into the last."""
     total = 0.0
-    for r in range(rows):
+    for r in range(len(values) - 1):
         total += values[r]
-    return total
+    values[len(values) - 1] = total
 
 
 @kernel
@@ -48,14 +49,13 @@ def pointwise(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None
     for turn in range(first, last):
         if turn == 1:
             if w == 0:
-                values[rows] = ordered_sum(values, rows)
+                add_up(values)
             continue
         for r in range(rows * w // workers, rows * (w + 1) // workers):
             weight = np.float64(weights[r]) if len(weights) > 0 else 1.0
             total = 0.0
             if weight == 0.0:
-                for i in range(r * K, r * K + K):
-                    dy[i] = 0
+                clear(dy, r * K, K)
                 values[r] = 0.0
                 continue
             for i in range(r * K, r * K + K):
@@ -122,14 +122,13 @@ def categorical(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> No
     for turn in range(first, last):
         if turn == 1:
             if w == 0:
-                values[rows] = ordered_sum(values, rows)
+                add_up(values)
             continue
         for r in range(rows * w // workers, rows * (w + 1) // workers):
             weight = np.float64(weights[r]) if len(weights) > 0 else 1.0
             at = r * K
             if weight == 0.0 or (sparse and labels[r] == ignored):
-                for i in range(at, at + K):
-                    dy[i] = 0
+                clear(dy, at, K)
                 values[r] = 0.0
                 continue
             value = 0.0 if not sparse or 0 <= labels[r] < K else np.nan
@@ -176,25 +175,19 @@ def categorical(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> No
             values[r] = weight * value
 
 
-def _workers(size: int, rows: int) -> int:
-    return threads.workers_for(rows, size >= _PARALLEL)
-
-
 def run_pointwise(rule: tuple[str, _Array, float], t: _Array, p: _Array, weights: _Array, values: _Array,
                   dy: _Array) -> None:  # fmt: skip
-    """p (.., K), the other arrays flat; values of float64, the others of one float type.
-
-    rule: the loss, the kernel's numbers, and its share."""
-    (name, numbers, share), K = rule, p.shape[-1]
-    arguments = _KINDS[name], as_flat(t), as_flat(p), as_flat(weights), K, numbers, share, values, dy
-    run(pointwise, p.dtype, 2, _workers(p.size, len(values) - 1), arguments)
+    _run(pointwise, rule, (t,), p, weights, values, dy)
 
 
 def run_categorical(rule: tuple[str, _Array, float], t: _Array, labels: _Array, ignored: int, p: _Array,
                     weights: _Array, values: _Array, dy: _Array) -> None:  # fmt: skip
-    """As `run_pointwise`; labels of int64."""
-    (name, numbers, share), K = rule, p.shape[-1]
-    arguments = (
-        _KINDS[name], as_flat(t), as_flat(labels), ignored, as_flat(p), as_flat(weights), K, numbers, share, values, dy
-    )  # fmt: skip
-    run(categorical, p.dtype, 2, _workers(p.size, len(values) - 1), arguments)
+    _run(categorical, rule, (t, labels, ignored), p, weights, values, dy)
+
+
+def _run(kernel: Any, rule: tuple[str, _Array, float], targets: tuple[Any, ...], p: _Array, weights: _Array,
+         values: _Array, dy: _Array) -> None:  # fmt: skip
+    name, numbers, share = rule
+    given = [as_flat(one) if isinstance(one, np.ndarray) else one for one in (*targets, p, weights)]
+    arguments = _KINDS[name], *given, p.shape[-1], numbers, share, values, dy
+    run(kernel, p.dtype, 2, threads.workers_for(len(values) - 1, p.size >= _PARALLEL), arguments)

@@ -3,10 +3,9 @@
 The vector is cut into chunks, none of which holds parts of two variables; (begin, end, variable) is a row of `chunks`.
 A kernel has three turns: sums of squares of the chunks, where a norm is wanted; what each variable's gradient is to be
 multiplied by; the update. Each number is computed by itself and each sum in the order of the chunks, so that
-the bits do not depend on the number of workers.
-
-factors (variables, 2): what a variable's gradient is multiplied by, and its weight decay.
-numbers: learning rate, norm or infinity, bound of a gradient's values or infinity, then the optimizer's own.
+the bits do not depend on the number of workers. What a loop asks of an array that may be empty, LLVM asks once, ahead
+of the loop. `UpdateRule` in fastlstm/backend.py says what `factors` and `numbers` are; a bound that is not wanted is
+infinite.
 """
 
 from __future__ import annotations
@@ -128,12 +127,6 @@ def rmsprop(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     for c in range(w, len(chunks), workers):
         a, b, scale, decay = chunks[c, 0], chunks[c, 1], factors[chunks[c, 2], 0], factors[chunks[c, 2], 1]
         p, g, v, mean, m = params[a:b], grads[a:b], velocity[a:b], average[a:b], momentums[a:b]
-        if len(average) == 0 and len(momentums) == 0:
-            for i in range(len(p)):
-                x = bounded(g[i], scale, bound)
-                v[i] = rho * v[i] + rest * (x * x)
-                p[i] = p[i] - p[i] * decay * rate - rate * x / np.sqrt(v[i] + epsilon)
-            continue
         for i in range(len(p)):
             x = bounded(g[i], scale, bound)
             v[i] = rho * v[i] + rest * (x * x)
@@ -160,23 +153,18 @@ def adam(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     for c in range(w, len(chunks), workers):
         a, b, scale, decay = chunks[c, 0], chunks[c, 1], factors[chunks[c, 2], 0], factors[chunks[c, 2], 1]
         p, g, m, v, top = params[a:b], grads[a:b], momentums[a:b], velocity[a:b], largest[a:b]
-        if len(largest) == 0:
-            for i in range(len(p)):
-                x = bounded(g[i], scale, bound)
-                m[i] = m[i] + (x - m[i]) * rest_1
-                v[i] = v[i] + (x * x - v[i]) * rest_2
-                p[i] = p[i] - p[i] * decay * rate - m[i] * alpha / (np.sqrt(v[i]) + epsilon)
-            continue
         for i in range(len(p)):
             x = bounded(g[i], scale, bound)
             m[i] = m[i] + (x - m[i]) * rest_1
             v[i] = v[i] + (x * x - v[i]) * rest_2
-            top[i] = v[i] if not v[i] <= top[i] else top[i]
-            p[i] = p[i] - p[i] * decay * rate - m[i] * alpha / (np.sqrt(top[i]) + epsilon)
+            spread = v[i]
+            if len(largest) > 0:
+                top[i] = spread if not spread <= top[i] else top[i]
+                spread = top[i]
+            p[i] = p[i] - p[i] * decay * rate - m[i] * alpha / (np.sqrt(spread) + epsilon)
 
 
 def cut(begins: list[int], ends: list[int]) -> _Array:
-    """Chunks of variables that lie there in the vector, in their order."""
     rows = [
         (at, min(at + CHUNK, end), variable)
         for variable, (begin, end) in enumerate(zip(begins, ends, strict=True))
@@ -191,8 +179,6 @@ _CLIPS = {"none": NO_NORM, "each": EACH_NORM, "global": GLOBAL_NORM}
 
 def update(rule: tuple[str, str, _Array, _Array, _Array, _Array], params: _Array, grads: _Array,
            own: Sequence[_Array]) -> None:  # fmt: skip
-    """Run one of the kernels. rule: its name, whose norm is bounded ("none", "each", "global"), chunks, factors, room
-    for a number a chunk, numbers; own: what the optimizer keeps, in its kernel's order."""
     name, clipped, chunks, factors, squares, numbers = rule
     clip = _CLIPS[clipped]
     skip = 2 if clip == NO_NORM else 0

@@ -24,7 +24,7 @@ Int: TypeAlias = Any
 Real: TypeAlias = Any
 """A number of the float type of the views and arrays."""
 Array: TypeAlias = Any
-"""An array in compiled code, of which the body sees the first number's place."""
+"""An array in compiled code, or a View: the body sees where its first number is."""
 
 
 class Place(NamedTuple):
@@ -75,14 +75,12 @@ def emitted(body: Callable[..., Any]) -> Any:
             e = Emitter(builder, context.get_data_type(dtype), dtype.bitwidth // 8)
 
             def named(kind: Any, want: str, value: Any) -> Any:
-                if want == "Cell":
-                    return kind.cell
-                if want == "Array":
-                    return Place(e, data(context, builder, kind, value))
-                if want == "View":
+                if isinstance(kind, View):
                     found = proxy(context, builder, kind, value)
                     return Place(e, found.data, found.row, found.block)
-                return value
+                if want == "Array":
+                    return Place(e, data(context, builder, kind, value))
+                return kind.cell if want == "Cell" else value
 
             value = body(e, *map(named, kinds, wanted, args))
             return context.get_dummy_value() if value is None else value

@@ -59,11 +59,7 @@ class Emitter:
                 (all_,) = self.load(place).values
                 from_whole = b.block
             with part:
-                places = ir.VectorType(INT32, self.lanes)
-                nothing = ir.Constant(places, ir.Undefined)
-                one = b.insert_element(nothing, b.trunc(count, INT32), ir.Constant(INT32, 0))
-                every = b.shuffle_vector(one, nothing, ir.Constant(places, [0] * self.lanes))
-                mask = b.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
+                mask = self._mask(count)
                 address, align = b.bitcast(place, self.type.as_pointer()), ir.Constant(INT32, self.bits // 8)
                 kind = ir.FunctionType(self.type, [address.type, INT32, mask.type, self.type])
                 name = f"llvm.masked.load.v{self.lanes}f{self.bits}.p0"
@@ -102,13 +98,16 @@ class Emitter:
 
     def first(self, count: Any, vector: Vector) -> Vector:
         """The first `count` numbers of a vector, then zeros."""
-        b, zeros = self.builder, self.splat(0.0)
-        places = ir.VectorType(INT32, self.lanes)
+        mask = self._mask(count)
+        return vector.each(lambda value, zero: self.builder.select(mask, value, zero), self.splat(0.0))
+
+    def _mask(self, count: Any) -> Any:
+        """Which lanes are among the first `count`."""
+        b, places = self.builder, ir.VectorType(INT32, self.lanes)
         nothing = ir.Constant(places, ir.Undefined)
         one = b.insert_element(nothing, b.trunc(count, INT32), ir.Constant(INT32, 0))
         every = b.shuffle_vector(one, nothing, ir.Constant(places, [0] * self.lanes))
-        mask = b.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
-        return vector.each(lambda value, zero: b.select(mask, value, zero), zeros)
+        return b.icmp_signed("<", ir.Constant(places, list(range(self.lanes))), every)
 
     def broadcast(self, pointer: Any, *offsets: Any) -> Vector:
         return self.everywhere(self.builder.load(self.at(pointer, *offsets)))
@@ -133,6 +132,15 @@ class Emitter:
         return cgutils.get_or_insert_function(
             self.builder.module, ir.FunctionType(self.type, arguments), f"llvm.{name}"
         )
+
+
+def _instruction(name: str) -> Any:
+    """The operator that emits this instruction."""
+
+    def operator(self: Vector, *others: Vector | float) -> Vector:
+        return self.each(getattr(self.emitter.builder, name), *others)
+
+    return operator
 
 
 class Vector:
@@ -166,22 +174,14 @@ class Vector:
         function = e.function(f"{name}.v{e.lanes}f{e.bits}", *[e.type] * (1 + len(others)))
         return self.each(lambda *values: e.builder.call(function, values), *others)
 
-    def __add__(self, other: Vector | float) -> Vector:
-        return self.each(self.emitter.builder.fadd, other)
-
-    def __sub__(self, other: Vector | float) -> Vector:
-        return self.each(self.emitter.builder.fsub, other)
+    __add__ = __radd__ = _instruction("fadd")
+    __sub__, __neg__ = _instruction("fsub"), _instruction("fneg")
+    __mul__ = __rmul__ = _instruction("fmul")
 
     def __rsub__(self, other: float) -> Vector:
         return self.emitter.splat(other) - self
 
-    def __mul__(self, other: Vector | float) -> Vector:
-        return self.each(self.emitter.builder.fmul, other)
-
-    __radd__, __rmul__ = __add__, __mul__
-
-    def __truediv__(self, other: Vector | float) -> Vector:
-        return self.each(self.emitter.builder.fdiv, other)
+    __truediv__ = _instruction("fdiv")
 
     def __rtruediv__(self, other: float) -> Vector:
         return self.emitter.splat(other) / self
@@ -202,9 +202,6 @@ class Vector:
         """A comparison with a NaN does not hold."""
         b = self.emitter.builder
         return Mask(self.each(lambda v, w: b.fcmp_ordered(comparison, v, w), other))
-
-    def __neg__(self) -> Vector:
-        return self.each(self.emitter.builder.fneg)
 
     def __abs__(self) -> Vector:
         return self._call("fabs")
@@ -314,9 +311,3 @@ class Mask:
 def data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     """Pointer to an array's first number."""
     return context.make_array(array_type)(context, builder, array).data
-
-
-def emitter(context: Any, builder: Any, array_type: Any) -> Emitter:
-    """An Emitter for the float type of that array."""
-    scalar = array_type.dtype
-    return Emitter(builder, context.get_data_type(scalar), scalar.bitwidth // 8)

@@ -1,14 +1,16 @@
-"""The matrix micro-kernel: tiles of a product, in registers."""
+"""The matrix micro-kernel: tiles of a product, in registers; and products of any number of rows with a panel."""
 
 from __future__ import annotations
 
 import itertools
 from typing import Any, NamedTuple
 
+from ..compiler.options import compiled
 from .emitted import Int, emitted
 from .emitter import INT64, Emitter, Vector
 from .target import BLOCK, CACHE_LINE, TILE_ROWS, registers
 from .view import View
+from .views import lanes_of, line_of
 
 
 def _tile(rows: int, vectors: int = BLOCK) -> Any:
@@ -117,5 +119,49 @@ def multiply(
     return sums
 
 
-tile_1, tile_2, tile_3, tile_4, tile_5, tile_6 = (_tile(rows) for rows in range(1, TILE_ROWS + 1))
-half_1, half_2, half_3, half_4, half_5, half_6 = (_tile(rows, BLOCK // 2) for rows in range(1, TILE_ROWS + 1))
+whole = [_tile(rows) for rows in range(1, TILE_ROWS + 1)]
+half = [_tile(rows, BLOCK // 2) for rows in range(1, TILE_ROWS + 1)]  # of the first two of a panel's four vectors
+
+
+def _product(tile_1: Any, tile_2: Any, tile_3: Any, tile_4: Any, tile_5: Any, tile_6: Any) -> Any:
+    """product(a, rows, depth, panel, init, out): out (rows, ..) = init + A (rows, depth) @ panel, all of them views, in
+    tiles as equal as can be: a tile of one row is a slow one. Meanwhile the panel behind this one is fetched into the
+    cache."""
+
+    @compiled
+    def product(a: Any, rows: Any, depth: Any, panel: Any, init: Any, out: Any) -> None:
+        ahead = depth * BLOCK * lanes_of(panel)
+        left = (rows + TILE_ROWS - 1) // TILE_ROWS
+        r = 0
+        while left > 0:
+            height = (rows - r + left - 1) // left
+            where = (a.at(r, 0), depth, panel, ahead, init.at(r, 0), out.at(r, 0))
+            if height == 6:
+                tile_6(*where)
+            elif height == 5:
+                tile_5(*where)
+            elif height == 4:
+                tile_4(*where)
+            elif height == 3:
+                tile_3(*where)
+            elif height == 2:
+                tile_2(*where)
+            else:
+                tile_1(*where)
+            ahead += depth // 4 * line_of(panel)
+            r += height
+            left -= 1
+
+    return product
+
+
+product, half_product = _product(*whole), _product(*half)
+
+
+@compiled
+def product_of(columns: Any, a: Any, rows: Any, depth: Any, panel: Any, init: Any, out: Any) -> None:
+    """`product` where only the first columns matter: half of the panel where that holds them."""
+    if columns > BLOCK // 2 * lanes_of(panel):
+        product(a, rows, depth, panel, init, out)
+    else:
+        half_product(a, rows, depth, panel, init, out)

@@ -11,7 +11,7 @@ from typing import Any
 
 from numba import types
 from numba.core import cgutils
-from numba.core.imputils import lower_builtin, lower_getattr
+from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import (
     AbstractTemplate,
     AttributeTemplate,
@@ -20,7 +20,7 @@ from numba.core.typing.templates import (
     infer_global,
     signature,
 )
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic, make_attribute_wrapper, models, register_model
 
 from .emitter import data
 
@@ -39,6 +39,10 @@ class View(types.Type):  # type: ignore[misc]
 class _Model(models.StructModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, [("data", types.CPointer(kind.dtype)), ("row", _N), ("block", _N)])
+
+
+make_attribute_wrapper(View, "row", "row")
+make_attribute_wrapper(View, "block", "block")
 
 
 def proxy(context: Any, builder: Any, kind: Any, value: Any = None) -> Any:
@@ -82,25 +86,9 @@ def _add(context: Any, builder: Any, found: Any, args: Any) -> Any:
 class _Attributes(AttributeTemplate):  # type: ignore[misc]
     key = View
 
-    def resolve_row(self, view: Any) -> Any:
-        return _N
-
-    def resolve_block(self, view: Any) -> Any:
-        return _N
-
     @bound_function("view.at")
     def resolve_at(self, view: Any, args: Any, kws: Any) -> Any:
         return signature(view, _N, _N)
-
-
-@lower_getattr(View, "row")
-def _row(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    return proxy(context, builder, kind, value).row
-
-
-@lower_getattr(View, "block")
-def _block(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    return proxy(context, builder, kind, value).block
 
 
 @lower_builtin("view.at", View, _N, _N)

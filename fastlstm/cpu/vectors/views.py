@@ -9,38 +9,35 @@ from numba import types
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
-from .emitter import INT64, data
-from .target import CACHE_LINE, lanes
+from .emitted import Array, Int, emitted
+from .emitter import INT64, Emitter
+from .target import CACHE_LINE
 
 
-@intrinsic  # type: ignore[misc]
-def lanes_of(typing: Any, array: Any) -> Any:
+@emitted
+def lanes_of(e: Emitter, array: Array) -> Int:
     """Numbers of that array's type in a vector register; a constant in the compiled code."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(INT64, lanes(array.dtype.bitwidth // 8))
-
-    return types.intp(array), generate
+    return e.index(e.lanes)
 
 
-@intrinsic  # type: ignore[misc]
-def line_of(typing: Any, array: Any) -> Any:
+@emitted
+def line_of(e: Emitter, array: Array) -> Int:
     """Numbers of that array's type in a cache line; a constant in the compiled code."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(INT64, CACHE_LINE * 8 // array.dtype.bitwidth)
-
-    return types.intp(array), generate
+    return e.index(CACHE_LINE * 8 // e.bits)
 
 
-@intrinsic  # type: ignore[misc]
-def numbers(typing: Any, array: Any, size: Any) -> Any:
+@emitted
+def numbers(e: Emitter, array: Array, size: Int) -> Int:
     """That many bytes, as numbers of that array's type: a stride's, without the division that `itemsize` would need."""
+    return e.builder.ashr(size, e.index((e.bits // 8).bit_length() - 1))
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.ashr(args[1], ir.Constant(INT64, (array.dtype.bitwidth // 8).bit_length() - 1))
 
-    return types.intp(array, types.intp), generate
+@emitted
+def lowest_bit(e: Emitter, array: Array, offset: Int) -> Int:
+    """Of array[offset] as it stands in memory: 0 or 1, of any number, a NaN too."""
+    b, whole = e.builder, ir.IntType(e.bits)
+    bits = b.load(b.bitcast(array.at(offset), whole.as_pointer()))
+    return b.zext(b.trunc(bits, ir.IntType(1)), INT64)
 
 
 def _flat_type(array: Any) -> Any:
@@ -93,16 +90,3 @@ def array_or_flat(typing: Any, given: Any, other: Any) -> Any:
         return _flat_array(context, builder, kind, whole.data, whole.nitems)
 
     return kind(given, other), generate
-
-
-@intrinsic  # type: ignore[misc]
-def lowest_bit(typing: Any, array: Any, offset: Any) -> Any:
-    """Of array[offset] as it stands in memory: 0 or 1, of any number, a NaN too."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.gep(data(context, builder, signature.args[0], args[0]), [args[1]])
-        whole = ir.IntType(8 * context.get_abi_sizeof(place.type.pointee))
-        bits = builder.load(builder.bitcast(place, whole.as_pointer()))
-        return builder.zext(builder.trunc(bits, ir.IntType(1)), args[1].type)
-
-    return types.intp(array, types.intp), generate

@@ -1,7 +1,11 @@
-"""Whole numbers in code that is being written as LLVM IR: what stands here in Python is compiled without Numba.
+"""Integers and truths that only the running code knows.
 
-A formula over sizes serves twice: over Python's own integers it gives a number, over a `Whole` the code that finds one.
-Such a formula has no `if`, `and`, `or`, `max` of what may be a Whole, but `choose`, `&`, `|`, `larger`."""
+Python sees each as an object, a `Whole` or a `Truth`. An operation on such objects writes the LLVM instruction that
+does it in the running code, without Numba, and gives the object for its result.
+
+So a formula over sizes serves twice: over Python's own integers it gives a number, over Wholes it writes the code that
+computes it. It may not ask, while it is written, what only the running code knows: in place of `if`, `and`, `or` and
+`max` it has `choose`, `&`, `|` and `larger`."""
 
 from __future__ import annotations
 
@@ -13,6 +17,24 @@ from numba import types
 
 from ...strides import choose, larger
 from .emitter import INT64
+
+
+def _instruction(name: str) -> Any:
+    """The operator that writes this instruction."""
+
+    def operator(self: Whole, other: Any) -> Whole:
+        return self._made(getattr(self.builder, name), self, other)
+
+    return operator
+
+
+def _comparison(sign: str) -> Any:
+    """The operator that writes this comparison."""
+
+    def operator(self: Whole, other: Any) -> Truth:
+        return Truth(self.builder, self._made(lambda a, b: self.builder.icmp_signed(sign, a, b), self, other).value)
+
+    return operator
 
 
 class Whole:
@@ -28,14 +50,14 @@ class Whole:
         values = [other.value if isinstance(other, Whole) else ir.Constant(INT64, other) for other in others]
         return Whole(self.builder, emit(*values))
 
-    def _compared(self, how: str, other: Any) -> Truth:
-        return Truth(self.builder, self._made(lambda a, b: self.builder.icmp_signed(how, a, b), self, other).value)
-
-    def __add__(self, other: Any) -> Whole:
-        return self._made(self.builder.add, self, other)
-
-    def __sub__(self, other: Any) -> Whole:
-        return self._made(self.builder.sub, self, other)
+    __add__ = __radd__ = _instruction("add")
+    __sub__ = _instruction("sub")
+    __mul__ = __rmul__ = _instruction("mul")
+    __mod__ = _instruction("srem")  # of numbers above 0
+    __and__, __or__, __xor__ = _instruction("and_"), _instruction("or_"), _instruction("xor")
+    __eq__, __ne__ = _comparison("=="), _comparison("!=")
+    __lt__, __le__ = _comparison("<"), _comparison("<=")
+    __gt__, __ge__ = _comparison(">"), _comparison(">=")
 
     def __rsub__(self, other: Any) -> Whole:
         return self._made(self.builder.sub, other, self)
@@ -43,53 +65,17 @@ class Whole:
     def __neg__(self) -> Whole:
         return 0 - self
 
-    def __mul__(self, other: Any) -> Whole:
-        return self._made(self.builder.mul, self, other)
-
-    __radd__, __rmul__ = __add__, __mul__
+    def __abs__(self) -> Whole:
+        return larger(self, -self)
 
     def __floordiv__(self, other: int) -> Whole:
         if other & (other - 1) == 0:
             return self._made(self.builder.ashr, self, other.bit_length() - 1)
         return self._made(self.builder.sdiv, choose(self < 0, self - (other - 1), self), other)
 
-    def __mod__(self, other: Any) -> Whole:
-        """Of numbers above 0."""
-        return self._made(self.builder.srem, self, other)
-
-    def __and__(self, other: Any) -> Whole:
-        return self._made(self.builder.and_, self, other)
-
-    def __or__(self, other: Any) -> Whole:
-        return self._made(self.builder.or_, self, other)
-
-    def __xor__(self, other: Any) -> Whole:
-        return self._made(self.builder.xor, self, other)
-
-    def __abs__(self) -> Whole:
-        return larger(self, -self)
-
     def below(self, other: Whole) -> Truth:
-        """The same of numbers without a sign."""
+        """Whether it is less, both taken as numbers without a sign."""
         return Truth(self.builder, self.builder.icmp_unsigned("<", self.value, other.value))
-
-    def __eq__(self, other: object) -> Truth:  # type: ignore[override]
-        return self._compared("==", other)
-
-    def __ne__(self, other: object) -> Truth:  # type: ignore[override]
-        return self._compared("!=", other)
-
-    def __lt__(self, other: Any) -> Truth:
-        return self._compared("<", other)
-
-    def __le__(self, other: Any) -> Truth:
-        return self._compared("<=", other)
-
-    def __gt__(self, other: Any) -> Truth:
-        return self._compared(">", other)
-
-    def __ge__(self, other: Any) -> Truth:
-        return self._compared(">=", other)
 
 
 class Truth:

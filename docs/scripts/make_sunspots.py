@@ -1,7 +1,7 @@
-"""Makes sunspots.npz from the table inside the statsmodels wheel:
+"""Makes fastlstm/datasets/sunspots.npz from the table inside the statsmodels wheel:
 
 pip download --no-deps statsmodels
-python make_sunspots.py statsmodels-*.whl
+python docs/scripts/make_sunspots.py statsmodels-*.whl
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+DATASETS = Path(__file__).parents[2] / "fastlstm" / "datasets"
 TABLE = "statsmodels/datasets/sunspots/sunspots.csv"
 YEARS = 309
 
@@ -25,7 +26,7 @@ def main(wheel: str) -> None:
     assert len(years) == YEARS
     assert (np.diff(years) == 1).all()
     numbers = np.array([row["SUNACTIVITY"] for row in rows], np.float32)
-    np.savez_compressed(Path(__file__).parent / "sunspots.npz", first_year=years[:1], number=numbers)
+    np.savez_compressed(DATASETS / "sunspots.npz", first_year=years[:1], number=numbers)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Makes japanese_vowels.npz from the .ts files of the archive, as they stand inside the sktime wheel:
+"""Makes fastlstm/datasets/japanese_vowels.npz from the .ts files of the archive, as they stand inside the sktime wheel:
 
 pip download --no-deps sktime
-python make_japanese_vowels.py sktime-*.whl
+python docs/scripts/make_japanese_vowels.py sktime-*.whl
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+DATASETS = Path(__file__).parents[2] / "fastlstm" / "datasets"
 FOLDER = "sktime/datasets/data/JapaneseVowels/JapaneseVowels_"
 COUNTS = {"train": 270, "test": 370}
 
@@ -37,7 +38,7 @@ def main(wheel: str) -> None:
             arrays[f"{part}_frames"] = np.concatenate(utterances)
             arrays[f"{part}_lengths"] = np.array([len(u) for u in utterances], np.int64)
             arrays[f"{part}_labels"] = np.array(labels, np.int64)
-    np.savez_compressed(Path(__file__).parent / "japanese_vowels.npz", **arrays)
+    np.savez_compressed(DATASETS / "japanese_vowels.npz", **arrays)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Masks of steps and of features.
+"""Numbers that are only moved: zeros and copies, outputs of masked steps, dropped features.
 
 Steps that a mask leaves out: outputs of the real steps are put where they belong, and gradients brought back. The real
 steps of each sequence run without gaps. where (N, T) says which of them an output shows: HELD is the state that the
-sequence began with, NONE nothing.
+sequence began with, NONE nothing. All arrays are in C order.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiler.options import kernel
-from ..compiler.run import loaded, run
+from ..compiler.run import loaded, recording, run
 from ..lstm.plans import threads_for
-from ..vectors.rows import accumulate, copy
+from ..machine import memory
+from ..vectors.rows import accumulate, clear, copy
 
 HELD, NONE = -1, -2
 _MOVE_WORK = 10  # a number read, multiplied and written, in multiply-adds
@@ -23,7 +24,17 @@ _Array = NDArray[Any]
 
 
 @kernel
-def expand(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
+def fill(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
+    """out = source, where that has entries, else 0. One turn, one worker."""
+    source, out = loaded(pointer)
+    if len(source) > 0:
+        copy(out, 0, source, 0, len(source))
+    else:
+        clear(out, 0, len(out))
+
+
+@kernel
+def expanded(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """y (N, T, H): a copy of the step of z (N, T, H), of h (N, H), or 0. One turn, one worker."""
     z, h, where, T, H, y = loaded(pointer)
     for i in range(len(where)):
@@ -32,12 +43,11 @@ def expand(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
         elif where[i] == HELD:
             copy(y, i * H, h, i // T * H, H)
         else:
-            for j in range(i * H, i * H + H):
-                y[j] = 0
+            clear(y, i * H, H)
 
 
 @kernel
-def collect(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
+def collected(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
     """The way back: dz and dh, zeros before, gather what arrived at the outputs that showed them."""
     dy, where, T, H, dz, dh = loaded(pointer)
     for i in range(len(where)):
@@ -60,21 +70,34 @@ def dropped(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
             rows_y[j] = rows_x[j] * (one if own[j] >= rate else zero)
 
 
-def run_expand(z: _Array, h: _Array, where: NDArray[np.int64], y: _Array) -> None:
-    """All in C order."""
+def _filled(source: _Array, out: _Array) -> _Array:
+    run(fill, out.dtype, 1, 1, (source.reshape(-1), out.reshape(-1)))
+    return out
+
+
+def zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
+    """Zeros; where runs of kernels are recorded, a kernel writes them."""
+    if recording() is None:
+        return memory.zeros(shape, dtype)
+    return _filled(np.empty(0, dtype), memory.empty(shape, dtype))
+
+
+def copied(array: _Array) -> _Array:
+    """A copy, made in the same way."""
+    return array.copy() if recording() is None else _filled(array, memory.empty(array.shape, array.dtype))
+
+
+def expand(z: _Array, h: _Array, where: NDArray[np.int64], y: _Array) -> None:
     _, T, H = z.shape
-    arguments = z.reshape(-1), h.reshape(-1), where.reshape(-1), T, H, y.reshape(-1)
-    run(expand, z.dtype, 1, 1, arguments)
+    run(expanded, z.dtype, 1, 1, (z.reshape(-1), h.reshape(-1), where.reshape(-1), T, H, y.reshape(-1)))
 
 
-def run_collect(dy: _Array, where: NDArray[np.int64], dz: _Array, dh: _Array) -> None:
-    """As `run_expand`."""
+def collect(dy: _Array, where: NDArray[np.int64], dz: _Array, dh: _Array) -> None:
     _, T, H = dz.shape
-    run(collect, dz.dtype, 1, 1, (dy.reshape(-1), where.reshape(-1), T, H, dz.reshape(-1), dh.reshape(-1)))
+    run(collected, dz.dtype, 1, 1, (dy.reshape(-1), where.reshape(-1), T, H, dz.reshape(-1), dh.reshape(-1)))
 
 
-def run_dropped(x: _Array, draws: NDArray[np.float32], rate: float, y: _Array) -> None:
-    """As `run_expand`."""
+def drop(x: _Array, draws: NDArray[np.float32], rate: float, y: _Array) -> None:
     N, T, D = x.shape
     if x.size:
         arguments = x.reshape(-1), draws.reshape(-1), np.float32(rate), 1 / (1 - rate), T, D, y.reshape(-1)
