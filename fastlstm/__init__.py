@@ -18,6 +18,7 @@ from .params import (
     Hidden,
     InterpolatedParams,
     NormalizedParams,
+    OwnParams,
     Params,
     PeepholeParams,
     ProjectedParams,
@@ -29,7 +30,7 @@ from .tape import Tape
 
 __all__ = [
     "Bidirectional", "GRUBeforeParams", "GRUParams", "Grads", "Hidden", "InterpolatedParams", "NormalizedParams",
-    "Params", "PeepholeParams", "ProjectedParams", "State", "Stream", "Tape", "__version__", "backward",
+    "OwnParams", "Params", "PeepholeParams", "ProjectedParams", "State", "Stream", "Tape", "__version__", "backward",
     "backward_into", "forward", "forward_cells", "forward_into", "forward_train", "forward_train_into", "from_torch",
     "init_params", "load", "make_grads", "make_tape", "pack", "pack_into", "reference", "save", "show_config", "step",
     "to_torch", "zero_state",

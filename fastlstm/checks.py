@@ -20,7 +20,6 @@ from .backend import Kept, Packed
 from .cells.table import CELLS as KERNEL_CELLS
 from .params import (
     CELLS,
-    REFERENCE_CELLS,
     ROWS,
     AnyParams,
     AnyState,
@@ -101,7 +100,8 @@ def cell(layer: AnyParams | Packed) -> str:
 
 def record_of(layer: AnyParams | Packed) -> type[AnyParams]:
     """What its weights are when they are not packed."""
-    return REFERENCE_CELLS[cell(layer)]
+    found: type[AnyParams] = backend.engine.cell_in(layer).record if isinstance(layer, Packed) else type(layer)
+    return found
 
 
 def state_type(layer: AnyParams | Packed) -> type[AnyState]:
@@ -302,7 +302,7 @@ def _level(name: str, layer: Any) -> tuple[AnyParams | Packed, ...]:
 def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
     if isinstance(layer, Packed):
         return _packed(name, layer)
-    if type(layer) not in REFERENCE_CELLS.values():
+    if type(layer) not in ROWS:
         raise TypeError(f"{name}: expected {expected}, got {_kind(layer)}")
     found = {field: array(f"{name}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)}
     W, U = found["W"], found["U"]
@@ -313,7 +313,7 @@ def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
         if value.dtype != kind and value.dtype.newbyteorder("=") != kind:
             raise TypeError(f"{name}.{field}: expected {kind} as in {name}.W, got {value.dtype}")
     narrow, blocks = type(layer) is ProjectedParams, len(ROWS[type(layer)].gates)
-    if U.ndim != 2 or U.shape[1] % blocks or not 1 <= U.shape[0] <= U.shape[1] // blocks:
+    if U.ndim != 2 or len(U) < 1 or (narrow and (U.shape[1] % blocks or len(U) > U.shape[1] // blocks)):
         rows = f"(P, {blocks}H) with P from 1 to H" if narrow else f"(H, {blocks}H) with H at least 1"
         raise ValueError(f"{name}.U: expected shape {rows}, got {U.shape}")
     if W.ndim != 2 or W.shape[0] < 1:

@@ -15,7 +15,7 @@ from . import backend, checks
 from .backend import Buffers, Kept, Packed, Pass
 from .checks import Weights, assemble, record_of
 from .initial import zero_state
-from .params import CELLS, AnyParams, AnyState, Array, Batch, Grads, State, cell_name, shapes
+from .params import ROWS, AnyParams, AnyState, Array, Batch, Grads, State, cell_name, shapes
 from .types import PackedStack, Stack, States, StateStack, TapeStack
 
 
@@ -400,7 +400,7 @@ def _of_its_cell(name: str, record: Any, packed: Packed) -> AnyParams:
     expected = record_of(packed)
     if isinstance(record, expected):
         return record
-    if type(record) not in CELLS.values():
+    if type(record) not in ROWS:
         raise TypeError(f"{name}: expected {expected.__name__}, got {type(record).__name__}")
     raise TypeError(f"{name}: expected weights of the {checks.cell(packed)} cell, as in packed, got those of the "
                     f"{cell_name(type(record))} cell")  # fmt: skip

@@ -10,16 +10,17 @@ from numpy.typing import DTypeLike
 
 from . import checks
 from .arrays import size_of
+from .cells.own import OwnCell
 from .checks import assemble
 from .params import REFERENCE_CELLS as CELLS
 from .params import (
     ROWS,
     AnyParams,
     Array,
-    GRUBeforeParams,
     GRUParams,
     InterpolatedParams,
     NormalizedParams,
+    OwnParams,
     Params,
     PeepholeParams,
     ProjectedParams,
@@ -101,28 +102,12 @@ def init_params(
 
 @overload
 def init_params(
-    input_size: int,
-    hidden_size: int,
-    *,
-    rng: np.random.Generator | int | None = None,
-    dtype: DTypeLike = np.float32,
-    forget_bias: None = None,
-    cell: Literal["gru"],
-    projection_size: None = None,
+    input_size: int, hidden_size: int, *, cell: Literal["gru"], **options: Unpack[_Unprojected]
 ) -> GRUParams: ...
 
 
 @overload
-def init_params(
-    input_size: int,
-    hidden_size: int,
-    *,
-    rng: np.random.Generator | int | None = None,
-    dtype: DTypeLike = np.float32,
-    forget_bias: None = None,
-    cell: Literal["gru_before"],
-    projection_size: None = None,
-) -> GRUBeforeParams: ...
+def init_params(input_size: int, hidden_size: int, *, cell: OwnCell, **options: Unpack[_Unprojected]) -> OwnParams: ...
 
 
 def init_params(
@@ -132,13 +117,14 @@ def init_params(
     rng: np.random.Generator | int | None = None,
     dtype: DTypeLike = np.float32,
     forget_bias: float | None = None,
-    cell: str = "standard",
+    cell: str | OwnCell = "standard",
     projection_size: int | None = None,
 ) -> AnyParams:
     """Random weights for one layer: Glorot uniform W, orthogonal U (and V), zero b but for the forget gate.
 
     Of the projected cell, the rows of each gate's block of U and the columns of V are orthonormal. p of the
-    peephole cell is uniform between -1/√H and 1/√H, s of the normalized cell is 1 throughout.
+    peephole cell, and the unit weights w of one's own, are uniform between -1/√H and 1/√H, s of the normalized cell is
+    1 throughout.
 
     Parameters
     ----------
@@ -153,14 +139,14 @@ def init_params(
         f (1 + i) of itself from step to step: 2/3 at the start of training, where the standard cell with 1 keeps 3/4.
         With 0 or more, some units keep more than all of c at some steps, and differences as small as those of rounding
         grow with the steps. The GRUs have no forget gate, and take none.
-    cell : "standard", "interpolated", "projected", "peephole", "normalized", "gru" or "gru_before"
-        docs/cells.md has them side by side.
+    cell : "standard", "interpolated", "projected", "peephole", "normalized", "gru", or one's own
+        docs/cells.md has them side by side. One's own is what `fastlstm.cells.cell` makes.
     projection_size : int, optional
         P, the width of h, from 1 to H: for the projected cell, which must be given one, and for no other.
 
     Returns
     -------
-    Params, InterpolatedParams, ProjectedParams, PeepholeParams, NormalizedParams, GRUParams or GRUBeforeParams
+    Params, InterpolatedParams, ProjectedParams, PeepholeParams, NormalizedParams, GRUParams or OwnParams
 
     Raises
     ------
@@ -200,12 +186,8 @@ def init_params(
         raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from None
     if dtype is None or kind not in (np.float32, np.float64):  # None is float64 to NumPy
         raise TypeError(f"dtype: expected float32 or float64, got {None if dtype is None else kind}")
-    if not isinstance(cell, str):
-        raise TypeError(f"cell: expected a name, got {type(cell).__name__}")
-    if cell not in CELLS:
-        raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
-    record, P = CELLS[cell], output_size(cell, H, projection_size, "hidden_size")
-    gates, bias = ROWS[record].gates, _forget_bias(cell, forget_bias, kind)
+    record = record_of(cell)
+    P, bias = output_size(record, H, projection_size, "hidden_size"), _forget_bias(record, forget_bias, kind)
     try:
         generator = np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
@@ -215,7 +197,7 @@ def init_params(
         if field == "W":
             limit = np.sqrt(6.0 / (D + H))
             arrays[field] = generator.uniform(-limit, limit, shape)
-        elif field == "p":
+        elif field in ("p", "w"):
             limit = 1 / np.sqrt(H)
             arrays[field] = generator.uniform(-limit, limit, shape)
         elif field == "s":
@@ -223,8 +205,8 @@ def init_params(
         elif field in ("b", "b_n"):
             arrays[field] = np.zeros(shape)
             if bias is not None and field == "b":
-                f = gates.index("f")  # i and f come first in every cell that has them
-                arrays[field][f * H : (f + 1) * H] = bias
+                forget = ROWS[record].forget * H
+                arrays[field][forget : forget + H] = bias
         else:
             arrays[field] = np.empty(shape)
             width = H if field == "U" else shape[1]
@@ -233,10 +215,23 @@ def init_params(
     return record(**{field: array.astype(kind) for field, array in arrays.items()})
 
 
-def output_size(cell: str, H: int, projection_size: object, name: str) -> int:
+def record_of(cell: str | OwnCell) -> type[AnyParams]:
+    """The record of the weights of a cell, by its name, or one's own."""
+    if isinstance(cell, OwnCell):
+        found: type[AnyParams] = cell.record
+        return found
+    if not isinstance(cell, str):
+        raise TypeError(f"cell: expected a name, or what fastlstm.cells.cell makes, got {type(cell).__name__}")
+    if cell not in CELLS:
+        raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
+    return CELLS[cell]
+
+
+def output_size(record: type[AnyParams], H: int, projection_size: object, name: str) -> int:
     """P of a cell with H units, from projection_size, which is checked. name: what the caller calls H."""
-    if CELLS[cell] is not ProjectedParams:
+    if record is not ProjectedParams:
         if projection_size is not None:
+            cell = ROWS[record].name
             raise ValueError(f"projection_size: expected None for the {cell} cell, got {projection_size!r}")
         return H
     P = size_of("projection_size", projection_size)
@@ -245,9 +240,9 @@ def output_size(cell: str, H: int, projection_size: object, name: str) -> int:
     return P
 
 
-def _forget_bias(cell: str, given: Any, kind: np.dtype[Any]) -> Any:
+def _forget_bias(record: type[AnyParams], given: Any, kind: np.dtype[Any]) -> Any:
     """Checked, or the cell's own where none is given; None for a cell without a forget gate."""
-    usual = ROWS[CELLS[cell]].forget_bias
+    cell, usual = ROWS[record].name, ROWS[record].forget_bias
     bias = usual if given is None else given
     if usual is None and given is not None:
         raise ValueError(f"forget_bias: expected None for the {cell} cell, got {given!r}")

@@ -197,6 +197,30 @@ NORMALIZED_EPSILON = 1e-5
 """What the normalized cell adds to each variance before it takes the root."""
 
 
+class OwnParams(NamedTuple):
+    """Weights of one layer of a cell of one's own (`fastlstm.cells.cell`). Each such cell has a subclass of its own.
+
+    Attributes
+    ----------
+    W : ndarray, shape (D, G·H)
+        Input weights, a block for each gate that reads x.
+    U : ndarray, shape (H, G·H)
+        Recurrent weights, a block for each gate that reads h.
+    w : ndarray, shape (K·H,)
+        Unit weights, a block for each.
+    b : ndarray, shape (G·H,)
+        Bias, a block for each gate.
+    """
+
+    W: Array
+    U: Array
+    w: Array
+    b: Array
+
+    def __repr__(self) -> str:
+        return shown(self)
+
+
 class State(NamedTuple):
     """Hidden and cell state of one layer: h (N, P) and c (N, H), or (P,) and (H,) for a single sequence."""
 
@@ -263,7 +287,14 @@ class Grads(NamedTuple):
 
 
 AnyParams: TypeAlias = (
-    Params | InterpolatedParams | ProjectedParams | PeepholeParams | NormalizedParams | GRUParams | GRUBeforeParams
+    Params
+    | InterpolatedParams
+    | ProjectedParams
+    | PeepholeParams
+    | NormalizedParams
+    | GRUParams
+    | GRUBeforeParams
+    | OwnParams
 )
 AnyState: TypeAlias = State | Hidden
 Layer: TypeAlias = "AnyParams | Bidirectional"
@@ -286,6 +317,8 @@ class Row(NamedTuple):
 
     Attributes
     ----------
+    name : str
+        The cell's.
     gates : tuple of str
         Names of the blocks of U, H columns each, in their order.
     shapes : callable
@@ -295,24 +328,56 @@ class Row(NamedTuple):
         such gate.
     state : type
         `State`, or `Hidden` where there is no c.
+    forget : int
+        The place of the forget gate's block in b.
     """
 
+    name: str
     gates: tuple[str, ...]
     shapes: Callable[[int, int, int], tuple[tuple[int, ...], ...]]
     forget_bias: float | None
     state: type[AnyState] = State
+    forget: int = 1
 
 
 _LSTM, _GRU = ("i", "f", "g", "o"), ("r", "z", "n")  # input, forget, candidate, output; reset, update, candidate
 ROWS: dict[type[AnyParams], Row] = {
-    Params: Row(_LSTM, lambda D, H, _: ((D, 4 * H), (H, 4 * H), (4 * H,)), 1.0),
-    InterpolatedParams: Row(_LSTM, lambda D, H, _: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)), -0.25),
-    ProjectedParams: Row(_LSTM, lambda D, H, P: ((D, 4 * H), (P, 4 * H), (H, P), (4 * H,)), 1.0),
-    PeepholeParams: Row(_LSTM, lambda D, H, _: ((D, 4 * H), (H, 4 * H), (3 * H,), (4 * H,)), 1.0),
-    NormalizedParams: Row(_LSTM, lambda D, H, _: ((D, 4 * H), (H, 4 * H), (5 * H,), (5 * H,)), 1.0),
-    GRUParams: Row(_GRU, lambda D, H, _: ((D, 3 * H), (H, 3 * H), (3 * H,), (H,)), None, Hidden),
-    GRUBeforeParams: Row(_GRU, lambda D, H, _: ((D, 3 * H), (H, 3 * H), (3 * H,)), None, Hidden),
+    Params: Row("standard", _LSTM, lambda D, H, _: ((D, 4 * H), (H, 4 * H), (4 * H,)), 1.0),
+    InterpolatedParams: Row("interpolated", _LSTM, lambda D, H, _: ((D, 3 * H), (H, 4 * H), (H, H), (3 * H,)), -0.25),
+    ProjectedParams: Row("projected", _LSTM, lambda D, H, P: ((D, 4 * H), (P, 4 * H), (H, P), (4 * H,)), 1.0),
+    PeepholeParams: Row("peephole", _LSTM, lambda D, H, _: ((D, 4 * H), (H, 4 * H), (3 * H,), (4 * H,)), 1.0),
+    NormalizedParams: Row("normalized", _LSTM, lambda D, H, _: ((D, 4 * H), (H, 4 * H), (5 * H,), (5 * H,)), 1.0),
+    GRUParams: Row("gru", _GRU, lambda D, H, _: ((D, 3 * H), (H, 3 * H), (3 * H,), (H,)), None, Hidden),
+    GRUBeforeParams: Row("gru_before", _GRU, lambda D, H, _: ((D, 3 * H), (H, 3 * H), (3 * H,)), None, Hidden),
 }
+
+
+def own_record(own: Any, name: str) -> type[OwnParams]:
+    """The type of the weights of one's own cell, and its row. own: an OwnCell; name: of its row in the table of cells.
+    In a pickle there is the cell's name."""
+    numbers = len(own.gates_of_x), len(own.gates_of_h), len(own.unit_weights), len(own.gates)
+
+    def again(params: Any) -> tuple[Any, ...]:
+        return _own_params, (own, *params)
+
+    members = {"__slots__": (), "__module__": __name__, "__reduce__": again, "cell": own}
+    record: type[OwnParams] = type("OwnParams", (OwnParams,), members)
+
+    def forms(D: int, H: int, _: int) -> tuple[tuple[int, ...], ...]:
+        of_x, of_h, weights, gates = (n * H for n in numbers)
+        return (D, of_x), (H, of_h), (weights,), (gates,)
+
+    remembers = "c" in own.states and "f" in own.gates
+    forget = own.gates.index("f") if remembers else 0
+    state = State if "c" in own.states else Hidden
+    ROWS[record] = Row(name, own.gates_of_h, forms, 1.0 if remembers else None, state, forget)
+    return record
+
+
+def _own_params(own: Any, *arrays: Array) -> OwnParams:
+    """From a pickle."""
+    found: OwnParams = own.record(*arrays)
+    return found
 
 
 def shapes(record: type[AnyParams], D: int, H: int, P: int) -> dict[str, tuple[int, ...]]:
@@ -322,7 +387,8 @@ def shapes(record: type[AnyParams], D: int, H: int, P: int) -> dict[str, tuple[i
 
 def sizes(params: AnyParams) -> tuple[int, int, int]:
     """D, H and P of weights whose shapes fit together."""
-    return params.W.shape[0], params.U.shape[1] // len(ROWS[type(params)].gates), params.U.shape[0]
+    P = params.U.shape[0]
+    return params.W.shape[0], params.V.shape[0] if isinstance(params, ProjectedParams) else P, P
 
 
 def state_widths(params: AnyParams) -> dict[str, int]:
@@ -333,7 +399,7 @@ def state_widths(params: AnyParams) -> dict[str, int]:
 
 def cell_name(record: type[AnyParams]) -> str:
     """The name of the cell that has such weights."""
-    return next(name for name, one in REFERENCE_CELLS.items() if one is record)
+    return ROWS[record].name
 
 
 def is_plain(value: object) -> bool:

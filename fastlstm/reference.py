@@ -49,6 +49,7 @@ from .params import (
     Hidden,
     InterpolatedParams,
     NormalizedParams,
+    OwnParams,
     Params,
     PeepholeParams,
     ProjectedParams,
@@ -58,6 +59,7 @@ from .params import (
     is_plain,
     shapes,
     shown,
+    sizes,
     state_widths,
 )
 
@@ -180,7 +182,7 @@ def forward_cells(
     where a layer's cell has no c.
     """
     for way in (one for layer in _stack(params) for one in _ways(layer)):
-        if type(way) in _CELLS and "c" not in ROWS[type(way)].state._fields:
+        if type(way) in ROWS and "c" not in ROWS[type(way)].state._fields:
             raise TypeError(
                 f"params: expected cells with a c, got one of the {cell_name(type(way))} cell, which has none"
             )
@@ -279,12 +281,12 @@ def _forward_layer(
     x: Array, params: AnyParams, begin: AnyState, mask: Array, lengths: Array, reverse: bool, reset: Array
 ) -> tuple[Array, AnyState, LayerTape]:
     """One layer in one direction; x (N, T, D) is 0 in padding."""
-    cell, record, (N, T, D) = _CELLS[type(params)], type(begin), x.shape
+    cell, record, (N, T, D) = _cell_of(params), type(begin), x.shape
     x = _reversed(x, lengths) if reverse else x
     live, reset = _live(lengths, T), _boundaries(reset, lengths, reverse)
-    width = params.U.shape[1]
-    zx = cell.inputs(x.reshape(N * T, D), params).reshape(N, T, width)  # no step waits for this: once for all
-    gates = np.empty((N, T, width // len(ROWS[type(params)].gates) * cell.keeps), x.dtype)
+    zx = cell.inputs(x.reshape(N * T, D), params)  # no step waits for this: once for all
+    zx = zx.reshape(N, T, zx.shape[1])
+    gates = np.empty((N, T, sizes(params)[1] * cell.keeps), x.dtype)
     states = record(*(np.empty((N, T + 1, a.shape[1]), x.dtype) for a in begin))
     for a, first in zip(states, begin, strict=True):
         a[:, 0] = first
@@ -300,10 +302,11 @@ def _forward_layer(
 def _backward_layer(tape: LayerTape, dy: Array, dlast: AnyState) -> Grads:
     """One layer in one direction; dy (N, T, P) is 0 in padding."""
     params, x, states, gates, reset, mask, lengths, reverse = tape
-    cell, record, (N, T, _) = _CELLS[type(params)], type(dlast), x.shape
+    cell, record, (N, T, _) = _cell_of(params), type(dlast), x.shape
     dy = _reversed(dy, lengths) if reverse else dy
     live = _live(lengths, T)
-    da, dh_new, dstate = np.empty((N, T, params.U.shape[1]), x.dtype), np.empty_like(dy), dlast
+    width = cell.columns(params) if isinstance(cell, _Own) else params.U.shape[1]
+    da, dh_new, dstate = np.empty((N, T, width), x.dtype), np.empty_like(dy), dlast
     old = record(*(np.where(reset, 0, a[:, :T]) for a in states))
     new = record(*(a[:, 1:] for a in states))
     done = _Done(gates, mask[:, None] * old.h, old, new)
@@ -723,6 +726,107 @@ class _GRUBefore:
         return da @ params.W.T, GRUBeforeParams(x.T @ da, dU, da.sum(axis=0))
 
 
+class _Own:
+    """A cell of one's own (`OwnParams`; docs/cells.md): its equations, and those that are derived from them backward,
+    over arrays."""
+
+    def __init__(self, own: Any) -> None:
+        self.own, self.keeps = own, len(own.tape._fields)
+
+    def inputs(self, x: Array, params: OwnParams) -> Array:
+        return self.sums_of(self.own.gates_of_x, x @ params.W) + params.b
+
+    def sums_of(self, gates: tuple[str, ...], a: Array) -> Array:
+        """Blocks of some gates as those of all, zeros for the others."""
+        blocks = dict(zip(gates, _blocks(a, len(gates)), strict=True)) if gates else {}
+        H = a.shape[1] // max(1, len(gates))
+        return _joined(*(blocks.get(gate, np.zeros((len(a), H), a.dtype)) for gate in self.own.gates))
+
+    def step(self, zx: Array, m: Array, old: Any, params: OwnParams) -> tuple[Array, Any]:
+        z = dict(zip(self.own.gates, _blocks(zx + self.sums_of(self.own.gates_of_h, m @ params.U), len(self.own.gates)),
+                     strict=True))  # fmt: skip
+        h = (_numbers(old.h),) if self.own.reads_h else ()
+        made = self.own.derived.forward(
+            [_numbers(z[gate]) for gate in self.own.panel_gates], _numbers(old[-1]), self.weights(params), *h
+        )
+        full = [np.broadcast_to(one, old.h.shape) for one in (*made.kept, made.h, made.c)]
+        return _joined(*full[: self.keeps]), type(old)(*full[self.keeps :][: len(old)])
+
+    def back(self, dnew: Any, done: Any, params: OwnParams) -> tuple[Array, Array, Any]:
+        """The first of what it returns is dz, and behind it the gradients of unit weights at each row."""
+        kept = [_numbers(block) for block in _blocks(done.gates, self.keeps)] if self.keeps else []
+        dh, dc = dnew.h, dnew[-1] if len(dnew) == 2 else np.zeros_like(dnew.h)
+        tape = self.own.tape(*kept)
+        t = _numbers(np.tanh(done.new[-1]))
+        found = self.own.back(tape, _numbers(done.old[-1]), t, _numbers(dh), _numbers(dc), self.weights(params))
+        places = [self.own.panel_gates.index(gate) for gate in self.own.gates]
+        rows = [np.broadcast_to(one, dh.shape) for one in (*(found.dz[n] for n in places), *found.dw)]
+        of_h = _joined(*(rows[self.own.gates.index(gate)] for gate in self.own.gates_of_h))
+        past = (np.zeros(1, dh.dtype) if found.dh is None else found.dh,) if len(dnew) == 2 else ()
+        return _joined(*rows), of_h @ params.U.T, type(dnew)(*past, found.dc)
+
+    def sums(self, da: Array, dh: Array, x: Array, done: Any, params: OwnParams) -> tuple[Array, OwnParams]:
+        blocks = _blocks(da, len(self.own.gates) + len(self.own.unit_weights))
+        of_x, of_h = (
+            _joined(*(blocks[self.own.gates.index(gate)] for gate in gates))
+            for gates in (self.own.gates_of_x, self.own.gates_of_h)
+        )
+        total, width = da.sum(axis=0), len(params.b)
+        return of_x @ params.W.T, type(params)(x.T @ of_x, done.m.T @ of_h, total[width:], total[:width])
+
+    def weights(self, params: OwnParams) -> Any:
+        """The unit weights by name."""
+        names = self.own.derived.w
+        return type(names)(*map(_numbers, _blocks(params.w, len(names)))) if names else names
+
+    def columns(self, params: Any) -> int:
+        """Of what `back` returns first."""
+        return len(params.b) + len(params.w)
+
+
+def _cell_of(params: Any) -> Any:
+    kind: Any = type(params)
+    return _Own(kind.cell) if issubclass(kind, OwnParams) else _CELLS[kind]
+
+
+class _Numbers(np.ndarray):
+    """An array as a number in the equations of a cell of one's own."""
+
+    def fma(self, factor: Any, term: Any) -> Any:
+        return self * factor + term
+
+    def where(self, a: Any, b: Any) -> Any:
+        return _numbers(np.where(self, a, b))
+
+    def minimum(self, other: Any) -> Any:
+        return np.minimum(self, other)
+
+    def maximum(self, other: Any) -> Any:
+        return np.maximum(self, other)
+
+    def sqrt(self) -> Any:
+        return np.sqrt(self)
+
+    def exp(self) -> Any:
+        return np.exp(self)
+
+    def log(self) -> Any:
+        return np.log(self)
+
+    def log1p(self) -> Any:
+        return np.log1p(self)
+
+    def tanh(self) -> Any:
+        return np.tanh(self)
+
+    def sigmoids(self, *others: Any) -> list[Any]:
+        return [_numbers(_sigmoid(one)) for one in (self, *others)]
+
+
+def _numbers(a: Array) -> Any:
+    return a.view(_Numbers)
+
+
 _CELLS: dict[type, Any] = {
     Params: _Standard,
     InterpolatedParams: _Interpolated,
@@ -832,20 +936,19 @@ def _layers(params: Any, D: int, reverse: bool) -> tuple[Any, ...]:
         if reverse and len(ways) == 2:
             raise ValueError("reverse: expected False with a Bidirectional, which runs both ways, got True")
         for one in ways:
-            if type(one) not in _CELLS:
+            if type(one) not in ROWS:
                 raise TypeError(f"params: expected Params or Bidirectional, got {type(one).__name__}")
             kind = kind or one.W.dtype
             if any(a.dtype != kind for a in one) or kind.kind != "f":
                 raise TypeError(f"params: expected one float type, got {', '.join(str(a.dtype) for a in one)}")
-            blocks = len(ROWS[type(one)].gates)
-            P, H = one.U.shape[0], one.U.shape[-1] // blocks
+            _, H, P = sizes(one)
             expected = shapes(type(one), D, H, P)
             if tuple(a.shape for a in one) != tuple(expected.values()):
                 found = ", ".join(f"{field} {a.shape}" for field, a in zip(one._fields, one, strict=True))
                 wanted = ", ".join(f"{field} {shape}" for field, shape in expected.items())
                 raise ValueError(f"params: expected {wanted}, got {found}")
             if P > H:
-                raise ValueError(f"params: expected U (P, {blocks}H) with P at most H = {H}, got U {one.U.shape}")
+                raise ValueError(f"params: expected U (P, 4H) with P at most H = {H}, got U {one.U.shape}")
         if type(ways[-1]) is not type(ways[0]):
             one, two = (cell_name(type(way)) for way in ways)
             raise TypeError(f"params: expected one cell in both directions, got {one} and {two}")

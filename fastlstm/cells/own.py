@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
 
+from ..params import own_record
 from .derive import READS, Derived
 from .number import Number
-from .phases import Back, Cell, Given, Made, Product, touch
+from .phases import Back, Cell, Given, Made, Product, register, touch
 
 MOST_GATES = 6
 
@@ -75,6 +76,20 @@ class OwnCell:
         what = gates, unit_weights, gates_of_x, gates_of_h, self.states, self.derived.written
         self.fingerprint = hashlib.sha256(repr(what).encode()).hexdigest()
 
+    def back(self, kept: Any, c_old: Number, t: Number, dh: Number, dc: Number, w: Any) -> Back:
+        """The gradients of a step; letters as in `Given`."""
+        return self.derived.backward(Given(kept, kept, c_old, t, dh, dc, w))
+
+    @functools.cached_property
+    def cell(self) -> Cell:
+        """Its row, of a name that no other cell has."""
+        return self.as_cell(f"{self.name}#{self.fingerprint[:16]}")
+
+    @functools.cached_property
+    def record(self) -> Any:
+        """The type of its weights, `OwnParams`."""
+        return own_record(self, self.cell.name)
+
     def as_cell(self, name: str, gates_of_b: tuple[str, ...] | None = None) -> Cell:
         """A row of the table: b, W and U have a block for each gate that they are for, and a fourth array one for each
         unit weight. gates_of_b: all, if not given."""
@@ -101,7 +116,7 @@ class OwnCell:
             tuple(tuple(of.index(gate) if gate in of else -1 for gate in order) for of in readers),
             (dataclasses.replace(self.phase, forward=forward, backward=backward),),
             tuple((3, tuple(blocks[n : n + G])) for n in range(0, rows * G, G)),
-            gates=row, alone=self.derived.alone,
+            gates=row, alone=self.derived.alone, own=self,
         )  # fmt: skip
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -154,13 +169,17 @@ def cell(
         raise ValueError(f"gates: expected 1 to {MOST_GATES} names, got {len(names)}: {' '.join(names)!r}")
     of_x, of_h = (names if given is None else _some_of(names, argument, given)
                   for argument, given in (("gates_of_x", gates_of_x), ("gates_of_h", gates_of_h)))  # fmt: skip
+    if not of_x:
+        raise ValueError("gates_of_x: expected at least one name, got none: the cell would not see its input")
     for name in names:
         if name not in (*of_x, *of_h):
             raise ValueError(f"gates: expected each in gates_of_x or gates_of_h, got {name!r} in neither")
 
     def decorate(function: Callable[..., Any]) -> OwnCell:
         _check_parameters(function, bool(weights))
-        return OwnCell(function, names, weights, of_x, of_h)
+        found = OwnCell(function, names, weights, of_x, of_h)
+        register(found.cell, found.record)
+        return found
 
     return decorate
 

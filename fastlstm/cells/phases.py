@@ -373,3 +373,12 @@ def checked(*cells: Cell) -> tuple[Cell, ...]:
                         "threads that share them meet behind a phase, so it would read some old and some new ones"
                     )
     return cells
+
+
+BY_NAME: dict[str, Cell] = {}
+BY_RECORD: dict[type, Cell] = {}
+"""All cells there are, those of one's own among them, by their names and by the records of their weights."""
+
+
+def register(cell: Cell, record: type) -> None:
+    BY_NAME[cell.name] = BY_RECORD[record] = cell

@@ -14,7 +14,20 @@ from .normalized import (
     raw_backward,
 )
 from .peephole import lstm_with_peepholes
-from .phases import Cell, LaterGate, NormalGates, NormalOutput, Product, Projection, Waiting, checked, touch
+from .phases import (
+    BY_NAME,
+    BY_RECORD,
+    Cell,
+    LaterGate,
+    NormalGates,
+    NormalOutput,
+    Product,
+    Projection,
+    Waiting,
+    checked,
+    register,
+    touch,
+)
 from .projected import m_again, unprojected_backward
 from .standard import lstm
 
@@ -62,17 +75,17 @@ CELLS = checked(
 )  # fmt: skip
 
 
+for _cell in CELLS:
+    register(_cell, RECORDS[_cell.name])
+
+
 def cell_with(record: type) -> Cell:
     """The cell whose weights such a record holds; TypeError where it is computed by `reference` alone."""
-    if record not in _BY_RECORD:
+    if record not in BY_RECORD:
         raise TypeError(f"params: expected weights of a cell that has kernels, got {record.__name__}")
-    return _BY_RECORD[record]
+    return BY_RECORD[record]
 
 
 def cell_named(name: str) -> Cell:
     """The cell of that name."""
-    return _BY_NAME[name]
-
-
-_BY_NAME = {cell.name: cell for cell in CELLS}
-_BY_RECORD = {RECORDS[cell.name]: cell for cell in CELLS}
+    return BY_NAME[name]

@@ -22,6 +22,7 @@ from .steps import Steps
 
 _NAMES = {"W": "kernel", "U": "recurrent_kernel", "p": "peephole_kernel", "s": "scale", "b": "bias"}
 _NAMES_OF_V = {"interpolated": "memory_kernel", "projected": "projection_kernel"}
+_LSTMS = tuple(name for name, record in CELLS.items() if ROWS[record].state is State)
 _ROOMS = 4  # shapes of batches whose room is kept
 
 
@@ -193,15 +194,15 @@ class LSTM(Layer):
         self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
         self.recurrent_regularizer = regularizers.get(recurrent_regularizer, "recurrent_regularizer")
         self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
-        if not isinstance(cell, str) or cell not in CELLS:
-            raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
+        if not isinstance(cell, str) or cell not in _LSTMS:
+            raise ValueError(f"cell: expected one of {', '.join(map(repr, _LSTMS))}, got {cell!r}")
         self.cell = cell
         self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         self.seed = None if seed is None else checked_seed(seed)
         self.return_sequences = flag("return_sequences", return_sequences)
         self.return_state = flag("return_state", return_state)
         self.go_backwards, self.stateful, self.zero_output_for_mask = go_backwards, stateful, zero_output_for_mask
-        self.output_size = output_size(cell, self.units, projection_size, "units")
+        self.output_size = output_size(CELLS[cell], self.units, projection_size, "units")
         self.projection_size = None if projection_size is None else self.output_size
         self.state: State | None = None
         self.state_grads: State | None = None
@@ -245,7 +246,7 @@ class LSTM(Layer):
         super()._draw(rng)
         row = ROWS[CELLS[self.cell]]
         if self.use_bias and self.unit_forget_bias and row.forget_bias is not None:
-            at = row.gates.index("f") * self.units
+            at = row.forget * self.units
             self.params["bias"][at : at + self.units] = row.forget_bias
 
     def _bound(self) -> None:
