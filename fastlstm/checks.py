@@ -7,7 +7,7 @@ A stack is taken apart into levels, bottom first; a level holds one direction, o
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -260,11 +260,11 @@ def arrays_of(name: str, layers: Sequence[Any], stacked: bool) -> list[Named]:
     return found
 
 
-def has_cells(weights: Weights) -> None:
+def has_cells(name: str, layers: Iterable[AnyParams | Packed]) -> None:
     """Refuse layers without a cell state, whose c nobody can be given."""
-    for level in weights.levels:
-        if "c" not in state_type(level[0])._fields:
-            raise TypeError(f"params: expected cells with a c, got one of the {cell(level[0])} cell, which has none")
+    for layer in layers:
+        if "c" not in state_type(layer)._fields:
+            raise TypeError(f"{name}: expected cells with a c, got one of the {cell(layer)} cell, which has none")
 
 
 def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[AnyState]:

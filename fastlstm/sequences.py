@@ -155,7 +155,7 @@ def forward_cells(
     problem = checks.problem(
         x, params, state, lengths=lengths, reverse=reverse, reset=reset, h_mask=h_mask, copy=False
     )  # fmt: skip
-    checks.has_cells(problem.weights)
+    checks.has_cells("params", (level[0] for level in problem.weights.levels))
     stacked, single = problem.weights.stacked, problem.single
     y, cells = _walk(problem, _with_cells)
     shown = [[c[0] if single else c for c in level] for level in cells]
