@@ -7,7 +7,7 @@ A stack is taken apart into levels, bottom first; a level holds one direction, o
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -25,6 +25,7 @@ from .params import (
     AnyState,
     Array,
     Bidirectional,
+    Hidden,
     ProjectedParams,
     State,
     cell_name,
@@ -38,6 +39,7 @@ from .types import Masks, Stack, States, Structured
 _T = TypeVar("_T")
 _DIRECTION = ", ".join(record.__name__ for record in CELLS.values()) + " or Packed"
 _LAYER = ", ".join(record.__name__ for record in CELLS.values()) + ", Packed or Bidirectional"
+_STATES = {name: ROWS[record].state for name, record in REFERENCE_CELLS.items()}
 _BOOL = np.dtype(np.bool_)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -106,7 +108,9 @@ def record_of(layer: AnyParams | Packed) -> type[AnyParams]:
 
 def state_type(layer: AnyParams | Packed) -> type[AnyState]:
     """State, or Hidden where its cell has no c."""
-    return ROWS[record_of(layer)].state
+    if isinstance(layer, Packed):
+        return _STATES[backend.engine.cell_in(layer).name]
+    return ROWS[type(layer)].state
 
 
 def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Structured:
@@ -259,11 +263,11 @@ def arrays_of(name: str, layers: Sequence[Any], stacked: bool) -> list[Named]:
     return found
 
 
-def has_cells(weights: Weights) -> None:
+def has_cells(name: str, layers: Iterable[AnyParams | Packed]) -> None:
     """Refuse layers without a cell state, whose c nobody can be given."""
-    for level in weights.levels:
-        if "c" not in state_type(level[0])._fields:
-            raise TypeError(f"params: expected cells with a c, got one of the {cell(level[0])} cell, which has none")
+    for layer in layers:
+        if "c" not in state_type(layer)._fields:
+            raise TypeError(f"{name}: expected cells with a c, got one of the {cell(layer)} cell, which has none")
 
 
 def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[AnyState]:
@@ -437,9 +441,11 @@ def states(name: str, state: Any, weights: Weights, N: int, *, single: bool) -> 
         kind = weights.dtype
         fresh: list[list[AnyState]] = []
         for level in weights.levels:
-            record, (_, H, P) = state_type(level[0]), sizes(level[0])
-            widths = (P, H)[: len(record._fields)]
-            fresh.append([record(*(np.zeros((N, width), kind) for width in widths)) for _ in level])
+            _, H, P = sizes(level[0])
+            if state_type(level[0]) is State:
+                fresh.append([State(np.zeros((N, P), kind), np.zeros((N, H), kind)) for _ in level])
+            else:
+                fresh.append([Hidden(np.zeros((N, P), kind)) for _ in level])
         return fresh
     return [
         [_state(where, entry, N, layer, weights.dtype, single) for where, entry, layer in level]
@@ -502,10 +508,10 @@ def _state(name: str, state: Any, N: int, layer: AnyParams | Packed, dtype: np.d
     return record(*(native(one, dtype, copy=True) for one in found))
 
 
-def _fields(state: AnyState, layer: AnyParams | Packed) -> list[tuple[str, Any, int]]:
+def _fields(state: AnyState, layer: AnyParams | Packed) -> Iterable[tuple[str, Any, int]]:
     """Name, value and width of h and c, or of h alone."""
     _, H, P = sizes(layer)
-    return list(zip(state._fields, state, (P, H), strict=False))
+    return zip(state._fields, state, (P, H), strict=False)
 
 
 def output_gradient(dy: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], *, single: bool) -> Array | None:

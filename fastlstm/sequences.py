@@ -148,7 +148,7 @@ def forward_cells(
     ((4, 10, 32), True)
     """
     problem = checks.problem(x, params, state, lengths, reverse, reset, h_mask, copy=False)
-    checks.has_cells(problem.weights)
+    checks.has_cells("params", (level[0] for level in problem.weights.levels))
     y, state, cells = _walk(problem, _with_cells)
     shown = [[c[0] if problem.single else c for c in level] for level in cells]
     return y, state, assemble(shown, problem.weights.stacked)

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from . import backend
 from .backend import Pass
-from .checks import assemble
+from .checks import assemble, has_cells
 from .params import Array, form
 from .types import Structured
 
@@ -26,7 +26,7 @@ class Tape:
         The input in the weights' float type. Read-only.
     c : ndarray, shape (N, T, H)
         The cell state after every step; a Bidirectional of two for a Bidirectional, a tuple, one entry a
-        layer, for a stack. Read-only.
+        layer, for a stack. Read-only. TypeError where a layer's cell has none.
 
     For a single sequence both are without the axis N.
 
@@ -60,6 +60,7 @@ class Tape:
 
     @property
     def c(self) -> Structured:
+        has_cells("c", (level[0].packed for level in self._levels))
         cells = [[self._shown(backend.engine.cells(done)) for done in level] for level in self._levels]
         return assemble(cells, self._stacked)
 

@@ -321,6 +321,11 @@ class Cell:
         return self.reads_h or (self.multiplies_later and not self.projects)
 
     @cached_property
+    def keeps_operand(self) -> bool:
+        """Whether the tape has the old h as it entered the product, multiplied by a mask if there is one."""
+        return self.projects or self.normalizes
+
+    @cached_property
     def carries_t(self) -> bool:
         """Whether tanh of c is handed on from step to step on the way back."""
         return not (self.normalizes or self.alone)

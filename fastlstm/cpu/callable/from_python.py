@@ -15,7 +15,6 @@ from ..compiler.options import compiled_from_python
 from ..compiler.run import prepare
 from ..lstm.cell_type import mark
 from ..lstm.packing import Packed
-from ..vectors.views import flat
 from . import walks
 from .faults import Faults
 from .fits import step_faults
@@ -44,8 +43,7 @@ def _step_if_it_fits(typing: Any, x: Any, packed: Any, state: Any) -> Any:
 def step(x: Any, panels: Any, H: Any, h: Any, c: Any) -> Any:
     """False where something does not fit: Python sees to it. Other types than those it was compiled for are a
     TypeError. This is the standard cell's, a shorter call than any cell's."""
-    # flat: of the type that users' functions see
-    return _step_if_it_fits(x, Packed(panels, H, H, flat(_STANDARD), None), State(h, c))
+    return _step_if_it_fits(x, Packed(panels, H, H, _STANDARD, None), State(h, c))
 
 
 @compiled_from_python

@@ -138,7 +138,7 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
                     tanh_row(room.t, t + first, tape.c, c + first, some)
             elif s == 0:
                 copy(room.a, h_old + first, given.h_first, order[rank] * P + first, own)
-            if mask.size > 0:
+            if mask.size > 0 and not cell.keeps_operand:
                 scale(room.a, h_old + first, mask, order[rank] * P + first, own)
 
 
