@@ -60,16 +60,6 @@ WAYS = [lambda function: function, compiled.get]
 ways = pytest.mark.parametrize("way", WAYS, ids=["python", "compiled"])
 
 
-def one_by_one(x: Any, params: Any, packed: Any, state: Any, y: Any, tape: Any, dy: Any, dstate: Any, grads: Any,
-               steps: Any, into: Any, out: Any) -> None:  # fmt: skip
-    """`everything` from compiled functions that other tests call too: it compiles for long."""
-    for t in range(T):
-        compiled[one_step](x[:, t].copy(), packed, steps)
-    compiled[chunk](x, packed, into, out)
-    compiled[train](x, packed, state, y, tape, dy, dstate, grads)
-    compiled[pack](params, packed)
-
-
 def copied(tree: Any) -> Any:
     return map_leaves(np.array, tree)
 
@@ -129,16 +119,12 @@ def test_every_function_compiled(cell: str, dtype: Any, single: bool) -> None:
         array.fill(np.nan)
     own, out = [copied(state) for _ in range(3)], [np.full_like(y, np.nan) for _ in range(2)]
     arguments = (x, new.params, case.packed, own[0], out[0], case.tape, dy, copied(last), grads, own[1], own[2], out[1])
-    if cell == "standard":
-        compiled[everything](*arguments, 1)
-    else:
-        one_by_one(*arguments)
+    compiled[everything](*arguments, 1)
     assert_same((out, own), ([y] * 2, [last] * 3))
     assert_same(tuple(grads), tuple(expected))
     assert_same(fastlstm.forward(x, case.packed)[0], fastlstm.forward(x, new.params)[0])
-    if cell == "standard":
-        once, often = (allocations(lambda times=times: compiled[everything](*arguments, times)) for times in (1, 100))
-        assert once == often  # each call allocates for its arguments, and nothing in it does
+    once, often = (allocations(lambda times=times: compiled[everything](*arguments, times)) for times in (1, 100))
+    assert once == often  # each call allocates for its arguments, and nothing in it does
 
 
 def allocations(call: Any) -> int:
