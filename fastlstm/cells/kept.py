@@ -140,13 +140,12 @@ def choices_of(one: Recorded, of: Gradients) -> list[int]:
     same in every step."""
     rows = one.trace.rows
     given = {one.state, *(() if one.t is None else (one.t,)), *one.w}
-    inputs = {*one.z, one.state, *(() if one.h is None else (one.h,))}
-    needed = live(rows, (*of.outputs, one.made), given)
-    return [
-        place
-        for place in sorted(needed - given | {one.made})
-        if place < of.dh and rows[place][0] not in ("constant", "less", "less_equal") and live(rows, [place]) & inputs
-    ]
+    needed = live(rows, (*of.outputs, one.made), given) - given | {one.made}
+    changing = {*one.z, one.state, *(() if one.h is None else (one.h,))}
+    for place, (op, *operands) in enumerate(rows[: of.dh]):
+        if op not in ("input", "constant") and not changing.isdisjoint(operands):
+            changing.add(place)
+    return [place for place in sorted(needed & changing) if rows[place][0] not in ("less", "less_equal")]
 
 
 def best_tape(one: Recorded, of: Gradients) -> tuple[int, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 from .number import Number, exp, fma, log, log1p, maximum, minimum, sigmoids, sqrt, tanh, where
@@ -67,34 +66,30 @@ def program(trace: Trace, outputs: Iterable[int], inputs: Sequence[int]) -> Prog
     rows = {place: trace.rows[place] for place in live(trace.rows, outputs, inputs)}
     constants = {place: row[1] for place, row in rows.items() if row[0] == "constant"}
     given = {*inputs, *constants}
-    lines: dict[int, Line] = {}
-
-    @cache
-    def height(place: int) -> int:
-        """Costly operations on the longest way to what it makes."""
-        op, *operands = rows[place]
-        return (op in COST) + max((height(one) for one in operands if one not in given), default=0)
-
+    lines: list[Line] = []
+    heights = dict.fromkeys(given, 0)  # costly operations on the longest way to what is made
     groups: dict[int, list[int]] = {}
-    for place in sorted(rows):
-        if place not in given and rows[place][0] == "sigmoid":
-            groups.setdefault(height(place), []).append(place)
-    done = set(given)
-
-    def put(place: int) -> None:
-        if place in done:
-            return
+    for place in sorted(rows.keys() - given):
+        op, *operands = rows[place]
+        heights[place] = (op in COST) + max(heights[operand] for operand in operands)
+        if op == "sigmoid":
+            groups.setdefault(heights[place], []).append(place)
+    waiting = [*reversed(outputs)]
+    while waiting:
+        place = waiting[-1]
+        if place in given:
+            waiting.pop()
+            continue
         op = rows[place][0]
-        made = groups[height(place)] if op == "sigmoid" else [place]
+        made = groups[heights[place]] if op == "sigmoid" else [place]
         operands = [operand for one in made for operand in rows[one][1:]]
-        for operand in operands:
-            put(operand)
-        lines[place] = Line(op, tuple(made), tuple(operands))
-        done.update(made)
-
-    for place in outputs:
-        put(place)
-    return Program(tuple(inputs), constants, tuple(lines.values()), outputs)
+        missing = [operand for operand in operands if operand not in given]
+        if missing:
+            waiting += reversed(missing)
+        else:
+            lines.append(Line(op, tuple(made), tuple(operands)))
+            given.update(made)
+    return Program(tuple(inputs), constants, tuple(lines), outputs)
 
 
 def live(rows: Sequence[Row], outputs: Iterable[int], given: Iterable[int] = ()) -> set[int]:

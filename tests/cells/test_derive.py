@@ -228,6 +228,15 @@ def between(z, c, h):
     return c, o * tanh(c) + (1 - o) * h
 
 
+def differences(z, c):
+    return c - z.a * z.b, z.a * c - z.b
+
+
+def dear(z, c):
+    c = c * tanh(z.a) + sigmoid(z.a)
+    return c, c
+
+
 def everything(z, c, h, w):
     i, f = exp(-relu(z.i)), sigmoid(z.f + w.a)
     c = maximum(f * c + i * sqrt(1.0 + z.g * z.g), -0.5) / (1.0 + exp(tanh(c)))
@@ -245,6 +254,8 @@ def everything(z, c, h, w):
         (minimal, "f g", "", "f g", (5, 11)),
         (rectified, "i f g o", "", "i f g o", (14, 35)),
         (between, "f g o", "", "f o h_old", None),
+        (differences, "a b", "", "z_a h z_b", None),
+        (dear, "a", "", "a a_", None),  # two are kept, as both would be dear to make again from one
         (everything, "i f g o", "a b", None, None),
     ],
 )
@@ -421,6 +432,37 @@ def test_gates_and_weights_may_be_named_as_states() -> None:
         return z.c * c + w.h, z.h * h + w.c
 
     check(function, "c h", "c h")
+
+
+def test_operations_stand_where_they_are_needed_and_sigmoids_side_by_side() -> None:
+    def function(z, c):
+        i, g = sigmoid(z.i), tanh(z.g)
+        f = sigmoid(z.f + 1)
+        c = f * c + i * g
+        return c, sigmoid(z.o + c) * tanh(c)
+
+    lines = Derived(function, names("i f g o"))._forward.lines
+    assert [line.op for line in lines] == ["add", "sigmoid", "tanh", "mul", "fma", "add", "sigmoid", "tanh", "mul"]
+    assert [len(line.made) for line in lines if line.op == "sigmoid"] == [2, 1]
+
+
+def test_a_product_that_is_used_once_becomes_part_of_a_sum() -> None:
+    def operations(function: Any) -> list[str]:
+        return [line.op for line in Derived(function, names("a b"))._forward.lines]
+
+    assert operations(lambda z, c: (c + z.a * z.b, c)) == ["fma"]
+    assert operations(lambda z, c: (1 - z.a * z.b, c)) == ["fnma"]
+    assert operations(lambda z, c: (z.a * z.b - c, c)) == ["fms"]
+    assert operations(lambda z, c: (c + z.a * z.b, z.b * z.a)) == ["mul", "add"]
+
+
+def test_long_equations() -> None:
+    def function(z, c):
+        for _ in range(1200):
+            c = 0.5 * c + z.a
+        return c, c
+
+    assert Derived(function, names("a")).counts[0] == 1200
 
 
 def test_what_is_not_used_has_gradient_zero() -> None:
