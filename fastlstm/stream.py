@@ -42,7 +42,7 @@ class Stream:
     >>> stream.reset(np.array([True, False, False, False]))
     """
 
-    __slots__ = ("_packed", "_state", "_top")
+    __slots__ = ("_levels", "_packed", "_state", "_top")
 
     def __init__(self, params: Stack, batch_size: int = 1) -> None:
         packed = pack(params)
@@ -54,7 +54,8 @@ class Stream:
 
     def __setstate__(self, fields: tuple[Packed | tuple[Packed, ...], State | tuple[State, ...]]) -> None:
         self._packed, self._state = fields
-        self._top = (self._state if isinstance(self._state, State) else self._state[-1]).h
+        self._levels = (self._state,) if isinstance(self._state, State) else self._state
+        self._top = self._levels[-1].h
 
     def __repr__(self) -> str:
         return f"Stream({self._packed!r}, batch_size={len(self._top)})"
@@ -85,14 +86,13 @@ class Stream:
                 raise TypeError(f"mask: expected booleans, got dtype {which.dtype}")
             if which.shape != (N,):
                 raise ValueError(f"mask: expected shape ({N},), got {which.shape}")
-        for h, c in self._levels():
-            h[which] = 0
-            c[which] = 0
+        for h, c in self._levels:
+            h[which] = c[which] = 0
 
     @property
     def state(self) -> Structured:
         """The state, a copy; assign one to go on from there."""
-        copies = [[State(h.copy(), c.copy())] for h, c in self._levels()]
+        copies = [[State(h.copy(), c.copy())] for h, c in self._levels]
         return assemble(copies, not isinstance(self._state, State))
 
     @state.setter
@@ -101,9 +101,6 @@ class Stream:
         levels = checks.states("state", value, found, len(self._top), single=False)
         self._keep(assemble(levels, found.stacked))
 
-    def _levels(self) -> tuple[State, ...]:
-        return (self._state,) if isinstance(self._state, State) else self._state
-
     def _keep(self, state: State | tuple[State, ...]) -> None:
-        for mine, (h, c) in zip(self._levels(), (state,) if isinstance(state, State) else state, strict=True):
+        for mine, (h, c) in zip(self._levels, (state,) if isinstance(state, State) else state, strict=True):
             mine.h[...], mine.c[...] = h, c
