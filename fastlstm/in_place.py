@@ -58,12 +58,10 @@ def step(x: ArrayLike, packed: PackedStack, state: StateStack) -> None:
     ):
         return
     layers, found = checks.steppable(packed)
-    single = np.ndim(x) == 1
-    expected = "(D,)" if single else "(N, D)"
     below = checks.array("x", x)
-    D, _, _ = checks.sizes(layers[0])
+    single, (D, _, _) = below.ndim == 1, checks.sizes(layers[0])
     if below.ndim not in (1, 2) or below.shape[-1] != D:
-        raise ValueError(f"x: expected shape {expected} with D = {D}, got {below.shape}")
+        raise ValueError(f"x: expected shape {'(D,)' if single else '(N, D)'} with D = {D}, got {below.shape}")
     states = checks.own_states("state", state, found, None if single else len(below))
     written = checks.arrays_of("state", states, found.stacked)
     first = written[0][0] if checks.same_place(below, states[0].h) else ""

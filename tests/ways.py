@@ -52,7 +52,7 @@ def time_blocks(rows: int) -> Iterator[None]:
 @numba.njit
 def _share(body: int, first: int, last: int, worker: int, workers: int, place: int) -> None:
     """A worker's share of some turns of a kernel."""
-    run._run_body(body, first, last, worker, workers, place)
+    run._call(body, (first, last, worker, workers, place))
 
 
 @numba.njit
@@ -162,7 +162,7 @@ def _late_region(body: Any, turns: Any, workers: Any, place: Any) -> None:
     for turn in range(turns):
         for worker in prange(workers):
             be_late()
-            run._run_body(body, turn, turn + 1, np.int64(worker), workers, place)
+            run._call(body, (turn, turn + 1, np.int64(worker), workers, place))
 
 
 _late_region = numba.njit(parallel=True, **options.OPTIONS)(_late_region)

@@ -134,7 +134,9 @@ class _KernelCache:
         try:
             found = self._files.load((sig, target_context.codegen().magic_tuple()))
             return None if found is None else CompileResult._rebuild(target_context, *found)
-        except Exception:  # whatever it is, compiling mends it
+        except Exception as error:  # whatever it is, compiling mends it
+            if _in_use(error):
+                return None
             logger.debug("a file of the cache cannot be read", exc_info=True)
             _warn_once(f"the cache in {cache_folder()} is damaged; compiling again")
             return None
@@ -143,7 +145,13 @@ class _KernelCache:
         try:
             self._files.save((sig, data.codegen.magic_tuple()), data._reduce())
         except OSError as error:
-            _warn_once(f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error})")
+            if not _in_use(error):
+                _warn_once(f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error})")
+
+
+def _in_use(error: Exception) -> bool:
+    """Whether Windows refuses a file that another process reads or replaces."""
+    return os.name == "nt" and isinstance(error, PermissionError)
 
 
 def cached(dispatcher: Any) -> Any:

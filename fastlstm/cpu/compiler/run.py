@@ -99,34 +99,20 @@ def alone(body: Any, turns: Any, pointer: Any) -> None:
     body(0, turns, 0, 1, pointer)
 
 
-def _call(context: Any, builder: Any, kinds: tuple[Any, ...], address: Any, arguments: list[Any]) -> Any:
-    """Of the compiled function that begins at an address; it returns and raises nothing."""
-    function = context.call_conv.get_function_type(types.none, kinds)
-    context.call_conv.call_function(
-        builder, builder.inttoptr(address, function.as_pointer()), types.none, kinds, arguments
-    )
-    return context.get_dummy_value()
-
-
 @intrinsic  # type: ignore[misc]
-def _run_body(typing: Any, body: Any, first: Any, last: Any, worker: Any, workers: Any, place: Any) -> Any:
-    """A body by its address, and that of its arguments."""
+def _call(typing: Any, address: Any, numbers: Any) -> Any:
+    """Call the compiled function that begins at an address; it returns and raises nothing. numbers: its arguments, of
+    which the fifth, where a kernel's body is called, is the place of its own."""
+    kinds = [*_KINDS, types.voidptr][: len(numbers)]
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = builder.inttoptr(args[5], cgutils.voidptr_t)
-        return _call(context, builder, (*_KINDS, types.voidptr), args[0], [*args[1:5], pointer])
+        values = cgutils.unpack_tuple(builder, args[1])
+        values[4:] = [builder.inttoptr(value, cgutils.voidptr_t) for value in values[4:]]
+        function = context.call_conv.get_function_type(types.none, kinds).as_pointer()
+        context.call_conv.call_function(builder, builder.inttoptr(args[0], function), types.none, kinds, values)
+        return context.get_dummy_value()
 
-    return types.void(_N, *_KINDS, _N), generate
-
-
-@intrinsic  # type: ignore[misc]
-def _run_region(typing: Any, region: Any, body: Any, turns: Any, workers: Any, place: Any) -> Any:
-    """The compiled `_region` by its address."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _call(context, builder, _KINDS, args[0], list(args[1:]))
-
-    return types.void(_N, *_KINDS), generate
+    return types.void(_N, types.UniTuple(_N, len(numbers))), generate
 
 
 @intrinsic  # type: ignore[misc]
@@ -143,7 +129,7 @@ def _region(body: Any, turns: Any, workers: Any, place: Any) -> None:
     """All turns of a kernel on Numba's threads."""
     for turn in range(turns):
         for worker in prange(workers):
-            _run_body(body, turn, turn + 1, np.int64(worker), workers, place)
+            _call(body, (turn, turn + 1, np.int64(worker), workers, place))
 
 
 _region = cached(njit(parallel=True, **OPTIONS)(_region))
@@ -153,9 +139,9 @@ _region = cached(njit(parallel=True, **OPTIONS)(_region))
 def _turns(region: Any, body: Any, turns: Any, workers: Any, place: Any) -> None:
     """All turns of a kernel: in the calling thread for one worker, else in the region."""
     if workers == 1:
-        _run_body(body, 0, turns, 0, 1, place)
+        _call(body, (0, turns, 0, 1, place))
     else:
-        _run_region(region, body, turns, workers, place)
+        _call(region, (body, turns, workers, place))
 
 
 @compiled_from_python

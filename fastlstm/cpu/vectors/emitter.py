@@ -127,12 +127,6 @@ class Emitter:
         address = self.builder.bitcast(self.at(pointer, *offsets), byte)
         self.builder.call(function, [address, *(ir.Constant(word, number) for number in (int(write), 3, 1))])
 
-    def function(self, name: str, *arguments: Any) -> Any:
-        """llvm.NAME, vector to vector; inserted by name, since declare_intrinsic takes no vector types."""
-        return cgutils.get_or_insert_function(
-            self.builder.module, ir.FunctionType(self.type, arguments), f"llvm.{name}"
-        )
-
 
 def _instruction(name: str) -> Any:
     """The operator that emits this instruction."""
@@ -170,8 +164,10 @@ class Vector:
         return Vector(self.emitter, *(emit(*values) for values in zip(*rows, strict=True)))
 
     def _call(self, name: str, *others: Vector | float) -> Vector:
+        """llvm.NAME; inserted by name, since declare_intrinsic takes no vector types."""
         e = self.emitter
-        function = e.function(f"{name}.v{e.lanes}f{e.bits}", *[e.type] * (1 + len(others)))
+        kind = ir.FunctionType(e.type, [e.type] * (1 + len(others)))
+        function = cgutils.get_or_insert_function(e.builder.module, kind, f"llvm.{name}.v{e.lanes}f{e.bits}")
         return self.each(lambda *values: e.builder.call(function, values), *others)
 
     __add__ = __radd__ = _instruction("fadd")
