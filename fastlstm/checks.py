@@ -39,7 +39,6 @@ from .types import Masks, Stack, States, Structured
 _T = TypeVar("_T")
 _DIRECTION = ", ".join(record.__name__ for record in CELLS.values()) + " or Packed"
 _LAYER = ", ".join(record.__name__ for record in CELLS.values()) + ", Packed or Bidirectional"
-_STATES = {name: ROWS[record].state for name, record in REFERENCE_CELLS.items()}
 _BOOL = np.dtype(np.bool_)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -109,7 +108,7 @@ def record_of(layer: AnyParams | Packed) -> type[AnyParams]:
 def state_type(layer: AnyParams | Packed) -> type[AnyState]:
     """State, or Hidden where its cell has no c."""
     if isinstance(layer, Packed):
-        return _STATES[backend.engine.cell_in(layer).name]
+        return ROWS[backend.engine.cell_in(layer).record].state
     return ROWS[type(layer)].state
 
 
@@ -492,8 +491,6 @@ def _mask(
 ) -> Array | None:
     if given is None:
         return None
-    if cell(layer) != "standard":
-        raise ValueError(f"{name}: expected None for the {cell(layer)} cell, got {_kind(given)}")
     return native(_shaped(name, given, (N, sizes(layer)[2]), single), dtype, copy=copy)
 
 

@@ -59,10 +59,10 @@ def backward_share(w: Any, workers: Any, wide: Any, turn: Any, s0: Any, s1: Any,
     """
     cell, room = given.weights.cell, given.room
     tall = room.ldh // (BLOCK * lanes_of(room.ut))  # panels of U.T or V.T
-    share, steps = Share(w, workers, 0, tall, s0), s1 - s0
+    share, steps = Share(w, w, workers, 0, tall, s0), s1 - s0
     phase, phases = cell.phase_count - 1, cell.phase_count  # the last that this turn makes, and how many
     if wide:
-        share, steps = Share(0, 1, w * tall // workers, (w + 1) * tall // workers, s0), 1
+        share, steps = Share(w, 0, 1, w * tall // workers, (w + 1) * tall // workers, s0), 1
         phase, phases = phase - turn % cell.phase_count, 1
         turn //= cell.phase_count
         if 0 < turn <= s1 - s0 and phase == cell.phase_count - 1:

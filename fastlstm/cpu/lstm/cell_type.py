@@ -26,8 +26,8 @@ _MARKS = {
 _BY_MARK = {np.dtype(mark): cell_named(name) for name, mark in _MARKS.items()}
 BY_NUMBER = {mark.num: cell for mark, cell in _BY_MARK.items()}
 _KNOWN = (
-    "alone", "carries_t", "fills_panels", "gate_count", "keeps_operand", "kept", "multiplies_later", "normalizes", "of_h", "of_x",
-    "passes_h", "phase_count", "projects", "reads_h", "weight_rows",
+    "alone", "carries_t", "fills_panels", "gate_count", "keeps_operand", "kept", "multiplies_later", "normalizes",
+    "of_h", "of_x", "passes_h", "phase_count", "projects", "reads_h", "weight_rows",
 )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ class Places(NamedTuple):
     """Where a worker's numbers are. Its rows are those of ranks w, w + workers, ...
 
     n, most: its rows, and the most that a worker has; a, lda: operand rows, and from one to the next; m: what is
-    projected; c, c_row, c_step: on the tape or in the work array, from row to row and from step to step; spare: where c
+    projected, or the old h without a mask; c, c_row, c_step: on the tape or in the work array, from row to row and from step to step; spare: where c
     of the tape waits; g, g_row, g_step, g_block: the same of gates; z, z_step: b, or x @ W + b of some steps; marks,
     by_step: of mark_begins."""
 
@@ -161,6 +161,8 @@ def forward_rows(w: Any, workers: Any, chunk: Any, given: Any) -> None:
             r = np.int64(work[at.marks + (1 + r) * T + s]) - 1
         if schedule.mask.size > 0:
             for r in range(active):
+                if cell.passes_h:
+                    copy(work, at.m + r * lda, work, now + r * lda + D, (P + L - 1) // L * L)
                 scale(work, now + r * lda + D, schedule.mask, order[w + r * workers] * P, P)
         if chunk > 0:
             from_x, z, z_row, of = D, at.z + inner * at.z_step, nb * width, weights_of_h(weights, sizes)
@@ -168,8 +170,10 @@ def forward_rows(w: Any, workers: Any, chunk: Any, given: Any) -> None:
             from_x, z, z_row, of = 0, at.z, 0, weights_of_x(weights, sizes)
         operands = Operands(view(work, now + from_x, lda, 0), D + P - from_x, D - from_x, of,
                             view(work, z, z_row, width))  # fmt: skip
-        h_new = view(work, then + D, lda, L)
-        step = Step(view(work, now + D, lda, L), h_new, view(work, at.m, lda, L) if cell.projects else h_new,
+        h_old, h_new = view(work, now + D, lda, L), view(work, then + D, lda, L)
+        if cell.passes_h and schedule.mask.size > 0:
+            h_old = view(work, at.m, lda, L)
+        step = Step(h_old, h_new, view(work, at.m, lda, L) if cell.projects else h_new,
                     view(tape.c, c, c_row, L), view(tape.c, c + at.c_step, c_row, L),
                     view(tape.gates, g, at.g_row, at.g_block))  # fmt: skip
         first_phase(0, nb, active, s % 2, cell, operands, step)

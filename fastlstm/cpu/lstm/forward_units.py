@@ -31,6 +31,8 @@ def shared_begin(given: Any) -> None:
         if begins(schedule, r, 0):
             clear(work, h, (P + L - 1) // L * L)
         if schedule.mask.size > 0 and lens[r] > 0:
+            if cell.passes_h:
+                copy(work, 2 * order.size * lda + r * lda, work, h, (P + L - 1) // L * L)
             scale(work, h, schedule.mask, order[r] * P, P)
         copy(tape.c, c0 + r * Hp, batch.c, order[r] * H, H)
         for j in range(c0 + r * Hp + H, c0 + (r + 1) * Hp):
@@ -93,8 +95,10 @@ def shared_phase(number: Any, w: Any, lo: Any, hi: Any, z: Any, given: Any) -> N
     if tape.on:
         c_old, c_new = s * N * Hp, (s + 1) * N * Hp
         g0, g_row, g_block = s * N * nb * g_width, nb * g_width, g_width
-    h_new = view(work, then, lda, L)
-    at = Step(view(work, now, lda, L), h_new, view(work, 2 * N * lda, lda, L) if cell.projects else h_new,
+    h_old, h_new, third = view(work, now, lda, L), view(work, then, lda, L), view(work, 2 * N * lda, lda, L)
+    if cell.passes_h and schedule.mask.size > 0:
+        h_old = third
+    at = Step(h_old, h_new, third if cell.projects else h_new,
               view(tape.c, c_old, Hp, L), view(tape.c, c_new, Hp, L), view(tape.gates, g0, g_row, g_block))  # fmt: skip
     active = active_at(s, schedule)
     first = lo * L
@@ -120,6 +124,8 @@ def shared_phase(number: Any, w: Any, lo: Any, hi: Any, z: Any, given: Any) -> N
             if begins(schedule, r, s + 1):
                 clear(work, h, (hi - lo) * L)  # for the other threads too, when all have met
             if schedule.mask.size > 0 and s + 1 < lens[r]:
+                if cell.passes_h:
+                    copy(work, 2 * N * lda + r * lda + first, work, h, (hi - lo) * L)
                 scale(work, h, schedule.mask, order[r] * sizes.P + first, count)
 
 

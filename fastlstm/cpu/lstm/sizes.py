@@ -172,8 +172,9 @@ def units_of(cell: Any, L: Any, H: Any, P: Any) -> Any:
 
 @inlined
 def operand_rows(cell: Any) -> Any:
-    """Rows of each sample: the operands [x, h] of a step and those of the next, and m where that is projected."""
-    if cell.projects:
+    """Rows of each sample: the operands [x, h] of a step and those of the next; and m where that is projected, or the
+    old h without a mask where equations read that too."""
+    if cell.projects or cell.passes_h:
         return 3
     return 2
 

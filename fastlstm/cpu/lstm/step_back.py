@@ -12,14 +12,15 @@ from ..vectors.view import view
 from ..vectors.views import lanes_of
 from .episodes import begins, row_of
 from .norms import normalize_back
-from .sizes import behind_gates, behind_h, dz_vectors, gate_place, panel_vectors, panels_for, vectors_for
+from .sizes import GROUP, behind_gates, behind_h, dz_vectors, gate_place, panel_vectors, panels_for, vectors_for
 from .tiles import backward_cell, backward_cell_pair, finish_back, finish_back_pair, projected
 
 
 class Share(NamedTuple):
-    """A worker's part of a step: ranks first, first + stride, ...; panels lo to hi of U.T or V.T, which are BLOCK
+    """Worker w's part of a step: ranks first, first + stride, ...; panels lo to hi of U.T or V.T, which are BLOCK
     blocks of units each. s0: the first step of the block of time."""
 
+    w: int
     first: int
     stride: int
     lo: int
@@ -94,7 +95,7 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
             if begins(schedule, rank, s + 1):  # nothing comes back from another episode
                 clear(room.dh, dh + first, some)
                 clear(room.dc, dc + first, some)
-            if mask.size > 0 and s < lens[rank] - 1:  # what came through the product
+            if mask.size > 0 and not cell.passes_h and s < lens[rank] - 1:  # what came through the product
                 scale(room.dh, dh + first, mask, order[rank] * P + first, own)
             if dh_of.ldy > 0:
                 accumulate(room.dh, dh + first, dh_of.dy, row * dh_of.ldy + dh_of.column + first, own)
@@ -173,9 +174,8 @@ def later_gate_back(lo: Any, hi: Any, nb: Any, cell: Any, at: Any) -> None:
 
 @compiled
 def hidden_back(s: Any, share: Any, given: Any) -> None:
-    """dh = dz @ U.T of step s for the same ranks and units; added to what goes past z, where a gate of the second phase
-    has left that."""
-    cell, room, P = given.weights.cell, given.room, given.sizes.P
+    """dh = dz @ U.T of step s for the same ranks and units; added to what goes past z, where equations have left that."""
+    cell, room, P, mask = given.weights.cell, given.room, given.sizes.P, given.schedule.mask
     width, L = BLOCK * lanes_of(room.ut), lanes_of(room.ut)
     nb = vectors_for(given.sizes.H, L)
     depth, first = nb * cell.of_h * L, nb * (cell.gate_count - cell.of_h) * L
@@ -184,9 +184,31 @@ def hidden_back(s: Any, share: Any, given: Any) -> None:
     for q in range(share.lo, min(share.hi, panels_for(P, L))):
         out = view(room.dh, dh + q * width, share.stride * room.ldh, 0)
         init = view(room.zeros, 0, 0, 0)
+        panel = view(room.ut, q * depth * width, 0, 0)
         if cell.passes_h:
             init = out
-        product_of(P - q * width, dz, count, depth, view(room.ut, q * depth * width, 0, 0), init, out)
+            if mask.size > 0:
+                masked_back(q, dz, count, panel, share, given)
+                continue
+        product_of(P - q * width, dz, count, depth, panel, init, out)
+
+
+@compiled
+def masked_back(q: Any, dz: Any, count: Any, panel: Any, share: Any, given: Any) -> None:
+    """The same for one panel, where a mask is on what goes through the product, and not on what goes past it."""
+    room, order, L, P = given.room, given.schedule.order, lanes_of(given.room.ut), given.sizes.P
+    width = BLOCK * L
+    depth, columns = vectors_for(given.sizes.H, L) * given.weights.cell.of_h * L, min(width, P - q * width)
+    first, t0 = 0, share.w * GROUP * width
+    while first < count:
+        rows = min(GROUP, count - first)
+        product_of(columns, dz.at(first, 0), rows, depth, panel, view(room.zeros, 0, 0, 0),
+                   view(room.tmp, t0, width, 0))  # fmt: skip
+        for r in range(rows):
+            rank = share.first + (first + r) * share.stride
+            scale(room.tmp, t0 + r * width, given.schedule.mask, order[rank] * P + q * width, columns)
+            accumulate(room.dh, rank * room.ldh + q * width, room.tmp, t0 + r * width, columns)
+        first += rows
 
 
 @compiled
@@ -234,7 +256,7 @@ def first_state(w: Any, workers: Any, given: Any) -> None:
             clear(gradients.dh_state, h, P)
             clear(gradients.dc_state, c, H)
             continue
-        if schedule.mask.size > 0 and schedule.lens[rank] > 0:
+        if schedule.mask.size > 0 and not given.weights.cell.passes_h and schedule.lens[rank] > 0:
             scale(room.dh, rank * room.ldh, schedule.mask, h, P)
         copy(gradients.dh_state, h, room.dh, rank * room.ldh, P)
         if given.weights.cell.alone:

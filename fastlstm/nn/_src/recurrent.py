@@ -86,7 +86,7 @@ class LSTM(Layer):
     zero_output_for_mask : bool
         Whether y at masked steps is 0, and not that of the step before.
     cell : {"standard", "interpolated", "projected", "peephole", "normalized"}
-        docs/cells.md has them side by side. Only the standard one takes recurrent_dropout.
+        docs/cells.md has them side by side.
     projection_size : int, optional
         P, from 1 to H: for the projected cell, which must be given one, and for no other.
     **common
@@ -206,12 +206,6 @@ class LSTM(Layer):
         self.projection_size = None if projection_size is None else self.output_size
         self.state: State | None = None
         self.state_grads: State | None = None
-
-    def _checked(self, name: str, value: Any) -> Any:
-        found = super()._checked(name, value)
-        if name == "recurrent_dropout" and found and self.cell != "standard":
-            raise ValueError(f"recurrent_dropout: expected 0 for the {self.cell} cell, got {value}")
-        return found
 
     # weights
 
