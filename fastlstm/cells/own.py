@@ -83,7 +83,7 @@ class OwnCell:
     @functools.cached_property
     def cell(self) -> Cell:
         """Its row, of a name that no other cell has."""
-        return self.as_cell(f"{self.name}#{self.fingerprint[:16]}")
+        return dataclasses.replace(self.as_cell(f"{self.name}#{self.fingerprint[:16]}"), own=self)
 
     @functools.cached_property
     def record(self) -> Any:
@@ -116,7 +116,7 @@ class OwnCell:
             tuple(tuple(of.index(gate) if gate in of else -1 for gate in order) for of in readers),
             (dataclasses.replace(self.phase, forward=forward, backward=backward),),
             tuple((3, tuple(blocks[n : n + G])) for n in range(0, rows * G, G)),
-            gates=row, alone=self.derived.alone, own=self,
+            gates=row, alone=self.derived.alone,
         )  # fmt: skip
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -31,8 +31,8 @@ class Places(NamedTuple):
     """Where a worker's numbers are. Its rows are those of ranks w, w + workers, ...
 
     n, most: its rows, and the most that a worker has; a, lda: operand rows, and from one to the next; m: what is
-    projected, or the old h without a mask; c, c_row, c_step: on the tape or in the work array, from row to row and from step to step; spare: where c
-    of the tape waits; g, g_row, g_step, g_block: the same of gates; z, z_step: b, or x @ W + b of some steps; marks,
+    projected, or the old h without a mask; c, c_row, c_step: on the tape or in the work array, from row to row and from
+    step to step; spare: where c of the tape waits; g, g_row, g_step, g_block: the same of gates; z, z_step: b, or x @ W + b of some steps; marks,
     by_step: of mark_begins."""
 
     n: Any

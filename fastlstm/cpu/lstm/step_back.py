@@ -139,7 +139,7 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
                     tanh_row(room.t, t + first, tape.c, c + first, some)
             elif s == 0:
                 copy(room.a, h_old + first, given.h_first, order[rank] * P + first, own)
-            if mask.size > 0 and not cell.keeps_operand:
+            if mask.size > 0 and (s == 0 or not cell.keeps_operand):
                 scale(room.a, h_old + first, mask, order[rank] * P + first, own)
 
 
@@ -174,7 +174,7 @@ def later_gate_back(lo: Any, hi: Any, nb: Any, cell: Any, at: Any) -> None:
 
 @compiled
 def hidden_back(s: Any, share: Any, given: Any) -> None:
-    """dh = dz @ U.T of step s for the same ranks and units; added to what goes past z, where equations have left that."""
+    """dh = dz @ U.T of step s for the same ranks and units; added to what goes past z, where equations leave that."""
     cell, room, P, mask = given.weights.cell, given.room, given.sizes.P, given.schedule.mask
     width, L = BLOCK * lanes_of(room.ut), lanes_of(room.ut)
     nb = vectors_for(given.sizes.H, L)
