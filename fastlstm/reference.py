@@ -728,51 +728,58 @@ class _GRUBefore:
 
 class _Own:
     """A cell of one's own (`OwnParams`; docs/cells.md): its equations, and those that are derived from them backward,
-    over arrays."""
+    over arrays. Its h is as wide as its c."""
 
     def __init__(self, own: Any) -> None:
         self.own, self.keeps = own, len(own.tape._fields)
 
     def inputs(self, x: Array, params: OwnParams) -> Array:
-        return self.sums_of(self.own.gates_of_x, x @ params.W) + params.b
-
-    def sums_of(self, gates: tuple[str, ...], a: Array) -> Array:
-        """Blocks of some gates as those of all, zeros for the others."""
-        blocks = dict(zip(gates, _blocks(a, len(gates)), strict=True)) if gates else {}
-        H = a.shape[1] // max(1, len(gates))
-        return _joined(*(blocks.get(gate, np.zeros((len(a), H), a.dtype)) for gate in self.own.gates))
+        return self.spread(x @ params.W, self.own.gates_of_x, params) + params.b
 
     def step(self, zx: Array, m: Array, old: Any, params: OwnParams) -> tuple[Array, Any]:
-        z = dict(zip(self.own.gates, _blocks(zx + self.sums_of(self.own.gates_of_h, m @ params.U), len(self.own.gates)),
-                     strict=True))  # fmt: skip
-        h = (_numbers(old.h),) if self.own.reads_h else ()
-        made = self.own.derived.forward(
-            [_numbers(z[gate]) for gate in self.own.panel_gates], _numbers(old[-1]), self.weights(params), *h
+        own = self.own
+        z = _blocks(zx + self.spread(m @ params.U, own.gates_of_h, params), len(own.gates))
+        h = (_numbers(old.h),) if own.reads_h else ()
+        made = own.derived.forward(
+            [_numbers(z[own.gates.index(gate)]) for gate in own.panel_gates],
+            _numbers(old[-1]),
+            self.weights(params),
+            *h,
         )
-        full = [np.broadcast_to(one, old.h.shape) for one in (*made.kept, made.h, made.c)]
-        return _joined(*full[: self.keeps]), type(old)(*full[self.keeps :][: len(old)])
+        found = [np.broadcast_to(one, old.h.shape) for one in (*made.kept, made.h, made.c)]
+        return self.together(found[: self.keeps], m), type(old)(*found[self.keeps :][: len(old)])
 
     def back(self, dnew: Any, done: Any, params: OwnParams) -> tuple[Array, Array, Any]:
         """The first of what it returns is dz, and behind it the gradients of unit weights at each row."""
-        kept = [_numbers(block) for block in _blocks(done.gates, self.keeps)] if self.keeps else []
-        dh, dc = dnew.h, dnew[-1] if len(dnew) == 2 else np.zeros_like(dnew.h)
-        tape = self.own.tape(*kept)
-        t = _numbers(np.tanh(done.new[-1]))
-        found = self.own.back(tape, _numbers(done.old[-1]), t, _numbers(dh), _numbers(dc), self.weights(params))
-        places = [self.own.panel_gates.index(gate) for gate in self.own.gates]
-        rows = [np.broadcast_to(one, dh.shape) for one in (*(found.dz[n] for n in places), *found.dw)]
-        of_h = _joined(*(rows[self.own.gates.index(gate)] for gate in self.own.gates_of_h))
-        past = (np.zeros(1, dh.dtype) if found.dh is None else found.dh,) if len(dnew) == 2 else ()
-        return _joined(*rows), of_h @ params.U.T, type(dnew)(*past, found.dc)
+        own, (dh, *dc) = self.own, dnew
+        kept = own.tape(*map(_numbers, _blocks(done.gates, self.keeps) if self.keeps else ()))
+        t, dc_ = _numbers(np.tanh(done.new[-1])), _numbers(dc[0] if dc else np.zeros_like(dh))
+        found = own.back(kept, _numbers(done.old[-1]), t, _numbers(dh), dc_, self.weights(params))
+        dz = [np.broadcast_to(found.dz[own.panel_gates.index(gate)], dh.shape) for gate in own.gates]
+        dw = [np.broadcast_to(one, dh.shape) for one in found.dw]
+        past = (np.zeros(1, dh.dtype) if found.dh is None else found.dh,) if dc else ()
+        of_h = self.together([dz[own.gates.index(gate)] for gate in own.gates_of_h], dh)
+        return self.together([*dz, *dw], dh), of_h @ params.U.T, type(dnew)(*past, found.dc)
 
     def sums(self, da: Array, dh: Array, x: Array, done: Any, params: OwnParams) -> tuple[Array, OwnParams]:
-        blocks = _blocks(da, len(self.own.gates) + len(self.own.unit_weights))
-        of_x, of_h = (
-            _joined(*(blocks[self.own.gates.index(gate)] for gate in gates))
-            for gates in (self.own.gates_of_x, self.own.gates_of_h)
-        )
-        total, width = da.sum(axis=0), len(params.b)
+        own, total, width = self.own, da.sum(axis=0), len(params.b)
+        blocks = _blocks(da, len(own.gates) + len(own.unit_weights))
+        of_x, of_h = (self.together([blocks[own.gates.index(gate)] for gate in gates], dh)
+                      for gates in (own.gates_of_x, own.gates_of_h))  # fmt: skip
         return of_x @ params.W.T, type(params)(x.T @ of_x, done.m.T @ of_h, total[width:], total[:width])
+
+    def spread(self, a: Array, gates: tuple[str, ...], params: OwnParams) -> Array:
+        """Blocks of some gates as those of all, zeros for the others."""
+        found = np.zeros((len(a), len(params.b)), a.dtype)
+        H = len(params.U)
+        for n, gate in enumerate(gates):
+            at = self.own.gates.index(gate) * H
+            found[:, at : at + H] = a[:, n * H : (n + 1) * H]
+        return found
+
+    @staticmethod
+    def together(blocks: list[Array], like: Array) -> Array:
+        return _joined(*blocks) if blocks else np.zeros((len(like), 0), like.dtype)
 
     def weights(self, params: OwnParams) -> Any:
         """The unit weights by name."""
