@@ -327,7 +327,7 @@ def test_another_cell(rng: Any, cell: str) -> None:
     def step(x: Any, packed: Any, state: Any) -> None:
         fastlstm.step(x, packed, state)
 
-    with pytest.raises(TypingError, match=r"params: expected 1 \w+Params, as many as packed, got Params"):
+    with pytest.raises(TypingError, match=r"params: expected \w+Params for each layer of packed \(1\), got Params"):
         pack(params, second)
     with pytest.raises(TypingError, match=f"tape: expected one for the standard cell, got one for the {cell} cell"):
         train(x, packed, state, y, tape)

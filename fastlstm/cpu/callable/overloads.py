@@ -101,7 +101,7 @@ def records_of(name: str, kind: Any, layers: Layers, records: Sequence[type]) ->
     entries, stacked = apart(kind)
     expected = f"{', '.join(record.__name__ for record in records)}, as in packed"
     if len(set(records)) == 1:
-        expected = f"{len(records)} {records[0].__name__}, as many as packed"
+        expected = f"{records[0].__name__} for each layer of packed ({len(records)})"
     right = stacked == layers.stacked and len(entries) == len(records) and all(map(is_record, entries, records))
     expect(right, name, expected, kind)
     return entries
