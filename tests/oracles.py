@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import fastlstm
-from fastlstm import Bidirectional, Hidden, Params, State, reference
+from fastlstm import Bidirectional, Hidden, State, reference
 from fastlstm.params import CELLS, REFERENCE_CELLS, ROWS, ProjectedParams, shapes, sizes, state_widths
 
 MIXED = "standard on interpolated"
@@ -53,14 +53,12 @@ def random_state(rng: np.random.Generator, layer: Any, N: int) -> Any:
     return ROWS[type(layer)].state(*(rng.standard_normal((N, width)) for width in widths))
 
 
-def random_masks(rng: np.random.Generator, layer: Any, N: int, dtype: Any = np.float64, *, every: bool = False) -> Any:
-    """As recurrent dropout draws them; None for the cells whose kernels take none, unless every one is to have them."""
+def random_masks(rng: np.random.Generator, layer: Any, N: int, dtype: Any = np.float64) -> Any:
+    """As recurrent dropout draws them."""
     if isinstance(layer, (list, tuple)) and not hasattr(layer, "_fields"):
-        return tuple(random_masks(rng, one, N, dtype, every=every) for one in layer)
+        return tuple(random_masks(rng, one, N, dtype) for one in layer)
     if isinstance(layer, Bidirectional):
-        return Bidirectional(*(random_masks(rng, one, N, dtype, every=every) for one in layer))
-    if not (every or isinstance(layer, Params)):
-        return None
+        return Bidirectional(*(random_masks(rng, one, N, dtype) for one in layer))
     return np.where(rng.random((N, len(layer.U))) < 0.3, 0, 1.25).astype(dtype)
 
 

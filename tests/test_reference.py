@@ -51,7 +51,7 @@ def test_gradients_are_central_differences(
     params = tuple(random_stack(rng, D, plan, cell=cell))
     x, state = rng.standard_normal((N, T, D)), random_state(rng, params, N)
     lengths = np.array([4, 0, 3])
-    masks = random_masks(rng, params, N, every=True) if masked else None
+    masks = random_masks(rng, params, N) if masked else None
     options: Any = {"lengths": lengths, "reverse": reverse, "reset": reset, "h_mask": masks}
     y, last, tape = reference.forward_train(x, params, state, **options)
     dy, dlast = rng.standard_normal(y.shape), map_leaves(lambda a: rng.standard_normal(a.shape), last)

@@ -32,8 +32,8 @@ class Places(NamedTuple):
 
     n, most: its rows, and the most that a worker has; a, lda: operand rows, and from one to the next; m: what is
     projected, or the old h without a mask; c, c_row, c_step: on the tape or in the work array, from row to row and from
-    step to step; spare: where c of the tape waits; g, g_row, g_step, g_block: the same of gates; z, z_step: b, or x @ W + b of some steps; marks,
-    by_step: of mark_begins."""
+    step to step; spare: where c of the tape waits; g, g_row, g_step, g_block: the same of gates; z, z_step: b, or x @ W
+    + b of some steps; marks, by_step: of mark_begins."""
 
     n: Any
     most: Any
