@@ -16,14 +16,14 @@ from .. import checks
 from ..checks import assemble
 from ..files import file_name, regular, write_whole
 from ..params import REFERENCE_CELLS as CELLS
-from ..params import AnyParams, Array, Bidirectional, Params, cell_name
+from ..params import ROWS, AnyParams, Array, Bidirectional, Params, cell_name
 from ..types import Stack, Structured
 from . import layers_of
 
 _FORMAT = 1
 _MARK = "fastlstm"  # the entry of a file that holds the number of its format
 _CELL = "cell"  # the entry that holds the name of a layer's cell, where that is not the standard one
-_FIELDS = sorted({field for record in CELLS.values() for field in record._fields}, reverse=True)  # b_n before b
+_FIELDS = sorted({field for record in ROWS for field in record._fields}, reverse=True)  # b_n before b
 _ENTRY = re.compile(rf"(?:(0|[1-9][0-9]{{0,5}})\.)?(?:(forward|backward)\.)?({'|'.join(_FIELDS)}|{_CELL})")
 _NPY = b"\x93NUMPY\x01\x00"  # what an array in a file begins with; the length of its header follows, 2 bytes
 _HEADER = re.compile(
@@ -192,11 +192,16 @@ def _record(arrays: Mapping[str, Array], name: object) -> AnyParams:
     given = dict(arrays)
     mark = given.pop(_CELL, np.array("standard"))
     cell = str(mark)
-    if mark.dtype.kind != "U" or mark.shape != () or cell not in CELLS:
+    own = cell.rpartition("#")[0]
+    if mark.dtype.kind != "U" or mark.shape != () or (cell not in CELLS and not own):
         raise ValueError(f"path: expected an entry {_CELL!r} of {' or '.join(CELLS)}, got {mark!r} in {name!r}")
-    if set(given) != set(CELLS[cell]._fields):
-        expected = ", ".join(CELLS[cell]._fields)
+    known = CELLS | {row.name: record for record, row in ROWS.items()}
+    if cell not in known:
+        raise ValueError(f"path: expected a cell of one's own {own!r}, defined or imported before, as it was when {name!r} "
+                         "was written")  # fmt: skip
+    if set(given) != set(known[cell]._fields):
+        expected = ", ".join(known[cell]._fields)
         others = [other for other, record in CELLS.items() if set(record._fields) == set(given)]
         found = ", ".join(given) + (f" of the {' or '.join(others)} cell" if others else "")
         raise ValueError(f"path: expected {expected} of the {cell} cell, got {found} in {name!r}")
-    return CELLS[cell](**given)
+    return known[cell](**given)
