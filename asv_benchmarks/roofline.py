@@ -18,7 +18,7 @@ from numba import njit, prange, types
 from numba.extending import intrinsic
 
 import fastlstm
-from fastlstm.cpu.vectors.emitter import Vector, data, emitter
+from fastlstm.cpu.vectors.emitter import Emitter, Vector, data
 from fastlstm.cpu.vectors.target import lanes
 
 from .benchmarks.shapes import Shape
@@ -38,7 +38,7 @@ def _loop(sums: int, read: bool) -> Any:
     @intrinsic
     def loop(typing: Any, array: Any, turns: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            e = emitter(context, builder, array)
+            e = Emitter(builder, context.get_data_type(array.dtype), array.dtype.bitwidth // 8)
             begin = data(context, builder, array, args[0])
             factor, term = e.load(begin), e.load(begin, e.lanes)
             before, body, end = (

@@ -388,7 +388,7 @@ def shapes(record: type[AnyParams], D: int, H: int, P: int) -> dict[str, tuple[i
 def sizes(params: AnyParams) -> tuple[int, int, int]:
     """D, H and P of weights whose shapes fit together."""
     P = params.U.shape[0]
-    return params.W.shape[0], params.V.shape[0] if isinstance(params, ProjectedParams) else P, P
+    return params.W.shape[0], params.U.shape[1] // len(_LSTM) if isinstance(params, ProjectedParams) else P, P
 
 
 def state_widths(params: AnyParams) -> dict[str, int]:

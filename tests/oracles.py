@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-import fastlstm
-from fastlstm import Bidirectional, Hidden, State, reference
+from fastlstm import Bidirectional, Hidden, State
 from fastlstm.params import CELLS, REFERENCE_CELLS, ROWS, ProjectedParams, shapes, sizes, state_widths
 
 MIXED = "standard on interpolated"
 KINDS = [*CELLS, MIXED]  # of stacks: the table of cells for every test of what they share
-GRU_MODULES = [reference, *([fastlstm] if "gru" in CELLS else [])]  # those that compute it
 REFERENCE_KINDS = [*REFERENCE_CELLS, MIXED, "gru on peephole", "projected on gru_before"]
 
 
@@ -62,13 +60,28 @@ def random_masks(rng: np.random.Generator, layer: Any, N: int, dtype: Any = np.f
     return np.where(rng.random((N, len(layer.U))) < 0.3, 0, 1.25).astype(dtype)
 
 
-def cells_of(module: Any, x: Any, params: Any, state: Any, **options: Any) -> Any:
-    """c of every step, or nothing where a layer has none."""
+def has_c(params: Any) -> bool:
+    """Whether all layers have a c."""
     layers = params if isinstance(params, (list, tuple)) and not hasattr(params, "_fields") else [params]
     records = {type(layer.forward if isinstance(layer, Bidirectional) else layer) for layer in layers}
-    if any(ROWS[record].state is Hidden for record in records):
-        return ()
-    return module.forward_cells(x, params, state, **options)[2]
+    return all(ROWS[record].state is State for record in records)
+
+
+def with_cells(module: Any, x: Any, params: Any, state: Any = None, **options: Any) -> Any:
+    """What `forward_cells` returns; what `forward` does, and nothing for c, where a layer has none."""
+    if has_c(params):
+        return module.forward_cells(x, params, state, **options)
+    return *module.forward(x, params, state, **options), ()
+
+
+def cells_of(module: Any, x: Any, params: Any, state: Any, **options: Any) -> Any:
+    """c of every step, or nothing where a layer has none."""
+    return with_cells(module, x, params, state, **options)[2]
+
+
+def c_of(tape: Any, params: Any) -> Any:
+    """The same, from a tape."""
+    return tape.c if has_c(params) else ()
 
 
 def leaves(tree: Any) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastlstm.cpu.vectors.emitter import data, emitter
+from fastlstm.cpu.vectors.emitter import Emitter, data
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., np.ndarray]:
@@ -19,7 +19,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., np.ndarray]:
     @intrinsic
     def apply(typing: Any, rows: Any, out: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            e = emitter(context, builder, rows)
+            e = Emitter(builder, context.get_data_type(rows.dtype), rows.dtype.bitwidth // 8)
             x_, out_ = (data(context, builder, kind, arg) for kind, arg in zip((rows, out), args, strict=True))
             size = context.make_array(out)(context, builder, args[1]).nitems
             with cgutils.for_range_slice(builder, e.index(0), size, e.index(e.lanes), intp=size.type) as (j, _):

@@ -197,8 +197,8 @@ def _record(arrays: Mapping[str, Array], name: object) -> AnyParams:
         raise ValueError(f"path: expected an entry {_CELL!r} of {' or '.join(CELLS)}, got {mark!r} in {name!r}")
     known = CELLS | {row.name: record for record, row in ROWS.items()}
     if cell not in known:
-        raise ValueError(f"path: expected a cell of one's own {own!r}, defined or imported before, as it was when {name!r} "
-                         "was written")  # fmt: skip
+        raise ValueError(f"path: expected a cell of one's own {own!r}, defined or imported before, as it was when "
+                         f"{name!r} was written")  # fmt: skip
     if set(given) != set(known[cell]._fields):
         expected = ", ".join(known[cell]._fields)
         others = [other for other, record in CELLS.items() if set(record._fields) == set(given)]

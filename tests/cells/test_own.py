@@ -15,8 +15,8 @@ import pytest
 from array_numbers import Numbers
 
 from fastlstm.cells import cell, exp, maximum, sigmoid, tanh, where
-from fastlstm.cells.phases import Cell as Row
 from fastlstm.cells.phases import Given, Product, checked
+from fastlstm.cells.table import cell_named, cell_with
 
 
 @cell(gates="i f g o", unit_weights="p")
@@ -48,9 +48,12 @@ def test_what_it_is() -> None:
 
 
 def test_it_is_what_a_row_of_the_table_is_made_of() -> None:
-    every = (0, 1, 2, 3)
-    checked(Row("mine", mine.tape, 4, (every, every, every), (mine.phase,)))
-    assert isinstance(mine.phase, Product)
+    row = mine.cell
+    assert checked(row) == (row,)
+    assert isinstance(row.phases[0], Product)
+    assert row.columns == ((0, 1, 2, 3),) * 3
+    assert row.unit_weights == ((3, (0, -1, -1, -1)),)
+    assert (row.own, cell_with(mine.record), cell_named(row.name)) == (mine, row, row)
 
 
 def test_it_is_called_as_the_function_was(rng: Any) -> None:

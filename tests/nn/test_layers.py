@@ -104,8 +104,6 @@ def test_the_interpolated_cell(sequences: bool, use_bias: bool, rng: np.random.G
     new = nn.LSTM(6, cell="interpolated", **F64)
     new.build((None, 5, 3))
     assert (new.params["bias"].reshape(3, 6) == [[0], [-0.25], [0]]).all()
-    with pytest.raises(ValueError, match="recurrent_dropout: expected 0 for"):
-        nn.LSTM(6, cell="interpolated", recurrent_dropout=0.5)
     with pytest.raises(ValueError, match=r"cell: expected one of .*, got 'gru'"):
         nn.LSTM(6, cell="gru")
 
@@ -312,9 +310,11 @@ def test_how_the_normalized_cell_begins() -> None:
 
 
 @pytest.mark.parametrize("sequences", [False, True])
-def test_recurrent_dropout_gradients(sequences: bool, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("cell", ["standard", "interpolated", "projected", "peephole", "normalized"])
+def test_recurrent_dropout_gradients(cell: str, sequences: bool, rng: np.random.Generator) -> None:
     shape = (4, 5, 3)
-    options = {"recurrent_dropout": 0.4, "dropout": 0.3, "seed": 2, "return_sequences": sequences}
+    options = {"recurrent_dropout": 0.4, "dropout": 0.3, "seed": 2, "return_sequences": sequences, "cell": cell}
+    options |= {"projection_size": 3} if cell == "projected" else {}
     check_gradients(filled(nn.LSTM(6, **options, **F64), shape, rng), rng.standard_normal(shape), rng)
     both = filled(nn.Bidirectional(nn.LSTM(5, **options, **F64)), shape, rng)
     check_gradients(both, rng.standard_normal(shape), rng, mask=a_mask("holes", 4, 5, rng))
@@ -661,10 +661,7 @@ BAD = [
     (lambda: nn.LSTM(3, cell="projected", projection_size=4), ValueError, "projection_size: expected at most units, 3"),
     (lambda: nn.LSTM(3, projection_size=2), ValueError, "projection_size: expected None for the standard cell, got 2"),
     (lambda: nn.LSTM(3, cell="interpolated", projection_size=3), ValueError, "projection_size: expected None for the i"),
-    (lambda: nn.LSTM(4, **NARROW, recurrent_dropout=0.5), ValueError, "recurrent_dropout: expected 0 for the projected"),
-    (lambda: nn.LSTM(3, cell="peephole", recurrent_dropout=0.5), ValueError, "expected 0 for the peephole cell, got 0.5"),
     (lambda: nn.LSTM(3, cell="peephole", projection_size=3), ValueError, "projection_size: expected None for the peep"),
-    (lambda: nn.LSTM(3, cell="normalized", recurrent_dropout=0.5), ValueError, "expected 0 for the normalized cell, got"),
     (lambda: nn.LSTM(3, cell="normalized", projection_size=3), ValueError, "projection_size: expected None for the norm"),
     (lambda: nn.LSTM(4, **NARROW)(np.ones((2, 3, 4)), initial_state=[np.ones((2, 4)), np.ones((2, 4))]), ValueError,
      r"initial_state.h: expected shape \(2, 3\), got \(2, 4\)"),

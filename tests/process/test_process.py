@@ -300,7 +300,10 @@ def test_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         (("dance",), "expected demo, info, warmup, got dance"),
         (("--fast",), "expected demo, info, warmup, got --fast"),
         (("info", "x"), "unrecognized arguments: x"),
-        (("warmup", "x"), "expected names of cells (standard, interpolated, projected, peephole, normalized), got x"),
+        (
+            ("warmup", "x"),
+            "expected names of cells (standard, interpolated, projected, peephole, normalized, gru), got x",
+        ),
         (("warmup", "--dtype", "float16"), "argument --dtype: invalid choice: 'float16'"),
         (("demo", "--epochs", "0"), "--epochs: expected at least 1, got 0"),
         (("demo", "fast"), "unrecognized arguments: fast"),

@@ -9,7 +9,7 @@ import pytest
 import ways
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import KINDS, MIXED, error, map_leaves, random_masks, random_stack, random_state
+from oracles import KINDS, MIXED, c_of, cells_of, error, map_leaves, random_masks, random_stack, random_state
 
 import fastlstm
 from fastlstm import reference
@@ -58,10 +58,10 @@ def check(seed: int, N: int, T: int, D: int, plan: Any, dtype: Any, cell: str = 
     if cell == "normalized" and dtype == np.float32:  # a division by the deviation: of few units it may be small
         near, near_gradients = 20 * near, 20 * near_gradients
     assert error((y, last), (y_, last_)) < near
-    c, c_ = fastlstm.forward_cells(x, params, state, **options)[2], reference.forward_cells(
-        wide(x), exact, wide(state), **options)[2]  # fmt: skip
+    c = cells_of(fastlstm, x, params, state, **options)
+    c_ = cells_of(reference, wide(x), exact, wide(state), **options)
     assert error(c, c_) < near
-    assert error(tape.c, c_) < near
+    assert error(c_of(tape, params), c_) < near
     up = rng.standard_normal(y.shape).astype(dtype) if dy else None
     down = map_leaves(lambda a: rng.standard_normal(a.shape).astype(dtype), last) if dlast else None
     grads = fastlstm.backward(tape, up, down)

@@ -13,7 +13,18 @@ import numba
 import numpy as np
 import pytest
 import ways
-from oracles import MIXED, assert_same, error, map_leaves, random_masks, random_params, random_stack, random_state
+from oracles import (
+    MIXED,
+    assert_same,
+    c_of,
+    error,
+    map_leaves,
+    random_masks,
+    random_params,
+    random_stack,
+    random_state,
+    with_cells,
+)
 
 import fastlstm
 from fastlstm import reference
@@ -69,8 +80,9 @@ class Problem:
     def answers(self) -> Any:
         y, last, tape = fastlstm.forward_train(self.x, self.params, self.state, **self.options)
         grads = fastlstm.backward(tape, np.cos(y), self.dlast)
-        return (y, last, tape.c, tuple(grads), fastlstm.forward(self.x, self.params, self.state, **self.options),
-                fastlstm.forward_cells(self.x, self.params, self.state, **self.options))  # fmt: skip
+        return (y, last, c_of(tape, self.params), tuple(grads),
+                fastlstm.forward(self.x, self.params, self.state, **self.options),
+                with_cells(fastlstm, self.x, self.params, self.state, **self.options))  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -56,7 +56,8 @@ def _module(rows: int) -> ir.Module:
     a_rows: list[Any] = [e.at(a, e.times(r, lda)) for r in range(rows)]
     for side in tiles.passes(rows):
         sums = {(r, v): e.splat(0.0) for r in range(rows) for v in side}
-        sums = tiles.multiply(depth, sums, [p], target.BLOCK * e.lanes, a_rows, 1, 0)
+        weights = tiles.Weights([p], target.BLOCK * e.lanes, {v: (0, v) for v in side})
+        sums = tiles.multiply(depth, sums, weights, a_rows, 1, 0)
         for (r, v), total in sums.items():
             e.store(total, out, (r * target.BLOCK + v) * e.lanes)
     builder.ret_void()
