@@ -17,7 +17,7 @@ from typing import Any
 from ..params import own_record
 from .derive import READS, Derived
 from .number import Number
-from .phases import Back, Cell, Given, Made, Product, register, touch
+from .phases import BY_NAME, Back, Cell, Given, Made, Product, register, touch
 
 MOST_GATES = 6
 
@@ -85,7 +85,7 @@ class OwnCell:
     @functools.cached_property
     def cell(self) -> Cell:
         """Its row, of a name that no other cell has."""
-        return dataclasses.replace(self.as_cell(f"{self.name}#{self.fingerprint[:16]}"), own=self)
+        return dataclasses.replace(self.as_cell(f"{self.__module__}.{self.name}#{self.fingerprint[:16]}"), own=self)
 
     @functools.cached_property
     def record(self) -> Any:
@@ -180,6 +180,10 @@ def cell(
     def decorate(function: Callable[..., Any]) -> OwnCell:
         _check_parameters(function, bool(weights))
         found = OwnCell(function, names, weights, of_x, of_h)
+        known = BY_NAME.get(found.cell.name)
+        if known is not None:  # the same once more, as where a notebook's cell is run again
+            same: OwnCell = known.own
+            return same
         register(found.cell, found.record)
         return found
 
