@@ -204,6 +204,10 @@ def test_gradients_that_are_no_numbers(rng: Any, cell: str, dtype: Any) -> None:
                 expected = reference.backward(tapes[1], dy, last)
             found = fastlstm.backward(tapes[0], dy, last)
             for a, b in zip(leaves(found), leaves(expected), strict=True):
+                there = np.isfinite(b)
+                if cell == "gru":  # of d (h - n) it makes d h - d n, which is NaN where d is infinite
+                    assert (np.isfinite(a) == there).all()
+                    a, b = a[there], b[there]
                 np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4, err_msg=f"{number} at {at}")
             array[at] = kept
 

@@ -71,7 +71,9 @@ class OwnCell:
             self.derived.reads_h,
             keeps=self.tape._fields,
             touch=touch("operands", "h, c, gates"),
-            touch_back=touch("later dz", "dz, dh, dc, t, operands" + (", dw" if unit_weights else "")),
+            touch_back=touch(
+                "later dz", "dz, dh, dc, operands" + ", t" * (not self.derived.alone) + ", dw" * bool(unit_weights)
+            ),
         )
         what = gates, unit_weights, gates_of_x, gates_of_h, self.states, self.derived.written
         self.fingerprint = hashlib.sha256(repr(what).encode()).hexdigest()

@@ -25,10 +25,11 @@ _MARK = "fastlstm"  # the entry of a file that holds the number of its format
 _CELL = "cell"  # the entry that holds the name of a layer's cell, where that is not the standard one
 _FIELDS = sorted({field for record in ROWS for field in record._fields}, reverse=True)  # b_n before b
 _ENTRY = re.compile(rf"(?:(0|[1-9][0-9]{{0,5}})\.)?(?:(forward|backward)\.)?({'|'.join(_FIELDS)}|{_CELL})")
+_MAY_BE_EMPTY = "U", "w"  # of a cell of one's own: where no gate reads h, where it has no unit weights
 _NPY = b"\x93NUMPY\x01\x00"  # what an array in a file begins with; the length of its header follows, 2 bytes
 _HEADER = re.compile(
     rb"\{'descr': '([<>](?:f[48]|i[48]|U[1-9][0-9]?))', 'fortran_order': (True|False), "
-    rb"'shape': \((|[1-9][0-9]{0,17},|[1-9][0-9]{0,17}(?:, [1-9][0-9]{0,17})+)\), \} *\n"
+    rb"'shape': \((|(?:0|[1-9][0-9]{0,17}),|[1-9][0-9]{0,17}(?:, (?:0|[1-9][0-9]{0,17}))+)\), \} *\n"
 )
 
 
@@ -149,7 +150,8 @@ def _array(archive: zipfile.ZipFile, key: str, info: zipfile.ZipInfo) -> Array:
             raise ValueError(f"expected {key!r} to be an array in NumPy's format 1.0")
         length = int.from_bytes(member.read(2), "little")
         header = _HEADER.fullmatch(member.read(length))
-        if header is None:
+        nothing = header is not None and re.search(rb"\b0\b", header[3]) is not None
+        if header is None or (nothing and key.rpartition(".")[2] not in _MAY_BE_EMPTY):
             raise ValueError(f"expected {key!r} to be an array of float32 or float64 that is not empty, the number of "
                              "the format or the name of a cell")  # fmt: skip
         dtype, shape = np.dtype(header[1].decode()), tuple(int(n) for n in header[3].split(b",") if n)

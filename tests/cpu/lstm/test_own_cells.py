@@ -76,17 +76,14 @@ def test_the_reference_against_differences(own: Any, rng: Any) -> None:
     x, params, state, dy, down = problem(own, 6, rng)
     given = options(params, rng)[1]
     grads = reference.backward(reference.forward_train(x, params, state, **given)[2], dy, down)
-    for field, array in [("x", x), *zip(params._fields, params, strict=True), *zip(state._fields, state, strict=True)]:
+    every = (x, *params, *state), (grads.x, *grads.params, *grads.state)
 
-        def loss(other: Any, field: str = field) -> Any:
-            x_ = other if field == "x" else x
-            params_ = params._replace(**{field: other}) if field in params._fields else params
-            state_ = state._replace(**{field: other}) if field in state._fields else state
-            y, last = reference.forward(x_, params_, state_, **given)
-            return (y * dy).sum() + sum((a * b).sum() for a, b in zip(last, down, strict=True))
+    def loss() -> Any:
+        y, last = reference.forward(x, params, state, **given)
+        return (y * dy).sum() + sum((a * b).sum() for a, b in zip(last, down, strict=True))
 
-        found = grads.x if field == "x" else getattr(grads.params if field in params._fields else grads.state, field)
-        for at, slope in central_differences(loss, array, 8, rng) if array.size else []:
+    for array, found in zip(*every, strict=True):
+        for at, slope in central_differences(loss, array, 8, rng):
             assert abs(found.reshape(-1)[at] - slope) < 1e-6 * max(1, np.abs(found).max())
 
 
