@@ -15,7 +15,7 @@ from . import backend, checks
 from .backend import Buffers, Kept, Packed, Pass
 from .checks import Weights, assemble, record_of
 from .initial import zero_state
-from .params import ROWS, AnyParams, AnyState, Array, Batch, Grads, State, cell_name, shapes
+from .params import ROWS, AnyParams, AnyState, Array, Batch, Grads, Hidden, State, cell_name, shapes
 from .types import PackedStack, Stack, States, StateStack, TapeStack
 
 
@@ -53,7 +53,7 @@ def step(x: ArrayLike, packed: PackedStack, state: StateStack) -> None:
     if (
         type(x) is np.ndarray
         and type(packed) is Packed
-        and type(state) is State
+        and (type(state) is State or type(state) is Hidden)
         and backend.engine.quick_step(x, packed, state)  # the shortest way there is
     ):
         return

@@ -18,11 +18,11 @@ from fastlstm.cells.phases import Cell
 from fastlstm.cells.table import CELLS, cell_with
 from fastlstm.nn.activations import elu, exponential, linear, relu, sigmoid, softmax, softplus, tanh
 from fastlstm.params import CELLS as RECORDS
-from fastlstm.params import State, shapes
+from fastlstm.params import ROWS, AnyState, shapes
 from fastlstm.params import sizes as sizes_of_record
 
 Array = np.ndarray
-MARKS = (np.bool_, np.int8, np.uint8, np.int16, np.uint16)  # dtypes of `layout`, in the order of the cells
+MARKS = (np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32)  # dtypes of `layout`, in the order of the cells
 
 
 # weights
@@ -82,22 +82,25 @@ def fits(packed: Packed) -> bool:
 
 
 @np.errstate(all="ignore")
-def forward(*, packed: Packed, batch: Any, state: State, y: Array, column: int = 0, cells: Array | None = None,
+def forward(*, packed: Packed, batch: Any, state: AnyState, y: Array, column: int = 0, cells: Array | None = None,
             kept: Kept | None = None, standing: Any = None) -> None:  # fmt: skip
     if kept is not None:
-        kept.cells[0] = state.c
-    found, last, c = reference.forward_cells(batch.x, unpack(packed), state, **_options(batch))
+        for c in state[1:]:
+            kept.cells[0] = c
+    call = reference.forward if cells is None else reference.forward_cells
+    found, last, *c_of_steps = call(batch.x, unpack(packed), state, **_options(batch))
     y[:, :, column : column + packed.output_size] = found
     for mine, new in zip(state, last, strict=True):
         mine[...] = new
-    if cells is not None:
+    for c in c_of_steps:
         cells[...] = c
 
 
 @np.errstate(all="ignore")
-def backward(*, done: Pass, dy: Array | None, dstate: State, dx: Array, column: int = 0, standing: Any = None) -> Any:
-    begin = State(done.h, done.kept.cells[0])
-    _, _, tape = reference.forward_train(done.batch.x, unpack(done.packed), begin, **_options(done.batch))
+def backward(
+    *, done: Pass, dy: Array | None, dstate: AnyState, dx: Array, column: int = 0, standing: Any = None
+) -> Any:
+    _, _, tape = reference.forward_train(done.batch.x, unpack(done.packed), _begin(done), **_options(done.batch))
     grads = reference.backward(
         tape, None if dy is None else dy[:, :, column : column + done.packed.output_size], dstate
     )
@@ -116,9 +119,14 @@ def _options(batch: Any) -> dict[str, Any]:
     return {"lengths": lengths, "reset": reset, "h_mask": mask, "reverse": reverse}
 
 
+def _begin(done: Pass) -> AnyState:
+    """The initial state, of h alone where the cell has no c."""
+    record = ROWS[cell_in(done.packed).record].state
+    return record(*(done.h, done.kept.cells[0])[: len(record._fields)])
+
+
 def cells(done: Pass) -> Array:
-    begin = State(done.h, done.kept.cells[0])
-    return reference.forward_cells(done.batch.x, unpack(done.packed), begin, **_options(done.batch))[2]
+    return reference.forward_cells(done.batch.x, unpack(done.packed), _begin(done), **_options(done.batch))[2]
 
 
 def kept_shapes(name: str, itemsize: int, H: int, N: int, T: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -143,14 +151,14 @@ def standing(packed: Packed, N: int, T: int, gradients: Any) -> Standing:
 # one step, and callers' own memory
 
 
-def quick_step(x: Array, packed: Packed, state: State) -> bool:
+def quick_step(x: Array, packed: Packed, state: AnyState) -> bool:
     return False
 
 
 @np.errstate(all="ignore")
-def step(x: Array, packed: Packed, state: State) -> bool:
+def step(x: Array, packed: Packed, state: AnyState) -> bool:
     rows = x.reshape(-1, 1, x.shape[-1])
-    _, last = reference.forward(rows, unpack(packed), State(*(a.reshape(len(rows), -1) for a in state)))
+    _, last = reference.forward(rows, unpack(packed), type(state)(*(a.reshape(len(rows), -1) for a in state)))
     for mine, new in zip(state, last, strict=True):
         mine[...] = new.reshape(mine.shape)
     return True

@@ -20,8 +20,8 @@ from formats import test_npz, test_torch
 from in_place import test_in_place, test_stream
 from nn import test_layers, test_losses, test_model, test_optimizers, test_steps
 from numba.core.dispatcher import Dispatcher
-from oracles import leaves
-from sequences import test_promises
+from oracles import KINDS, leaves
+from sequences import test_against_reference, test_promises
 
 import fastlstm
 from fastlstm import backend
@@ -96,6 +96,16 @@ TestModel = anew(
     "test_predict_and_evaluate_do_not_depend_on_batches",  # bits
     "test_the_listing_of_the_post", "test_importing_the_core_does_not_import_nn",  # long, and not of engines
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("plan", [[(5, False)], [(4, True), (5, False), (3, True)]])
+@pytest.mark.parametrize("cell", KINDS)
+def test_all_options_go_through_the_door(cell: str, plan: Any) -> None:
+    with backend.use(reference_engine):
+        for reverse in (False, True)[: 2 if len(plan) == 1 else 1]:
+            test_against_reference.check(
+                8, 6, 9, 4, plan, np.float64, cell, lengths=[9, 0, 3, 9, 1, 5], reverse=reverse, reset=0.2, masked=True
+            )
 
 
 def test_packed_weights_are_an_engines_own() -> None:

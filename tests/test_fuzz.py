@@ -16,6 +16,7 @@ from fuzzing.cases import Case
 from fuzzing.functions import FUNCTIONS
 
 import fastlstm
+from fastlstm.params import CELLS
 
 
 def drawn(seed: int, *only: str) -> Iterator[Case]:
@@ -34,6 +35,7 @@ def test_a_case_is_a_line_of_text() -> None:
     cases = list(islice(drawn(1), 150))
     assert [Case.parse(str(case)) for case in cases] == cases
     assert {case.function for case in cases} == {name for name, entry in FUNCTIONS.items() if not entry.compiled}
+    assert {one.cell for case in cases if case.uses("h_mask") for one in case.layers} == set(CELLS)
     assert any(case.wrong for case in cases)
     assert any(case.alias for case in cases)
 

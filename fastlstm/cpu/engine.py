@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from ..cells.table import CELLS
-from ..params import State
+from ..params import AnyState
 from . import training
 from .callable import from_python, overloads
 from .callable.buffers import make_tape, standing_in, tape_arrays
@@ -59,7 +59,7 @@ def fits(packed: Packed) -> bool:
     return D > 0 and found == packed_shapes(cell, panels.itemsize, D, H, P)
 
 
-def quick_step(x: Array, packed: Packed, state: State) -> Any:
+def quick_step(x: Array, packed: Packed, state: AnyState) -> Any:
     panels, H, P, layout, second = packed
     h, c = state[0], state[-1]
     try:  # it ends here for other types, and where a shape does not fit
@@ -70,7 +70,7 @@ def quick_step(x: Array, packed: Packed, state: State) -> Any:
         )
         if not native or type(H) is not int or type(P) is not int:
             return False
-        if (layout is _STANDARD or cell_in(packed) is CELLS[0]) and P == H:  # a shorter call
+        if layout is _STANDARD and P == H:  # a shorter call
             return from_python.step(x, panels, H, h, c)
         if len(state) == 1:
             return from_python.step_of_hidden(x, panels, H, P, layout, second, h)
@@ -79,11 +79,12 @@ def quick_step(x: Array, packed: Packed, state: State) -> Any:
         return False
 
 
-def step(x: Array, packed: Packed, state: State) -> Any:
-    panels, H, P, layout, second = packed
-    from_python.compile_step(panels.dtype, cell_in(packed), x.ndim)
+def step(x: Array, packed: Packed, state: AnyState) -> Any:
+    panels, H, P, _, second = packed
+    cell = cell_in(packed)
+    from_python.compile_step(panels.dtype, cell, x.ndim)
     later = None if second is None else writable(second)
-    return quick_step(writable(x), Packed(writable(panels), H, P, layout, later), state)
+    return quick_step(writable(x), Packed(writable(panels), H, P, mark(cell), later), state)
 
 
 def callable_in_compiled_code(function: Callable[..., Any]) -> None:

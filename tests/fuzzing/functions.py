@@ -18,7 +18,7 @@ import numpy as np
 from oracles import map_leaves
 
 import fastlstm
-from fastlstm.params import CELLS, ProjectedParams, shapes
+from fastlstm.params import CELLS, ROWS, ProjectedParams, shapes
 
 from .arena import KEPT, ROOMS
 from .problem import Problem, mapped, walk
@@ -77,7 +77,12 @@ def forward(p: Problem) -> Call:
     return call, p.arguments("x params state lengths reverse reset h_mask")
 
 
-@entry(_WHOLE)
+def _has_c(case: Any) -> bool:
+    """Whether all layers have one."""
+    return all("c" in ROWS[CELLS[one.cell]].state._fields for one in case.layers)
+
+
+@entry(_WHOLE, needs=_has_c)
 def forward_cells(p: Problem) -> Call:
     def call(**given: Any) -> dict[str, Any]:
         return dict(zip(("y", "state", "c"), fastlstm.forward_cells(**given), strict=True))
@@ -90,7 +95,8 @@ def forward_train(p: Problem) -> Call:
     def call(**given: Any) -> dict[str, Any]:
         y, state, tape = fastlstm.forward_train(**given)
         tape = pickle.loads(pickle.dumps(tape)) if p.rng("pickle").random() < 0.1 else tape
-        return {"y": y, "state": state, "c": tape.c, "tape.x": (tape.x, p.exact["x"])}
+        cells = {"c": tape.c} if _has_c(p.case) else {}
+        return {"y": y, "state": state, "tape.x": (tape.x, p.exact["x"])} | cells
 
     return call, p.arguments("x params state lengths reverse reset h_mask")
 
@@ -292,8 +298,8 @@ def save_load(p: Problem) -> Call:
 
 
 def _torch_has(case: Any) -> bool:
-    """Whether torch.nn.LSTM has such layers."""
-    fit = {"standard": lambda one: True, "projected": lambda one: one.P < one.H}
+    """Whether torch.nn.LSTM or torch.nn.GRU has such layers."""
+    fit = {"standard": lambda one: True, "gru": lambda one: True, "projected": lambda one: one.P < one.H}
     same = {(one.cell, one.H, one.P, one.both) for one in case.layers}
     return len(same) == 1 and all(one.cell in fit and fit[one.cell](one) for one in case.layers)
 
@@ -320,7 +326,7 @@ def init_params(p: Problem) -> Call:
         assert type(first) is record
         assert {a.dtype for a in first} == {p.dtype}
         assert dict(zip(first._fields, (a.shape for a in first), strict=True)) == shapes(record, p.D, layer.H, layer.P)
-        for block in np.split(first.U.astype(np.float64), 4, axis=1):
+        for block in np.split(first.U.astype(np.float64), len(ROWS[record].gates), axis=1):
             assert np.allclose(block @ block.T, np.eye(layer.P), atol=1e-5), "U: rows are not orthonormal"
         limit = np.sqrt(6 / (p.D + layer.H)) * (1 + 1e-6)
         assert (np.abs(first.W) <= limit).all(), "W: beyond Glorot's limit"

@@ -106,10 +106,10 @@ def test_every_function_compiled(cell: str, dtype: Any, single: bool) -> None:
     x, state, params, grads = case.x, case.state, case.params, case.grads
     y, last, tape = fastlstm.forward_train(x, params, state)
     if single:
-        x, state = x[2], State(*(a[2] for a in state))
+        x, state = x[2], map_leaves(lambda a: a[2], state)
         y, last, tape = fastlstm.forward_train(x, params, state)
         case.tape, grads = fastlstm.make_tape(case.packed, 1, T), fastlstm.make_grads(case.packed, 1, T)
-        grads = grads._replace(x=grads.x[0], state=State(*(a[0] for a in grads.state)))
+        grads = grads._replace(x=grads.x[0], state=map_leaves(lambda a: a[0], grads.state))
     dy = np.cos(y)
     expected = fastlstm.backward(tape, dy, last)
     assert error(y, reference.forward(x, params, state)[0]) < 1e-5
@@ -153,12 +153,12 @@ def test_every_function_from_python(cell: str, dtype: Any, single: bool) -> None
     tape, grads = case.tape, case.grads
     y, expected = case.y, case.expected
     if single:
-        x, state = x[1], State(*(a[1] for a in state))
+        x, state = x[1], map_leaves(lambda a: a[1], state)
         y, last, kept = fastlstm.forward_train(x, case.params, state)
         dy = np.sin(y)
         expected = fastlstm.backward(kept, dy, last)
         tape, grads = fastlstm.make_tape(case.packed, 1, T), fastlstm.make_grads(case.packed, 1, T)
-        grads = grads._replace(x=grads.x[0], state=State(*(a[0] for a in grads.state)))
+        grads = grads._replace(x=grads.x[0], state=map_leaves(lambda a: a[0], grads.state))
     mine, out = copied(state), np.full_like(y, np.nan)
     train(x, case.packed, mine, out, tape, dy, last, grads)
     assert_same((out, mine, tuple(grads)), (y, last, tuple(expected)))
@@ -464,7 +464,7 @@ def test_a_small_stack() -> None:
             for a, b in zip(state, last):
                 assert (a == b).all()
             return x, packed, state
-        for cell in ("standard", "interpolated", "peephole", "normalized"):
+        for cell in ("standard", "interpolated", "peephole", "normalized", "gru"):
             check(layer(cell, 600, np.float64))
         check(layer("normalized", 1000, np.float32))  # more than four rows find room for
         for H in (1500, 8000, 8300, 300_000):  # four rows at once, one, and none
@@ -508,7 +508,7 @@ def test_a_step_of_what_was_copied_goes_the_short_way(monkeypatch: pytest.Monkey
     case = Case(cell)
     right = copied(case.state)
     fastlstm.step(case.x[:, 0].copy(), case.packed, right)
-    x, packed, state = made((case.x[:, 0].copy(), case.packed, State(*case.state)))
+    x, packed, state = made((case.x[:, 0].copy(), case.packed, copied(case.state)))
     monkeypatch.setattr(checks, "steppable", None)
     fastlstm.step(x, packed, state)
     assert_same(state, right)

@@ -14,12 +14,14 @@ import numba
 import numpy as np
 import pytest
 from numba.core.errors import TypingError
-from oracles import MIXED, assert_same, error, leaves, random_stack, random_state
+from oracles import MIXED, assert_same, error, leaves, map_leaves, random_stack, random_state
 
 import fastlstm
-from fastlstm import Bidirectional, State, reference
+from fastlstm import Bidirectional, Hidden, State, reference
 from fastlstm.cpu.callable import walks
 from fastlstm.params import CELLS
+
+GRU_ON_LSTM = "gru on standard"
 
 
 @numba.njit
@@ -36,9 +38,7 @@ def train(x: Any, packed: Any, state: Any, y: Any, tape: Any, dy: Any, dstate: A
 
 def fresh(state: Any) -> Any:
     """A state's copy, of writable arrays."""
-    if isinstance(state, State):
-        return State(*(np.array(a) for a in state))
-    return tuple(fresh(entry) for entry in state)
+    return map_leaves(np.array, state)
 
 
 def problem(
@@ -46,9 +46,7 @@ def problem(
 ) -> tuple[Any, Any, Any, Any]:
     layers = random_stack(rng, D, plan, dtype, cell)
     params: Any = tuple(layers) if len(layers) > 1 else layers[0]
-    state = random_state(rng, params, N)
-    cast = lambda s: State(*(a.astype(dtype) for a in s))  # noqa: E731
-    state = cast(state) if isinstance(state, State) else tuple(map(cast, state))
+    state = map_leaves(lambda a: a.astype(dtype), random_state(rng, params, N))
     return params, fastlstm.pack(params), state, rng.standard_normal((N, T, D)).astype(dtype)
 
 
@@ -87,7 +85,7 @@ def test_a_stack_whose_steps_are_calls(rng: Any, cell: str) -> None:
     assert_same((out, steps, chunk), (y, last, last))
 
 
-@pytest.mark.parametrize("cell", ["standard", MIXED])
+@pytest.mark.parametrize("cell", ["standard", MIXED, GRU_ON_LSTM])
 def test_a_stack(rng: Any, cell: str) -> None:
     params, packed, state, x = problem(rng, 5, 7, 3, [(20, False), (37, False), (4, False)], np.float32, cell)
     y, last = fastlstm.forward(x, params, state)
@@ -108,7 +106,7 @@ def test_a_stack(rng: Any, cell: str) -> None:
 def test_a_single_sequence_and_any_layout(rng: Any, cell: str) -> None:
     params, packed, _, x = problem(rng, 1, 8, 3, [(20, False)], np.float32, cell)
     y, last = fastlstm.forward(x[0], params)
-    begin = State(*map(np.zeros_like, last))
+    begin = map_leaves(np.zeros_like, last)
     state = fresh(begin)
     for row in x[0].astype(np.float64):
         fastlstm.step(row, packed, state)
@@ -168,7 +166,14 @@ ONE, TWO = [(37, False)], [(20, False), (33, False)]
 
 @pytest.mark.parametrize(
     ("cell", "plan", "dtype"),  # each compiles for seconds
-    [("standard", ONE, np.float32), ("standard", TWO, np.float64), (MIXED, ONE, np.float64), (MIXED, TWO, np.float32)],
+    [
+        ("standard", ONE, np.float32),
+        ("standard", TWO, np.float64),
+        (MIXED, ONE, np.float64),
+        (MIXED, TWO, np.float32),
+        (GRU_ON_LSTM, TWO, np.float32),
+        ("gru", ONE, np.float64),
+    ],
 )
 def test_training(rng: Any, cell: str, plan: Any, dtype: Any) -> None:
     N, T, D = 5, 90, 3  # more than a block of the backward pass
@@ -190,8 +195,7 @@ def test_training(rng: Any, cell: str, plan: Any, dtype: Any) -> None:
     fastlstm.backward_into(room, packed, dy, None, grads)
     assert_same(tuple(grads), tuple(fastlstm.backward(tape, dy)))
     if train in ways:  # compiled code finds shapes that do not fit
-        short = fresh(last)
-        short = (short[0], State(short[1].h[1:], short[1].c[1:]))
+        short = (last[0], map_leaves(lambda a: a[1:], last[1]))
         for wrong, says in (
             ((np.empty_like(dy[:, 1:]), last, grads), "dy: "),
             ((dy, short, grads), "dstate"),
@@ -218,7 +222,7 @@ def test_nothing_to_do(rng: Any, cell: str, N: int, T: int) -> None:
     assert not grads.params.W.any()
 
 
-@pytest.mark.parametrize("cell", ["standard", MIXED])
+@pytest.mark.parametrize("cell", ["standard", MIXED, GRU_ON_LSTM])
 def test_pack_into(rng: Any, cell: str) -> None:
     params, *_ = problem(rng, 2, 4, 3, [(20, False), (5, False)], np.float32, cell)
     new = tuple(random_stack(rng, 3, [(20, False), (5, False)], np.float32, cell))
@@ -232,7 +236,7 @@ def test_pack_into(rng: Any, cell: str) -> None:
         pack(new, packed)
         arrays = [[a for a in (one.panels, one.second) if a is not None] for one in (*packed, *fastlstm.pack(new))]
         assert_same(arrays[:2], arrays[2:])
-    with pytest.raises(TypingError, match=r"params: expected .*Params, as (many as|in) packed"):
+    with pytest.raises(TypingError, match=r"params: expected .*Params(, as in| for each layer of) packed"):
         again(new[:1], packed)
 
 
@@ -259,16 +263,19 @@ def test_bad_input_from_python(rng: Any) -> None:
     state, x = fastlstm.zero_state(packed, 2), np.zeros((2, 3), np.float32)
     fixed = State(state.h, state.c.copy())
     fixed.c.flags.writeable = False
-    both = fastlstm.pack(Bidirectional(params, params))
+    both, gru = fastlstm.pack(Bidirectional(params, params)), fastlstm.pack(fastlstm.init_params(3, 5, cell="gru"))
     for call, wrong, says in (
         (lambda: fastlstm.step(np.zeros((2, 4)), packed, state), ValueError, "x: expected shape"),
         (lambda: fastlstm.step(np.zeros((3, 3)), packed, state), ValueError, "state.h: expected shape"),
         (lambda: fastlstm.step(x, params, state), TypeError, "packed: expected what pack makes"),
         (lambda: fastlstm.step(x, both, state), ValueError, "cannot step"),
         (lambda: fastlstm.step(x, packed, (state.h, state.c)), TypeError, "state: expected State"),
+        (lambda: fastlstm.step(x, packed, Hidden(state.h)), TypeError, "state: expected State, got Hidden"),
+        (lambda: fastlstm.step(x, gru, state), TypeError, "state: expected Hidden, got State"),
         (lambda: fastlstm.step(x, packed, fixed), ValueError, "state.c: expected a writable array"),
         (lambda: fastlstm.step(x, packed, State(*(a.astype(float) for a in state))), TypeError, "state.h"),
         (lambda: fastlstm.step(x, packed._replace(layout=np.empty(())), state), ValueError, "packed"),
+        (lambda: fastlstm.step(x, packed._replace(layout=np.empty(0, bool)), state), ValueError, "packed"),
         (lambda: fastlstm.forward_into(x[:, None], packed, state, np.zeros((2, 1, 4), "f4")), ValueError, "y: "),
         (lambda: fastlstm.forward_into(x[:, None], packed, state, np.zeros((2, 1, 5))), TypeError, "y: "),
         (lambda: fastlstm.make_tape(packed, -1, 2), ValueError, "N: "),
@@ -350,18 +357,18 @@ def test_bad_input_in_compiled_code(rng: Any) -> None:
     def one(x: Any, packed: Any, state: Any) -> None:
         fastlstm.step(x, packed, state)
 
+    gru = fastlstm.pack(fastlstm.init_params(3, 5, cell="gru"))
     one(x, packed, state)
     before = fresh(state)
-    small, cut = (
-        fastlstm.zero_state(fastlstm.init_params(3, 4), 2),
-        packed._replace(panels=packed.panels[:, :-1].copy()),
-    )
+    small = fastlstm.zero_state(fastlstm.init_params(3, 4), 2)
+    cut, torn = (packed._replace(panels=packed.panels[:, :-vectors].copy()) for vectors in (4, 1))  # a row, or less
     for arguments, says in (
         ((x[:, :2].copy(), packed, state), "x: "),
         ((np.zeros((3, 3), np.float32), packed, state), "state: "),
         ((x, packed, small), "state: "),
         ((x, packed, State(state.h, small.c)), "state: "),
         ((x, cut, state), "x: "),
+        ((x, torn, state), "packed: "),
         ((x, packed._replace(hidden_size=500), state), "packed: "),
         ((x, packed._replace(hidden_size=-1), state), "packed: "),
     ):
@@ -374,10 +381,12 @@ def test_bad_input_in_compiled_code(rng: Any) -> None:
         ((x.astype(float), packed, state), "x: expected a"),
         ((x, params, state), "packed: expected Packed"),
         ((x, packed, (state.h, state.c)), "state: expected State"),
+        ((x, packed, Hidden(state.h)), "state: expected State"),
+        ((x, gru, state), "state: expected Hidden"),
         ((x, packed, fixed), "state.c: expected a C-ordered, writable"),
         ((x, packed, State(state.h, state.c.astype(float))), "state.c: expected"),
         ((x[0], packed, state), "x: expected"),
-        ((x, packed._replace(layout=np.empty((0, 0), bool)), state), "packed.layout"),
+        ((x, packed._replace(layout=np.empty(0, bool)), state), "packed.layout"),
         ((x, (packed, packed), state), "state: expected"),
     ):
         with pytest.raises(TypingError, match=says):
@@ -435,17 +444,17 @@ def test_a_users_cached_function_after_a_change_of_layout(tmp_path: Path) -> Non
         import sys
         sys.path.insert(0, ".")
         import numpy as np
-        from fastlstm.cpu.lstm import packing
         import fastlstm
-        from fastlstm.cpu.callable import overloads
+        from fastlstm.cpu.lstm import cell_type
         {change}
         from mine import one
-        packed = fastlstm.pack(fastlstm.init_params(3, 5, rng=0))._replace(layout=np.empty((0,) * packing.LAYOUT, bool))
+        layout = np.empty((0,) * cell_type.LAYOUT, bool)
+        packed = fastlstm.pack(fastlstm.init_params(3, 5, rng=0))._replace(layout=layout)
         state = fastlstm.zero_state(fastlstm.init_params(3, 5), 2)
         one(np.ones((2, 3), np.float32), packed, state)
         print(sum(one.stats.cache_hits.values()), state.h.any())
         """
-    change = "packing.LAYOUT = overloads.LAYOUT = 2"
+    change = "cell_type.LAYOUT = 3"
     again = partial(in_process, folder=tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
     assert again(code.format(change="")).split() == ["0", "True"]
     assert again(code.format(change="")).split() == ["1", "True"]

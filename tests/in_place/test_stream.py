@@ -12,7 +12,7 @@ from oracles import MIXED, assert_same, random_stack
 import fastlstm
 
 
-@pytest.mark.parametrize("cell", ["standard", MIXED])
+@pytest.mark.parametrize("cell", ["standard", MIXED, "gru", "gru on standard"])
 def test_stream(rng: Any, cell: str) -> None:
     params = random_stack(rng, 4, [(20, False), (5, False)], np.float32, cell)
     x = rng.standard_normal((3, 10, 4)).astype(np.float32)
