@@ -78,7 +78,7 @@ def forward(
         begins with zeros. At the first step of x this makes the initial state unused; in reverse it changes
         nothing, for there the initial state enters at the other end.
     h_mask : array_like, shape (N, H), or (H,) for a single sequence, optional
-        For the standard cell only: factors of the old h in the product h·U, the same ones at every step, also for
+        Factors of the old h in the product h·U, the same ones at every step, also for
         the initial h. Recurrent dropout draws 0 or 1 / (1 - rate). For a Bidirectional or a stack it has the
         structure of the state, with None for a layer without one.
 
