@@ -40,6 +40,7 @@ class Shape(NamedTuple):
             "projected": 4 * D + 5 * (H // 2),
             "peephole": standard,
             "normalized": standard,
+            "gru": 3 * (D + H),
         }
         step = 2 * H * of_a_unit[cell]
         return step * self.N * self.T * (3 if mode == "train" else 1)
@@ -65,6 +66,7 @@ RECORDS = {
     "projected": "ProjectedParams",
     "peephole": "PeepholeParams",
     "normalized": "NormalizedParams",
+    "gru": "GRUParams",
 }
 STEPPED = [Shape(1, 1, 1, 20), Shape(1, 1, 16, 64), Shape(1, 1, 64, 128), Shape(16, 1, 16, 64)]  # a single time step
 
