@@ -191,6 +191,9 @@ def test_first_weights() -> None:
     assert_same(fastlstm.init_params(3, 4, cell=of_x_alone).b, np.repeat(np.float32([1, 0, 0]), 4))
     with pytest.raises(TypeError, match=r"cell: expected a name, or what fastlstm.cells.cell makes, got function"):
         fastlstm.init_params(3, 4, cell=lambda z: z)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"params: expected weights that know their cell, as mine.record\(W, U, w, b\)"):
+        fastlstm.forward(np.ones((2, 3)), fastlstm.OwnParams(*params))
+    assert_same(everything.record(*params), params)
     with pytest.raises(ValueError, match=r"params.w: expected shape \(28,\)"):
         fastlstm.forward(np.ones((2, 3)), params._replace(w=params.w[:-1]))
 
