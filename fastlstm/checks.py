@@ -307,8 +307,8 @@ def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
     if isinstance(layer, Packed):
         return _packed(name, layer)
     if type(layer) is OwnParams:
-        raise TypeError(f"{name}: expected weights that know their cell, as mine.record(W, U, w, b) makes them of a cell "
-                        "`mine`, got OwnParams")  # fmt: skip
+        raise TypeError(f"{name}: expected weights that know their cell, as mine.record(W, U, w, b) makes them of a "
+                        "cell `mine`, got OwnParams")  # fmt: skip
     if type(layer) not in ROWS:
         raise TypeError(f"{name}: expected {expected}, got {_kind(layer)}")
     found = {field: array(f"{name}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)}

@@ -209,7 +209,7 @@ class OwnParams(NamedTuple):
     w : ndarray, shape (K·H,)
         Unit weights, a block for each.
     b : ndarray, shape (G·H,)
-        Bias, a block for each gate.
+        Bias, a block for each gate that has one.
     """
 
     W: Array
@@ -355,7 +355,7 @@ ROWS: dict[type[AnyParams], Row] = {
 def own_record(own: Any, name: str) -> type[OwnParams]:
     """The type of the weights of one's own cell, and its row. own: an OwnCell; name: of its row in the table of cells.
     In a pickle there is the cell's name."""
-    numbers = len(own.gates_of_x), len(own.gates_of_h), len(own.unit_weights), len(own.gates)
+    numbers = [len(one) for one in (own.gates_of_x, own.gates_of_h, own.unit_weights, own.gates_of_b)]
 
     def again(params: Any) -> tuple[Any, ...]:
         return _own_params, (own, *params)
@@ -367,8 +367,8 @@ def own_record(own: Any, name: str) -> type[OwnParams]:
         of_x, of_h, weights, gates = (n * H for n in numbers)
         return (D, of_x), (H, of_h), (weights,), (gates,)
 
-    remembers = "c" in own.states and "f" in own.gates
-    forget = own.gates.index("f") if remembers else 0
+    remembers = "c" in own.states and "f" in own.gates_of_b
+    forget = own.gates_of_b.index("f") if remembers else 0
     state = State if "c" in own.states else Hidden
     ROWS[record] = Row(name, own.gates_of_h, forms, 1.0 if remembers else None, state, forget)
     return record

@@ -734,7 +734,8 @@ class _Own:
         self.own, self.keeps = own, len(own.tape._fields)
 
     def inputs(self, x: Array, params: OwnParams) -> Array:
-        return self.spread(x @ params.W, self.own.gates_of_x, params) + params.b
+        bias = self.spread(params.b[None], self.own.gates_of_b, params)
+        return self.spread(x @ params.W, self.own.gates_of_x, params) + bias
 
     def step(self, zx: Array, m: Array, old: Any, params: OwnParams) -> tuple[Array, Any]:
         own = self.own
@@ -762,16 +763,16 @@ class _Own:
         return self.together([*dz, *dw], dh), of_h @ params.U.T, type(dnew)(*past, found.dc)
 
     def sums(self, da: Array, dh: Array, x: Array, done: Any, params: OwnParams) -> tuple[Array, OwnParams]:
-        own, total, width = self.own, da.sum(axis=0), len(params.b)
-        blocks = _blocks(da, len(own.gates) + len(own.unit_weights))
-        of_x, of_h = (self.together([blocks[own.gates.index(gate)] for gate in gates], dh)
-                      for gates in (own.gates_of_x, own.gates_of_h))  # fmt: skip
-        return of_x @ params.W.T, type(params)(x.T @ of_x, done.m.T @ of_h, total[width:], total[:width])
+        own, blocks = self.own, _blocks(da, len(self.own.gates) + len(self.own.unit_weights))
+        of_x, of_h, of_b = (self.together([blocks[own.gates.index(gate)] for gate in gates], dh)
+                            for gates in (own.gates_of_x, own.gates_of_h, own.gates_of_b))  # fmt: skip
+        dw = self.together(blocks[len(own.gates) :], dh).sum(axis=0)
+        return of_x @ params.W.T, type(params)(x.T @ of_x, done.m.T @ of_h, dw, of_b.sum(axis=0))
 
     def spread(self, a: Array, gates: tuple[str, ...], params: OwnParams) -> Array:
         """Blocks of some gates as those of all, zeros for the others."""
-        found = np.zeros((len(a), len(params.b)), a.dtype)
         H = len(params.U)
+        found = np.zeros((len(a), len(self.own.gates) * H), a.dtype)
         for n, gate in enumerate(gates):
             at = self.own.gates.index(gate) * H
             found[:, at : at + H] = a[:, n * H : (n + 1) * H]
@@ -788,7 +789,7 @@ class _Own:
 
     def columns(self, params: Any) -> int:
         """Of what `back` returns first."""
-        return len(params.b) + len(params.w)
+        return len(self.own.gates) * len(params.U) + len(params.w)
 
 
 def _cell_of(params: Any) -> Any:

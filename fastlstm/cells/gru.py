@@ -8,7 +8,7 @@ from .number import Number, sigmoids, tanh
 from .own import cell
 
 
-@cell(gates="r z n m", unit_weights="b_n", gates_of_x="r z n", gates_of_h="r z m")
+@cell(gates="r z n m", unit_weights="b_n", gates_of_x="r z n", gates_of_h="r z m", gates_of_b="r z n")
 def gru(z: Any, h: Number, w: Any) -> Number:
     """n is what x puts into the candidate, m what h does. In this form h is exactly the old one where u is 1."""
     r, u = sigmoids(z.r, z.z)

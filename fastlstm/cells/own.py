@@ -31,8 +31,8 @@ class OwnCell:
         The function's qualified name.
     gates, unit_weights : tuple of str
         A gate is a block of H columns; a unit weight is a row of weights with one number a unit.
-    gates_of_x, gates_of_h : tuple of str
-        Gates in whose sums the input is, and the old h.
+    gates_of_x, gates_of_h, gates_of_b : tuple of str
+        Gates in whose sums the input is, and the old h, and a bias.
     states : tuple of str
         ("h", "c"), or ("h",) where the function returns h alone. Then h is in the place of c in `phase`.
     reads_h : bool
@@ -48,12 +48,19 @@ class OwnCell:
     __name__: str
     __qualname__: str
 
-    def __init__(self, function: Callable[..., Any], gates: tuple[str, ...], unit_weights: tuple[str, ...],
-                 gates_of_x: tuple[str, ...], gates_of_h: tuple[str, ...]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        gates: tuple[str, ...],
+        unit_weights: tuple[str, ...],
+        gates_of_x: tuple[str, ...],
+        gates_of_h: tuple[str, ...],
+        gates_of_b: tuple[str, ...],
+    ) -> None:
         functools.update_wrapper(self, function)
         self.name = function.__qualname__
         self.gates, self.unit_weights = gates, unit_weights
-        self.gates_of_x, self.gates_of_h = gates_of_x, gates_of_h
+        self.gates_of_x, self.gates_of_h, self.gates_of_b = gates_of_x, gates_of_h, gates_of_b
         # gates that read only x first, those that read only h last (phases.Cell.columns)
         self.panel_gates = tuple(sorted(gates, key=lambda gate: (gate in gates_of_h) - (gate in gates_of_x)))
         z, w = _record("z", "gate", self.panel_gates), _record("w", "unit weight", unit_weights)
@@ -75,7 +82,7 @@ class OwnCell:
                 "later dz", "dz, dh, dc, operands" + ", t" * (not self.derived.alone) + ", dw" * bool(unit_weights)
             ),
         )
-        what = gates, unit_weights, gates_of_x, gates_of_h, self.states, self.derived.written
+        what = gates, unit_weights, gates_of_x, gates_of_h, gates_of_b, self.states, self.derived.written
         self.fingerprint = hashlib.sha256(repr(what).encode()).hexdigest()
 
     def back(self, kept: Any, c_old: Number, t: Number, dh: Number, dc: Number, w: Any) -> Back:
@@ -92,9 +99,9 @@ class OwnCell:
         """The type of its weights, `OwnParams`."""
         return own_record(self, self.cell.name)
 
-    def as_cell(self, name: str, gates_of_b: tuple[str, ...] | None = None) -> Cell:
+    def as_cell(self, name: str) -> Cell:
         """A row of the table: b, W and U have a block for each gate that they are for, and a fourth array one for each
-        unit weight. gates_of_b: all, if not given."""
+        unit weight."""
         order, weights = self.panel_gates, len(self.unit_weights)
         G = len(order)
         rows = -(-weights // G)
@@ -112,7 +119,7 @@ class OwnCell:
         def of_rows(w: Any) -> Any:
             return own(*[one for numbers in w for one in numbers][:weights])
 
-        readers = self.gates if gates_of_b is None else gates_of_b, self.gates_of_x, self.gates_of_h
+        readers = self.gates_of_b, self.gates_of_x, self.gates_of_h
         return Cell(
             name, self.tape,
             tuple(tuple(of.index(gate) if gate in of else -1 for gate in order) for of in readers),
@@ -139,7 +146,12 @@ Names = str | Sequence[str]
 
 
 def cell(
-    gates: Names, unit_weights: Names = "", *, gates_of_x: Names | None = None, gates_of_h: Names | None = None
+    gates: Names,
+    unit_weights: Names = "",
+    *,
+    gates_of_x: Names | None = None,
+    gates_of_h: Names | None = None,
+    gates_of_b: Names | None = None,
 ) -> Callable[[Callable[..., Any]], OwnCell]:
     """Makes a cell of a function that says how the new state comes of the old one.
 
@@ -153,8 +165,8 @@ def cell(
         Names of 1 to 6 gates, with spaces between them, in the order of their blocks of columns.
     unit_weights : str
         Names of rows of weights that have one number a unit.
-    gates_of_x, gates_of_h : str, optional
-        Gates in whose sums x @ W is, and h @ U. All, if not given.
+    gates_of_x, gates_of_h, gates_of_b : str, optional
+        Gates in whose sums x @ W is, and h @ U, and b. All, if not given.
 
     Raises
     ------
@@ -169,8 +181,8 @@ def cell(
     names, weights = _names("gates", gates), _names("unit_weights", unit_weights)
     if not 1 <= len(names) <= MOST_GATES:
         raise ValueError(f"gates: expected 1 to {MOST_GATES} names, got {len(names)}: {' '.join(names)!r}")
-    of_x, of_h = (names if given is None else _some_of(names, argument, given)
-                  for argument, given in (("gates_of_x", gates_of_x), ("gates_of_h", gates_of_h)))  # fmt: skip
+    given = {"gates_of_x": gates_of_x, "gates_of_h": gates_of_h, "gates_of_b": gates_of_b}
+    of_x, of_h, of_b = (names if some is None else _some_of(names, one, some) for one, some in given.items())
     if not of_x:
         raise ValueError("gates_of_x: expected at least one name, got none: the cell would not see its input")
     for name in names:
@@ -179,7 +191,7 @@ def cell(
 
     def decorate(function: Callable[..., Any]) -> OwnCell:
         _check_parameters(function, bool(weights))
-        found = OwnCell(function, names, weights, of_x, of_h)
+        found = OwnCell(function, names, weights, of_x, of_h, of_b)
         known = BY_NAME.get(found.cell.name)
         if known is not None:  # the same once more, as where a notebook's cell is run again
             same: OwnCell = known.own

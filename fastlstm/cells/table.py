@@ -71,7 +71,7 @@ CELLS = checked(
                       touch=touch("c", "h, gates"), touch_back=touch("later dz", "dw, dw of c, dh, dc"))),
         unit_weights=((_OWN, _EVERY), (_BIAS, _EVERY), (_OWN, (4, -1, -1, -1)), (_BIAS, (4, -1, -1, -1))),
     ),
-    gru.as_cell("gru", gates_of_b=("r", "z", "n")),
+    gru.as_cell("gru"),
 )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ _MARK = "fastlstm"  # the entry of a file that holds the number of its format
 _CELL = "cell"  # the entry that holds the name of a layer's cell, where that is not the standard one
 _FIELDS = sorted({field for record in ROWS for field in record._fields}, reverse=True)  # b_n before b
 _ENTRY = re.compile(rf"(?:(0|[1-9][0-9]{{0,5}})\.)?(?:(forward|backward)\.)?({'|'.join(_FIELDS)}|{_CELL})")
-_MAY_BE_EMPTY = "U", "w"  # of a cell of one's own: where no gate reads h, where it has no unit weights
+_MAY_BE_EMPTY = "U", "w", "b"  # of a cell of one's own, which may have no gate of h, unit weights or gates of b
 _NPY = b"\x93NUMPY\x01\x00"  # what an array in a file begins with; the length of its header follows, 2 bytes
 _HEADER = re.compile(
     rb"\{'descr': '([<>](?:f[48]|i[48]|U[1-9][0-9]?))', 'fortran_order': (True|False), "

@@ -24,7 +24,8 @@ D, N, T = 5, 7, 11
 LENGTHS = [3, 0, 11, 7, 7, 1, 10]
 
 
-@cell(gates="a b c d e k", unit_weights="p q r s t u v", gates_of_x="a c e k", gates_of_h="b c d e")
+@cell(gates="a b c d e k", unit_weights="p q r s t u v", gates_of_x="a c e k", gates_of_h="b c d e",
+      gates_of_b="a b d e k")  # fmt: skip
 def everything(z: Any, c: Any, h: Any, w: Any) -> Any:
     """Gates of x alone, of h alone and of both, more unit weights than gates, and h of its own unit beside c."""
     a, b, k = sigmoid(z.a + w.p * h), tanh(z.b * w.q), softsign(z.k + w.r * z.e)
@@ -183,7 +184,7 @@ def test_stacks_of_several_cells(rng: Any) -> None:
 
 def test_first_weights() -> None:
     params = fastlstm.init_params(3, 4, cell=everything, rng=0)
-    assert [a.shape for a in params] == [(3, 16), (4, 16), (28,), (24,)]
+    assert [a.shape for a in params] == [(3, 16), (4, 16), (28,), (20,)]
     assert isinstance(params, fastlstm.OwnParams)
     assert isinstance(fastlstm.zero_state(params), State)
     assert isinstance(fastlstm.zero_state(fastlstm.init_params(3, 4, cell=minimal)), Hidden)
