@@ -21,11 +21,12 @@ from . import (
 )
 from ._src.public import publish
 from ._src.stack import GradientNorms
-from .layers import LSTM, Bidirectional, Dense, Dropout, Input, Layer, Masking, TimeDistributed
+from .layers import GRU, LSTM, Bidirectional, Dense, Dropout, Input, Layer, Masking, TimeDistributed
 from .models import Sequential, load_model
 from .utils import set_random_seed
 
 __all__ = [
+    "GRU",
     "LSTM",
     "Bidirectional",
     "Dense",

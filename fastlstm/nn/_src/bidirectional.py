@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ... import backend
-from ...params import State
+from ...params import AnyState
 from . import names
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight
 from .layers import inner_layer
-from .recurrent import LSTM, entries_of
+from .recurrent import Recurrent, copied, entries_of
 from .steps import Steps
 
 _HALVES = ("forward_", "backward_")
@@ -20,15 +20,15 @@ _MERGE_MODES = ("concat", "sum", "ave", "mul", None)
 
 
 class Bidirectional(Layer):
-    """An LSTM forwards in time and one backwards, their outputs merged.
+    """An LSTM or a GRU forwards in time and one backwards, their outputs merged.
 
     Parameters
     ----------
-    layer : LSTM
+    layer : LSTM or GRU
         What the one is like; it is copied, the other runs backwards.
     merge_mode : {"concat", "sum", "ave", "mul", None}
         None: a list of both. Not in a model.
-    backward_layer : LSTM, optional
+    backward_layer : LSTM or GRU, optional
         What the other is like: go_backwards is true there.
     **common
         As in `Layer`.
@@ -60,7 +60,7 @@ class Bidirectional(Layer):
     def __init__(
         self, layer: Any, merge_mode: str | None = "concat", backward_layer: Any = None, **common: Any
     ) -> None:
-        layer = _lstm("layer", inner_layer(layer))
+        layer = _recurrent("layer", inner_layer(layer))
         super().__init__(**{"dtype": layer.dtype, **common})
         if merge_mode not in _MERGE_MODES:
             raise ValueError(f"merge_mode: expected one of {_MERGE_MODES}, got {merge_mode!r}")
@@ -68,19 +68,21 @@ class Bidirectional(Layer):
             raise ValueError("layer: expected one with go_backwards=False for Bidirectional")
         self.merge_mode = merge_mode
         if backward_layer is None:
-            other = _lstm("layer", LSTM.from_config({**layer.get_config(), "go_backwards": True}))
+            other = _recurrent("layer", type(layer).from_config({**layer.get_config(), "go_backwards": True}))
         else:
-            other = _lstm("backward_layer", inner_layer(backward_layer))
+            other = _recurrent("backward_layer", inner_layer(backward_layer))
         seed = other.seed
         if seed is not None and seed == layer.seed:
             seed += 1  # else both would drop the same
         halves = []
         for half, given, own in zip(_HALVES, (layer, other), (layer.seed, seed), strict=True):
             config = {**given.get_config(), "name": half + given.name, "seed": own}
-            halves.append(_lstm("layer", LSTM.from_config(config | {"zero_output_for_mask": given.return_sequences})))
+            halves.append(
+                _recurrent("layer", type(given).from_config(config | {"zero_output_for_mask": given.return_sequences}))
+            )
         self._halves = halves
         self.layer = halves[0]
-        self._dlast: list[State | None] = [None, None]
+        self._dlast: list[AnyState | None] = [None, None]
         one, two = halves
         if not two.go_backwards:
             raise ValueError("backward_layer: expected one with go_backwards=True, got False")
@@ -93,12 +95,12 @@ class Bidirectional(Layer):
         self.return_sequences, self.return_state = one.return_sequences, one.return_state
 
     @property
-    def forward_layer(self) -> LSTM:
+    def forward_layer(self) -> Recurrent:
         """The one that runs forwards; its options may be set, as those of a layer by itself."""
         return self._halves[0]
 
     @property
-    def backward_layer(self) -> LSTM:
+    def backward_layer(self) -> Recurrent:
         """The other."""
         return self._halves[1]
 
@@ -110,7 +112,7 @@ class Bidirectional(Layer):
     # weights
 
     @property
-    def state_grads(self) -> list[State | None]:
+    def state_grads(self) -> list[AnyState | None]:
         """Gradients of the initial states."""
         return [half.state_grads for half in self._halves]
 
@@ -131,7 +133,7 @@ class Bidirectional(Layer):
             y = (*before, sum(sizes) if self.merge_mode == "concat" else sizes[0])
         if not self.return_state:
             return y
-        states = tuple((N, size) for half in self._halves for size in (half.output_size, half.units))
+        states = tuple((N, width) for half in self._halves for width in half._widths)
         return (*y, *states) if self.merge_mode is None else (y, *states)
 
     def _make(self, input_shape: Shape, *, draw: bool) -> None:
@@ -178,10 +180,10 @@ class Bidirectional(Layer):
             if own:
                 half._carry(own)
 
-    def _both(self) -> Iterable[tuple[str, LSTM]]:
+    def _both(self) -> Iterable[tuple[str, Recurrent]]:
         return zip(_HALVES, self._halves, strict=True)
 
-    def _half(self, key: str) -> tuple[LSTM, str]:
+    def _half(self, key: str) -> tuple[Recurrent, str]:
         for prefix, half in self._both():
             if key.startswith(prefix):
                 return half, key.removeprefix(prefix)
@@ -192,7 +194,7 @@ class Bidirectional(Layer):
     def __call__(
         self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None, initial_state: Any = None
     ) -> Any:
-        """y, or [y, forward h, c, backward h, c], from x; where merge_mode is None, both in y's place.
+        """y, or [y, forward h, c, backward h, c], from x; where merge_mode is None, both in y's place. A GRU has no c.
 
         Parameters
         ----------
@@ -210,18 +212,20 @@ class Bidirectional(Layer):
             As an `LSTM`.
         """
         found = self._input(x, training)
-        given: list[State | None] = [None, None]
+        given: list[AnyState | None] = [None, None]
         if initial_state is not None:
-            given = self._four("initial_state", initial_state, len(found))
+            given = self._apart("initial_state", initial_state, len(found))
         y, states = self._run(found, self._mask(mask, lengths, found), training, given)
         ys = list(y) if self.merge_mode is None else [y.copy() if training else y]
         if self.return_state:
             return [*ys, *(array.copy() for state in states for array in state)]
         return ys if self.merge_mode is None else ys[0]
 
-    def _four(self, name: str, value: Any, N: int) -> list[State | None]:
-        found = entries_of(f"{self.name}: {name}", value, "h, c, h, c")
-        return [half._given_state(name, found[2 * i : 2 * i + 2], N) for i, half in enumerate(self._halves)]
+    def _apart(self, name: str, value: Any, N: int) -> list[AnyState | None]:
+        """The states of both directions, checked."""
+        fields = [field for half in self._halves for field in half._state_type._fields]
+        found = iter(entries_of(f"{self.name}: {name}", value, ", ".join(fields)))
+        return [half._given_state(name, [next(found) for _ in half._widths], N) for half in self._halves]
 
     def backward(self, dy: Any = None, dstate: Any = None) -> Array:
         """Gradients, through the last call in training.
@@ -244,7 +248,7 @@ class Bidirectional(Layer):
         shape = self._pending()[0]
         if dstate is not None:
             N = shape[0][0] if self.merge_mode is None else shape[0]
-            self._dlast = self._four("dstate", dstate, N)
+            self._dlast = self._apart("dstate", dstate, N)
         if self.merge_mode is None:
             parts = [None, None] if dy is None else dy
             if not isinstance(parts, (list, tuple)) or len(parts) != 2:
@@ -259,7 +263,7 @@ class Bidirectional(Layer):
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         return self._run(x, mask, training, [None, None])[0], (mask if self.return_sequences else None)
 
-    def _run(self, x: Array, mask: Mask, training: bool, given: list[State | None]) -> tuple[Any, list[State]]:
+    def _run(self, x: Array, mask: Mask, training: bool, given: list[AnyState | None]) -> tuple[Any, list[AnyState]]:
         N, T, _ = x.shape
         states = [half._first_state(N, one) for half, one in zip(self._halves, given, strict=True)]
         steps, lengths, where = Steps.of(mask), None, None
@@ -275,7 +279,7 @@ class Bidirectional(Layer):
         ]
         for half, state in zip(self._halves, states, strict=True):
             if half.stateful:
-                half.state = State(state.h.copy(), state.c.copy())
+                half.state = copied(state)
         if not self.return_sequences:
             joined = np.concatenate([state.h for state in states], axis=1)
         elif where is not None:
@@ -318,9 +322,8 @@ class Bidirectional(Layer):
         x_shape = kept[0].done.batch.x.shape
         dx = backend.engine.zeros(x_shape, self.dtype)
         for half, one, column, given in zip(self._halves, kept, (0, first), self._dlast, strict=True):
-            widths = half.output_size, half.units
-            last = State(*(np.zeros((x_shape[0], width), self.dtype) if given is None else given[i].copy()
-                           for i, width in enumerate(widths)))  # fmt: skip
+            zeros = (np.zeros((x_shape[0], width), self.dtype) for width in half._widths)
+            last = half._state_type(*zeros) if given is None else copied(given)
             if not self.return_sequences:
                 np.add(last.h, both[:, column : column + half.output_size], out=last.h)
             half._pass_back(one, both if self.return_sequences else None, column, last, dx, zeros=column == 0)
@@ -336,9 +339,9 @@ class Bidirectional(Layer):
         return config
 
 
-def _lstm(argument: str, layer: Layer) -> LSTM:
-    if not isinstance(layer, LSTM):
-        raise TypeError(f"{argument}: expected an LSTM, got {type(layer).__name__}")
+def _recurrent(argument: str, layer: Layer) -> Recurrent:
+    if not isinstance(layer, Recurrent):
+        raise TypeError(f"{argument}: expected an LSTM or a GRU, got {type(layer).__name__}")
     return layer
 
 

@@ -1,4 +1,4 @@
-"""The LSTM as a layer, in one direction or in both; Keras's names, defaults, weights and shapes."""
+"""The LSTM and the GRU as layers; Keras's names, defaults, weights and shapes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ... import backend
 from ...arrays import size_of
 from ...backend import Pass, Standing
 from ...initial import output_size
-from ...params import CELLS, ROWS, AnyParams, Batch, State, shapes
+from ...params import CELLS, ROWS, AnyParams, AnyState, Batch, State, shapes
 from . import activations, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight
 from .names import flag
@@ -53,7 +53,320 @@ def rate_of(argument: str, value: Any) -> float:
     return rate
 
 
-class LSTM(Layer):
+class Recurrent(Layer):
+    """What the LSTM and the GRU have in common: passes over sequences, states and masks.
+
+    Attributes
+    ----------
+    _of : type
+        The record of the weights in the kernels.
+    """
+
+    _of: type[AnyParams]
+    units: int
+    output_size: int
+    dropout: float
+    recurrent_dropout: float
+    seed: int | None
+    return_sequences: bool
+    return_state: bool
+    go_backwards: bool
+    stateful: bool
+    zero_output_for_mask: bool
+    kernel_initializer: Any
+    recurrent_initializer: Any
+    bias_initializer: Any
+    kernel_regularizer: Any
+    recurrent_regularizer: Any
+    bias_regularizer: Any
+    _ndim = (3, 3)
+    _options: ClassVar[Checks] = {
+        "dropout": rate_of, "recurrent_dropout": rate_of, "go_backwards": flag, "stateful": flag,
+        "zero_output_for_mask": flag,
+    }  # fmt: skip
+    _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_standing")
+    _mixes_time = True
+
+    def __init__(self, units: Any, activation: Any, recurrent_activation: Any, use_bias: Any,
+                 options: Mapping[str, Any], common: Mapping[str, Any]) -> None:  # fmt: skip
+        """options: those that the layers have in common; common: those of every layer."""
+        super().__init__(**common)
+        self.units = size_of("units", units)
+        for argument, value, there in (
+            ("activation", activation, "tanh"),
+            ("recurrent_activation", recurrent_activation, "sigmoid"),
+        ):
+            if value != there and value is not activations.FUNCTIONS[there]:
+                raise ValueError(f"{argument}: expected {there!r}, the only one in the kernels, got {value!r}")
+        self.activation, self.recurrent_activation = "tanh", "sigmoid"
+        self.use_bias = flag("use_bias", use_bias)
+        for field, value in options.items():
+            if field.endswith("_initializer"):
+                value = initializers.get(value, field)
+            elif field.endswith("_regularizer"):
+                value = regularizers.get(value, field)
+            elif field == "seed":
+                value = None if value is None else checked_seed(value)
+            elif field in ("return_sequences", "return_state"):
+                value = flag(field, value)
+            setattr(self, field, value)
+        self.output_size = self.units
+        self.state: AnyState | None = None
+        self.state_grads: AnyState | None = None
+
+    def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
+        """The layer's arrays, or gradients; zeros where it has no bias."""
+        raise NotImplementedError
+
+    # weights
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+        N, T, _ = input_shape
+        y = (N, T, self.output_size) if self.return_sequences else (N, self.output_size)
+        return (y, *((N, width) for width in self._widths)) if self.return_state else y
+
+    @property
+    def _state_type(self) -> type[AnyState]:
+        return ROWS[self._of].state
+
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        """Of h, and of c if there is one."""
+        return (self.output_size, self.units)[: len(self._state_type._fields)]
+
+    def _bound(self) -> None:
+        self._record, self._gradients = self._as_record(self.params), self._as_record(self.grads)
+        self._packed = backend.engine.pack(self._record)
+        self._pack = backend.engine.packing(self._record, self._packed)
+        self._standing: dict[tuple[int, int], Standing] = {}
+
+    # states
+
+    def reset_state(self) -> None:
+        """Let the next batch begin with zeros, where the layer is stateful."""
+        self.state = None
+
+    def _first_state(self, N: int, given: AnyState | None) -> AnyState:
+        """What to begin with, arrays that the pass may write to."""
+        found = self.state if given is None and self.stateful else given
+        if found is None:
+            zeros = backend.engine.training.zeros
+            return self._state_type(*(zeros((N, width), self.dtype) for width in self._widths))
+        if len(found.h) != N:
+            raise ValueError(f"{self.name}: expected batches of {len(found.h)} samples, as its state is of, got {N}; "
+                             "reset_state() begins anew")  # fmt: skip
+        first: AnyState = copied(found)
+        return first
+
+    def _given_state(self, name: str, given: Any, N: int) -> AnyState | None:
+        """A list of h and c, or of h alone, checked; for that, also h itself."""
+        if given is None:
+            return None
+        fields = self._state_type._fields
+        if len(fields) == 1 and isinstance(given, np.ndarray):
+            given = [given]
+        found = entries_of(f"{self.name}: {name}", given, ", ".join(fields))
+        named = zip(fields, found, self._widths, strict=True)
+        return self._state_type(
+            *(self._gradient(f"{name}.{field}", array, (N, width)) for field, array, width in named)
+        )
+
+    def _stateful(self) -> list[Any]:
+        return [self] if self.stateful else []
+
+    def _carried(self) -> dict[str, Array]:
+        return {} if self.state is None or not self.stateful else self.state._asdict()
+
+    def _carry(self, arrays: Mapping[str, Array]) -> None:
+        fields = self._state_type._fields
+        if set(arrays) != set(fields) or not self.stateful:
+            raise ValueError(f"{self.name}: expected {' and '.join(fields)} of a stateful layer, got {sorted(arrays)}")
+        self.state = self._given_state("state", [arrays[field] for field in fields], len(arrays["h"]))
+
+    # one pass, also for Bidirectional
+
+    def _pass(self, x: Array, lengths: Any, state: AnyState, y: Array, column: int, training: bool) -> Any:
+        """y[:, :, column : column + P] in the order of x, and the last state in place of the first; returns what
+        `_pass_back` needs."""
+        N, T, D = x.shape
+        dropped, mask = None, None
+        if training and self.dropout:
+            dropped = _Dropped(self._drawn(N, D), self.dropout)
+            x = dropped.of(x, backend.engine.empty(x.shape, self.dtype))
+        if training and self.recurrent_dropout:
+            ones, mask = np.ones((N, 1, self.output_size), self.dtype), np.empty((N, self.output_size), self.dtype)
+            draws = self._drawn(N, self.output_size)
+            backend.engine.training.drop(ones, draws, self.recurrent_dropout, mask.reshape(ones.shape))
+        self._pack()
+        packed, batch = self._packed, Batch(x, lengths, None, mask, self.go_backwards)
+        if not training:
+            backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column)
+            return None
+        standing = self._again(N, T)
+        first, kept = backend.engine.training.copied(state.h), standing.kept or backend.engine.keep(packed, N, T)
+        backend.engine.forward(
+            packed=packed, batch=batch, state=state, y=y, column=column, kept=kept, standing=standing
+        )  # fmt: skip
+        return Trained(Pass(packed, batch, first, kept), dropped)
+
+    def _drawn(self, N: int, count: int) -> Array:
+        """Random numbers from 0 to 1, new ones each time that a recording runs."""
+        draws = np.empty((N, count), np.float32)
+
+        def draw() -> None:
+            self.rng.random(dtype=np.float32, out=draws)
+
+        draw()
+        if (record := backend.engine.recording()) is not None:
+            record.before(draw)
+        return draws
+
+    def _repeats(self, input_shape: tuple[int, ...]) -> bool:
+        N, T, _ = input_shape
+        ordered = not (self.go_backwards and self.return_sequences)
+        return N > 1 and T > 0 and ordered and not self.stateful and self._again(N, T).kept is not None
+
+    def _again(self, N: int, T: int) -> Standing:
+        """For passes over batches of that shape, again and again."""
+        found = self._standing.get((N, T))
+        if found is None:
+            while len(self._standing) >= _ROOMS:
+                del self._standing[next(iter(self._standing))]
+            found = self._standing[N, T] = backend.engine.standing(self._packed, N, T, self._gradients)
+        return found
+
+    def _pass_back(
+        self, trained: Trained, dy: Array | None, column: int, dstate: AnyState, dx: Array, zeros: bool
+    ) -> None:
+        """dx is added to (zeros: it is all 0), dstate turns from the last state's gradient into the first's."""
+        done, dropped = trained
+        N, T, _ = done.batch.x.shape
+        own = dx if dropped is None or zeros else backend.engine.zeros(dx.shape, self.dtype)
+        backend.engine.backward(
+            done=done, dy=dy, column=column, dstate=dstate, dx=own, standing=self._again(N, T)
+        )  # fmt: skip
+        if dropped is not None:
+            dropped.of(own, own)
+        if own is not dx:
+            dx += own
+
+    # the layer
+
+    def __call__(
+        self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None, initial_state: Any = None
+    ) -> Any:
+        """y, or [y, h, c], from x; [y, h] of a GRU.
+
+        Parameters
+        ----------
+        x : array_like, shape (N, T, D)
+        training : bool
+        mask : array_like of bool, shape (N, T), optional
+            True at real steps.
+        lengths : array_like of int, shape (N,), optional
+            The same as a mask that is true at the first steps.
+        initial_state : [h, c], (N, P) and (N, H), or [h] of a GRU, optional
+            Zeros if None, or what a stateful layer carries.
+
+        Returns
+        -------
+        ndarray, or list
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or types that do not fit.
+        RuntimeError
+            A second call in training before `backward`.
+        """
+        found = self._input(x, training)
+        state = self._given_state("initial_state", initial_state, len(found))
+        y, last = self._run(found, self._mask(mask, lengths, found), training, state)
+        return [y, *copied(last)] if self.return_state else y
+
+    def backward(self, dy: Any = None, dstate: Any = None) -> Array:
+        """Gradients, through the last call in training.
+
+        Parameters
+        ----------
+        dy : array_like, shape of y, optional
+            Zeros if None.
+        dstate : [dh, dc], (N, P) and (N, H), or [dh] of a GRU, optional
+            Gradient at the last state.
+
+        Returns
+        -------
+        dx : ndarray, shape of x
+            Those of the weights stand in `grads`, those of the initial state in `state_grads`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or types that do not fit.
+        RuntimeError
+            No call in training before.
+        """
+        shape = self._pending()[0]
+        last = self._given_state("dstate", dstate, shape[0])
+        if dy is None:
+            dy = np.zeros(shape, self.dtype)
+        self._dlast = last
+        return self._backward(self._gradient("dy", dy, shape))
+
+    def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
+        return self._run(x, mask, training, None)[0], (mask if self.return_sequences else None)
+
+    def _run(self, x: Array, mask: Mask, training: bool, given: AnyState | None) -> tuple[Array, AnyState]:
+        N, T, _ = x.shape
+        state = self._first_state(N, given)
+        steps, lengths, where, held = Steps.of(mask), None, None, None
+        if steps is not None:
+            x, lengths = steps.compact(x), steps.lengths
+            if self.return_sequences:
+                where, held = steps.shown(self.go_backwards, self.zero_output_for_mask), state.h.copy()
+        y = backend.engine.empty((N, T, self.output_size), self.dtype)
+        kept = self._pass(x, lengths, state, y, 0, training)
+        if self.stateful:
+            self.state = copied(state)
+        if self.return_sequences:
+            if where is not None:
+                assert held is not None
+                y = Steps.expand(y, held, where)
+            if self.go_backwards:
+                y = np.ascontiguousarray(y[:, ::-1])
+        else:
+            y = state.h
+        if training:
+            self._tape = y.shape, kept, steps, where
+            self._dlast = None
+        return y, state
+
+    def _back(self, dy: Array) -> Array:
+        _, trained, steps, where = self._tape
+        batch = trained.done.batch
+        N = len(batch.x)
+        dlast, above, dheld, training = self._dlast, None, None, backend.engine.training
+        if dlast is None:
+            first = training.zeros((N, self.output_size), self.dtype) if self.return_sequences else training.copied(dy)
+            others = (training.zeros((N, width), self.dtype) for width in self._widths[1:])
+            dlast = self._state_type(first, *others)
+        else:
+            dlast = copied(dlast)
+            if not self.return_sequences:
+                np.add(dlast.h, dy, out=dlast.h)
+        if self.return_sequences:
+            above = np.ascontiguousarray(dy[:, ::-1]) if batch.reverse else dy
+            if where is not None:
+                above, dheld = Steps.collect(above, where)
+        dx = training.zeros(batch.x.shape, self.dtype)
+        self._pass_back(trained, above, 0, dlast, dx, zeros=True)
+        if dheld is not None:
+            np.add(dlast.h, dheld, out=dlast.h)
+        self.state_grads = dlast
+        return dx if steps is None else steps.spread(dx)
+
+
+class LSTM(Recurrent):
     """Long short-term memory over sequences x (N, T, D).
 
     P is the width of h, and with it of y: H, but in the projected cell.
@@ -144,13 +457,6 @@ class LSTM(Layer):
         "dropout", "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
         "zero_output_for_mask", "cell", "projection_size",
     )  # fmt: skip
-    _ndim = (3, 3)
-    _options: ClassVar[Checks] = {
-        "dropout": rate_of, "recurrent_dropout": rate_of, "go_backwards": flag, "stateful": flag,
-        "zero_output_for_mask": flag,
-    }  # fmt: skip
-    _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_standing")
-    _mixes_time = True
 
     def __init__(
         self,
@@ -177,35 +483,21 @@ class LSTM(Layer):
         projection_size: int | None = None,
         **common: Any,
     ) -> None:
-        super().__init__(**common)
-        self.units = size_of("units", units)
-        for argument, value, there in (
-            ("activation", activation, "tanh"),
-            ("recurrent_activation", recurrent_activation, "sigmoid"),
-        ):
-            if value != there and value is not activations.FUNCTIONS[there]:
-                raise ValueError(f"{argument}: expected {there!r}, the only one in the kernels, got {value!r}")
-        self.activation, self.recurrent_activation = "tanh", "sigmoid"
-        self.use_bias = flag("use_bias", use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
-        self.recurrent_initializer = initializers.get(recurrent_initializer, "recurrent_initializer")
-        self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
+        options = {
+            "kernel_initializer": kernel_initializer, "recurrent_initializer": recurrent_initializer,
+            "bias_initializer": bias_initializer, "kernel_regularizer": kernel_regularizer,
+            "recurrent_regularizer": recurrent_regularizer, "bias_regularizer": bias_regularizer, "dropout": dropout,
+            "recurrent_dropout": recurrent_dropout, "seed": seed, "return_sequences": return_sequences,
+            "return_state": return_state, "go_backwards": go_backwards, "stateful": stateful,
+            "zero_output_for_mask": zero_output_for_mask,
+        }  # fmt: skip
+        super().__init__(units, activation, recurrent_activation, use_bias, options, common)
         self.unit_forget_bias = flag("unit_forget_bias", unit_forget_bias)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer, "recurrent_regularizer")
-        self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
         if not isinstance(cell, str) or cell not in _LSTMS:
             raise ValueError(f"cell: expected one of {', '.join(map(repr, _LSTMS))}, got {cell!r}")
-        self.cell = cell
-        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
-        self.seed = None if seed is None else checked_seed(seed)
-        self.return_sequences = flag("return_sequences", return_sequences)
-        self.return_state = flag("return_state", return_state)
-        self.go_backwards, self.stateful, self.zero_output_for_mask = go_backwards, stateful, zero_output_for_mask
-        self.output_size = output_size(CELLS[cell], self.units, projection_size, "units")
+        self.cell, self._of = cell, CELLS[cell]
+        self.output_size = output_size(self._of, self.units, projection_size, "units")
         self.projection_size = None if projection_size is None else self.output_size
-        self.state: State | None = None
-        self.state_grads: State | None = None
 
     # weights
 
@@ -223,14 +515,9 @@ class LSTM(Layer):
         }
         return [
             Weight(self._name_of(field), shape, *how[field])
-            for field, shape in shapes(CELLS[self.cell], D, H, self.output_size).items()
+            for field, shape in shapes(self._of, D, H, self.output_size).items()
             if field != "b" or self.use_bias
         ]
-
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
-        N, T, _ = input_shape
-        y = (N, T, self.output_size) if self.return_sequences else (N, self.output_size)
-        return (y, (N, self.output_size), (N, self.units)) if self.return_state else y
 
     def _name_of(self, field: str) -> str:
         """What a field of the cell's record is called here."""
@@ -238,241 +525,23 @@ class LSTM(Layer):
 
     def _draw(self, rng: np.random.Generator) -> None:
         super()._draw(rng)
-        row = ROWS[CELLS[self.cell]]
+        row = ROWS[self._of]
         if self.use_bias and self.unit_forget_bias and row.forget_bias is not None:
             at = row.forget * self.units
             self.params["bias"][at : at + self.units] = row.forget_bias
 
-    def _bound(self) -> None:
-        self._record, self._gradients = self._as_record(self.params), self._as_record(self.grads)
-        self._packed = backend.engine.pack(self._record)
-        self._pack = backend.engine.packing(self._record, self._packed)
-        self._standing: dict[tuple[int, int], Standing] = {}
-
     def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
         """The layer's arrays; zeros where it has no bias."""
-        record = CELLS[self.cell]
-        forms = shapes(record, len(arrays["kernel"]), self.units, self.output_size)
-        found: AnyParams = record(
+        forms = shapes(self._of, len(arrays["kernel"]), self.units, self.output_size)
+        found: AnyParams = self._of(
             *(arrays[name] if (name := self._name_of(field)) in arrays else np.zeros(form, self.dtype)
               for field, form in forms.items())
         )  # fmt: skip
         return found
 
-    # states
 
-    def reset_state(self) -> None:
-        """Let the next batch begin with zeros, where the layer is stateful."""
-        self.state = None
-
-    def _first_state(self, N: int, given: State | None) -> State:
-        """h and c to begin with, arrays that the pass may write to."""
-        found = self.state if given is None and self.stateful else given
-        if found is None:
-            return State(*(backend.engine.training.zeros((N, width), self.dtype)
-                           for width in (self.output_size, self.units)))  # fmt: skip
-        if len(found.h) != N:
-            raise ValueError(f"{self.name}: expected batches of {len(found.h)} samples, as its state is of, got {N}; "
-                             "reset_state() begins anew")  # fmt: skip
-        return State(found.h.copy(), found.c.copy())
-
-    def _given_state(self, name: str, given: Any, N: int) -> State | None:
-        """A pair of h and c, checked."""
-        if given is None:
-            return None
-        h, c = entries_of(f"{self.name}: {name}", given, "h, c")
-        return State(self._gradient(f"{name}.h", h, (N, self.output_size)),
-                     self._gradient(f"{name}.c", c, (N, self.units)))  # fmt: skip
-
-    def _stateful(self) -> list[Any]:
-        return [self] if self.stateful else []
-
-    def _carried(self) -> dict[str, Array]:
-        return {} if self.state is None or not self.stateful else self.state._asdict()
-
-    def _carry(self, arrays: Mapping[str, Array]) -> None:
-        if set(arrays) != set(State._fields) or not self.stateful:
-            raise ValueError(f"{self.name}: expected h and c of a stateful layer, got {sorted(arrays)}")
-        self.state = self._given_state("state", [arrays["h"], arrays["c"]], len(arrays["h"]))
-
-    # one pass, also for Bidirectional
-
-    def _pass(self, x: Array, lengths: Any, state: State, y: Array, column: int, training: bool) -> Any:
-        """y[:, :, column : column + P] in the order of x, and the last state in place of the first; returns what
-        `_pass_back` needs."""
-        N, T, D = x.shape
-        dropped, mask = None, None
-        if training and self.dropout:
-            dropped = _Dropped(self._drawn(N, D), self.dropout)
-            x = dropped.of(x, backend.engine.empty(x.shape, self.dtype))
-        if training and self.recurrent_dropout:
-            ones, mask = np.ones((N, 1, self.output_size), self.dtype), np.empty((N, self.output_size), self.dtype)
-            draws = self._drawn(N, self.output_size)
-            backend.engine.training.drop(ones, draws, self.recurrent_dropout, mask.reshape(ones.shape))
-        self._pack()
-        packed, batch = self._packed, Batch(x, lengths, None, mask, self.go_backwards)
-        if not training:
-            backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column)
-            return None
-        standing = self._again(N, T)
-        first, kept = backend.engine.training.copied(state.h), standing.kept or backend.engine.keep(packed, N, T)
-        backend.engine.forward(
-            packed=packed, batch=batch, state=state, y=y, column=column, kept=kept, standing=standing
-        )  # fmt: skip
-        return Trained(Pass(packed, batch, first, kept), dropped)
-
-    def _drawn(self, N: int, count: int) -> Array:
-        """Random numbers from 0 to 1, new ones each time that a recording runs."""
-        draws = np.empty((N, count), np.float32)
-
-        def draw() -> None:
-            self.rng.random(dtype=np.float32, out=draws)
-
-        draw()
-        if (record := backend.engine.recording()) is not None:
-            record.before(draw)
-        return draws
-
-    def _repeats(self, input_shape: tuple[int, ...]) -> bool:
-        N, T, _ = input_shape
-        ordered = not (self.go_backwards and self.return_sequences)
-        return N > 1 and T > 0 and ordered and not self.stateful and self._again(N, T).kept is not None
-
-    def _again(self, N: int, T: int) -> Standing:
-        """For passes over batches of that shape, again and again."""
-        found = self._standing.get((N, T))
-        if found is None:
-            while len(self._standing) >= _ROOMS:
-                del self._standing[next(iter(self._standing))]
-            found = self._standing[N, T] = backend.engine.standing(self._packed, N, T, self._gradients)
-        return found
-
-    def _pass_back(
-        self, trained: Trained, dy: Array | None, column: int, dstate: State, dx: Array, zeros: bool
-    ) -> None:
-        """dx is added to (zeros: it is all 0), dstate turns from the last state's gradient into the first's."""
-        done, dropped = trained
-        N, T, _ = done.batch.x.shape
-        own = dx if dropped is None or zeros else backend.engine.zeros(dx.shape, self.dtype)
-        backend.engine.backward(
-            done=done, dy=dy, column=column, dstate=dstate, dx=own, standing=self._again(N, T)
-        )  # fmt: skip
-        if dropped is not None:
-            dropped.of(own, own)
-        if own is not dx:
-            dx += own
-
-    # the layer
-
-    def __call__(
-        self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None, initial_state: Any = None
-    ) -> Any:
-        """y, or [y, h, c], from x.
-
-        Parameters
-        ----------
-        x : array_like, shape (N, T, D)
-        training : bool
-        mask : array_like of bool, shape (N, T), optional
-            True at real steps.
-        lengths : array_like of int, shape (N,), optional
-            The same as a mask that is true at the first steps.
-        initial_state : [h, c], (N, P) and (N, H), optional
-            Zeros if None, or what a stateful layer carries.
-
-        Returns
-        -------
-        ndarray, or list of three
-
-        Raises
-        ------
-        ValueError, TypeError
-            Shapes or types that do not fit.
-        RuntimeError
-            A second call in training before `backward`.
-        """
-        found = self._input(x, training)
-        state = self._given_state("initial_state", initial_state, len(found))
-        y, last = self._run(found, self._mask(mask, lengths, found), training, state)
-        return [y, last.h.copy(), last.c] if self.return_state else y
-
-    def backward(self, dy: Any = None, dstate: Any = None) -> Array:
-        """Gradients, through the last call in training.
-
-        Parameters
-        ----------
-        dy : array_like, shape of y, optional
-            Zeros if None.
-        dstate : [dh, dc], (N, P) and (N, H), optional
-            Gradient at the last state.
-
-        Returns
-        -------
-        dx : ndarray, shape of x
-            Those of the weights stand in `grads`, those of the initial state in `state_grads`.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Shapes or types that do not fit.
-        RuntimeError
-            No call in training before.
-        """
-        shape = self._pending()[0]
-        last = self._given_state("dstate", dstate, shape[0])
-        if dy is None:
-            dy = np.zeros(shape, self.dtype)
-        self._dlast = last
-        return self._backward(self._gradient("dy", dy, shape))
-
-    def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
-        return self._run(x, mask, training, None)[0], (mask if self.return_sequences else None)
-
-    def _run(self, x: Array, mask: Mask, training: bool, given: State | None) -> tuple[Array, State]:
-        N, T, _ = x.shape
-        state = self._first_state(N, given)
-        steps, lengths, where, held = Steps.of(mask), None, None, None
-        if steps is not None:
-            x, lengths = steps.compact(x), steps.lengths
-            if self.return_sequences:
-                where, held = steps.shown(self.go_backwards, self.zero_output_for_mask), state.h.copy()
-        y = backend.engine.empty((N, T, self.output_size), self.dtype)
-        kept = self._pass(x, lengths, state, y, 0, training)
-        if self.stateful:
-            self.state = State(state.h.copy(), state.c.copy())
-        if self.return_sequences:
-            if where is not None:
-                assert held is not None
-                y = Steps.expand(y, held, where)
-            if self.go_backwards:
-                y = np.ascontiguousarray(y[:, ::-1])
-        else:
-            y = state.h
-        if training:
-            self._tape = y.shape, kept, steps, where
-            self._dlast = None
-        return y, state
-
-    def _back(self, dy: Array) -> Array:
-        _, trained, steps, where = self._tape
-        batch = trained.done.batch
-        N = len(batch.x)
-        dlast, above, dheld, training = self._dlast, None, None, backend.engine.training
-        if dlast is None:
-            dh = training.zeros((N, self.output_size), self.dtype) if self.return_sequences else training.copied(dy)
-            dlast = State(dh, training.zeros((N, self.units), self.dtype))
-        else:
-            dlast = State(dlast.h.copy() if self.return_sequences else dlast.h + dy, dlast.c.copy())
-        if self.return_sequences:
-            above = np.ascontiguousarray(dy[:, ::-1]) if batch.reverse else dy
-            if where is not None:
-                above, dheld = Steps.collect(above, where)
-        dx = training.zeros(batch.x.shape, self.dtype)
-        self._pass_back(trained, above, 0, dlast, dx, zeros=True)
-        if dheld is not None:
-            np.add(dlast.h, dheld, out=dlast.h)
-        self.state_grads = dlast
-        return dx if steps is None else steps.spread(dx)
+def copied(state: Any) -> Any:
+    return type(state)(*(array.copy() for array in state))
 
 
 def entries_of(name: str, given: Any, expected: str) -> list[Any]:

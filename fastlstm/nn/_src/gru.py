@@ -1,0 +1,135 @@
+"""The GRU as a layer; Keras's names, defaults, weights and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...cells import cell, sigmoid, tanh
+from ...params import AnyParams
+from .base import KNOWN_LAYERS, Array, Shape, Weight
+from .names import flag
+from .recurrent import Recurrent
+
+
+@cell(gates="z r n m", unit_weights="z r n", gates_of_x="z r n", gates_of_h="z r m", gates_of_b="z r n")
+def gru(z: Any, h: Any, w: Any) -> Any:
+    """The GRU with Keras's weights: its blocks, and its second row of biases as unit weights."""
+    u, r = sigmoid(z.z + w.z), sigmoid(z.r + w.r)
+    n = tanh(z.n + r * (z.m + w.n))
+    return (1 - u) * n + u * h
+
+
+class GRU(Recurrent):
+    """Gated recurrent units over sequences x (N, T, D): Keras's, with reset_after=True.
+
+    Parameters
+    ----------
+    units : int
+        H.
+    activation : "tanh"
+    recurrent_activation : "sigmoid"
+        The kernels compute these, whose derivatives follow from the outputs, and no others.
+    use_bias : bool
+    kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
+    kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
+    dropout, recurrent_dropout : float
+        As of `LSTM`.
+    seed : int, optional
+    return_sequences : bool
+        Whether y is h at every step, (N, T, H), and not at the last, (N, H).
+    return_state : bool
+        Whether a call returns [y, h], h (N, H). Not in a model.
+    go_backwards, stateful, zero_output_for_mask : bool
+        As of `LSTM`.
+    reset_after : True
+        The reset gate acts after the product. The kernels have no other.
+    **common
+        As in `Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Arguments that make no sense.
+
+    Notes
+    -----
+    Weights: kernel (D, 3H), recurrent_kernel (H, 3H), bias (2, 3H), gates in the order z (update), r (reset), n: those
+    of Keras. The first row of the bias belongs to x, the second to h. docs/cells.md has the equations. Masks as of
+    `LSTM`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.nn import GRU
+    >>> layer = GRU(32, return_sequences=True)
+    >>> y = layer(np.ones((4, 10, 16)), training=True)
+    >>> dx = layer.backward(2 * y)
+    >>> y.shape, dx.shape, layer.grads["bias"].shape
+    ((4, 10, 32), (4, 10, 16), (2, 96))
+    """
+
+    _fields = (
+        "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
+        "bias_initializer", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "dropout",
+        "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
+        "zero_output_for_mask", "reset_after",
+    )  # fmt: skip
+    _of = gru.record
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        zero_output_for_mask: bool = False,
+        reset_after: bool = True,
+        **common: Any,
+    ) -> None:
+        options = {
+            "kernel_initializer": kernel_initializer, "recurrent_initializer": recurrent_initializer,
+            "bias_initializer": bias_initializer, "kernel_regularizer": kernel_regularizer,
+            "recurrent_regularizer": recurrent_regularizer, "bias_regularizer": bias_regularizer, "dropout": dropout,
+            "recurrent_dropout": recurrent_dropout, "seed": seed, "return_sequences": return_sequences,
+            "return_state": return_state, "go_backwards": go_backwards, "stateful": stateful,
+            "zero_output_for_mask": zero_output_for_mask,
+        }  # fmt: skip
+        super().__init__(units, activation, recurrent_activation, use_bias, options, common)
+        self.reset_after = flag("reset_after", reset_after)
+        if not self.reset_after:
+            raise ValueError("reset_after: expected True, the only one in the kernels, got False")
+
+    def _weights(self, input_shape: Shape) -> list[Weight]:
+        D, H = input_shape[-1], self.units
+        if D is None:
+            raise ValueError(f"{self.name}: expected inputs of a known size D, got shape {input_shape}")
+        bias = [Weight("bias", (2, 3 * H), self.bias_initializer, self.bias_regularizer)] if self.use_bias else []
+        return [
+            Weight("kernel", (D, 3 * H), self.kernel_initializer, self.kernel_regularizer),
+            Weight("recurrent_kernel", (H, 3 * H), self.recurrent_initializer, self.recurrent_regularizer),
+            *bias,
+        ]
+
+    def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
+        b, w = arrays["bias"] if self.use_bias else np.zeros((2, 3 * self.units), self.dtype)
+        found: AnyParams = gru.record(W=arrays["kernel"], U=arrays["recurrent_kernel"], w=w, b=b)
+        return found
+
+
+KNOWN_LAYERS[GRU.__name__] = GRU

@@ -1,0 +1,130 @@
+"""The GRU as a layer, against Keras's own numbers and central differences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gru_cases
+import numpy as np
+import pytest
+from oracles import central_differences, error
+
+from fastlstm import nn
+
+GOLDEN = np.load(Path(__file__).parents[1] / "data" / "gru_golden.npz")
+F64 = {"dtype": "float64"}
+
+
+def filled(layer: Any, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    layer.build((None, None, shape[-1]))
+    layer.set_weights([rng.uniform(-0.6, 0.6, array.shape) for array in layer.get_weights()])
+    return layer
+
+
+def again(layer: Any) -> Any:
+    """The same layer with the same weights and a generator that begins anew."""
+    new = type(layer).from_config(layer.get_config())
+    new.build((None, *layer.input_shape[1:]))
+    new.set_weights(layer.get_weights())
+    return new
+
+
+@pytest.mark.parametrize("name", [name for name, (after, *_) in gru_cases.KERAS.items() if after])
+def test_against_keras(name: str) -> None:
+    g = {key.rpartition("/")[2]: GOLDEN[key] for key in GOLDEN.files if key.startswith(f"keras/{name}/")}
+    _, masked, backwards, bias = gru_cases.KERAS[name]
+    layer = nn.GRU(4, use_bias=bias, go_backwards=backwards, return_sequences=True, return_state=True,
+                   zero_output_for_mask=masked, **F64)  # fmt: skip
+    layer.build((None, None, 2))
+    names = ["kernel", "recurrent_kernel", "bias"][: 2 + bias]
+    assert list(layer.params) == names
+    layer.set_weights([g[f"weights.{one}"] for one in names])
+    given = {"lengths": g["lengths"]} if masked else {}
+    y, h = layer(g["x"], training=True, initial_state=[g["h"]], **given)
+    assert error((y, h), (g["y"], g["hn"])) < 1e-13
+    dx = layer.backward(g["dy"], [g["dhn"]])
+    assert error((dx, layer.state_grads.h), (g["gx"], g["gh"])) < 1e-12
+    assert error([layer.grads[one] for one in names], [g[f"grads.{one}"] for one in names]) < 1e-12
+
+
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("both", [False, True])
+def test_gradients(both: bool, sequences: bool, rng: np.random.Generator) -> None:
+    """Of x and all weights, with a mask that has holes, and with dropout of x and of h."""
+    options: dict[str, Any] = {"return_sequences": sequences, "recurrent_dropout": 0.4, "dropout": 0.3, "seed": 2}
+    layer = nn.GRU(5, kernel_regularizer="l2", **options, **F64)
+    x, mask = rng.standard_normal((4, 5, 3)), rng.random((4, 5)) < 0.6
+    mask[0] = False
+    layer = filled(nn.Bidirectional(layer) if both else layer, x.shape, rng)
+    trained = again(layer)
+    direction = rng.standard_normal(trained(x, training=True, mask=mask).shape)
+    dx = trained.backward(direction)
+
+    def loss() -> float:
+        new = again(layer)
+        return float((new(x, training=True, mask=mask) * direction).sum()) + new.penalty()
+
+    for array, found in [(x, dx), *((layer.params[name], trained.grads[name]) for name in layer.params)]:
+        for at, slope in central_differences(loss, array, 6, rng):
+            assert found.reshape(-1)[at] == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+
+def test_states(rng: np.random.Generator) -> None:
+    """Carried from batch to batch, given and returned; of both directions."""
+    x = rng.standard_normal((3, 6, 2))
+    layer = filled(nn.GRU(4, return_sequences=True, stateful=True, **F64), x.shape, rng)
+    whole = again(layer)(x)
+    assert error(np.concatenate([layer(x[:, :2]), layer(x[:, 2:])], axis=1), whole) == 0
+    layer.reset_state()
+    assert error(layer(x), whole) == 0
+    both = filled(nn.Bidirectional(nn.GRU(4, return_state=True, **F64)), x.shape, rng)
+    y, one, two = both(x)
+    assert error(y, np.concatenate([one, two], axis=1)) == 0
+    y, *_ = both(x, initial_state=[one, two])
+    assert error(both(x, initial_state=[one, two])[0], y) == 0
+    with pytest.raises(ValueError, match="initial_state"):
+        both(x, initial_state=[one, two, one])
+
+
+def test_a_model(rng: np.random.Generator, tmp_path: Path) -> None:
+    """It learns, also by recorded steps, is saved and loaded, and goes on as it was."""
+    x = rng.standard_normal((64, 8, 3)).astype(np.float32)
+    target = x.sum(axis=(1, 2))[:, None] > 0
+    layers = [nn.GRU(8, return_sequences=True), nn.Bidirectional(nn.GRU(4)), nn.Dense(1, activation="sigmoid")]
+    model = nn.Sequential([nn.Input((8, 3)), *layers], seed=0)
+    model.compile(optimizer=nn.optimizers.Adam(0.01), loss="binary_crossentropy")
+    losses = model.fit(x, target, batch_size=16, epochs=20, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+    pytest.importorskip("safetensors")
+    model.save(tmp_path / "gru.safetensors")
+    loaded = nn.load_model(tmp_path / "gru.safetensors")
+    assert (loaded.predict(x) == model.predict(x)).all()
+    assert [layer["class_name"] for layer in loaded.get_config()["layers"]].count("GRU") == 1
+
+
+def test_first_weights() -> None:
+    layer = nn.GRU(4, **F64)
+    layer.build((None, 5, 3))
+    assert [array.shape for array in layer.get_weights()] == [(3, 12), (4, 12), (2, 12)]
+    assert not layer.params["bias"].any()
+    assert nn.layers.GRU is nn.GRU
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (
+            lambda: nn.GRU(4, reset_after=False),
+            ValueError,
+            "reset_after: expected True, the only one in the kernels, got",
+        ),
+        (lambda: nn.GRU(4, activation="relu"), ValueError, "activation: expected 'tanh', the only one in the kernels"),
+        (lambda: nn.GRU(4, cell="gru"), TypeError, "cell"),
+        (lambda: nn.GRU(0), ValueError, "units"),
+        (lambda: nn.Bidirectional(nn.Dense(4)), TypeError, "layer: expected an LSTM or a GRU, got Dense"),
+    ],
+)
+def test_bad_input(call: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()
