@@ -22,6 +22,7 @@ COMPILERS = {"njit", "jit", "register_jitable", "overload", "overload_method", "
              "guvectorize", "cfunc", "stencil"}  # fmt: skip
 
 KERAS = {  # signatures that are Keras's own
+    "nn/_src/gru.py: GRU.__init__",
     "nn/_src/model.py: Sequential.evaluate",
     "nn/_src/model.py: Sequential.fit",
     "nn/_src/optimizers.py: Adam.__init__",

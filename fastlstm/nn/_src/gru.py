@@ -78,6 +78,7 @@ class GRU(Recurrent):
         "zero_output_for_mask", "reset_after",
     )  # fmt: skip
     _of = gru.record
+    _repeats = Recurrent._repeats  # a class of the user's own may do something else at each pass
 
     def __init__(
         self,

@@ -458,6 +458,8 @@ class LSTM(Recurrent):
         "zero_output_for_mask", "cell", "projection_size",
     )  # fmt: skip
 
+    _repeats = Recurrent._repeats  # a class of the user's own may do something else at each pass
+
     def __init__(
         self,
         units: int,
