@@ -648,7 +648,7 @@ BAD = [
     (lambda: nn.Dense(3, activation="swishy"), ValueError, "activation: expected a known name, got 'swishy'"),
     (lambda: nn.Dense(True), TypeError, "units: expected an integer, got bool"),
     (lambda: nn.Dropout(1.5), ValueError, "rate: expected 0 to 1, got 1.5"),
-    (lambda: nn.Bidirectional(nn.Dense(3)), TypeError, "layer: expected an LSTM, got Dense"),
+    (lambda: nn.Bidirectional(nn.Dense(3)), TypeError, "layer: expected an LSTM or a GRU, got Dense"),
     (lambda: nn.Bidirectional(nn.LSTM(3), "add"), ValueError, "merge_mode: expected one of"),
     (lambda: nn.Bidirectional(nn.LSTM(3, go_backwards=True)), ValueError, "expected one with go_backwards=False"),
     (lambda: nn.Bidirectional(nn.LSTM(3), backward_layer=nn.LSTM(3)), ValueError, "expected one with go_backwards"),
