@@ -101,7 +101,7 @@ class Given(NamedTuple):
     before : NamedTuple of Number
         The same of the step before.
     c_old, t : Number
-        The old c, and tanh of the new one.
+        The old c, as the step before has made it, and tanh of the new one.
     dh, dc : Number
         Gradients of the new h and the new c. Where h is a projection of m, dh is the gradient of m.
     w : Rows

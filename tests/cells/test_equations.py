@@ -62,7 +62,7 @@ class Engine:
 
     def sums(self, x: Any, h: Any) -> Gates:
         """z = [1, x, h] @ [b; W; U], of the gates that each of them has."""
-        found: list[Any] = [0.0] * 4
+        found: list[Any] = [0.0] * self.cell.gate_count
         for operand, array, columns in zip((1, x, h), self.arrays, self.cell.columns, strict=False):
             for gate, block in enumerate(gates_of(array, columns, self.H, self.cell.gates)):
                 if block is not None:
