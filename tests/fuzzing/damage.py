@@ -100,12 +100,13 @@ def leaf_at(arguments: dict[str, Any], path: str) -> Any:
 
 def aliases(arguments: dict[str, Any], writes: tuple[str, ...]) -> list[str]:
     """All "argument:another" where one can lie in the other's memory, and is written to. An array of another type is
-    copied before the call uses it: what a tape has, which is read as well, would not be what it was then."""
+    copied before the call uses it, and is free to be written over then: by gradients before a second call reads it, and
+    a tape, which is read as well, would not be what it was."""
     leaves = {path: (root, leaf) for root, tree in arguments.items() for path, leaf in walk(root, tree).items()
               if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" and leaf.size}  # fmt: skip
     return [f"{a}:{b}" for a, (root, inner) in leaves.items() if root in writes
             for b, (_, outer) in leaves.items() if a != b and inner.nbytes <= outer.nbytes
-            and (root != "tape" or inner.dtype == outer.dtype)]  # fmt: skip
+            and (root not in ("tape", "grads") or inner.dtype == outer.dtype)]  # fmt: skip
 
 
 def aliased(arguments: dict[str, Any], alias: str, arena: Arena) -> dict[str, Any]:
