@@ -34,7 +34,6 @@ from .sizes import (
     behind_x,
     gate_place,
     group_of,
-    inputs_of,
     panel_vectors,
     panels_for,
     sums_of_group,
@@ -96,11 +95,17 @@ def cell_in(packed: Packed) -> Cell:
     return layout.cell if type(layout) is Mark else BY_NUMBER[layout.dtype.num]
 
 
+@functools.cache
+def _vectors(cell: Cell) -> tuple[int, int, int]:
+    """Vectors of a panel: those of no row of W or U, and those of such a row. Asked for at every call."""
+    return panel_vectors(cell, 0, 0), cell.of_x, cell.of_h
+
+
 def sizes(packed: Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h."""
     panels, H, P, layout, _ = packed
-    cell = layout.cell if type(layout) is Mark else BY_NUMBER[layout.dtype.num]
-    return inputs_of(cell, panels.shape[1], P), H, P
+    others, of_x, of_h = _vectors(layout.cell if type(layout) is Mark else BY_NUMBER[layout.dtype.num])
+    return (panels.shape[1] - others - P * of_h) // of_x, H, P
 
 
 def blocks(hidden_size: int, itemsize: int) -> int:
