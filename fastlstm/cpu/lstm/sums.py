@@ -62,11 +62,12 @@ def backward_sums(w: Any, workers: Any, rows: Any, given: Any) -> None:
                           view(dz, m * ldz + dz_vectors(cell, nb) * L + q * width, ldz, 0),
                           view(dp, place + (q * taller + k) * TILE_ROWS * width, width, 0))  # fmt: skip
         place += panels_for(P, L) * whole_tiles(H) * width
-    count = cell.weight_rows * cell.gate_count * L
-    for b in range(w, nb if count > 0 else 0, workers):
-        down = behind_gates(cell, L, H, P) + b * count
-        for m in range(0, rows, PIECE):
-            clear(tmp, t0, count)
-            for r in range(m, min(m + PIECE, rows)):
-                accumulate(tmp, t0, dz, r * ldz + down, count)
-            accumulate(dp, place + b * count, tmp, t0, count)
+    count = cell.gate_count * L
+    for b in range(w, nb, workers):
+        for n in range(b * cell.weight_rows, (b + 1) * cell.weight_rows):
+            down = behind_gates(cell, L, H, P) + n * count
+            for m in range(0, rows, PIECE):
+                clear(tmp, t0, count)
+                for r in range(m, min(m + PIECE, rows)):
+                    accumulate(tmp, t0, dz, r * ldz + down, count)
+                accumulate(dp, place + n * count, tmp, t0, count)

@@ -171,6 +171,24 @@ def test_in_place_and_in_compiled_code(own: Any, rng: Any) -> None:
     assert_same(fastlstm.forward(x, packed, state)[0], fastlstm.forward(x, other, state)[0])
 
 
+MANY = [f"w{n}" for n in range(130)]
+
+
+@cell(gates="a", unit_weights=MANY)
+def weighty(z: Any, h: Any, w: Any) -> Any:
+    return tanh(z.a + sum(weight * h for weight in w))
+
+
+def test_many_unit_weights(rng: Any) -> None:
+    """More than there is room for at once where their gradients are added up; on two threads too."""
+    x, params, state, dy, down = problem(weighty, 5, rng)
+    expected = tuple(reference.backward(reference.forward_train(x, params, state)[2], dy, down))
+    for way in ("one", "rows"):
+        with forced(way):
+            tape = fastlstm.forward_train(x, params, state)[2]
+            assert error(tuple(fastlstm.backward(tape, dy, down)), expected) < 1e-12
+
+
 def test_stacks_of_several_cells(rng: Any) -> None:
     stack = [weights(minimal, 5), fastlstm.init_params(5, 4, rng=0, dtype=np.float64), weights(of_x_alone, 5)]
     stack[2] = stack[2]._replace(W=rng.standard_normal((4, 15)))
