@@ -108,9 +108,7 @@ def record_of(layer: AnyParams | Packed) -> type[AnyParams]:
 
 def state_type(layer: AnyParams | Packed) -> type[AnyState]:
     """State, or Hidden where its cell has no c."""
-    if isinstance(layer, Packed):
-        return ROWS[backend.engine.cell_in(layer).record].state
-    return ROWS[type(layer)].state
+    return ROWS[record_of(layer)].state
 
 
 def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Structured:

@@ -106,7 +106,7 @@ class OwnCell:
         G = len(order)
         rows = -(-weights // G)
         blocks = [*range(weights)] + [-1] * (rows * G - weights)
-        row, own = namedtuple("Row", order), _record("w", "unit weight", self.unit_weights)
+        row, own = namedtuple("Row", order), type(self.derived.w)
 
         def forward(z: Any, c_old: Number, w: Any, *h: Number) -> Made:
             return self.derived.forward(z, c_old, of_rows(w), *h)

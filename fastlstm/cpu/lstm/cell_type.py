@@ -139,7 +139,9 @@ def cell_of_type(layout: Any) -> Cell | None:
 def cell_marked(typing: Any, layout: Any) -> Any:
     """The cell that Packed.layout stands for."""
     found = cell_of_type(layout)
-    kind = CellType("none" if found is None else found.name)
+    if found is None:
+        return None  # Numba's error names the call and the type
+    kind = CellType(found.name)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return context.get_constant_undef(kind)

@@ -34,6 +34,7 @@ from .sizes import (
     behind_x,
     gate_place,
     group_of,
+    inputs_of,
     panel_vectors,
     panels_for,
     sums_of_group,
@@ -95,17 +96,14 @@ def cell_in(packed: Packed) -> Cell:
     return layout.cell if type(layout) is Mark else BY_NUMBER[layout.dtype.num]
 
 
-@functools.cache
-def _vectors(cell: Cell) -> tuple[int, int, int]:
-    """Vectors of a panel: those of no row of W or U, and those of such a row. Asked for at every call."""
-    return panel_vectors(cell, 0, 0), cell.of_x, cell.of_h
+_inputs = functools.lru_cache(1024)(inputs_of)  # asked for at every call
 
 
 def sizes(packed: Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h."""
     panels, H, P, layout, _ = packed
-    others, of_x, of_h = _vectors(layout.cell if type(layout) is Mark else BY_NUMBER[layout.dtype.num])
-    return (panels.shape[1] - others - P * of_h) // of_x, H, P
+    cell = layout.cell if type(layout) is Mark else BY_NUMBER[layout.dtype.num]
+    return _inputs(cell, panels.shape[1], P), H, P
 
 
 def blocks(hidden_size: int, itemsize: int) -> int:

@@ -117,9 +117,7 @@ class GRU(Recurrent):
             raise ValueError("reset_after: expected True, the only one in the kernels, got False")
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
-        D, H = input_shape[-1], self.units
-        if D is None:
-            raise ValueError(f"{self.name}: expected inputs of a known size D, got shape {input_shape}")
+        D, H = self._input_size(input_shape), self.units
         bias = [Weight("bias", (2, 3 * H), self.bias_initializer, self.bias_regularizer)] if self.use_bias else []
         return [
             Weight("kernel", (D, 3 * H), self.kernel_initializer, self.kernel_regularizer),

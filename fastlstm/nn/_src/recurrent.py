@@ -120,6 +120,12 @@ class Recurrent(Layer):
 
     # weights
 
+    def _input_size(self, input_shape: Shape) -> int:
+        D = input_shape[-1]
+        if D is None:
+            raise ValueError(f"{self.name}: expected inputs of a known size D, got shape {input_shape}")
+        return D
+
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
         N, T, _ = input_shape
         y = (N, T, self.output_size) if self.return_sequences else (N, self.output_size)
@@ -504,9 +510,7 @@ class LSTM(Recurrent):
     # weights
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
-        D, H = input_shape[-1], self.units
-        if D is None:
-            raise ValueError(f"{self.name}: expected inputs of a known size D, got shape {input_shape}")
+        D, H = self._input_size(input_shape), self.units
         how = {
             "W": (self.kernel_initializer, self.kernel_regularizer),
             "U": (self.recurrent_initializer, self.recurrent_regularizer),
