@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from oracles import assert_same, central_differences, error, map_leaves, random_masks, random_state
 from processes import run
-from ways import forced
+from ways import forced, time_blocks
 
 import fastlstm
 from fastlstm import Hidden, State, reference
@@ -180,11 +180,12 @@ def weighty(z: Any, h: Any, w: Any) -> Any:
 
 
 def test_many_unit_weights(rng: Any) -> None:
-    """More than there is room for at once where their gradients are added up; on two threads too."""
+    """More than there is room for at once where their gradients are added up: behind it are the weights that the next
+    block of time reads. On two threads too."""
     x, params, state, dy, down = problem(weighty, 5, rng)
     expected = tuple(reference.backward(reference.forward_train(x, params, state)[2], dy, down))
     for way in ("one", "rows"):
-        with forced(way):
+        with forced(way), time_blocks(2 * N):
             tape = fastlstm.forward_train(x, params, state)[2]
             assert error(tuple(fastlstm.backward(tape, dy, down)), expected) < 1e-12
 
