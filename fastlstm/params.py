@@ -306,10 +306,9 @@ CELLS: dict[str, type[AnyParams]] = {
     "peephole": PeepholeParams,
     "normalized": NormalizedParams,
     "gru": GRUParams,
+    "gru_before": GRUBeforeParams,
 }
-"""The cells that an engine computes, by name, and the record of each one's weights."""
-REFERENCE_CELLS: dict[str, type[AnyParams]] = CELLS | {"gru_before": GRUBeforeParams}
-"""Those that `reference` computes."""
+"""The cells by name, and the record of each one's weights."""
 
 
 class Row(NamedTuple):

@@ -15,8 +15,7 @@ import numpy as np
 from .. import checks
 from ..checks import assemble
 from ..files import file_name, regular, write_whole
-from ..params import REFERENCE_CELLS as CELLS
-from ..params import ROWS, AnyParams, Array, Bidirectional, Params, cell_name
+from ..params import CELLS, ROWS, AnyParams, Array, Bidirectional, Params, cell_name
 from ..types import Stack, Structured
 from . import layers_of
 

@@ -173,6 +173,7 @@ ONE, TWO = [(37, False)], [(20, False), (33, False)]
         (MIXED, TWO, np.float32),
         (GRU_ON_LSTM, TWO, np.float32),
         ("gru", ONE, np.float64),
+        ("gru_before", ONE, np.float32),
     ],
 )
 def test_training(rng: Any, cell: str, plan: Any, dtype: Any) -> None:

@@ -133,6 +133,11 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
             if hi * L > H:  # units that fill up the last vector; an infinity of x times their weights, 0, is NaN
                 for gate in range(cell.gate_count):
                     clear_behind(room.dz, dz + gate_place(cell, gate, hi - 1, nb) * L, 1, H - (hi - 1) * L)
+            if cell.gates_h:  # what came through p goes to the old h as the product's part does
+                if mask.size > 0:
+                    scale(room.dc, dc + first, mask, order[rank] * P + first, own)
+                accumulate(room.dh, dh + first, room.dc, dc + first, own)
+                clear(room.dc, dc + first, some)
             if begun:  # the old h was 0; the step before goes on from the tape's c
                 clear(room.a, h_old + first, some)
                 if cell.carries_t:
@@ -148,9 +153,9 @@ def first_phase_back(lo: Any, hi: Any, nb: Any, cell: Any, at: Any) -> None:
     """The first phase's equations of one row, for blocks lo to hi of nb. at: a RowBack."""
     b = lo
     while b < hi:
-        where = (cell, at.gates.at(0, b), at.before.at(0, b), at.c_old.at(0, b), at.t.at(0, b), at.dh.at(0, b),
-                 at.dc.at(0, b), at.dz, b, nb, at.h_old.at(0, b), at.unit_weights.at(0, b),
-                 at.down.at(0, b))  # fmt: skip
+        where = (cell, at.gates.at(0, b), at.before.at(0, b), at.c_old.at(0, b), at.c_new.at(0, b),
+                 at.t.at(0, b), at.dh.at(0, b), at.dc.at(0, b), at.dz, b, nb, at.h_old.at(0, b),
+                 at.unit_weights.at(0, b), at.down.at(0, b))  # fmt: skip
         if b + 1 < hi:
             backward_cell_pair(*where)
         else:
