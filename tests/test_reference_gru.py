@@ -118,7 +118,9 @@ def test_all_of_the_golden_file_is_read() -> None:
     assert {key.rpartition("/")[0] for key in GOLDEN.files} == set(gru_cases.CASES)
 
 
-@pytest.mark.parametrize(("module", "after"), [(fastlstm, True), (reference, True), (reference, False)])
+@pytest.mark.parametrize(
+    ("module", "after"), [(fastlstm, True), (fastlstm, False), (reference, True), (reference, False)]
+)
 def test_live_onnxruntime(rng: Any, module: Any, after: bool) -> None:
     """ONNX's gates are z, r, n, its weights transposed, its biases two; y is (T, directions, N, H)."""
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")

@@ -72,8 +72,8 @@ def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any)
     nb = vectors_for(H, L)
     width, g_width, Hp = cell.gate_count * L, cell.kept * L, nb * L
     row = _row_numbers(cell, L, H, P)
-    # what no tape keeps goes where nobody reads it; but for what waits there until all units are through the first phase:
-    # z of a normalized cell, and a GRU's gates
+    # what no tape keeps goes where nobody reads it; but for what waits there until all units are through the first
+    # phase: z of a normalized cell, and a GRU's gates
     kept, held, c_row, new = work, given.c, H, most * _kept_numbers(cell, L, H)
     g_row, g_block, g_next, limit = 0, 0, g_width, H
     if cell.normalizes:
