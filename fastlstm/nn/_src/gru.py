@@ -7,19 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ...cells import cell, sigmoid, tanh
 from ...params import AnyParams
+from . import cells
 from .base import KNOWN_LAYERS, Array, Shape, Weight
 from .names import flag
 from .recurrent import Recurrent
-
-
-@cell(gates="z r n m", unit_weights="z r n", gates_of_x="z r n", gates_of_h="z r m", gates_of_b="z r n")
-def gru(z: Any, h: Any, w: Any) -> Any:
-    """The GRU with Keras's weights: its blocks, and its second row of biases as unit weights."""
-    u, r = sigmoid(z.z + w.z), sigmoid(z.r + w.r)
-    n = tanh(z.n + r * (z.m + w.n))
-    return (1 - u) * n + u * h
 
 
 class GRU(Recurrent):
@@ -29,9 +21,8 @@ class GRU(Recurrent):
     ----------
     units : int
         H.
-    activation : "tanh"
-    recurrent_activation : "sigmoid"
-        The kernels compute these, whose derivatives follow from the outputs, and no others.
+    activation, recurrent_activation : str or function, optional
+        Of the candidate, and of the gates; as of `LSTM`.
     use_bias : bool
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
     kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
@@ -77,7 +68,6 @@ class GRU(Recurrent):
         "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
         "zero_output_for_mask", "reset_after",
     )  # fmt: skip
-    _of = gru.record
     _repeats = Recurrent._repeats  # a class of the user's own may do something else at each pass
 
     def __init__(
@@ -116,6 +106,10 @@ class GRU(Recurrent):
         if not self.reset_after:
             raise ValueError("reset_after: expected True, the only one in the kernels, got False")
 
+    @property
+    def _of(self) -> Any:
+        return cells.gru_with(self.activation, self.recurrent_activation).record
+
     def _weights(self, input_shape: Shape) -> list[Weight]:
         D, H = self._input_size(input_shape), self.units
         bias = [Weight("bias", (2, 3 * H), self.bias_initializer, self.bias_regularizer)] if self.use_bias else []
@@ -127,7 +121,7 @@ class GRU(Recurrent):
 
     def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
         b, w = arrays["bias"] if self.use_bias else np.zeros((2, 3 * self.units), self.dtype)
-        found: AnyParams = gru.record(W=arrays["kernel"], U=arrays["recurrent_kernel"], w=w, b=b)
+        found: AnyParams = self._of(W=arrays["kernel"], U=arrays["recurrent_kernel"], w=w, b=b)
         return found
 
 
