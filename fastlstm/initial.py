@@ -235,6 +235,29 @@ def record_of(cell: str | OwnCell) -> type[AnyParams]:
     return CELLS[cell]
 
 
+class NoSuchCell(ValueError):
+    """A cell of one's own that a file needs is not there."""
+
+
+def own_named(argument: str, name: str) -> OwnCell:
+    """The cell of one's own that a file means: of that name, or of another one, but which computes the same.
+
+    Raises
+    ------
+    NoSuchCell
+        A ValueError.
+    """
+    place, _, computed = name.rpartition("#")
+    there = {row.name: record for record, row in ROWS.items() if issubclass(record, OwnParams)}
+    alike = [one for one in there if one.rpartition("#")[2] == computed]
+    if name in there or alike:
+        found: OwnCell = there[name if name in there else alike[0]].cell  # type: ignore[union-attr]
+        return found
+    others = any(one.rpartition("#")[0] == place for one in there)
+    raise NoSuchCell(f"{argument}: expected a cell of one's own {place!r}, defined or imported before"
+                     + "; the one of that name that is there computes something else" * others)  # fmt: skip
+
+
 def output_size(record: type[AnyParams], H: int, projection_size: object, name: str) -> int:
     """P of a cell with H units, from projection_size, which is checked. name: what the caller calls H."""
     if record is not ProjectedParams:

@@ -373,6 +373,14 @@ def own_record(own: Any, name: str) -> type[OwnParams]:
     return record
 
 
+def reset_record(own: Any, name: str) -> type[GRUBeforeParams]:
+    """The same for a GRU whose reset gate acts before the product, with activations or an order of its own."""
+    members = {"__slots__": (), "__module__": __name__, "cell": own}
+    record: type[GRUBeforeParams] = type("GRUBeforeParams", (GRUBeforeParams,), members)
+    ROWS[record] = ROWS[GRUBeforeParams]._replace(name=name, gates=own.order)
+    return record
+
+
 def _own_params(own: Any, *arrays: Array) -> OwnParams:
     """From a pickle."""
     found: OwnParams = own.record(*arrays)

@@ -106,8 +106,6 @@ class Given(NamedTuple):
         Gradients of the new h and the new c. Where h is a projection of m, dh is the gradient of m.
     w : Rows
         Unit weights.
-    c : Number
-        The new c.
     """
 
     kept: Any
@@ -117,7 +115,6 @@ class Given(NamedTuple):
     dh: Number
     dc: Number
     w: Rows
-    c: Any = None
 
 
 class Back(NamedTuple):
@@ -173,8 +170,8 @@ class LaterGate(Phase):
     """A second phase: a gate that reads the new c of all units. c @ V is added to the sums that the first phase left.
 
     forward: (kept, z, new c, old h) -> Made; kept: what the first phase keeps of the unit, where `Cell.gates_h`, else
-    None. backward: (kept, tanh of the new c, dh, dc) -> dz; the part of dh that reaches the old h without passing z;
-    and dc, to which the engine adds what comes through z, dz @ V.T.
+    None. backward: (kept, tanh of the new c, dh, dc) -> dz; the part of dh that reaches the old h without passing z, or
+    what the first phase goes on from; and dc, to which the engine adds what comes through z, dz @ V.T.
 
     gate: its place among the gates. weights: the array that has V as a block of columns, as in `Cell.unit_weights`, and
     which block of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..params import CELLS as RECORDS
 from . import interpolated, normalized, projected, standard
-from .gru import Before, BeforeGates, candidate_backward, candidate_forward, gru, reset_backward, reset_forward
+from .gru import ResetBefore, gru
 from .interpolated import between_backward, between_forward, gated_backward, gated_forward
 from .normalized import (
     normal_gates_backward,
@@ -13,6 +13,7 @@ from .normalized import (
     normal_output_forward,
     raw_backward,
 )
+from .number import sigmoids, tanh
 from .peephole import lstm_with_peepholes
 from .phases import (
     BY_NAME,
@@ -32,7 +33,7 @@ from .projected import m_again, unprojected_backward
 from .standard import lstm
 
 _EVERY, _NONE = (0, 1, 2, 3), (-1, -1, -1, -1)
-_BIAS, _U, _OWN = 0, 2, 3  # numbers of arrays: b is 0, W 1, U 2; the fourth (V, p or s) 3
+_BIAS, _OWN = 0, 3  # numbers of arrays: b is 0, W 1, U 2; the fourth (V, p or s) 3
 _GATES = "i", "f", "g", "o"
 CELLS = checked(
     Cell(
@@ -72,14 +73,7 @@ CELLS = checked(
         unit_weights=((_OWN, _EVERY), (_BIAS, _EVERY), (_OWN, (4, -1, -1, -1)), (_BIAS, (4, -1, -1, -1))),
     ),
     gru.as_cell("gru"),
-    Cell(
-        "gru_before", Before, ((2, 0, 1), (2, 0, 1), (-1, 0, 1)),
-        (Product(reset_forward, reset_backward, reads_h=True, keeps=("r", "z"),
-                 touch=touch("operands", "h, c, gates"), touch_back=touch("dv", "dz, dh, dc, operands")),
-         LaterGate(candidate_forward, candidate_backward, gate=0, weights=(_U, 2), keeps=("n", "h_old"),
-                   touch=touch("c", "h, gates"), touch_back=touch("later dz", "dz, dv, dh, dc, operands"))),
-        gates=BeforeGates, alone=True,
-    ),
+    ResetBefore(sigmoids, tanh).as_cell("gru_before"),
 )  # fmt: skip
 
 

@@ -3,7 +3,6 @@ backward, against the reference. Nothing is compiled here, so a new cell is trie
 
 from __future__ import annotations
 
-from types import SimpleNamespace as Kept
 from typing import Any
 
 import numpy as np
@@ -77,8 +76,7 @@ class Engine:
             if isinstance(phase, Product):
                 made, c_new, out = phase.forward(z, c, self.weights, *([h] if phase.reads_h else []))
             elif isinstance(phase, LaterGate):
-                before = Kept(**dict(zip(self.cell.phases[0].keeps, kept, strict=True)))
-                made, _, out = phase.forward(before, out + c_new @ self.later(self.arrays), c_new, h)
+                made, _, out = phase.forward(tuple(kept), out + c_new @ self.later(self.arrays), c_new, h)
             elif isinstance(phase, Projection):
                 made, out = (h,), out @ self.arrays[3]
             elif isinstance(phase, Waiting):
@@ -103,10 +101,9 @@ class Engine:
         dz = Gates()
         for phase in reversed(self.cell.phases):
             if isinstance(phase, Product):
-                given = Given(
-                    kept, self.tapes[t - 1][0], c, tanh_c, past if self.cell.gates_h else dh, dc, self.weights, c_new
-                )
-                found, dc, t_old, h_old, rows, _ = phase.backward(given)
+                given = Given(kept, self.tapes[t - 1][0], c, tanh_c, dh, dc, self.weights)
+                found, dc, t_old, h_old, rows, dh_past = phase.backward(given)
+                past = past if dh_past is None else dh_past
                 assert t_old is None or error(t_old, np.tanh(c)) < 1e-14
                 assert t == 0 or error(h_old, h) < 1e-14  # made again, or from the tape
                 dz = self.cell.gates(*(later if one is None else one for one in found))

@@ -153,9 +153,9 @@ def first_phase_back(lo: Any, hi: Any, nb: Any, cell: Any, at: Any) -> None:
     """The first phase's equations of one row, for blocks lo to hi of nb. at: a RowBack."""
     b = lo
     while b < hi:
-        where = (cell, at.gates.at(0, b), at.before.at(0, b), at.c_old.at(0, b), at.c_new.at(0, b),
-                 at.t.at(0, b), at.dh.at(0, b), at.dc.at(0, b), at.dz, b, nb, at.h_old.at(0, b),
-                 at.unit_weights.at(0, b), at.down.at(0, b))  # fmt: skip
+        where = (cell, at.gates.at(0, b), at.before.at(0, b), at.c_old.at(0, b), at.t.at(0, b), at.dh.at(0, b),
+                 at.dc.at(0, b), at.dz, b, nb, at.h_old.at(0, b), at.unit_weights.at(0, b),
+                 at.down.at(0, b))  # fmt: skip
         if b + 1 < hi:
             backward_cell_pair(*where)
         else:

@@ -229,18 +229,18 @@ def _store_dz(e: Emitter, cell: Cell, gate: int, value: Vector, dz: Place, b: An
 
 
 def _backward_cell(vectors: int) -> Any:
-    """backward_cell(cell, gates, before, c_old, c_new, t, dh, dc, dz, b, nb, h_old, weights, down): the first phase for
-    some neighbouring blocks of units of one sample, from block b of nb on. before: the gates of the step before; t,
-    from tanh of c to that of the old c, and dc change in place, dh to what of it reaches the old h past z, if any; dz:
-    the sample's whole row of it; down: what adds up to the gradients of the unit weights."""
+    """backward_cell(cell, gates, before, c_old, t, dh, dc, dz, b, nb, h_old, weights, down): the first phase for some
+    neighbouring blocks of units of one sample, from block b of nb on. before: the gates of the step before; t, from
+    tanh of c to that of the old c, and dc change in place, dh to what of it reaches the old h past z, if any; dz: the
+    sample's whole row of it; down: what adds up to the gradients of the unit weights."""
 
     @emitted
-    def backward(e: Emitter, cell: Cell, gates: View, before: View, c_old: View, c_new: View, t: View, dh: View,
-                 dc: View, dz: View, b: Int, nb: Int, h_old: View, weights: View, down: View) -> None:  # fmt: skip
+    def backward(e: Emitter, cell: Cell, gates: View, before: View, c_old: View, t: View, dh: View, dc: View, dz: View,
+                 b: Int, nb: Int, h_old: View, weights: View, down: View) -> None:  # fmt: skip
         given = Given(
             _kept(e, cell, gates, vectors), _kept(e, cell, before, vectors),
             *(place.by_block.load(vectors) for place in (c_old, t, dh, dc)),
-            _weights(e, cell, *weights.by_block.rows(vectors)), c_new.by_block.load(vectors),
+            _weights(e, cell, *weights.by_block.rows(vectors)),
         )  # fmt: skip
         found = cell.phases[0].backward(given)
         for n, value in enumerate(value for row in found.dw for value in row):
