@@ -79,9 +79,9 @@ class ResetBefore:
         return Cell(
             name, self.tape, ((n, r, z), (n, r, z), (-1, r, z)),
             (Product(self._reset, self._reset_back, reads_h=True, keeps=first,
-                     touch=touch("operands", "h, c, gates"), touch_back=touch("dv", "dz, dh, dc, operands")),
+                     touch=touch("operands", "h, c, gates"), touch_back=touch("dv", "dz, dh, operands")),
              LaterGate(self._mix, self._mix_back, gate=0, weights=(2, n), keeps=second,
-                       touch=touch("c", "h, gates"), touch_back=touch("later dz", "dz, dv, dh, dc, operands"))),
+                       touch=touch("c", "h, gates"), touch_back=touch("later dz", "dz, dv, dh, operands"))),
             gates=_Gates, alone=True,
         )  # fmt: skip
 
