@@ -119,7 +119,6 @@ def test_first_weights() -> None:
             ValueError,
             "reset_after: expected True, the only one in the kernels, got",
         ),
-        (lambda: nn.GRU(4, activation="relu"), ValueError, "activation: expected 'tanh', the only one in the kernels"),
         (lambda: nn.GRU(4, cell="gru"), TypeError, "cell"),
         (lambda: nn.GRU(0), ValueError, "units"),
         (lambda: nn.Bidirectional(nn.Dense(4)), TypeError, "layer: expected an LSTM or a GRU, got Dense"),
