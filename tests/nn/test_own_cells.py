@@ -165,6 +165,7 @@ def test_a_file_that_has_a_cell(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     model = model_of(minimal)
     model.save(path)
+    fastlstm.save(tmp_path / "own.npz", fastlstm.init_params(D, H, cell=minimal, rng=0))
     assert model.get_config()["layers"][0]["config"]["cell"] == f"own_cells.minimal#{minimal.fingerprint[:16]}"
     done = python(f"from fastlstm import nn; nn.load_model({str(path)!r})", SUITE)
     assert re.search(r"ValueError: path: '.*own.safetensors': cell: expected a cell of one's own 'own_cells.minimal', "
@@ -176,12 +177,15 @@ from fastlstm.cells import cell, sigmoid, tanh
 def moved(z, h):
     f = sigmoid(z.f)
     return f * h + {} * tanh(z.g)
-moved.__name__
 """
-    call = f"model = nn.load_model({str(path)!r}); print(model.layers[0].cell.name, model.flat_params.sum())"
+    call = f"""
+import fastlstm
+model, params = nn.load_model({str(path)!r}), fastlstm.load({str(tmp_path / "own.npz")!r})
+print(model.layers[0].cell.name, model.flat_params.sum(), params.cell.name)
+"""
     found = python(definition.format("(1 - f)") + call, SUITE)
-    assert found.stdout.split() == ["moved", str(model.flat_params.sum())], found.stderr
-    other = definition.replace("moved(", "minimal(").replace("moved.__name__", "") + call
+    assert found.stdout.split() == ["moved", str(model.flat_params.sum()), "moved"], found.stderr
+    other = definition.replace("moved(", "minimal(") + call
     wrong = python("__name__ = 'own_cells'" + other.format("(2 - f)"), SUITE)
     assert wrong.stderr.strip().endswith("before; the one of that name that is there computes something else")
 
