@@ -77,7 +77,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 USUAL = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 _NAMES = {name: name for name in FUNCTIONS} | {"swish": "silu", "hard_swish": "hard_silu"}
 _ALL_UNITS = "it takes all units together, a cell each by itself"
-_NOT_HERE = {
+NOT_HERE = {
     "gelu": "it takes the error function, which cells do not have", "glu": _ALL_UNITS, "log_softmax": _ALL_UNITS,
     "softmax": _ALL_UNITS, "sparsemax": _ALL_UNITS,
 }  # fmt: skip
@@ -96,9 +96,9 @@ def name_of(argument: str, given: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(f"{argument}: expected a name, or a function of fastlstm.nn.activations, got {given!r:.60}; a "
                         "cell of your own may compute any other (docs/cells.md)")  # fmt: skip
-    found = names.find(argument, name, _NAMES | {refused: refused for refused in _NOT_HERE})
-    if found in _NOT_HERE:
-        raise ValueError(f"{argument}: expected one that a cell can compute, got {name!r}: {_NOT_HERE[found]}")
+    found = names.find(argument, name, _NAMES | {refused: refused for refused in NOT_HERE})
+    if found in NOT_HERE:
+        raise ValueError(f"{argument}: expected one that a cell can compute, got {name!r}: {NOT_HERE[found]}")
     return found
 
 
