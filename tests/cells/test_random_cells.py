@@ -1,5 +1,5 @@
-"""Random cells of one's own over whole sequences: their gradients against differences and against JAX. The kernels of
-such cells are the fuzzer's (`python tests/fuzz.py --own`), and those of two of them tests/cpu/lstm/test_own_cells.py's."""
+"""Random cells of one's own over whole sequences: their gradients against differences and against JAX. Their
+kernels are the fuzzer's, `python tests/fuzz.py --own`, and those of one of them tests/cpu/lstm/test_own_cells.py's."""
 
 from __future__ import annotations
 
