@@ -352,15 +352,16 @@ ROWS: dict[type[AnyParams], Row] = {
 
 
 def own_record(own: Any, name: str) -> type[OwnParams]:
-    """The type of the weights of one's own cell, and its row. own: an OwnCell; name: of its row in the table of cells.
-    In a pickle there is the cell's name."""
+    """The type of the weights of one's own cell, and its row. own: an OwnCell; name: of its row in the table of cells,
+    and in the type's: where compiled code is called, Numba tells types of tuples apart by their names. In a pickle
+    there is the cell's name."""
     numbers = [len(one) for one in (own.gates_of_x, own.gates_of_h, own.unit_weights, own.gates_of_b)]
 
     def again(params: Any) -> tuple[Any, ...]:
         return _own_params, (own, *params)
 
     members = {"__slots__": (), "__module__": __name__, "__reduce__": again, "cell": own}
-    record: type[OwnParams] = type("OwnParams", (OwnParams,), members)
+    record: type[OwnParams] = type(f"OwnParams[{name}]", (OwnParams,), members)
 
     def forms(D: int, H: int, _: int) -> tuple[tuple[int, ...], ...]:
         of_x, of_h, weights, gates = (n * H for n in numbers)

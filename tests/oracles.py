@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from random_cells import record_of
 
 from fastlstm import Bidirectional, Hidden, State
 from fastlstm.params import CELLS, ROWS, ProjectedParams, shapes, sizes, state_widths
@@ -19,7 +20,7 @@ def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.floa
                   P: int | None = None) -> Any:  # fmt: skip
     """P: of the projected cell, about two thirds of H where it is None. s of the normalized cell is near 1."""
     k = 1 / np.sqrt(H)
-    record = CELLS[cell]
+    record = record_of(cell)
     if record is not ProjectedParams:
         P = H
     elif P is None:

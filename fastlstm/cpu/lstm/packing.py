@@ -327,8 +327,9 @@ def unpack(packed: Packed) -> AnyParams:
                 found[fields[number]][columns[gate]] = by_gate[:, n]
     if packed.second is not None:
         found[fields[cell.later_array]][cell.later_block] = packed.second.transpose(1, 0, 2).reshape(H, -1)[:, :P]
+    none = rows[:0]  # of the numbers of a field that has no block
     arrays = {
-        field: np.concatenate([blocks[n] for n in sorted(blocks)], axis=1) for field, blocks in found.items() if blocks
+        field: np.concatenate([blocks[n] for n in sorted(blocks)], axis=1) if blocks else none
+        for field, blocks in found.items()
     }
-    forms = shapes(record, D, H, P)
-    return record(**{field: array.reshape(forms[field]) for field, array in arrays.items()})
+    return record(*(arrays[field].reshape(form) for field, form in shapes(record, D, H, P).items()))
