@@ -16,6 +16,7 @@ from oracles import assert_same, central_differences, error, map_leaves, random_
 from own_cells import CELLS as OWN
 from own_cells import everything, minimal, of_x_alone
 from processes import run
+from random_cells import named
 from ways import forced, time_blocks
 
 import fastlstm
