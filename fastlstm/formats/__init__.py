@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from .. import backend, checks
 from ..backend import Packed
 from ..params import AnyParams
@@ -16,3 +19,35 @@ def layers_of(params: Stack) -> tuple[list[list[AnyParams]], bool]:
 
 def _record(layer: AnyParams | Packed) -> AnyParams:
     return backend.engine.unpack(layer) if isinstance(layer, Packed) else layer
+
+
+def prove(path: Any) -> Any:
+    """Run a file that carries inputs and outputs, and compare what comes out with what stands there.
+
+    The file is run as it is: a Python file is executed, a C header compiled and executed. So prove what is your own.
+
+    Parameters
+    ----------
+    path : str or path-like
+        What `to_numpy` (.py) or `to_c` (.h) wrote.
+
+    Returns
+    -------
+    Proof
+        `error`, the largest difference, as a part of the largest number expected, or of 1; `numbers`, how many
+        were compared; `by`, what ran the file.
+
+    Raises
+    ------
+    ValueError
+        The outputs differ, or the file is none of these.
+    RuntimeError
+        Nothing is there to run it, such as a C compiler.
+    OSError
+        The file cannot be read.
+
+    Examples
+    --------
+    See `fastlstm.to_numpy`.
+    """
+    return importlib.import_module(".proof", __name__).prove(path)
