@@ -11,6 +11,18 @@ from ..params import AnyParams
 from ..types import Stack
 
 
+_LATER = {  # names of modules here that are imported where they are first used
+    "from_nam": "nam", "from_onnx": "onnx", "from_rtneural": "rtneural", "onnx_nodes": "onnx", "to_onnx": "onnx",
+    "to_rtneural": "rtneural",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def layers_of(params: Stack) -> tuple[list[list[AnyParams]], bool]:
     """Checked records of weights of every direction of every level, and whether they were a stack."""
     found = checks.weights(params)

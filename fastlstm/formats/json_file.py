@@ -37,20 +37,32 @@ def read_json(path: str | os.PathLike[str], what: str) -> tuple[str, dict[str, A
         raise ValueError(f"path: expected {what} of at most {_BYTES} bytes, got {size} in {name!r}")
     with open(name, "rb") as file:
         content = file.read(_BYTES)
+    try:
+        return name, parsed(content)
+    except ValueError as error:
+        raise ValueError(f"path: expected {what}, got another file {name!r}: {str(error)[:200]}") from error
+
+
+def parsed(content: bytes) -> dict[str, Any]:
+    """The dict that JSON holds. How much memory it can take is known before any is taken.
+
+    Raises
+    ------
+    ValueError
+        No JSON, nested too deeply, no dict; numbers that are not finite; too many of them.
+    """
     if not content.isascii() and len(content) > _WIDE_BYTES:
-        raise ValueError(f"path: expected {what} in ASCII, or of at most {_WIDE_BYTES} bytes, got {size} in {name!r}")
+        raise ValueError(f"expected JSON in ASCII, or of at most {_WIDE_BYTES} bytes, got {len(content)}")
     needed = _PIECE * content.count(b",") + _CONTAINER * (content.count(b"[") + content.count(b"{"))
     if needed > _MEMORY:
-        raise ValueError(f"path: expected {what} of at most {_MEMORY // _PIECE} numbers, got more in {name!r}")
+        raise ValueError(f"expected JSON of at most {_MEMORY // _PIECE} numbers, got more")
     try:
         found = json.loads(content, parse_constant=_refuse)
     except RecursionError as error:
-        raise ValueError(f"path: expected {what}, got JSON that is nested too deeply in {name!r}") from error
-    except ValueError as error:
-        raise ValueError(f"path: expected {what}, got no JSON in {name!r}: {str(error)[:200]}") from error
+        raise ValueError("expected JSON of a few levels, got one that is nested too deeply") from error
     if not isinstance(found, dict):
-        raise ValueError(f"path: expected {what}, got JSON of a {type(found).__name__} in {name!r}")
-    return name, found
+        raise ValueError(f"expected JSON of a dict, got {type(found).__name__}")
+    return found
 
 
 def _refuse(word: str) -> NoReturn:
@@ -69,19 +81,21 @@ def entry(record: Mapping[str, Any], key: str, kind: type | tuple[type, ...], wh
     return found
 
 
-def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Array:
-    """Nested lists of numbers as an array of float32 of that shape, in which None is any size of at least 1.
+def numbers(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any = np.float32) -> Array:
+    """Nested lists of numbers as an array of that shape, in which None is any size of at least 1.
 
     Raises
     ------
     ValueError
-        Other sizes, lists of unlike lengths, anything that is no number, numbers beyond the range of float32.
+        Other sizes, lists of unlike lengths, anything that is no number, numbers beyond the range of the type.
     """
     sizes: list[int] = []
     level = [value]
     for expected in shape:
         if not all(isinstance(one, list) for one in level):
-            raise ValueError(f"{name}: expected lists {len(shape)} deep, got {_kind(level, list)} at depth {len(sizes)}")
+            raise ValueError(
+                f"{name}: expected lists {len(shape)} deep, got {_kind(level, list)} at depth {len(sizes)}"
+            )
         lengths = {len(one) for one in level}
         if len(lengths) > 1 or 0 in lengths or expected not in (None, *lengths):
             wanted = "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
@@ -93,11 +107,11 @@ def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Array:
         raise ValueError(f"{name}: expected numbers, got {_kind(level, (float, int))}")
     try:
         with np.errstate(over="ignore"):
-            found = np.array(level, np.float64).astype(np.float32).reshape(sizes)
+            found = np.array(level, np.float64).astype(dtype).reshape(sizes)
     except OverflowError:
         found = np.array([np.inf])
     if not np.isfinite(found).all():
-        raise ValueError(f"{name}: expected numbers in the range of float32, got a larger one")
+        raise ValueError(f"{name}: expected numbers in the range of {np.dtype(dtype)}, got a larger one")
     return found
 
 

@@ -114,4 +114,4 @@ class _Numbers:
 def _layer(weights: _Numbers, D: int, H: int) -> Any:
     both, bias = weights.take(4 * H, D + H).T, weights.take(4 * H)
     params = Params(np.ascontiguousarray(both[:D]), np.ascontiguousarray(both[D:]), bias)
-    return as_layers.recurrent(params, State(weights.take(H), weights.take(H)))
+    return as_layers.recurrent(params, [State(weights.take(H), weights.take(H))])

@@ -16,6 +16,7 @@ import numpy as np
 from ..params import Array, GRUParams, Params, cell_name
 from . import as_layers
 from .json_file import entry, numbers, read_json
+from .plan import plan_of, run
 from .torch import from_torch
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ def _keras_layer(layer: Mapping[str, Any], D: int, where: str) -> tuple[Layer, l
     where += f"{kind[:40]}: "
     if kind in ("dense", "time-distributed-dense"):
         if activation not in ("", "linear", *_ACTIVATIONS):
-            raise ValueError(f"{where}activation: expected one of {', '.join(_ACTIVATIONS)} or none, got {activation!r:.60}")
+            raise ValueError(
+                f"{where}activation: expected one of {', '.join(_ACTIVATIONS)} or none, got {activation!r:.60}"
+            )
         kernel, bias = _arrays(weights, ((D, M), (M,)), where)
         return as_layers.dense(kernel, bias, activation or "linear")
     if kind not in ("lstm", "gru"):
@@ -123,7 +126,9 @@ def _keras_layer(layer: Mapping[str, Any], D: int, where: str) -> tuple[Layer, l
 def _arrays(weights: list[Any], forms: tuple[tuple[int, ...], ...], where: str) -> list[Array]:
     if len(weights) != len(forms):
         raise ValueError(f"{where}weights: expected {len(forms)} arrays, got {len(weights)}")
-    return [numbers(f"{where}weights[{i}]", one, form) for i, (one, form) in enumerate(zip(weights, forms, strict=True))]
+    return [
+        numbers(f"{where}weights[{i}]", one, form) for i, (one, form) in enumerate(zip(weights, forms, strict=True))
+    ]
 
 
 def _width(shape: list[Any], name: str) -> int:
@@ -167,7 +172,9 @@ def _check_samples(model: Sequential, record: Mapping[str, Any]) -> None:
     y, _ = run(plan_of(model), given)
     error = float(abs(y[0, :, 0] - expected).max())
     if not error <= _CLOSE * max(1.0, float(abs(expected).max())):
-        raise ValueError(f"output_batch: expected what the model makes of input_batch, got numbers that are {error:.3g} apart")
+        raise ValueError(
+            f"output_batch: expected what the model makes of input_batch, got numbers that are {error:.3g} apart"
+        )
 
 
 def _torch_flavour(record: Mapping[str, Any]) -> Sequential:

@@ -156,7 +156,11 @@ class Recurrent(Layer):
         if given is None:
             return None
         fields = self._state_type._fields
-        found = [] if len(fields) == 1 and isinstance(given, np.ndarray) else entries_of("first_state", given, ", ".join(fields))
+        found = (
+            []
+            if len(fields) == 1 and isinstance(given, np.ndarray)
+            else entries_of("first_state", given, ", ".join(fields))
+        )
         checked = []
         for field, one, width in zip(fields, found or [given], self._widths, strict=True):
             array = checks.array(f"first_state: {field}", one)
