@@ -20,7 +20,7 @@ FLOORS = (  # from the ground up: a module imports of its own floor and of those
     {"sequences", "in_place"},
     {"stream", "formats"},
     {"nn", "datasets"},
-    {"formats.as_layers", "formats.nam", "formats.onnx", "formats.rtneural"},
+    {"formats.as_layers", "formats.nam", "formats.onnx", "formats.rtneural", "formats.rtneural_parts"},
     {"warmup", "demo"},
     {"__main__"},
 )

@@ -10,7 +10,6 @@ from ..backend import Packed
 from ..params import AnyParams
 from ..types import Stack
 
-
 _LATER = {  # names of modules here that are imported where they are first used
     "from_nam": "nam", "from_onnx": "onnx", "from_rtneural": "rtneural", "onnx_nodes": "onnx", "to_onnx": "onnx",
     "to_rtneural": "rtneural",

@@ -55,6 +55,13 @@ def _one_way(params: AnyParams, first: AnyState | None, options: dict[str, Any])
     return nn.LSTM(H, cell=cell_name(type(params)), **options), list(params)
 
 
+def gru(weights: list[Array]) -> Made:
+    """A GRU with Keras's arrays."""
+    from .. import nn
+
+    return nn.GRU(len(weights[1]), return_sequences=True, dtype=weights[1].dtype), weights
+
+
 def gru_weights(params: GRUParams) -> list[Array]:
     """As Keras has them: blocks z, r, n; two rows of biases, of x and of h."""
     H = len(params.U)

@@ -179,9 +179,10 @@ def to_onnx(params: Any, path: str | os.PathLike[str], *, stateful: bool = False
     Notes
     -----
     Inputs are `x` (N, T, D), `lengths` (N,) of int64, and for each recurrent layer its states, such as
-    `recurrent0.h_in` and `recurrent0.c_in` (N, H). Outputs are `y`, (N, T, M) or (N, M), and `recurrent0.h_out` and so on.
-    The file is of opset 13. It carries three inputs and their outputs, by which it was proven: by onnxruntime where that
-    is installed, else, as in float64, which onnxruntime has not, by the reference evaluator of the package onnx.
+    `recurrent0.h_in` and `recurrent0.c_in` (N, H). Outputs are `y`, (N, T, M) or (N, M), and `recurrent0.h_out` and
+    so on. The file is of opset 13. It carries three inputs and their outputs, by which it was proven: by onnxruntime
+    where that is installed, else, as in float64, which onnxruntime has not, by the reference evaluator of the package
+    onnx.
 
     Examples
     --------
@@ -286,7 +287,7 @@ def _node(found: Found, where: str) -> OnnxNode:
         if key in "WR" or names.get(key)
     }
     dtype = np.result_type(*arrays.values())
-    K, (H, D) = len(GATES[kind]), _checked(arrays, kind, ways)
+    K, H = len(GATES[kind]), _checked(arrays, kind, ways)
     given = _integer(attributes, "hidden_size", H)
     if given != H:
         raise ValueError(f"hidden_size: expected {H} as R has, got {given}")
@@ -328,8 +329,8 @@ def _check_options(kind: str, attributes: Mapping[str, Any], ways: int) -> None:
             raise ValueError(f"{key}: expected 0 or 1, got {attributes[key].i}")
 
 
-def _checked(arrays: Mapping[str, Array], kind: str, ways: int) -> tuple[int, int]:
-    """H and D of arrays whose shapes fit together."""
+def _checked(arrays: Mapping[str, Array], kind: str, ways: int) -> int:
+    """H of arrays whose shapes fit together."""
     K, W, R = len(GATES[kind]), arrays["W"], arrays["R"]
     if R.ndim != 3 or R.shape[:2] != (ways, K * R.shape[2]):
         raise ValueError(f"R: expected shape ({ways}, {K}H, H), got {R.shape}")
@@ -339,7 +340,7 @@ def _checked(arrays: Mapping[str, Array], kind: str, ways: int) -> tuple[int, in
     for key, width in (("B", 2 * K * H), ("P", 3 * H)):
         if key in arrays and arrays[key].shape != (ways, width):
             raise ValueError(f"{key}: expected shape ({ways}, {width}), got {arrays[key].shape}")
-    return H, W.shape[2]
+    return int(H)
 
 
 def _record(kind: str, arrays: Mapping[str, Array], K: int, H: int, after: bool) -> AnyParams:

@@ -1,7 +1,7 @@
 """A plan as an ONNX graph: from x (N, T, D) to y, with any N and T.
 
-Nodes run with layout 0, steps first: onnxruntime refuses layout 1, and OpenVINO takes it for 0. So x and y are transposed
-at the two ends. Opset 13, of which all that is used here is known everywhere.
+Nodes run with layout 0, steps first: onnxruntime refuses layout 1, and OpenVINO takes it for 0. So x and y are
+transposed at the two ends. Opset 13, of which all that is used here is known everywhere.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ class _Graph:
             self._add("Transpose", [y], "y", perm=[1, 0, 2])
         else:
             self._add("Identity", [y], "y")
-        shape = ["N", "T", self._plan.output_size] if steps else ["N", self._plan.output_size]
+        M = self._plan.output_size
+        shape: list[int | str] = ["N", "T", M] if steps else ["N", M]
         self._outputs.insert(0, self._value("y", shape))
 
     # what is added

@@ -6,11 +6,9 @@ It stands in the file's metadata, of which other readers take no notice: as JSON
 
 from __future__ import annotations
 
-import base64
 import importlib
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +18,7 @@ from .json_file import entry, numbers, parsed
 from .plan import Activation, Dense, Masking, Plan, Recurrent, Stage, initial, planned
 from .plan import run as run_plan
 from .proof import Case, Proof
+from .vectors import cases_in, vectors_of
 
 _ABOUT, _VECTORS = "fastlstm", "fastlstm.vectors"
 _FORMAT = 1
@@ -56,10 +55,7 @@ def put(model: Any, own: Own, proof: Proof | None) -> None:
         "lengths": own.lengths,
         "stages": own.stages,
     }
-    vectors = {
-        "cases": [{key: _packed(array) for key, array in case._asdict().items()} for case in own.cases],
-        "proof": None if proof is None else proof._asdict(),
-    }
+    vectors = vectors_of(own.cases, proof)
     del model.metadata_props[:]
     for key, value in ((_ABOUT, about), (_VECTORS, vectors)):
         model.metadata_props.add(key=key, value=json.dumps(value))
@@ -80,35 +76,11 @@ def get(model: Any) -> Own | None:
     if about.get("format") != _FORMAT or about.get("kind") not in _KINDS:
         raise ValueError(f"expected format {_FORMAT} of a {', '.join(_KINDS)}, got {about.get('format')!r:.40} of "
                          f"{about.get('kind')!r:.40}")  # fmt: skip
-    stages, cases = entry(about, "stages", list), entry(vectors, "cases", list)
-    if not all(isinstance(one, dict) for one in (*stages, *cases)) or not cases:
-        raise ValueError("expected dicts as stages, and as cases, of which there is one at least")
-    flags = [entry(about, key, bool) for key in ("stateful", "lengths")]
-    return Own(about["kind"], *flags, stages, [_case(one) for one in cases])
-
-
-def _packed(array: Array) -> dict[str, Any]:
-    content = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"))
-    return {"type": array.dtype.name, "shape": array.shape, "numbers": base64.b64encode(content.tobytes()).decode()}
-
-
-def _unpacked(record: Any, kinds: Sequence[str], ndim: tuple[int, ...]) -> Array:
-    if not isinstance(record, dict) or record.get("type") not in kinds:
-        raise ValueError(f"expected an array of {' or '.join(kinds)}")
-    shape, dtype = entry(record, "shape", list), np.dtype(record["type"]).newbyteorder("<")
-    content = base64.b64decode(entry(record, "numbers", str), validate=True)
-    whole = all(type(size) is int and size > 0 for size in shape) and len(shape) in ndim
-    if not whole or math.prod(shape) * dtype.itemsize != len(content):
-        raise ValueError(f"expected numbers that fill shape {shape!s:.80}, got {len(content)} bytes")
-    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
-
-
-def _case(record: Mapping[str, Any]) -> Case:
-    x = _unpacked(record.get("x"), ("float32", "float64"), (3,))
-    lengths, y = _unpacked(record.get("lengths"), ("int64",), (1,)), _unpacked(record.get("y"), ("float64",), (2, 3))
-    if lengths.shape != x.shape[:1] or len(y) != len(x) or (lengths < 1).any() or (lengths > x.shape[1]).any():
-        raise ValueError(f"expected lengths from 1 to {x.shape[1]} of {len(x)} sequences, and as many outputs")
-    return Case(x, lengths, y)
+    stages = entry(about, "stages", list)
+    if not all(isinstance(one, dict) for one in stages):
+        raise ValueError("expected dicts as stages")
+    stateful, lengths = (entry(about, key, bool) for key in ("stateful", "lengths"))
+    return Own(about["kind"], stateful, lengths, stages, cases_in(vectors))
 
 
 # what was written, from what stands in the file
@@ -160,8 +132,8 @@ def _stage(record: Mapping[str, Any], weights: Weights, tensors: Tensors) -> Sta
         raise ValueError(f"expected stages recurrent, dense, activation and masking, got {kind!r:.40}")
     params = weights(entry(record, "node", str))
     records = tuple(params) if isinstance(params, Bidirectional) else (params,)
-    flags = [entry(record, key, bool) for key in ("returns_sequences", "backwards")]
-    stage = Recurrent(records, *flags, entry(record, "merge", str), entry(record, "zeros", bool))
+    returns, backwards, zeros = (entry(record, key, bool) for key in ("returns_sequences", "backwards", "zeros"))
+    stage = Recurrent(records, returns, backwards, entry(record, "merge", str), zeros)
     if record.get("states") is None:
         return stage
     states = entry(record, "states", list)
