@@ -138,7 +138,8 @@ def _arrays(weights: list[Any], forms: tuple[tuple[int, ...], ...], where: str, 
     if len(weights) != len(forms):
         raise ValueError(f"{where}weights: expected {len(forms)} arrays, got {len(weights)}")
     return [
-        numbers(f"{where}weights[{i}]", one, form) for i, (one, form) in enumerate(zip(weights, forms, strict=True))
+        numbers(f"{where}weights[{i}]", one, form, dtype)
+        for i, (one, form) in enumerate(zip(weights, forms, strict=True))
     ]
 
 
