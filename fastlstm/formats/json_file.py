@@ -12,7 +12,7 @@ import numpy as np
 from ..files import file_name, regular
 from ..params import Array
 
-_BYTES = 64 << 20  # of a file
+_BYTES = 32 << 20  # of a file
 _WIDE_BYTES = 4 << 20  # of a file with letters beyond ASCII, whose text takes four times as much
 _MEMORY = 100 << 20  # of all that it makes
 _PIECE, _CONTAINER = 33, 80  # bytes that a number in a list takes, and an empty list or dict

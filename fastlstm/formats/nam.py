@@ -96,7 +96,7 @@ def _model(record: Mapping[str, Any]) -> Sequential:
 def _size(config: Mapping[str, Any], key: str) -> int:
     size: int = entry(config, key, int, "config: ")
     if not 1 <= size <= _MOST:
-        raise ValueError(f"config: {key}: expected a size from 1 to {_MOST}, got {size:.50}")
+        raise ValueError(f"config: {key}: expected a size from 1 to {_MOST}, got {size}")
     return size
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _KIND = "a model in RTNeural's JSON"
 _SAMPLES = 256  # that a file has as AIDA-X's
-_CLOSE = 1e-4  # how far outputs may be from those in the file, relative to the largest of them or 1
+_CLOSE = 2e-5  # how far outputs may be from those in the file, relative to the largest of them or 1
 
 
 def from_rtneural(path: str | os.PathLike[str]) -> Sequential:
