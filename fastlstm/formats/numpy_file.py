@@ -232,7 +232,7 @@ class _Writer:
         last = last.replace("M", str(plan.output_size))
         yield f'"""x (N, T, {plan.input_size}) -> y {last}, in NumPy alone. Written by fastlstm {__version__}.'
         yield ""
-        yield "The weights are in the .npz file beside this one, with inputs and what has to come out. Run it to compare."
+        yield "The weights are in the .npz file beside this one, with inputs and what has to come out: run it to see."
         yield f"Proof: {found or 'not run yet'}."
         yield '"""'
         yield ""
