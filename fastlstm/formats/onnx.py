@@ -33,7 +33,7 @@ from .onnx_file import Found
 from .onnx_names import GATES, OUR_PEEPHOLES, OURS, PEEPHOLES, ordered
 from .onnx_own import Own
 from .plan import Masking, Plan, plan_of, run
-from .proof import Proof, cases, compare, write
+from .proof import Proof, cases, compare, tolerance, write
 
 INPUTS = {
     "LSTM": ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
@@ -228,7 +228,7 @@ def check(path: str) -> Proof:
         raise ValueError("expected a file of to_onnx, which carries vectors, got another one")
     plan, _, own = written
     outputs, by = onnx_own.outputs_of(model, own, plan)
-    return compare(own.cases, outputs, plan.dtype, by)
+    return compare(own.cases, outputs, plan.dtype, by, tolerance(plan, own.cases))
 
 
 def _written(model: Any, found: Sequence[Found], name: str) -> tuple[Plan, Any, Own] | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .. import reference
 from ..params import ROWS, AnyParams, AnyState, Array, sizes, state_widths
@@ -207,10 +207,47 @@ def planned(stages: tuple[Stage, ...]) -> Plan:
     return Plan(tuple(found), first, width, kind)
 
 
+def cast(plan: Plan, dtype: DTypeLike) -> Plan:
+    """The plan with weights of another float type.
+
+    Raises
+    ------
+    ValueError
+        Weights that are too large for it.
+    TypeError
+        Neither float32 nor float64.
+    """
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = np.dtype(object)
+    if kind not in (np.float32, np.float64):
+        raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}")
+    stages: list[Stage] = []
+    for stage in plan.stages:
+        if isinstance(stage, Recurrent):
+            states = None if stage.states is None else tuple(_cast(one, kind) for one in stage.states)
+            stage = stage._replace(records=tuple(_cast(one, kind) for one in stage.records), states=states)
+        elif isinstance(stage, Dense):
+            stage = Dense(stage.W.astype(kind), stage.b.astype(kind), stage.activation)
+        stages.append(stage)
+    return planned(tuple(stages))
+
+
+def _cast(record: Any, kind: np.dtype[Any]) -> Any:
+    with np.errstate(over="ignore"):  # infinity is refused afterwards
+        return type(record)(*(array.astype(kind) for array in record))
+
+
 def run(
-    plan: Plan, x: ArrayLike, lengths: ArrayLike | None = None, states: States | None = None
+    plan: Plan,
+    x: ArrayLike,
+    lengths: ArrayLike | None = None,
+    states: States | None = None,
+    *,
+    dtype: DTypeLike = np.float64,
 ) -> tuple[Array, States]:
-    """What a plan computes, in float64 and by `fastlstm.reference`: what every file is held against.
+    """What a plan computes, by `fastlstm.reference`: what every file is held against.
 
     Parameters
     ----------
@@ -220,15 +257,17 @@ def run(
         Real steps of each sequence. Past them the states stay as they are.
     states : States, optional
         Where to begin; else where the plan says, which mostly is at 0.
+    dtype : float type
+        In which it is computed.
 
     Returns
     -------
-    y : ndarray of float64, shape (N, T, M) or (N, M)
+    y : ndarray of that type, shape (N, T, M) or (N, M)
         Past a sequence's length it means nothing.
     states : States
         Those after the last real step. Handed to the next call, sequences go on.
     """
-    y = np.array(x, dtype=np.float64)
+    y: Array = np.array(x, dtype=dtype)
     N, T, _ = y.shape
     real: Mask = np.arange(T) < (np.full(N, T) if lengths is None else np.asarray(lengths))[:, None]
     y[~real] = 0  # padding may hold anything
@@ -239,7 +278,7 @@ def run(
             y, end = _recurrent(stage, y, real, next(begin))
             last.append(end)
         elif isinstance(stage, Dense):
-            y = ACTIVATIONS[stage.activation](y @ stage.W.astype(np.float64) + stage.b)
+            y = ACTIVATIONS[stage.activation](y @ stage.W.astype(y.dtype) + stage.b.astype(y.dtype))
         elif isinstance(stage, Activation):
             y = ACTIVATIONS[stage.name](y)
         else:
@@ -276,8 +315,8 @@ def _scan(
     stage: Recurrent, record: AnyParams, state: AnyState, backwards: bool, x: Array, real: Mask
 ) -> tuple[Array, AnyState]:
     """One direction, in the order of x."""
-    weights = type(record)(*(array.astype(np.float64) for array in record))
-    y = np.zeros((*x.shape[:2], sizes(record)[2]))
+    weights = type(record)(*(array.astype(x.dtype) for array in record))
+    y = np.zeros((*x.shape[:2], sizes(record)[2]), x.dtype)
     for t in reversed(range(x.shape[1])) if backwards else range(x.shape[1]):
         _, new = reference.forward(x[:, t : t + 1], weights, state)
         now = real[:, t, None]

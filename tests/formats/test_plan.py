@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_cases import BOTH_WAYS, MODELS, built, masked
 from oracles import KINDS, random_stack
 
 import fastlstm
@@ -48,46 +49,16 @@ def test_states_are_handed_on(rng: Any) -> None:
     assert largest(end[1][0].h, last[1][0].h) < 1e-15
 
 
-def masked(rng: Any) -> Any:
-    x = rng.standard_normal((3, 7, 5)).astype(np.float32)
-    x[0, 4:] = 0
-    x[1, [0, 2, 3]] = 0
-    return x
-
-
-MODELS = {
-    "heads": lambda: [nn.Dense(6, "relu"), nn.LSTM(4, return_sequences=True), nn.Dropout(0.5), nn.Dense(3, "softmax")],
-    "last step": lambda: [nn.GRU(4, return_sequences=True), nn.LSTM(3, cell="interpolated"), nn.Dense(2, "elu")],
-    "masks": lambda: [nn.Masking(), nn.LSTM(4, return_sequences=True), nn.GRU(3)],
-    "zeros at masked steps": lambda: [
-        nn.Masking(), nn.LSTM(4, return_sequences=True, zero_output_for_mask=True), nn.Dense(2, "softplus")
-    ],
-    "held at masked steps": lambda: [nn.Masking(), nn.GRU(4, return_sequences=True), nn.Dense(2, "exponential")],
-    "backwards": lambda: [nn.Masking(), nn.LSTM(4, return_sequences=True, go_backwards=True), nn.GRU(3)],
-    "both ways": lambda: [
-        nn.Masking(), nn.Bidirectional(nn.LSTM(4, return_sequences=True), "ave"), nn.Bidirectional(nn.GRU(3), "mul")
-    ],
-    "concatenated": lambda: [nn.Bidirectional(nn.GRU(4, return_sequences=True)), nn.Bidirectional(nn.LSTM(3), "sum")],
-    "every step": lambda: [
-        nn.LSTM(4, cell="projected", projection_size=2, return_sequences=True),
-        nn.TimeDistributed(nn.Dense(2, "sigmoid")),
-    ],
-    "no bias": lambda: [nn.LSTM(4, use_bias=False), nn.Dense(2, "tanh", use_bias=False)],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *BOTH_WAYS])
 def test_models_are_stages_which_compute_what_they_predict(rng: Any, name: str) -> None:
-    model = nn.Sequential([nn.Input((None, 5)), *MODELS[name]()], seed=1)
-    for weights in (layer.params for layer in model.layers):
-        for array in weights.values():
-            array += rng.uniform(-0.3, 0.3, array.shape).astype(np.float32)
+    model = built((MODELS | BOTH_WAYS)[name](), rng)
     found = plan.plan_of(model)
     x = masked(rng)
     y, _ = plan.run(found, x)
     expected = model.predict(x, verbose=0)
     assert found.returns_sequences == (expected.ndim == 3)
     assert found.output_size == expected.shape[-1]
+    assert found.steps == (name in MODELS)
     assert largest(y, expected) < 2e-6
     short, lengths = rng.standard_normal((3, 4, 5)).astype(np.float32), [4, 1, 3]
     assert largest(plan.run(found, short, lengths)[0], model.predict(short, lengths=lengths, verbose=0)) < 2e-6

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracles import random_params
 
 import fastlstm
 from fastlstm import formats, nn
@@ -58,6 +59,19 @@ def test_a_difference_is_an_error(wrong: float) -> None:
         proof.compare(cases, outputs, np.float32, "a test")
     with pytest.raises(ValueError, match=r"shape \(1, 5, 4\), got \(1, 5\), run by a test"):
         proof.compare(cases, [y[..., 0] for y in outputs], np.float32, "a test")
+
+
+def test_where_rounding_is_enlarged_the_tolerance_is_larger(rng: Any) -> None:
+    tame = plan.plan_of(random_params(rng, 3, 4, np.float32))
+    assert proof.tolerance(tame, proof.cases(tame)) == proof.TOLERANCE[np.dtype(np.float32)]
+    alike = fastlstm.Params(*(np.repeat(array[..., :1], 8, axis=-1) for array in random_params(rng, 3, 2, np.float32)))
+    alike.b[::2] += np.float32(1e-3)
+    head = plan.Dense(np.float32([[1e3], [-1e3]]), np.zeros(1, np.float32))  # of their small difference
+    wild = plan.planned((plan.Recurrent((alike,)), head))
+    allowed = proof.tolerance(wild, proof.cases(wild))
+    assert 1e-5 < allowed < 1e-2
+    case = proof.Case(np.zeros((1, 1, 1)), np.array([1]), np.array([[1.0]]))
+    assert proof.compare([case], [case.y + allowed], np.float32, "a test", allowed * 1.01).error > 1e-5
 
 
 def test_what_is_proven_comes_to_its_place_with_its_proof(tmp_path: Path) -> None:
