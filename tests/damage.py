@@ -223,7 +223,7 @@ def hostile(reader: str) -> Iterator[bytes]:
 
 
 def fate(read: Reader, content: bytes, folder: str) -> tuple[str, float]:
-    """What became of a file, "read" or "refused", and the seconds of processor time it took. Anything but a ValueError is passed on."""
+    """What became of a file, "read" or "refused", and the seconds of the processor. Other errors are passed on."""
     name = os.path.join(folder, "file")
     with open(name, "wb") as file:
         file.write(content)

@@ -273,7 +273,7 @@ def _node(found: Found, where: str) -> OnnxNode:
     node = found.node
     kind: str = node.op_type
     names = dict(zip(INPUTS[kind], node.input, strict=False))
-    attributes = {one.name: one for one in node.attribute}
+    attributes = {onnx_file.text(one.name): one for one in node.attribute}
     if len(node.input) > len(INPUTS[kind]):
         raise ValueError(f"expected at most {len(INPUTS[kind])} inputs, got {len(node.input)}")
     direction = _text(attributes, "direction", "forward")
@@ -300,8 +300,7 @@ def _node(found: Found, where: str) -> OnnxNode:
 
 
 def _text(attributes: Mapping[str, Any], key: str, default: str) -> str:
-    found: str = attributes[key].s.decode(errors="replace") if key in attributes else default
-    return found
+    return onnx_file.text(attributes[key].s) if key in attributes else default
 
 
 def _integer(attributes: Mapping[str, Any], key: str, default: int) -> int:
@@ -314,7 +313,7 @@ def _check_options(kind: str, attributes: Mapping[str, Any], ways: int) -> None:
         if key not in _ATTRIBUTES or key == ("linear_before_reset" if kind == "LSTM" else "input_forget"):
             raise ValueError(f"{key[:40]}: expected no such attribute of a node {kind}")
     if "activations" in attributes:
-        given = [one.decode(errors="replace") for one in attributes["activations"].strings]
+        given = [onnx_file.text(one) for one in attributes["activations"].strings]
         expected = _ACTIVATIONS[kind] * ways
         if [one.lower() for one in given] != expected:
             raise ValueError(f"activations: expected {', '.join(expected)}, the only ones that are computed here, got "

@@ -59,8 +59,12 @@ class Found(NamedTuple):
     @property
     def name(self) -> str:
         """Its own, or else that of the first thing it makes."""
-        name: str = self.node.name or next((output for output in self.node.output if output), "")
-        return name
+        return text(self.node.name or next((output for output in self.node.output if output), ""))
+
+
+def text(value: str | bytes) -> str:
+    """A string of a message, which is bytes where it is no UTF-8."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def library() -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..params import ROWS, AnyParams, Array, Bidirectional
 from .json_file import entry, numbers, parsed
+from .onnx_file import text
 from .plan import Activation, Dense, Masking, Plan, Recurrent, Stage, initial, planned
 from .plan import run as run_plan
 from .proof import Case, Proof
@@ -69,7 +70,7 @@ def get(model: Any) -> Own | None:
     ValueError
         Something that `put` does not write.
     """
-    found = {one.key: one.value for one in model.metadata_props}
+    found = {text(one.key): text(one.value) for one in model.metadata_props}
     if _ABOUT not in found:
         return None
     about, vectors = parsed(found[_ABOUT].encode()), parsed(found.get(_VECTORS, "").encode())
