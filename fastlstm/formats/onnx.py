@@ -287,13 +287,14 @@ def _node(found: Found, where: str) -> OnnxNode:
         if key in "WR" or names.get(key)
     }
     dtype = np.result_type(*arrays.values())
-    K, H = len(GATES[kind]), _checked(arrays, kind, ways)
+    H = _checked(arrays, kind, ways)
     given = _integer(attributes, "hidden_size", H)
     if given != H:
         raise ValueError(f"hidden_size: expected {H} as R has, got {given}")
     after = _integer(attributes, "linear_before_reset", 0)
+    arrays.setdefault("B", np.zeros((ways, 2 * len(GATES[kind]) * H)))
     halves = [{key: np.asarray(array[way], dtype) for key, array in arrays.items()} for way in range(ways)]
-    records = [_record(kind, half, K, H, bool(after)) for half in halves]
+    records = [_record(kind, half, H, bool(after)) for half in halves]
     params = Bidirectional(*records) if ways == 2 else records[0]
     checks.weights(params, "weights")
     return OnnxNode(found.name, params, direction == "reverse", _states(found, names, attributes, ways, (H, dtype)))
@@ -342,21 +343,24 @@ def _checked(arrays: Mapping[str, Array], kind: str, ways: int) -> int:
     return int(H)
 
 
-def _record(kind: str, arrays: Mapping[str, Array], K: int, H: int, after: bool) -> AnyParams:
-    """One direction."""
-    W, R = arrays["W"], arrays["R"]
-    B = arrays["B"] if "B" in arrays else np.zeros(2 * K * H, W.dtype)
-    one, two = (ordered(half, GATES[kind], OURS[kind]) for half in np.split(B, 2))
-    fields = {"W": ordered(W, GATES[kind], OURS[kind]).T, "U": ordered(R, GATES[kind], OURS[kind]).T, "b": one + two}
+def _record(kind: str, arrays: Mapping[str, Array], H: int, after: bool) -> AnyParams:
+    """One direction. after: the reset gate acts after the product."""
+    gates, ours = GATES[kind], OURS[kind]
+    W, R = (ordered(arrays[key], gates, ours).T for key in "WR")
+    one, two = (ordered(half, gates, ours) for half in np.split(arrays["B"], 2))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+        fields = {"W": W, "U": R, "b": one + two}
     record: type[AnyParams] = Params
     if kind == "GRU":
         record = GRUParams if after else GRUBeforeParams
         if after:  # the candidate's biases are two
-            n = slice(2 * H, None)
-            fields |= {"b": np.concatenate([one[: 2 * H] + two[: 2 * H], one[n]]), "b_n": two[n]}
+            fields |= {"b": np.concatenate([fields["b"][: 2 * H], one[2 * H :]]), "b_n": two[2 * H :]}
     elif "P" in arrays:
         record = PeepholeParams
         fields["p"] = ordered(arrays["P"], PEEPHOLES, OUR_PEEPHOLES)
+    for field, array in fields.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"expected finite weights, got NaN or infinity in {field}")
     return record(**{field: np.array(array, order="C") for field, array in fields.items()})
 
 

@@ -69,7 +69,7 @@ def from_rtneural(path: str | os.PathLike[str]) -> Sequential:
     >>> import os, tempfile, fastlstm
     >>> from fastlstm import formats
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     formats.to_rtneural(fastlstm.init_params(1, 8, rng=0), os.path.join(folder, "amp.json"))
+    ...     proof = formats.to_rtneural(fastlstm.init_params(1, 8, rng=0), os.path.join(folder, "amp.json"))
     ...     model = formats.from_rtneural(os.path.join(folder, "amp.json"))
     >>> model.output_shape
     (None, None, 8)

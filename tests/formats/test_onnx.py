@@ -203,6 +203,10 @@ def _around(model: Any) -> None:
     model.graph.node[0].input[1] = "a"
 
 
+def _infinite(model: Any) -> None:
+    tensor("B")(model).raw_data = np.full(32, 3e38, np.float32).tobytes()  # the two biases are added up
+
+
 def _opset(model: Any) -> None:
     model.opset_import[0].version = 6
 
@@ -234,6 +238,7 @@ WRONG = [
     (_input(2, ""), "R: expected an initializer or a Constant, got none"),
     (_computed, "R: expected an initializer or a Constant, got 'RR', which a node Concat makes"),
     (_around, "W: expected an initializer or a Constant, got Identity nodes without an end"),
+    (_infinite, "expected finite weights, got NaN or infinity in b"),
     (_opset, "expected an opset of at least 7, got 6"),
     (_integers, "B: expected FLOAT, DOUBLE, FLOAT16 or BFLOAT16, got INT64"),
 ]
