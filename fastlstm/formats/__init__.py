@@ -35,12 +35,13 @@ def _record(layer: AnyParams | Packed) -> AnyParams:
 def prove(path: Any) -> Any:
     """Run a file that carries inputs and outputs, and compare what comes out with what stands there.
 
-    The file is run as it is: a Python file is executed, a C header compiled and executed. So prove what is your own.
+    The file is run as it is: a Python file is executed, a C header compiled and executed. So prove what is your own. Of
+    ONNX and JSON files no code is executed.
 
     Parameters
     ----------
     path : str or path-like
-        What `to_numpy` (.py) or `to_c` (.h) wrote.
+        What `to_numpy` (.py), `to_c` (.h), `to_onnx` (.onnx) or `to_rtneural` (.json) wrote.
 
     Returns
     -------
@@ -54,6 +55,8 @@ def prove(path: Any) -> Any:
         The outputs differ, or the file is none of these.
     RuntimeError
         Nothing is there to run it, such as a C compiler.
+    ImportError
+        The package onnx is missing, for an ONNX file.
     OSError
         The file cannot be read.
 

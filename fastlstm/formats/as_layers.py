@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..params import AnyParams, AnyState, Array, Bidirectional, GRUParams, ProjectedParams, cell_name, sizes
+from ..params import (
+    AnyParams,
+    AnyState,
+    Array,
+    Bidirectional,
+    GRUBeforeParams,
+    GRUParams,
+    ProjectedParams,
+    cell_name,
+    sizes,
+)
 from .plan import Dense, Masking, Plan, Recurrent
 
 if TYPE_CHECKING:
@@ -50,6 +60,9 @@ def _one_way(params: AnyParams, first: AnyState | None, options: dict[str, Any])
     options = options | {"first_state": None if first is None else [np.asarray(one).tolist() for one in first]}
     if isinstance(params, GRUParams):
         return nn.GRU(H, **options), gru_weights(params)
+    if isinstance(params, GRUBeforeParams):
+        turned = [array[..., _turned(H)] for array in params]
+        return nn.GRU(H, reset_after=False, **options), turned
     if isinstance(params, ProjectedParams):
         options["projection_size"] = sizes(params)[2]
     return nn.LSTM(H, cell=cell_name(type(params)), **options), list(params)
@@ -65,9 +78,14 @@ def gru(weights: list[Array]) -> Made:
 def gru_weights(params: GRUParams) -> list[Array]:
     """As Keras has them: blocks z, r, n; two rows of biases, of x and of h."""
     H = len(params.U)
-    order = np.r_[H : 2 * H, :H, 2 * H : 3 * H]
+    order = _turned(H)
     biases = np.stack([params.b[order], np.concatenate([np.zeros(2 * H, params.b_n.dtype), params.b_n])])
     return [params.W[:, order], params.U[:, order], biases]
+
+
+def _turned(H: int) -> Array:
+    """The columns of blocks r, z, n in the order z, r, n."""
+    return np.r_[H : 2 * H, :H, 2 * H : 3 * H]
 
 
 def dense(kernel: Array, bias: Array | None, activation: str = "linear") -> Made:

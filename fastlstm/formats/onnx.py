@@ -28,7 +28,7 @@ from ..params import (
     is_plain,
     shown,
 )
-from . import as_layers, onnx_file, onnx_graph, onnx_own
+from . import as_layers, onnx_constants, onnx_file, onnx_graph, onnx_own
 from .onnx_file import Found
 from .onnx_names import GATES, OUR_PEEPHOLES, OURS, PEEPHOLES, ordered
 from .onnx_own import Own
@@ -75,7 +75,8 @@ def from_onnx(path: str | os.PathLike[str], node: str | None = None) -> Any:
     Parameters
     ----------
     path : str or path-like
-        Of opset 7 or newer. Weights have to stand in it, as initializers or Constant nodes.
+        Of opset 7 or newer. Weights have to stand in it, as initializers or Constant nodes, or what nodes such
+        as Slice and Concat make of these.
     node : str, optional
         The node's name; that of one of its outputs does too. May be left out where there is one such node, and for
         files of `to_onnx`, which are read whole.
@@ -234,7 +235,7 @@ def check(path: str) -> Proof:
 def _written(model: Any, found: Sequence[Found], name: str) -> tuple[Plan, Any, Own] | None:
     """The plan of a file of ours, what it was written from, and what the file says; None of another's."""
     nodes = {one.name: one for one in found}
-    scope = onnx_file.scope_of(model.graph)
+    scope = onnx_file.scope_of(model)
 
     def weights(node: str) -> Any:
         if node not in nodes:
@@ -245,7 +246,7 @@ def _written(model: Any, found: Sequence[Found], name: str) -> tuple[Plan, Any, 
         own = onnx_own.get(model)
         if own is None:
             return None
-        plan = onnx_own.plan_in(own, weights, lambda key: onnx_file.constant(key, scope, key[:80]))
+        plan = onnx_own.plan_in(own, weights, lambda key: onnx_constants.constant(key, scope, key[:80]))
         if own.kind == "model":
             return plan, as_layers.model_of_plan(plan), own
         layers = [Bidirectional(*one.records) if len(one.records) == 2 else one.records[0] for one in plan.recurrent]
@@ -282,7 +283,7 @@ def _node(found: Found, where: str) -> OnnxNode:
     ways = _DIRECTIONS[direction]
     _check_options(kind, attributes, ways)
     arrays = {
-        key: onnx_file.constant(names.get(key, ""), found.scope, key)
+        key: onnx_constants.constant(names.get(key, ""), found.scope, key)
         for key in ("W", "R", "B", "P")
         if key in "WR" or names.get(key)
     }
@@ -371,7 +372,7 @@ def _states(
     H, dtype = expected
     given = []
     for key in ("initial_h", "initial_c")[: 2 if found.node.op_type == "LSTM" else 1]:
-        array = onnx_file.known(names.get(key, ""), found.scope, key)
+        array = onnx_constants.known(names.get(key, ""), found.scope, key)
         if array is not None and _integer(attributes, "layout", 0) == 1 and array.ndim == 3:
             array = array.swapaxes(0, 1)
         if array is not None and (array.ndim != 3 or (array.shape[0], array.shape[2]) != (ways, H)):

@@ -1,5 +1,4 @@
-"""ONNX files: parsed only after a look at their bytes, so that none takes much more memory than it is long; and the
-constants in them, of which none is ever looked for in another file.
+"""ONNX files: parsed only after a look at their bytes, so that none takes much more memory than it is long.
 
 ONNX's files are protocol buffers (https://protobuf.dev/programming-guides/encoding): fields of a number and a length,
 some of which are messages with fields again. A message of two bytes takes 200 in memory: so they are counted first.
@@ -8,16 +7,12 @@ some of which are messages with fields again. A message of two bytes takes 200 i
 from __future__ import annotations
 
 import importlib
-import math
 import mmap
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..files import file_name, regular
-from ..params import Array
 
 _BYTES = 1 << 30  # of a file
 _ENTRIES = 300_000  # messages and fields in it
@@ -39,15 +34,17 @@ class Scope(NamedTuple):
 
     Attributes
     ----------
+    opset : int
     constants : dict of str to TensorProto
     makers : dict of str to NodeProto
         The node that makes each value.
     outer : Scope or None
     """
 
+    opset: int
     constants: dict[str, Any]
     makers: dict[str, Any]
-    outer: Scope | None
+    outer: Scope | None = None
 
 
 class Found(NamedTuple):
@@ -172,97 +169,26 @@ def _varint(data: Any, at: int) -> tuple[int, int]:
             raise ValueError("a number of more than ten bytes")
 
 
+def scope_of(model: Any) -> Scope:
+    """The names that mean something in a model's graph."""
+    (opset,) = (one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+    return _scope(model.graph, opset, None)
+
+
+def _scope(graph: Any, opset: int, outer: Scope | None) -> Scope:
+    makers = {output: node for node in graph.node for output in node.output if output}
+    return Scope(opset, {one.name: one for one in graph.initializer}, makers, outer)
+
+
 def nodes_of(model: Any) -> list[Found]:
     """All nodes, also those of graphs within nodes."""
-    return list(_nodes(model.graph, None))
+    return list(_nodes(model.graph, scope_of(model)))
 
 
-def scope_of(graph: Any, outer: Scope | None = None) -> Scope:
-    """The names that mean something in a graph."""
-    makers = {output: node for node in graph.node for output in node.output if output}
-    return Scope({one.name: one for one in graph.initializer}, makers, outer)
-
-
-def _nodes(graph: Any, outer: Scope | None) -> Iterator[Found]:
-    scope = scope_of(graph, outer)
+def _nodes(graph: Any, scope: Scope) -> Iterator[Found]:
     for node in graph.node:
         yield Found(node, scope)
         for attribute in node.attribute:
             inner = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
-            for graph_within in inner:
-                yield from _nodes(graph_within, scope)
-
-
-def constant(name: str, scope: Scope, where: str) -> Array:
-    """The numbers of an initializer, or of a Constant node.
-
-    Raises
-    ------
-    ValueError
-        Something that is known only when the model runs; external data; numbers that do not fit their shape.
-    """
-    place: Scope | None = scope
-    if not name:
-        raise ValueError(f"{where}: expected an initializer or a Constant, got none")
-    for _ in range(100):  # through nodes that change nothing
-        while place is not None and name not in place.constants and name not in place.makers:
-            place = place.outer
-        if place is None:
-            raise ValueError(
-                f"{where}: expected an initializer or a Constant, got {name[:80]!r}, an input of the model"
-            )
-        if name in place.constants:
-            return array_of(place.constants[name], where)
-        node = place.makers[name]
-        if node.op_type == "Identity" and len(node.input) == 1:
-            name = node.input[0]
-            continue
-        values = [one for one in node.attribute if one.name == "value" and one.HasField("t")]
-        if node.op_type != "Constant" or not values:
-            raise ValueError(f"{where}: expected an initializer or a Constant, got {name[:80]!r}, which a node "
-                             f"{node.op_type[:40]} makes; a simplifier that folds constants may help")  # fmt: skip
-        return array_of(values[0].t, where)
-    raise ValueError(f"{where}: expected an initializer or a Constant, got Identity nodes without an end")
-
-
-def array_of(tensor: Any, where: str) -> Array:
-    """A TensorProto of floating point numbers as an array; half precision as float32.
-
-    Raises
-    ------
-    ValueError
-        As `constant`.
-    """
-    onnx = library()
-    kinds = onnx.TensorProto
-    if tensor.data_location == kinds.EXTERNAL or len(tensor.external_data):
-        raise ValueError(f"{where}: expected numbers in the file itself, got external data, which are not followed; "
-                         "onnx.save(onnx.load(path), path) puts them into one file")  # fmt: skip
-    stored = {  # the field that holds the numbers where raw_data does not, and the bytes of one
-        kinds.FLOAT: ("float_data", 4), kinds.DOUBLE: ("double_data", 8), kinds.FLOAT16: ("int32_data", 2),
-        kinds.BFLOAT16: ("int32_data", 2),
-    }  # fmt: skip
-    if tensor.data_type not in stored:
-        named = dict(map(reversed, kinds.DataType.items())).get(tensor.data_type, tensor.data_type)
-        raise ValueError(f"{where}: expected FLOAT, DOUBLE, FLOAT16 or BFLOAT16, got {named}")
-    field, width = stored[tensor.data_type]
-    shape = tuple(tensor.dims)
-    raw = tensor.HasField("raw_data")
-    there = len(tensor.raw_data) if raw else width * len(getattr(tensor, field))
-    if any(size < 1 for size in shape) or tensor.HasField("segment") or math.prod(shape) * width != there:
-        raise ValueError(f"{where}: expected numbers that fill shape {shape!s:.100}, got {there // width}")
-    found: Array = np.asarray(onnx.numpy_helper.to_array(tensor))
-    return found.astype(np.float64 if tensor.data_type == kinds.DOUBLE else np.float32)
-
-
-def known(name: str, scope: Scope, where: str) -> Array | None:
-    """The numbers of an optional input where the file holds them; None where it has none, or they come in later."""
-    place: Scope | None = scope
-    while place is not None and name not in place.constants and name not in place.makers:
-        place = place.outer
-    later = place is None or (
-        name not in place.constants and place.makers[name].op_type not in ("Constant", "Identity")
-    )
-    if not name or later:
-        return None
-    return constant(name, scope, where)
+            for one in inner:
+                yield from _nodes(one, _scope(one, scope.opset, scope))

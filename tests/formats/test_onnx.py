@@ -135,13 +135,37 @@ def test_types_of_numbers(kind: str, like: Any, raw: bool, tmp_path: Path) -> No
     assert (params.W[:, 4:8] == expected["W"][0, 8:12].T).all()  # f
 
 
+@pytest.mark.parametrize("opset", [11, 13])  # before and since axes are inputs
+def test_weights_that_nodes_put_together(opset: int, tmp_path: Path) -> None:
+    """As exporters leave them that fold nothing: B of two halves, R turned and cut out of more."""
+    make, model, plain = onnx.helper.make_node, made(5, opset=opset), made(5, opset=opset)
+    arrays = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+    given = {
+        "B1": arrays["B"][0, :16], "B2": arrays["B"][0, 16:], "R2": np.concatenate([arrays["R"]] * 2, 2).swapaxes(1, 2),
+        "begin": np.array([4]), "end": np.array([8]), "first": np.array([0]), "second": np.array([1]),
+    }  # fmt: skip
+    del model.graph.initializer[1:]
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in given.items())
+    axes = (
+        [make("Unsqueeze", ["both"], ["B"], axes=[0])] if opset < 13 else [make("Unsqueeze", ["both", "first"], ["B"])]
+    )
+    model.graph.node.extend([
+        make("Concat", ["B1", "B2"], ["both"], axis=0), *axes,
+        make("Slice", ["R2", "begin", "end", "second"], ["cut"]), make("Transpose", ["cut"], ["R"], perm=[0, 2, 1]),
+    ])  # fmt: skip
+    assert_same(
+        fastlstm.from_onnx(put(tmp_path / "m.onnx", model)), fastlstm.from_onnx(put(tmp_path / "p.onnx", plain))
+    )
+
+
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize("folds", [True, False])
 @pytest.mark.filterwarnings("ignore")  # of the exporter
-def test_models_that_pytorch_exports(kind: str, tmp_path: Path) -> None:
+def test_models_that_pytorch_exports(kind: str, folds: bool, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     module = getattr(torch.nn, kind)(3, 4, 2, batch_first=True, bidirectional=True)
     x, target = torch.randn(2, 5, 3), str(tmp_path / "m.onnx")
-    torch.onnx.export(module, (x,), target, opset_version=14, dynamo=False)
+    torch.onnx.export(module, (x,), target, opset_version=14, dynamo=False, do_constant_folding=folds)
     y = x.numpy()
     for node in formats.onnx_nodes(target):
         y, _ = reference.forward(y, node.params, node.state)
@@ -193,7 +217,19 @@ def _input(number: int, name: str) -> Any:
 
 
 def _computed(model: Any) -> None:
-    model.graph.node.append(onnx.helper.make_node("Concat", ["R", "R"], ["RR"], axis=1))
+    model.graph.node.append(onnx.helper.make_node("Add", ["R", "R"], ["RR"]))
+    model.graph.node[0].input[2] = "RR"
+
+
+def _doubling(model: Any) -> None:
+    for number in range(30):
+        before = f"R{number}" if number else "R"
+        model.graph.node.append(onnx.helper.make_node("Concat", [before, before], [f"R{number + 1}"], axis=0))
+    model.graph.node[0].input[2] = "R30"
+
+
+def _text(model: Any) -> None:
+    model.graph.node.append(onnx.helper.make_node("Cast", ["R"], ["RR"], to=onnx.TensorProto.STRING))
     model.graph.node[0].input[2] = "RR"
 
 
@@ -236,11 +272,13 @@ WRONG = [
     (_set(B=(32,)), r"B: expected shape \(1, 32\), got \(32,\)"),
     (_input(1, "x"), "W: expected an initializer or a Constant, got 'x', an input of the model"),
     (_input(2, ""), "R: expected an initializer or a Constant, got none"),
-    (_computed, "R: expected an initializer or a Constant, got 'RR', which a node Concat makes"),
-    (_around, "W: expected an initializer or a Constant, got Identity nodes without an end"),
+    (_computed, "R: expected an initializer or a Constant, got 'RR', which a node Add makes"),
+    (_around, "W: expected an initializer or a Constant, got one behind more than 40 nodes"),
     (_infinite, "expected finite weights, got NaN or infinity in b"),
+    (_doubling, r"R: expected at most \d+ floating point numbers behind a node Concat|R: .*behind more than 40 nodes"),
+    (_text, "R: expected at most .* floating point numbers behind a node Cast"),
     (_opset, "expected an opset of at least 7, got 6"),
-    (_integers, "B: expected FLOAT, DOUBLE, FLOAT16 or BFLOAT16, got INT64"),
+    (_integers, "B: expected FLOAT, DOUBLE, FLOAT16 or BFLOAT16, got int64"),
 ]
 
 
