@@ -85,7 +85,8 @@ def gru_weights(params: GRUParams) -> list[Array]:
 
 def _turned(H: int) -> Array:
     """The columns of blocks r, z, n in the order z, r, n."""
-    return np.r_[H : 2 * H, :H, 2 * H : 3 * H]
+    columns: Array = np.r_[H : 2 * H, :H, 2 * H : 3 * H]
+    return columns
 
 
 def dense(kernel: Array, bias: Array | None, activation: str = "linear") -> Made:
