@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 N, T, D, H = 3, 5, 2, 4
@@ -61,6 +60,8 @@ for kind, default in (("LSTM", ["Sigmoid", "Tanh", "Tanh"]), ("GRU", ["Sigmoid",
 CASES["LSTM peepholes"] = {"kind": "LSTM", "direction": "bidirectional", "peepholes": True, "state": True}
 
 if __name__ == "__main__":
+    import onnxruntime
+
     x = np.random.default_rng(0).standard_normal((T, N, D)).astype(np.float32)
     found = {"x": x, "lengths": LENGTHS}
     for number, (name, options) in enumerate(CASES.items()):
