@@ -99,9 +99,10 @@ def dense(kernel: Array, bias: Array | None, activation: str = "linear") -> Made
 
 def model_of(layers: Sequence[Made], D: int) -> Sequential:
     """A model of such layers, bottom first, of sequences of any length with D inputs a step."""
-    from .. import nn
+    from ..nn import Sequential
+    from ..nn._src.architecture import of_layers
 
-    model = nn.Sequential([nn.Input((None, D)), *(layer for layer, _ in layers)])
+    model: Sequential = of_layers(Sequential(), [layer for layer, _ in layers], (None, None, D), draw=False)
     model.set_weights([array for _, weights in layers for array in weights])
     return model
 

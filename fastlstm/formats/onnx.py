@@ -115,7 +115,7 @@ def from_onnx(path: str | os.PathLike[str], node: str | None = None) -> Any:
     found = _recurrent_nodes(model)
     written = _written(model, found, name)
     if node is None and written is not None:
-        return written[1]
+        return _given_back(*written)
     listed = ", ".join(repr(one.name[:80]) for one in found[:20]) + (", ..." if len(found) > 20 else "") or "none"
     if node is not None:
         found = [one for one in found if one.node.name == node or node in one.node.output]
@@ -227,13 +227,13 @@ def check(path: str) -> Proof:
     written = _written(model, _recurrent_nodes(model), name)
     if written is None:
         raise ValueError("expected a file of to_onnx, which carries vectors, got another one")
-    plan, _, own = written
+    plan, own = written
     outputs, by = onnx_own.outputs_of(model, own, plan)
     return compare(own.cases, outputs, plan.dtype, by, tolerance(plan, own.cases))
 
 
-def _written(model: Any, found: Sequence[Found], name: str) -> tuple[Plan, Any, Own] | None:
-    """The plan of a file of ours, what it was written from, and what the file says; None of another's."""
+def _written(model: Any, found: Sequence[Found], name: str) -> tuple[Plan, Own] | None:
+    """The plan of a file of ours, and what the file says; None of another's."""
     nodes = {one.name: one for one in found}
     scope = onnx_file.scope_of(model)
 
@@ -247,12 +247,17 @@ def _written(model: Any, found: Sequence[Found], name: str) -> tuple[Plan, Any, 
         if own is None:
             return None
         plan = onnx_own.plan_in(own, weights, lambda key: onnx_constants.constant(key, scope, key[:80]))
-        if own.kind == "model":
-            return plan, as_layers.model_of_plan(plan), own
-        layers = [Bidirectional(*one.records) if len(one.records) == 2 else one.records[0] for one in plan.recurrent]
-        return plan, tuple(layers) if own.kind == "stack" else layers[0], own
+        return plan, own
     except (ValueError, TypeError, AssertionError, KeyError) as error:
         raise ValueError(f"path: expected a file as to_onnx wrote it, got {name!r}: {error}") from error
+
+
+def _given_back(plan: Plan, own: Own) -> Any:
+    """What a file was written from."""
+    if own.kind == "model":
+        return as_layers.model_of_plan(plan)
+    layers = [Bidirectional(*one.records) if len(one.records) == 2 else one.records[0] for one in plan.recurrent]
+    return tuple(layers) if own.kind == "stack" else layers[0]
 
 
 def _recurrent_nodes(model: Any) -> list[Found]:
