@@ -126,8 +126,12 @@ def _keras_layer(layer: Mapping[str, Any], D: int, where: str, dtype: str) -> Pa
         if activation not in ("", "linear", *ACTIVATIONS):
             raise ValueError(f"{where}activation: expected {', '.join(ACTIVATIONS)} or none, got {activation!r:.60}")
         return Part("dense", _arrays(weights, ((D, M), (M,)), where, dtype), activation or "linear")
+    if kind == "activation":  # by itself: of a dense layer that changes nothing
+        if activation not in ACTIVATIONS or D != M:
+            raise ValueError(f"{where}expected {', '.join(ACTIVATIONS)} of {D} numbers, got {activation!r:.60} of {M}")
+        return Part("dense", [np.eye(M, dtype=dtype), np.zeros(M, dtype)], activation)
     if kind not in ("lstm", "gru"):
-        raise ValueError(f"{where}expected lstm, gru, dense or time-distributed-dense, got another kind of layer")
+        raise ValueError(f"{where}expected lstm, gru, dense, time-distributed-dense or activation, got another layer")
     if activation not in ("", "tanh"):  # RTNeural computes tanh whatever stands there; AIDA-X writes ""
         raise ValueError(f"{where}activation: expected tanh or none, got {activation!r:.60}")
     K, bias = (4, (4 * M,)) if kind == "lstm" else (3, (2, 3 * M))

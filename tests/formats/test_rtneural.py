@@ -42,6 +42,19 @@ def test_the_layers_compute_what_the_plan_says(tmp_path: Path) -> None:
     assert error(model(x[None, :, None])[0, :, 0], outputs(model, x)) < 1e-6
 
 
+def test_activations_by_themselves(tmp_path: Path) -> None:
+    case = GOLDEN["cases"]["keras gru"]
+    record, alone = copy.deepcopy(case["file"]), {"type": "activation", "weights": []}
+    record["layers"][2]["activation"] = ""
+    record["layers"].insert(3, alone | {"activation": "sigmoid", "shape": [None, None, 4]})
+    model = formats.from_rtneural(put(tmp_path / "m.json", record))
+    assert error(outputs(model, GOLDEN["x"]), np.array(case["y"])) < 1e-6
+    for change in ({"activation": ""}, {"shape": [None, 5]}):
+        record["layers"][3] |= change
+        with pytest.raises(ValueError, match=r"layers\[3\]: activation: expected tanh, .* of 4 numbers"):
+            formats.from_rtneural(put(tmp_path / "m.json", record))
+
+
 @pytest.mark.parametrize("name", ["lstm", "gru", "lstm_torch", "gru_torch"])
 def test_models_of_rtneural_give_their_authors_outputs(name: str) -> None:
     if not SHARED.is_dir():
