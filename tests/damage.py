@@ -249,6 +249,11 @@ def main(count: int) -> None:
             sys.exit(f"{name}: failed")
 
 
+def peak_memory() -> float:
+    """Megabytes of this process, at most until now."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def run(name: str, count: int) -> None:
     import fastlstm.nn  # noqa: F401 - so that its memory does not count
 
@@ -257,23 +262,22 @@ def run(name: str, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for content in good_files(name):
             assert fate(read, content, folder)[0] == "read"
+        base = peak_memory()
         for kind, some in (("hostile", hostile(name)), ("damaged", files(name, count))):
             for number, content in enumerate(some):
-                # what this script itself holds does not count
-                before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                before = peak_memory()  # what this script itself holds does not count
                 try:
                     found, seconds = fate(read, content, folder)
                 except BaseException:
                     print(f"{name}: {kind} file {number} of {len(content)} bytes: {content[:200]!r}", flush=True)
                     raise
-                grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+                grown = peak_memory() - before
                 fates[found] += 1
                 slowest = max(slowest, seconds)
                 if seconds > SECONDS or grown > MEGABYTES:
                     print(f"{name}: {kind} file {number} of {len(content)} bytes: {seconds:.2f} s, {grown:.0f} MB more")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{name}: {fates['refused']} refused, {fates['read']} read, slowest {slowest:.2f} s, peak {peak:.0f} MB of "
-          "the whole process", flush=True)  # fmt: skip
+    print(f"{name}: {fates['refused']} refused, {fates['read']} read, slowest {slowest:.2f} s, at most "
+          f"{peak_memory() - base:.0f} MB more than before", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

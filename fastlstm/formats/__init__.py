@@ -11,9 +11,14 @@ from ..params import AnyParams
 from ..types import Stack
 
 _LATER = {  # names of modules here that are imported where they are first used
-    "from_nam": "nam", "from_onnx": "onnx", "from_rtneural": "rtneural", "onnx_nodes": "onnx", "to_onnx": "onnx",
+    "OnnxNode": "onnx",
+    "from_nam": "nam",
+    "from_onnx": "onnx",
+    "from_rtneural": "rtneural",
+    "onnx_nodes": "onnx",
+    "to_onnx": "onnx",
     "to_rtneural": "rtneural",
-}  # fmt: skip
+}
 
 
 def __getattr__(name: str) -> Any:
