@@ -135,6 +135,22 @@ def test_types_of_numbers(kind: str, like: Any, raw: bool, tmp_path: Path) -> No
     assert (params.W[:, 4:8] == expected["W"][0, 8:12].T).all()  # f
 
 
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_layout_1(kind: str, rng: Any, tmp_path: Path) -> None:
+    """By the evaluator of onnx, as onnxruntime refuses it."""
+    evaluator = pytest.importorskip("onnx.reference").ReferenceEvaluator
+    model = made(2, kind, direction="bidirectional", state=True, activation_alpha=[1.0])
+    changed("layout", 1)(model)
+    for name in ("h", "c")[: 2 if kind == "LSTM" else 1]:
+        array = onnx.numpy_helper.to_array(tensor(name)(model)).swapaxes(0, 1)
+        tensor(name)(model).CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+    x = rng.standard_normal((3, 5, 2)).astype(np.float32)
+    Y, Y_h = evaluator(model).run(None, {"x": x, "lengths": np.full(3, 5, np.int32)})
+    (node,) = formats.onnx_nodes(put(tmp_path / "m.onnx", model))
+    y, last = reference.forward(x, node.params, node.state)
+    assert error([y, last.forward.h, last.backward.h], [Y.reshape(y.shape), *Y_h.swapaxes(0, 1)]) < 1e-6
+
+
 @pytest.mark.parametrize("opset", [11, 13])  # before and since axes are inputs
 def test_weights_that_nodes_put_together(opset: int, tmp_path: Path) -> None:
     """As exporters leave them that fold nothing: B of two halves, R turned and cut out of more."""
