@@ -20,7 +20,7 @@ FLOORS = (  # from the ground up: a module imports of its own floor and of those
     {"sequences", "in_place"},
     {"stream", "formats"},
     {"nn", "datasets"},
-    {"warmup", "demo"},
+    {"warmup", "demo", "convert"},
     {"__main__"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

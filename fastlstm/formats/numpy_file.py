@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import runpy
+import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -131,8 +132,9 @@ def to_numpy(params: Any, path: str | os.PathLike[str]) -> Proof:
     Raises
     ------
     ValueError
-        Weights that make no sense or are not finite, a model with a layer that has no such form, another suffix; or
-        what was written does not compute what it should, and then nothing comes to its place.
+        Weights that make no sense or are not finite, a model with a layer that has no such form, another suffix, an
+        .npz file that is something else; or what was written does not compute what it should. Nothing comes to its
+        place then.
     TypeError
         Neither weights nor a model.
     OSError
@@ -153,11 +155,25 @@ def to_numpy(params: Any, path: str | os.PathLike[str]) -> Proof:
     name = file_name(path)
     if not name.endswith(".py"):
         raise ValueError(f"path: expected a name that ends in .py, got {name!r}")
-    plan = plan_of(params)
-    writer = _Writer(plan)
+    _refuse_others(os.path.splitext(name)[0] + ".npz")
+    writer = _Writer(plan_of(params))
     found = proof.write(name, writer.files, check)
     assert found is not None
     return found
+
+
+def _refuse_others(name: str) -> None:
+    """Weights of `fastlstm.save`, say, from which this file is made."""
+    if os.path.exists(name):
+        regular(name, "to write")
+        try:
+            with np.load(name) as file:
+                own = "test.steps" in file.files
+        except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile):
+            own = False
+        if not own:
+            raise ValueError(f"path: expected no other file in the place of the weights, got {name!r}, which to_numpy "
+                             "did not write")  # fmt: skip
 
 
 def check(path: str) -> Proof:
