@@ -332,33 +332,36 @@ class _Writer:
             while taken(name):
                 name += "_"
             self.steps[record] = name
-            lines = "\n".join(f"    {line}" for line in self._step_lines(step_of(record), record))
-            arguments = ", ".join(["x", *state_fields(record), *record._fields])
+            step = step_of(record)
+            lines = "\n".join(f"    {line}" for line in self._step_lines(step))
+            arguments = ", ".join(["x", *step.states, *record._fields])
             self.functions.append(f"\n\ndef {name}({arguments}):\n{lines}")
         return self.steps[record]
 
-    def _step_lines(self, step: Step, record: type[AnyParams]) -> Iterator[str]:
+    def _step_lines(self, step: Step) -> Iterator[str]:
+        for one in (one for section in step.sections for one in section.before):
+            if isinstance(one, Times) and one.block is not None:  # the last of its field's blocks
+                yield f"{one.field}, {_later(one)} = np.split({one.field}, [{one.block} * len({one.field})], axis=-1)"
         yield from _sums(step)
         yield from _units(step.units)
         known: dict[int, str] = {}
         for section in step.sections:
             for one in section.before:
-                yield self._before(one, step)
+                yield self._before(one)
             for name, text in lines_of(step, section, known, _NUMPY, self.used):
                 yield f"{name} = {text}" + (".copy()" if text in ("h", "c") else "")
         yield "return " + ", ".join(f"{state}_new" for state in step.states) + ("," if len(step.states) == 1 else "")
 
-    def _before(self, one: Times | Normed, step: Step) -> str:
+    def _before(self, one: Times | Normed) -> str:
         if isinstance(one, Normed):
             self.used.add("moments")
             return f"{one.mean}, {one.scale} = moments({one.of})"
-        if one.block is None:
-            return f"{one.made} = {one.of} @ {one.field}"
-        return f"{one.made} = {one.of} @ np.split({one.field}, {one.block + 1}, axis=-1)[{one.block}]"
+        return f"{one.made} = {one.of} @ {_later(one)}"
 
 
-def state_fields(record: type[AnyParams]) -> tuple[str, ...]:
-    return step_of(record).states
+def _later(one: Times) -> str:
+    """The matrix of a product that comes later."""
+    return one.field if one.block is None else f"{one.field}_{one.made}"
 
 
 def _sums(step: Step) -> Iterator[str]:
