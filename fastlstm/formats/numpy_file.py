@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import runpy
+import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -131,8 +132,9 @@ def to_numpy(params: Any, path: str | os.PathLike[str]) -> Proof:
     Raises
     ------
     ValueError
-        Weights that make no sense or are not finite, a model with a layer that has no such form, another suffix; or
-        what was written does not compute what it should, and then nothing comes to its place.
+        Weights that make no sense or are not finite, a model with a layer that has no such form, another suffix, an
+        .npz file that is something else; or what was written does not compute what it should. Nothing comes to its
+        place then.
     TypeError
         Neither weights nor a model.
     OSError
@@ -153,11 +155,25 @@ def to_numpy(params: Any, path: str | os.PathLike[str]) -> Proof:
     name = file_name(path)
     if not name.endswith(".py"):
         raise ValueError(f"path: expected a name that ends in .py, got {name!r}")
-    plan = plan_of(params)
-    writer = _Writer(plan)
+    _refuse_others(os.path.splitext(name)[0] + ".npz")
+    writer = _Writer(plan_of(params))
     found = proof.write(name, writer.files, check)
     assert found is not None
     return found
+
+
+def _refuse_others(name: str) -> None:
+    """Weights of `fastlstm.save`, say, from which this file is made."""
+    if os.path.exists(name):
+        regular(name, "to write")
+        try:
+            with np.load(name) as file:
+                own = "test.steps" in file.files
+        except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile):
+            own = False
+        if not own:
+            raise ValueError(f"path: expected no other file in the place of the weights, got {name!r}, which to_numpy "
+                             "did not write")  # fmt: skip
 
 
 def check(path: str) -> Proof:
@@ -316,33 +332,36 @@ class _Writer:
             while taken(name):
                 name += "_"
             self.steps[record] = name
-            lines = "\n".join(f"    {line}" for line in self._step_lines(step_of(record), record))
-            arguments = ", ".join(["x", *state_fields(record), *record._fields])
+            step = step_of(record)
+            lines = "\n".join(f"    {line}" for line in self._step_lines(step))
+            arguments = ", ".join(["x", *step.states, *record._fields])
             self.functions.append(f"\n\ndef {name}({arguments}):\n{lines}")
         return self.steps[record]
 
-    def _step_lines(self, step: Step, record: type[AnyParams]) -> Iterator[str]:
+    def _step_lines(self, step: Step) -> Iterator[str]:
+        for one in (one for section in step.sections for one in section.before):
+            if isinstance(one, Times) and one.block is not None:  # the last of its field's blocks
+                yield f"{one.field}, {_later(one)} = np.split({one.field}, [{one.block} * len({one.field})], axis=-1)"
         yield from _sums(step)
         yield from _units(step.units)
         known: dict[int, str] = {}
         for section in step.sections:
             for one in section.before:
-                yield self._before(one, step)
+                yield self._before(one)
             for name, text in lines_of(step, section, known, _NUMPY, self.used):
                 yield f"{name} = {text}" + (".copy()" if text in ("h", "c") else "")
         yield "return " + ", ".join(f"{state}_new" for state in step.states) + ("," if len(step.states) == 1 else "")
 
-    def _before(self, one: Times | Normed, step: Step) -> str:
+    def _before(self, one: Times | Normed) -> str:
         if isinstance(one, Normed):
             self.used.add("moments")
             return f"{one.mean}, {one.scale} = moments({one.of})"
-        if one.block is None:
-            return f"{one.made} = {one.of} @ {one.field}"
-        return f"{one.made} = {one.of} @ np.split({one.field}, {one.block + 1}, axis=-1)[{one.block}]"
+        return f"{one.made} = {one.of} @ {_later(one)}"
 
 
-def state_fields(record: type[AnyParams]) -> tuple[str, ...]:
-    return step_of(record).states
+def _later(one: Times) -> str:
+    """The matrix of a product that comes later."""
+    return one.field if one.block is None else f"{one.field}_{one.made}"
 
 
 def _sums(step: Step) -> Iterator[str]:

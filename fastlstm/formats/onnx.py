@@ -58,6 +58,12 @@ def from_onnx(path: str | os.PathLike[str], node: str | None = None) -> Any:
     --------
     See `to_onnx`.
     """
+    found = _chosen(path, node)
+    return found.params if isinstance(found, OnnxNode) else found
+
+
+def _chosen(path: Any, node: Any) -> Any:
+    """A node, as an `OnnxNode`, or what a whole file was written from."""
     if node is not None and not isinstance(node, str):
         raise TypeError(f"node: expected str or None, got {type(node).__name__}")
     name, model = onnx_file.read_model(path)
@@ -72,7 +78,24 @@ def from_onnx(path: str | os.PathLike[str], node: str | None = None) -> Any:
         wanted = "one LSTM or GRU node" if node is None else f"one LSTM or GRU node named {node[:80]!r}"
         more = "; give the name of one as node" if node is None and found else ""
         raise ValueError(f"node: expected {wanted}, got {listed} in {name!r}{more}")
-    return read_node(found[0], name).params
+    return read_node(found[0], name)
+
+
+def all_of_onnx(path: Any, node: Any = None) -> Any:
+    """As `from_onnx`, where weights are all that the node says.
+
+    Raises
+    ------
+    ValueError
+        They are not: it runs backwards, or begins with states that the file holds.
+    """
+    found = _chosen(path, node)
+    if not isinstance(found, OnnxNode):
+        return found
+    if found.reverse or found.state is not None:
+        what = "of direction reverse" if found.reverse else "with initial states"
+        raise ValueError(f"node: expected one that weights say all of, got {found.name[:80]!r}, {what}")
+    return found.params
 
 
 def onnx_nodes(path: str | os.PathLike[str]) -> tuple[OnnxNode, ...]:
