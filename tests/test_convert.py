@@ -99,11 +99,11 @@ def wrong(rng: Any, tmp_path: Path) -> list[tuple[list[str], str]]:
     return [
         (
             ["w.npz", "w.txt"],
-            "OUT: expected a file to write that ends in .npz, .safetensors, .py, .h, .onnx, .json, got 'w.txt'",
+            "OUT: expected a file to write that ends in .npz, .safetensors, .py, .h, .onnx",
         ),
         (
             ["w.txt", "w.npz"],
-            "IN: expected a file to read that ends in .npz, .safetensors, .onnx, .json, .nam, got 'w.txt'",
+            "IN: expected a file to read that ends in .npz, .safetensors, .onnx, .json",
         ),
         (["w.h", "w.npz"], "IN: expected a file to read that ends in .npz"),
         (["none.npz", "m.py"], "No such file or directory: 'none.npz'"),
