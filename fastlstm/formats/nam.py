@@ -49,8 +49,8 @@ def from_nam(path: str | os.PathLike[str]) -> Sequential:
 
     Notes
     -----
-    Plug-ins run such a model on half a second of silence before they play it (`model(np.zeros((1, 24000, 1)))` of
-    stateful layers does that). Some compute tanh and the sigmoid by faster, coarser formulas; here they are exact.
+    Plug-ins run such a model on half a second of silence before they play it. Some compute tanh and the sigmoid by
+    faster, coarser formulas; here they are exact.
 
     Examples
     --------
