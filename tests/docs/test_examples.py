@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import inspect
 import re
 import types
@@ -17,7 +18,8 @@ from fastlstm import nn
 
 ROOT = Path(__file__).parents[2]
 MODULES = [
-    "config", "datasets", "formats.npz", "formats.torch", "in_place", "initial", "sequences", "stream", "tape",
+    "config", "datasets", "formats.nam", "formats.npz", "formats.rtneural", "formats.torch", "in_place", "initial",
+    "sequences", "stream", "tape",
 ]  # fmt: skip
 NN_MODULES = [nn, nn.optimizers.schedules, *filter(inspect.ismodule, (getattr(nn, name) for name in nn.__all__))]
 
@@ -59,6 +61,20 @@ def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, page, "exec"), names)
+
+
+def test_page_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each example by itself, where the package that it needs is installed."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    for block in blocks:
+        if "onnx" not in block or importlib.util.find_spec("onnx") is not None:
+            exec(compile(block, "docs/models.md", "exec"), {})
+
+
+def test_docstrings_of_onnx() -> None:
+    pytest.importorskip("onnx")
+    assert not doctest.testmod(importlib.import_module("fastlstm.formats.onnx")).failed
 
 
 def test_keras_page_has_every_option() -> None:

@@ -37,6 +37,8 @@ class GRU(Recurrent):
         As of `LSTM`.
     reset_after : bool
         Whether the reset gate acts after the product of h, as in cuDNN and PyTorch, or before it, on h.
+    first_state : [h], shape (H,), optional
+        As of `LSTM`.
     **common
         As in `Layer`.
 
@@ -66,7 +68,7 @@ class GRU(Recurrent):
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
         "bias_initializer", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "dropout",
         "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
-        "zero_output_for_mask", "reset_after",
+        "zero_output_for_mask", "reset_after", "first_state",
     )  # fmt: skip
     _repeats = Recurrent._repeats  # a class of the user's own may do something else at each pass
 
@@ -91,6 +93,7 @@ class GRU(Recurrent):
         stateful: bool = False,
         zero_output_for_mask: bool = False,
         reset_after: bool = True,
+        first_state: Any = None,
         **common: Any,
     ) -> None:
         options = {
@@ -103,6 +106,7 @@ class GRU(Recurrent):
         }  # fmt: skip
         super().__init__(units, activation, recurrent_activation, use_bias, options, common)
         self.reset_after = flag("reset_after", reset_after)
+        self.first_state = self._checked_first(first_state)
 
     @property
     def _of(self) -> Any:
