@@ -20,13 +20,13 @@ _HELPERS = {
 /* z += x @ W, for count columns of W, whose rows are stride long */
 static inline void {name}_add({real} *z, const {real} *x, int n, const {real} *W, int stride, int count)
 {{
-    int i = 0;
-    for (; i + 4 <= n; i += 4) {{
+    const int whole = n - n % 4;
+    for (int i = 0; i < whole; i += 4) {{
         const {real} a = x[i], b = x[i + 1], c = x[i + 2], d = x[i + 3];
         const {real} *w0 = W + i * stride, *w1 = w0 + stride, *w2 = w1 + stride, *w3 = w2 + stride;
         for (int j = 0; j < count; ++j) z[j] += a * w0[j] + b * w1[j] + c * w2[j] + d * w3[j];
     }}
-    for (; i < n; ++i)
+    for (int i = whole; i < n; ++i)
         for (int j = 0; j < count; ++j) z[j] += x[i] * W[i * stride + j];
 }}""",
     "moments": """\

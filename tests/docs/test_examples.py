@@ -18,8 +18,8 @@ from fastlstm import nn
 
 ROOT = Path(__file__).parents[2]
 MODULES = [
-    "config", "datasets", "formats.nam", "formats.npz", "formats.rtneural", "formats.torch", "in_place", "initial",
-    "sequences", "stream", "tape",
+    "config", "datasets", "formats.c_header", "formats.nam", "formats.npz", "formats.numpy_file", "formats.rtneural",
+    "formats.torch", "in_place", "initial", "sequences", "stream", "tape",
 ]  # fmt: skip
 NN_MODULES = [nn, nn.optimizers.schedules, *filter(inspect.ismodule, (getattr(nn, name) for name in nn.__all__))]
 
@@ -51,13 +51,22 @@ def test_every_public_name_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/cells.md", "docs/streaming.md", "docs/keras.md", "docs/vanishing-gradients.md"]
+    "page",
+    [
+        "README.md",
+        "docs/cells.md",
+        "docs/streaming.md",
+        "docs/keras.md",
+        "docs/models.md",
+        "docs/vanishing-gradients.md",
+    ],
 )
 def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / page).read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert blocks
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as of a script that stands there
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, page, "exec"), names)

@@ -82,6 +82,15 @@ def test_cells_by_themselves(rng: Any, tmp_path: Path, cell: str) -> None:
     assert largest(run(tmp_path / "m.h", x, len(params.U)), expected) < BOUND[np.float64]
 
 
+@pytest.mark.parametrize("level", ["-O0", "-O2", "-O3"])
+def test_compilers_have_nothing_to_say_of_even_sizes(rng: Any, tmp_path: Path, level: str) -> None:
+    params = [random_params(rng, 16, 32, np.float32), random_params(rng, 32, 8, np.float32, "gru")]
+    fastlstm.to_c(params, tmp_path / "m.h")
+    made = ["gcc", "-std=c99", *STRICT, level, "-DM_TEST", "-x", "c", "m.h", "-o", "m", "-lm"]
+    subprocess.run(made, check=True, cwd=tmp_path, capture_output=True)
+    subprocess.run([tmp_path / "m"], check=True, capture_output=True)
+
+
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_cells_of_ones_own(rng: Any, tmp_path: Path, compiler: str) -> None:
     for own in OWN:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...formats import plan
-from ...params import AnyParams, AnyState, Array, GRUParams
+from ...params import AnyParams, AnyState, Array, GRUBeforeParams, GRUParams
 from .base import Layer
 from .bidirectional import Bidirectional
 from .gru import GRU
@@ -53,18 +53,20 @@ def _bidirectional(layer: Bidirectional) -> list[plan.Stage]:
 def _record(layer: Recurrent) -> AnyParams:
     """Copies of a layer's weights. Those of Keras's GRU become those of ours."""
     record = layer._as_record(layer.params)
-    if isinstance(layer, GRU):
+    if isinstance(layer, GRU) and (layer.activation, layer.recurrent_activation) == ("tanh", "sigmoid"):
         return _gru(record)
     return type(record)(*(array.copy() for array in record))
 
 
-def _gru(record: Any) -> GRUParams:
-    """Keras's blocks are z, r, n; and its second bias is one for all three."""
+def _gru(record: Any) -> AnyParams:
+    """Keras's blocks are z, r, n. Where its reset gate acts after the product, its second bias is one for all three."""
 
     def turned(array: Array) -> Array:
         z, r, n = np.split(array, 3, axis=-1)
         return np.concatenate([r, z, n], axis=-1)
 
+    if isinstance(record, GRUBeforeParams):
+        return GRUBeforeParams(*map(turned, record))
     H = len(record.U)
     first, second = turned(record.b), turned(record.w)
     b = np.concatenate([first[: 2 * H] + second[: 2 * H], first[2 * H :]])
