@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from . import reference
 from ._version import __version__
 from .config import show_config
+from .formats.keras import from_keras
 from .formats.npz import load, save
 from .formats.torch import from_torch, to_torch
 from .in_place import backward_into, forward_into, forward_train_into, make_grads, make_tape, pack_into, step
@@ -31,7 +32,8 @@ from .tape import Tape
 __all__ = [
     "Bidirectional", "GRUBeforeParams", "GRUParams", "Grads", "Hidden", "InterpolatedParams", "NormalizedParams",
     "OwnParams", "Params", "PeepholeParams", "ProjectedParams", "State", "Stream", "Tape", "__version__", "backward",
-    "backward_into", "forward", "forward_cells", "forward_into", "forward_train", "forward_train_into", "from_torch",
+    "backward_into", "forward", "forward_cells", "forward_into", "forward_train", "forward_train_into", "from_keras",
+    "from_torch",
     "init_params", "load", "make_grads", "make_tape", "pack", "pack_into", "reference", "save", "show_config", "step",
     "to_torch", "zero_state",
 ]  # fmt: skip
