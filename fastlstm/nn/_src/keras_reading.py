@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ...formats.hdf5 import Damaged, Dataset
-from ...formats.keras_file import KerasFile, arrays_of_layers, layers_of_model, name_of, opened, optimizer_arrays, parts
+from ...formats.keras_file import KerasFile, arrays_of_layers, layers_of_model, name_of, optimizer_arrays, parts
 from . import initializers, losses, metrics, optimizers, regularizers, schedules
-from .architecture import from_config, parts_of, planned
+from .architecture import parts_of, planned
 from .base import KNOWN_LAYERS, Array
 
 _HERE = "docs/keras.md lists what is there"
@@ -34,48 +34,9 @@ _SILENT_OF_OPTIMIZERS = {"ema_momentum", "ema_overwrite_frequency"}  # while use
 _MOST = 100  # metrics, as in files of our own
 
 
-def load_keras(path: Any, compile: bool = True) -> Any:
-    """Read a `Sequential` that Keras wrote: a .keras file, or an .h5 file of a whole model, also one of Keras 2.
-
-    Parameters
-    ----------
-    path : str or path-like
-    compile : bool
-        Whether it can go on learning: with its optimizer, loss and metrics, where the file has them. What the optimizer
-        has learned comes from files of Keras 3; with others it begins anew.
-
-    Returns
-    -------
-    Sequential
-
-    Raises
-    ------
-    ValueError, TypeError
-        A damaged file or one of another kind; weights alone; a model of another class; a layer, an argument, an
-        optimizer, a loss or a metric that is not here, by its name. Sizes are held against the file's before anything
-        of such a size is made.
-    OSError
-        The file cannot be read.
-
-    Notes
-    -----
-    Neither Keras nor h5py is needed. Random numbers of dropout go on from here, not from Keras's.
-
-    Examples
-    --------
-    ``model.save("m.keras")`` writes such a file, here as in Keras.
-    """
-    with opened(path) as file:
-        try:
-            return loaded(file, compile)
-        except (ValueError, TypeError, RuntimeError, KeyError, AttributeError, OverflowError) as error:
-            raise Damaged(str(error)) from error
-
-
-def loaded(file: KerasFile, compile: bool) -> Any:
-    """The model in an open file."""
-    from .model import Sequential
-
+def described(file: KerasFile) -> tuple[dict[str, Any], list[list[Dataset]]]:
+    """The model in an open file, as `Sequential.get_config` has it, and the arrays of each layer, of the shapes that its
+    weights will have."""
     if file.model is None:
         raise Damaged("expected a whole model, got weights alone: fastlstm.from_keras reads those of recurrent layers, "
                       "model.set_weights takes them")  # fmt: skip
@@ -92,13 +53,7 @@ def loaded(file: KerasFile, compile: bool) -> Any:
     if shape is None:
         raise Damaged("expected a model that was built, got one without the shape of its input")
     _check_shapes(planned(layers, shape), [(layer.name, own) for layer, own in zip(layers, arrays, strict=True)])
-    model = from_config(Sequential, config, draw=False)
-    for layer, own in zip(model.layers, arrays, strict=True):
-        for array, dataset in zip(layer.params.values(), own, strict=True):
-            array[...] = dataset.read()
-    if compile and file.compiled is not None:
-        _compile(model, file)
-    return model
+    return config, arrays
 
 
 def _own_name(record: Mapping[str, Any]) -> str:
@@ -224,7 +179,8 @@ def _function(record: Any, what: str) -> str:
 # how it learns
 
 
-def _compile(model: Any, file: KerasFile) -> None:
+def compile_as(model: Any, file: KerasFile) -> None:
+    """Let a model learn as the file says."""
     given = dict(file.compiled or {})
     optimizer = given.get("optimizer", given.get("optimizer_config"))
     if optimizer is None or given.get("loss") is None:
@@ -242,6 +198,7 @@ def _compile(model: Any, file: KerasFile) -> None:
 
 def _optimizer(record: Any) -> dict[str, Any]:
     kind, config = parts(record)
+    kind = kind.removeprefix("Custom>")  # as .h5 files of Keras 2.11 to 2.15 have it
     if config.get("use_ema") is False:
         config = {key: value for key, value in config.items() if key not in _SILENT_OF_OPTIMIZERS}
     if "lr" in config:  # Keras 2.0 to 2.2

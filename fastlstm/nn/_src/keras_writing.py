@@ -16,8 +16,7 @@ from ...formats.keras_file import content_of, snake_case
 from . import metrics
 from .architecture import parts_of
 from .base import Array, Layer
-from .keras_reading import loaded, slot_order
-from .saving import compiled_config
+from .keras_reading import described, slot_order
 
 SUFFIX = ".keras"
 _VERSION = "3.8.0"  # whose layout it is; later ones read it too
@@ -25,10 +24,10 @@ _OWN: dict[str, Any] = {"cell": "standard", "projection_size": None}  # what Ker
 _POLICY = {"module": "keras", "class_name": "DTypePolicy", "registered_name": None}
 
 
-def save_keras(model: Any, path: Any) -> None:
+def save_keras(model: Any, path: Any, compiled: Mapping[str, Any] | None) -> None:
     """Write a model to a .keras file: `save_model`'s part for such names.
 
-    Before the file comes to its place it is read again, and has to give the same model.
+    compiled: what `compile` was given, if it was. Before the file comes to its place it is read again, and has to give the same model.
 
     Raises
     ------
@@ -37,25 +36,28 @@ def save_keras(model: Any, path: Any) -> None:
     ValueError, TypeError, OSError
         As `save_model`; cells, or exceptions of weight decay, that Keras has not.
     """
-    content = check(model)
+    content = check(model, compiled)
     target = file_name(path)
     model._built()
     content["weights"] = _weights(model)
     data = _archive(content)
     with content_of(data, target) as file:
-        again = loaded(file, compile=True)
-    if not np.array_equal(again.flat_params, model.flat_params, equal_nan=True):
+        _, found = described(file)
+        same = all(np.array_equal(array, there.read(), equal_nan=True)
+                   for layer, own in zip(model.layers, found, strict=True)
+                   for array, there in zip(layer.params.values(), own, strict=True))  # fmt: skip
+    if not same:
         raise RuntimeError(f"{model.name}: expected the same weights from what was written, got others; {target!r} was "
                            "not touched")  # fmt: skip
     write_whole(target, lambda file: file.write(data))
 
 
-def check(model: Any) -> dict[str, Any]:
+def check(model: Any, compiled: Mapping[str, Any] | None) -> dict[str, Any]:
     """What `save_keras` will write besides numbers; errors as there, as far as they can be known before the model is
     built."""
     _library()
     parts_of(json.loads(json.dumps(model.get_config())))  # what could not be read again is not written
-    return {"model": _model(model)}
+    return {"model": _model(model, compiled)}
 
 
 def _library() -> Any:
@@ -70,7 +72,7 @@ def _library() -> Any:
 # the description
 
 
-def _model(model: Any) -> dict[str, Any]:
+def _model(model: Any, compiled: Mapping[str, Any] | None) -> dict[str, Any]:
     shape = None if model._input is None else list(model._input)
     first = {
         "module": "keras.layers",
@@ -83,8 +85,8 @@ def _model(model: Any) -> dict[str, Any]:
               "build_input_shape": shape}  # fmt: skip
     found = {"module": "keras", "class_name": "Sequential", "config": config, "registered_name": None,
              "build_config": {"input_shape": shape}}  # fmt: skip
-    if model.compiled:
-        found["compile_config"] = _compiled(model)
+    if compiled is not None:
+        found["compile_config"] = _compiled(compiled)
     return found
 
 
@@ -119,8 +121,7 @@ def _thing(record: Mapping[str, Any], module: str, **more: Any) -> dict[str, Any
             "registered_name": None}  # fmt: skip
 
 
-def _compiled(model: Any) -> dict[str, Any]:
-    made = compiled_config(model)
+def _compiled(made: Mapping[str, Any]) -> dict[str, Any]:
     if made["spared"]:
         raise ValueError(f"exclude_from_weight_decay: expected nothing in a .keras file, as Keras keeps no such names, "
                          f"got {made['spared']}; a .safetensors file takes them")  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...files import file_name, regular, write_whole
-from . import losses, metrics, names, optimizers, randomness
+from . import keras_writing, losses, metrics, names, optimizers, randomness
 from .architecture import parts_of
 
 Array = NDArray[Any]
@@ -71,9 +71,7 @@ def save_model(model: Any, path: Any) -> None:
     True
     """
     if _is_keras(path):
-        from .keras_writing import save_keras
-
-        save_keras(model, path)
+        keras_writing.save_keras(model, path, _compiled(model) if model.compiled else None)
         return
     tensors = _weights(model)
     about: dict[str, Any] = {
@@ -87,7 +85,7 @@ def save_model(model: Any, path: Any) -> None:
         for key, array in layer._carried().items():
             tensors[f"state/{layer.name}/{key}"] = array
     if model.compiled:
-        about["compiled"] = compiled_config(model)
+        about["compiled"] = _compiled(model)
         if model.optimizer.built:
             tensors |= {f"optimizer/{key}": array for key, array in model.optimizer.state().items()}
     _write(path, tensors, about)
@@ -97,21 +95,19 @@ def check(model: Any, path: Any, *, weights_only: bool) -> None:
     """Say what `save_model`, or `save_weights`, would say of a model and a path, as far as it can be known before the
     model is built. Errors as there."""
     if not weights_only and _is_keras(path):
-        from .keras_writing import check as check_keras
-
-        check_keras(model)
+        keras_writing.check(model, _compiled(model) if model.compiled else None)
         return
     _library()
     checked_name(path)
     if not weights_only:
         _checked_config(model)
         if model.compiled:
-            compiled_config(model)
+            _compiled(model)
 
 
 def _is_keras(path: Any) -> bool:
     """Whether a name says that the file is Keras's."""
-    return file_name(path).lower().endswith(".keras")
+    return file_name(path).lower().endswith(keras_writing.SUFFIX)
 
 
 def checked_name(path: Any) -> str:
@@ -223,9 +219,7 @@ def _checked_config(model: Any) -> dict[str, Any]:
     return config
 
 
-def compiled_config(model: Any) -> dict[str, Any]:
-    """What `compile` was given, as JSON can hold it."""
-
+def _compiled(model: Any) -> dict[str, Any]:
     def described(argument: str, thing: Any, get: Any) -> Any:
         if isinstance(thing, str):
             return thing
