@@ -231,7 +231,7 @@ class File:
         self.size = source.seek(0, 2)
         self._room = _ROOM + _GROWTH * self.size
         head = _Part(self.read(0, min(96, self.size)))
-        if head.take(8) != SIGNATURE:
+        if not head.left >= 8 or head.take(8) != SIGNATURE:
             raise Damaged("expected an HDF5 file, got another")
         version = head.number(1)
         if version > 1:

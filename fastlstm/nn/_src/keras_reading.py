@@ -35,7 +35,7 @@ _MOST = 100  # metrics, as in files of our own
 
 
 def described(file: KerasFile) -> tuple[dict[str, Any], list[list[Dataset]]]:
-    """The model in an open file, as `Sequential.get_config` has it, and the arrays of each layer, of the shapes that its
+    """The model in an open file, as `Sequential.get_config` has it, and each layer's arrays, of the shapes that its
     weights will have."""
     if file.model is None:
         raise Damaged("expected a whole model, got weights alone: fastlstm.from_keras reads those of recurrent layers, "

@@ -27,7 +27,8 @@ _POLICY = {"module": "keras", "class_name": "DTypePolicy", "registered_name": No
 def save_keras(model: Any, path: Any, compiled: Mapping[str, Any] | None) -> None:
     """Write a model to a .keras file: `save_model`'s part for such names.
 
-    compiled: what `compile` was given, if it was. Before the file comes to its place it is read again, and has to give the same model.
+    compiled: what `compile` was given, if it was. Before the file comes to its place it is read again, and has to give
+    the same weights.
 
     Raises
     ------
