@@ -20,7 +20,11 @@ from .keras_reading import described, slot_order
 
 SUFFIX = ".keras"
 _VERSION = "3.8.0"  # whose layout it is; later ones read it too
-_OWN: dict[str, Any] = {"cell": "standard", "projection_size": None}  # what Keras has not, and what it then is
+_OWN: dict[str, Any] = {
+    "cell": "standard",
+    "projection_size": None,
+    "first_state": None,
+}  # what Keras has not, and what it then is
 _POLICY = {"module": "keras", "class_name": "DTypePolicy", "registered_name": None}
 
 
