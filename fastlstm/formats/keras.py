@@ -76,13 +76,8 @@ def from_keras(path: str | os.PathLike[str], layer: str | None = None) -> Any:
 
     Examples
     --------
-    >>> import os, tempfile, fastlstm
-    >>> from fastlstm import nn
-    >>> model = nn.Sequential([nn.LSTM(4, input_shape=(None, 3), name="memory"), nn.Dense(1)])
-    >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
-    ...     model.save(os.path.join(folder, "m.keras"))  # as Keras's own does
-    ...     fastlstm.from_keras(os.path.join(folder, "m.keras"))
-    {'memory': Params(W=float32 (3, 16), U=float32 (4, 16), b=float32 (16,))}
+    ``fastlstm.from_keras("m.keras", "memory")`` gives the weights of the layer of that name; docs/models.md has a whole
+    one.
     """
     if layer is not None and not isinstance(layer, str):
         raise TypeError(f"layer: expected a name, got {type(layer).__name__}")
