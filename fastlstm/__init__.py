@@ -7,6 +7,7 @@ from . import reference
 from ._version import __version__
 from .config import show_config
 from .formats.c_header import to_c
+from .formats.keras import from_keras
 from .formats.npz import load, save
 from .formats.numpy_file import to_numpy
 from .formats.torch import from_torch, to_torch
@@ -33,9 +34,9 @@ from .tape import Tape
 __all__ = [
     "Bidirectional", "GRUBeforeParams", "GRUParams", "Grads", "Hidden", "InterpolatedParams", "NormalizedParams",
     "OwnParams", "Params", "PeepholeParams", "ProjectedParams", "State", "Stream", "Tape", "__version__", "backward",
-    "backward_into", "forward", "forward_cells", "forward_into", "forward_train", "forward_train_into", "from_torch",
-    "init_params", "load", "make_grads", "make_tape", "pack", "pack_into", "reference", "save", "show_config", "step",
-    "to_c", "to_numpy", "to_torch", "zero_state",
+    "backward_into", "forward", "forward_cells", "forward_into", "forward_train", "forward_train_into", "from_keras",
+    "from_torch", "init_params", "load", "make_grads", "make_tape", "pack", "pack_into", "reference", "save",
+    "show_config", "step", "to_c", "to_numpy", "to_torch", "zero_state",
 ]  # fmt: skip
 
 _LATER = ("datasets", "nn")  # imported where they are first used

@@ -22,7 +22,7 @@ from . import (
 from ._src.public import publish
 from ._src.stack import GradientNorms
 from .layers import GRU, LSTM, Bidirectional, Dense, Dropout, Input, Layer, Masking, TimeDistributed
-from .models import Sequential, load_model
+from .models import Sequential, load_keras, load_model
 from .utils import set_random_seed
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "callbacks",
     "initializers",
     "layers",
+    "load_keras",
     "load_model",
     "losses",
     "metrics",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import inspect
 import re
 import types
@@ -69,6 +70,16 @@ def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, page, "exec"), names)
+
+
+def test_page_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each example by itself, where the package that it needs is installed."""
+    needs = {".keras": "h5py", ".safetensors": "safetensors"}
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    for block in blocks:
+        if all(importlib.util.find_spec(needs[part]) for part in needs if part in block):
+            exec(compile(block, "docs/models.md", "exec"), {})
 
 
 def test_keras_page_has_every_option() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...files import file_name, regular, write_whole
-from . import losses, metrics, names, optimizers, randomness
+from . import keras_writing, losses, metrics, names, optimizers, randomness
 from .architecture import parts_of
 
 Array = NDArray[Any]
@@ -27,13 +27,16 @@ _HEADER = 16 << 20  # bytes of a file's header at most: names, shapes and metada
 _SUFFIX = ".safetensors"
 _NOT_OURS = (".keras", ".h5", ".hdf5", ".npz", ".npy", ".json", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".onnx")
 _OTHERS = {b"PK\x03\x04": "a zip archive, as .keras files are", b"\x89HDF\r\n\x1a\n": "an HDF5 file, as .h5 files are"}
-_TAKE_OVER = "Keras's weights come over by model.set_weights(keras_model.get_weights())"
+_TAKE_OVER = "fastlstm.nn.load_keras reads Keras's files"
 _MOST = 100  # metrics of a model, which take memory for what a few words in a file say
 _KINDS = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "I64": np.dtype(np.int64)}
 
 
 def save_model(model: Any, path: Any) -> None:
     """Write a model: architecture, weights, and what training needs to go on bit for bit where it stopped.
+
+    To a name that ends in .keras it writes a file of Keras 3's, which has the optimizer's state too, but no random
+    generators, no number of epochs and no states that layers carry.
 
     The last is the optimizer's state, the random generators' and the number of epochs done; so save between epochs, as
     `ModelCheckpoint` does: the order of the samples of an epoch that is under way is not kept. Callbacks keep what they
@@ -48,10 +51,11 @@ def save_model(model: Any, path: Any) -> None:
     Raises
     ------
     ImportError
-        The package safetensors is missing.
+        The package safetensors is missing, or for a .keras file h5py.
     ValueError, TypeError
         A model that has not been built; losses, metrics or layers of the caller's own, which a file cannot describe;
-        more than 100 metrics; a path that ends as files of another format do, such as .keras or .h5.
+        more than 100 metrics; a path that ends as files of another format do, such as .h5; for a .keras file, what
+        Keras has not: other cells, exceptions of weight decay.
     OSError
         The file cannot be written.
 
@@ -66,6 +70,9 @@ def save_model(model: Any, path: Any) -> None:
     >>> bool((again.flat_params == model.flat_params).all())
     True
     """
+    if _is_keras(path):
+        keras_writing.save_keras(model, path, _compiled(model) if model.compiled else None)
+        return
     tensors = _weights(model)
     about: dict[str, Any] = {
         "model": _checked_config(model),
@@ -87,12 +94,20 @@ def save_model(model: Any, path: Any) -> None:
 def check(model: Any, path: Any, *, weights_only: bool) -> None:
     """Say what `save_model`, or `save_weights`, would say of a model and a path, as far as it can be known before the
     model is built. Errors as there."""
+    if not weights_only and _is_keras(path):
+        keras_writing.check(model, _compiled(model) if model.compiled else None)
+        return
     _library()
     checked_name(path)
     if not weights_only:
         _checked_config(model)
         if model.compiled:
             _compiled(model)
+
+
+def _is_keras(path: Any) -> bool:
+    """Whether a name says that the file is Keras's."""
+    return file_name(path).lower().endswith(keras_writing.SUFFIX)
 
 
 def checked_name(path: Any) -> str:
