@@ -40,17 +40,22 @@ __all__ = [
 ]  # fmt: skip
 
 _LATER = ("datasets", "nn")  # imported where they are first used
+_FORMATS = ("from_onnx", "to_onnx")  # likewise, of formats
 
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import nn as nn
+    from .formats.onnx import from_onnx as from_onnx
+    from .formats.onnx import to_onnx as to_onnx
 else:
 
     def __getattr__(name: str) -> Any:
         if name in _LATER:
             return importlib.import_module(f"{__name__}.{name}")
+        if name in _FORMATS:
+            return getattr(importlib.import_module(f"{__name__}.formats"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted((*__all__, *_LATER))
+    return sorted((*__all__, *_LATER, *_FORMATS))

@@ -15,10 +15,13 @@ from typing import Any, NamedTuple
 
 from .formats import proof
 from .formats.c_header import to_c
+from .formats.nam import from_nam
 from .formats.npz import load, save
 from .formats.numpy_file import to_numpy
+from .formats.onnx import all_of_onnx, to_onnx
 from .formats.plan import Activation, Dense, Masking, Plan, Recurrent, Stage, plan_of, run
 from .formats.proof import Proof
+from .formats.rtneural import from_rtneural, to_rtneural
 from .params import ROWS, AnyParams, Bidirectional, cell_name, sizes
 
 
@@ -68,11 +71,23 @@ def _write_model(given: Any, path: str) -> Proof:
     )
 
 
+def _read_rtneural(path: str, _: str | None) -> Any:
+    return from_rtneural(path)
+
+
+def _read_nam(path: str, _: str | None) -> Any:
+    return from_nam(path)
+
+
+_OF_ONNX = {"standard": "i o f g", "peephole": "i o f g", "gru": "z r n", "gru_before": "z r n"}
 FORMATS: dict[str, Format] = {
     ".npz": Format("weights of fastlstm.save", _read_npz, _write_npz),
     ".safetensors": Format("a model of fastlstm.nn", _read_model, _write_model),
     ".py": Format("a Python file for NumPy alone", None, to_numpy),
     ".h": Format("a C header", None, to_c),
+    ".onnx": Format("an ONNX file", all_of_onnx, to_onnx, _OF_ONNX, "an LSTM or GRU node"),
+    ".json": Format("a model in RTNeural's JSON", _read_rtneural, to_rtneural, {"gru": "z r n"}),
+    ".nam": Format("a model of Neural Amp Modeler", _read_nam),
 }
 """The kinds of files, by suffix."""
 

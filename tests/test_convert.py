@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from model_cases import BOTH_WAYS, MODELS, D, built
+from onnx_files import made
 from oracles import assert_same, leaves, random_params, random_stack
 
 import fastlstm
@@ -95,8 +97,14 @@ def wrong(rng: Any, tmp_path: Path) -> list[tuple[list[str], str]]:
     for name in ("last step", "heads"):
         built(MODELS[name](), rng).save(tmp_path / f"{name}.safetensors")
     return [
-        (["w.npz", "w.txt"], "OUT: expected a file to write that ends in .npz, .safetensors, .py, .h, got 'w.txt'"),
-        (["w.txt", "w.npz"], "IN: expected a file to read that ends in .npz, .safetensors, got 'w.txt'"),
+        (
+            ["w.npz", "w.txt"],
+            "OUT: expected a file to write that ends in .npz, .safetensors, .py, .h, .onnx",
+        ),
+        (
+            ["w.txt", "w.npz"],
+            "IN: expected a file to read that ends in .npz, .safetensors, .onnx, .json",
+        ),
         (["w.h", "w.npz"], "IN: expected a file to read that ends in .npz"),
         (["none.npz", "m.py"], "No such file or directory: 'none.npz'"),
         (["broken.npz", "m.py"], "path: expected a file that save wrote, got no .npz file: 'broken.npz'"),
@@ -148,3 +156,36 @@ def test_parts_of_files_that_have_them(rng: Any, tmp_path: Path, capsys: Any, mo
         ran("w.npz", "m.npz", "--part", "encoder")
     assert error.value.code == 1
     assert capsys.readouterr().err == "convert: --part: expected none, as 'w.npz' is read whole, got 'encoder'\n"
+
+
+def test_audio_models(rng: Any, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = {"input_size": 1, "hidden_size": 3, "num_layers": 1}
+    weights = rng.uniform(-1, 1, 70).tolist()
+    Path("amp.nam").write_text(json.dumps({"architecture": "LSTM", "config": config, "weights": weights}))
+    ran("amp.nam", "amp.py")
+    assert "  0  standard cell, 1 -> 3, with an initial state\n" in capsys.readouterr().out
+    fastlstm.formats.to_rtneural(fastlstm.init_params(1, 3, cell="gru", rng=0), "one.json")
+    ran("one.json", "two.json")
+    assert "     gates z r n -> z r n\n" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        ran("amp.nam", "amp.json")
+    assert "begin with zeros" in capsys.readouterr().err
+
+
+def test_onnx_files(rng: Any, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    stack = random_stack(rng, D, [(4, True), (3, False)], np.float32, "gru on peephole")
+    fastlstm.save("w.npz", stack)
+    ran("w.npz", "m.onnx")
+    assert "     gates i f g o -> i o f g\n" in capsys.readouterr().out
+    ran("m.onnx", "again.npz")
+    assert_same(fastlstm.load("again.npz"), tuple(stack))
+    ran("m.onnx", "one.npz", "--part", "recurrent1")
+    assert_same(fastlstm.load("one.npz"), stack[1])
+    onnx_file = made(0, direction="reverse")
+    Path("back.onnx").write_bytes(onnx_file.SerializeToString())
+    with pytest.raises(SystemExit):
+        ran("back.onnx", "back.npz")
+    assert "expected one that weights say all of, got 'the_node', of direction reverse" in capsys.readouterr().err

@@ -22,7 +22,7 @@ from .plan import Masking, Plan, run
 
 TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
 """How far outputs may be from the expected ones, at least: a part of the largest of these, or of 1."""
-CHECKS = {".py": "numpy_file", ".h": "c_header"}
+CHECKS = {".py": "numpy_file", ".h": "c_header", ".json": "rtneural", ".onnx": "onnx"}
 """The modules of this package whose `check` runs a file, by its suffix."""
 _SHAPES: tuple[tuple[int, int, list[int] | None], ...] = ((1, 5, None), (2, 3, None), (3, 4, [4, 1, 2]))
 

@@ -74,16 +74,21 @@ def _gru(record: Any) -> AnyParams:
 
 
 def _carried(layers: list[Recurrent]) -> tuple[AnyState, ...] | None:
-    """What stateful layers go on from."""
-    found = []
-    for layer in layers:
-        if not layer.stateful or layer.state is None:
-            return None
-        if len(layer.state.h) != 1:
-            raise ValueError(f"{layer.name}: expected a state of one sample, from which a file's sequences can begin, "
-                             f"got one of {len(layer.state.h)}; reset_state() begins anew")  # fmt: skip
-        found.append(type(layer.state)(*(array[0].copy() for array in layer.state)))
-    return tuple(found)
+    """What sequences begin with: what stateful layers go on from, or their first states."""
+    found = [_first(layer) for layer in layers]
+    if all(state is None for state in found):
+        return None
+    zeros = (layer._state_type(*(np.zeros(width, layer.dtype) for width in layer._widths)) for layer in layers)
+    return tuple(zero if state is None else state for zero, state in zip(zeros, found, strict=True))
+
+
+def _first(layer: Recurrent) -> AnyState | None:
+    if not layer.stateful or layer.state is None:
+        return None if layer._first is None else type(layer._first)(*(array.copy() for array in layer._first))
+    if len(layer.state.h) != 1:
+        raise ValueError(f"{layer.name}: expected a state of one sample, from which a file's sequences can begin, got "
+                         f"one of {len(layer.state.h)}; reset_state() begins anew")  # fmt: skip
+    return type(layer.state)(*(array[0].copy() for array in layer.state))
 
 
 def _dense(layer: Dense) -> list[plan.Stage]:

@@ -46,6 +46,8 @@ class GRU(Recurrent):
         As of `LSTM`.
     reset_after : True
         The reset gate acts after the product. The kernels have no other.
+    first_state : [h], shape (H,), optional
+        As of `LSTM`.
     **common
         As in `Layer`.
 
@@ -75,7 +77,7 @@ class GRU(Recurrent):
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
         "bias_initializer", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "dropout",
         "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
-        "zero_output_for_mask", "reset_after",
+        "zero_output_for_mask", "reset_after", "first_state",
     )  # fmt: skip
     _of = gru.record
     _repeats = Recurrent._repeats  # a class of the user's own may do something else at each pass
@@ -101,6 +103,7 @@ class GRU(Recurrent):
         stateful: bool = False,
         zero_output_for_mask: bool = False,
         reset_after: bool = True,
+        first_state: Any = None,
         **common: Any,
     ) -> None:
         options = {
@@ -115,6 +118,7 @@ class GRU(Recurrent):
         self.reset_after = flag("reset_after", reset_after)
         if not self.reset_after:
             raise ValueError("reset_after: expected True, the only one in the kernels, got False")
+        self.first_state = self._checked_first(first_state)
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
         D, H = self._input_size(input_shape), self.units

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ... import backend
+from ... import backend, checks
 from ...arrays import size_of
 from ...backend import Pass, Standing
 from ...initial import output_size
@@ -73,6 +73,7 @@ class Recurrent(Layer):
     go_backwards: bool
     stateful: bool
     zero_output_for_mask: bool
+    first_state: list[list[float]] | None
     kernel_initializer: Any
     recurrent_initializer: Any
     bias_initializer: Any
@@ -84,7 +85,7 @@ class Recurrent(Layer):
         "dropout": rate_of, "recurrent_dropout": rate_of, "go_backwards": flag, "stateful": flag,
         "zero_output_for_mask": flag,
     }  # fmt: skip
-    _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_standing")
+    _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_standing", "_first")
     _mixes_time = True
 
     def __init__(self, units: Any, activation: Any, recurrent_activation: Any, use_bias: Any,
@@ -145,16 +146,41 @@ class Recurrent(Layer):
         self._packed = backend.engine.pack(self._record)
         self._pack = backend.engine.packing(self._record, self._packed)
         self._standing: dict[tuple[int, int], Standing] = {}
+        given = self.first_state
+        self._first = None if given is None else self._state_type(*(np.array(one, self.dtype) for one in given))
 
     # states
 
+    def _checked_first(self, given: Any) -> list[list[float]] | None:
+        """first_state as JSON can hold it."""
+        if given is None:
+            return None
+        fields = self._state_type._fields
+        found = (
+            []
+            if len(fields) == 1 and isinstance(given, np.ndarray)
+            else entries_of("first_state", given, ", ".join(fields))
+        )
+        checked = []
+        for field, one, width in zip(fields, found or [given], self._widths, strict=True):
+            array = checks.array(f"first_state: {field}", one)
+            if array.shape != (width,):
+                raise ValueError(f"first_state: {field}: expected shape ({width},), got {array.shape}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"first_state: {field}: expected finite numbers, got others")
+            checked.append(array.astype(self.dtype).tolist())
+        return checked
+
     def reset_state(self) -> None:
-        """Let the next batch begin with zeros, where the layer is stateful."""
+        """Let the next batch begin with zeros, or with first_state, where the layer is stateful."""
         self.state = None
 
     def _first_state(self, N: int, given: AnyState | None) -> AnyState:
         """What to begin with, arrays that the pass may write to."""
         found = self.state if given is None and self.stateful else given
+        if found is None and self._first is not None:
+            copied_again = backend.engine.training.copied
+            return self._state_type(*(copied_again(np.tile(array, (N, 1))) for array in self._first))
         if found is None:
             zeros = backend.engine.training.zeros
             return self._state_type(*(zeros((N, width), self.dtype) for width in self._widths))
@@ -272,7 +298,7 @@ class Recurrent(Layer):
         lengths : array_like of int, shape (N,), optional
             The same as a mask that is true at the first steps.
         initial_state : [h, c], (N, P) and (N, H), or [h] of a GRU, optional
-            Zeros if None, or what a stateful layer carries.
+            If None, what a stateful layer carries, or first_state, or zeros.
 
         Returns
         -------
@@ -408,6 +434,8 @@ class LSTM(Recurrent):
         docs/cells.md has them side by side.
     projection_size : int, optional
         P, from 1 to H: for the projected cell, which must be given one, and for no other.
+    first_state : [h, c], shapes (P,) and (H,), optional
+        What every sequence begins with where nothing else is given; zeros without it. It does not learn.
     **common
         As in `Layer`.
 
@@ -461,7 +489,7 @@ class LSTM(Recurrent):
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
         "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
         "dropout", "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
-        "zero_output_for_mask", "cell", "projection_size",
+        "zero_output_for_mask", "cell", "projection_size", "first_state",
     )  # fmt: skip
 
     _repeats = Recurrent._repeats  # a class of the user's own may do something else at each pass
@@ -489,6 +517,7 @@ class LSTM(Recurrent):
         zero_output_for_mask: bool = False,
         cell: str = "standard",
         projection_size: int | None = None,
+        first_state: Any = None,
         **common: Any,
     ) -> None:
         options = {
@@ -506,6 +535,7 @@ class LSTM(Recurrent):
         self.cell, self._of = cell, CELLS[cell]
         self.output_size = output_size(self._of, self.units, projection_size, "units")
         self.projection_size = None if projection_size is None else self.output_size
+        self.first_state = self._checked_first(first_state)
 
     # weights
 
