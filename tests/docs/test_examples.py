@@ -65,7 +65,6 @@ def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert blocks
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)  # as of a script that stands there
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, page, "exec"), names)
