@@ -1,8 +1,8 @@
 """Systems that compute cells beside the standard one, each in a process of its own as in systems.py: run as a file by
 `own_cells`, with the names of a system and of a cell.
 
-"gru" is the one that frameworks have; the others are of one's own, written as their users write them: here by five
-lines, in PyTorch as a loop over the steps, whose step may be compiled, in JAX as a compiled scan. Weights come in the
+"gru" is the one that frameworks have; the others are of one's own (benchmarks/own.py), written as their users write
+them: in PyTorch as a loop over the steps, whose step may be compiled, in JAX as a compiled scan. Weights come in the
 order W, U, then b; of the GRU b_n too, and of the cell with unit weights p and q before b.
 """
 
@@ -15,29 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from asv_benchmarks.benchmarks.own import own_cells
 from asv_benchmarks.benchmarks.shapes import GATES
 from asv_benchmarks.systems import Work, inputs, serve, threads
 from asv_benchmarks.systems import weights as table_weights
-
-
-@cache
-def own_cells() -> dict[str, Any]:
-    """As in docs/cells.md; the second with peepholes too."""
-    from fastlstm.cells import cell, sigmoid, tanh
-
-    @cell(gates="f g o")
-    def coupled(z: Any, c: Any) -> Any:
-        f, o = sigmoid(z.f), sigmoid(z.o)
-        c = f * c + (1 - f) * tanh(z.g)
-        return c, o * tanh(c)
-
-    @cell(gates="f g o", unit_weights="p q")
-    def peeking(z: Any, c: Any, w: Any) -> Any:
-        f = sigmoid(z.f + w.p * c)
-        c = f * c + (1 - f) * tanh(z.g)
-        return c, sigmoid(z.o + w.q * c) * tanh(c)
-
-    return {"coupled": coupled, "peeking": peeking}
 
 
 def weights(cell: str, D: int, H: int) -> list[Any]:
@@ -116,12 +97,7 @@ def torch(mode: str, N: int, T: int, D: int, H: int, cell: str, compiled: bool =
     torch.set_num_threads(threads())
     if cell == "gru":
         return _torch_gru(mode, N, T, D, H)
-    equations = of_step(cell, torch.sigmoid, torch.tanh)
-
-    def one(zx: Any, h: Any, c: Any, U: Any, w: Any) -> tuple[Any, Any]:
-        return equations(zx.chunk(3, -1), (h @ U).chunk(3, -1), h, c, w)
-
-    one = torch.compile(one) if compiled else one
+    one = _torch_step(cell, compiled)
     arrays, x = [torch.from_numpy(a) for a in weights(cell, D, H)], torch.from_numpy(inputs(N, T, D))
     W, U, b, w = _arrays(cell, arrays)
 
@@ -160,6 +136,22 @@ def torch(mode: str, N: int, T: int, D: int, H: int, cell: str, compiled: bool =
         return y.detach().numpy(), x.grad.numpy(), *(array.grad.numpy() for array in arrays)
 
     return train
+
+
+@cache
+def _torch_step(cell: str, compiled: bool) -> Any:
+    """Compiled, it takes any sizes from the second shape on."""
+    import torch
+
+    equations = of_step(cell, torch.sigmoid, torch.tanh)
+
+    def one(zx: Any, h: Any, c: Any, U: Any, w: Any) -> tuple[Any, Any]:
+        return equations(zx.chunk(3, -1), (h @ U).chunk(3, -1), h, c, w)
+
+    if not compiled:
+        return one
+    torch._dynamo.config.recompile_limit = 64  # beyond it would silently not be compiled
+    return torch.compile(one)
 
 
 def torch_compiled(mode: str, N: int, T: int, D: int, H: int, cell: str) -> Work:

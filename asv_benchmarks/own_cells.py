@@ -76,7 +76,9 @@ def close(workers: dict[str, Worker]) -> None:
 
 
 def parts(results: dict[str, Any]) -> dict[str, str]:
-    """The page's parts, by marker."""
+    """The page's parts, by marker; nothing in them where nothing was measured."""
+    if not results:
+        return {f"{cell}_cell": "" for cell in GATES}
     conditions = report.conditions(results, "python -m asv_benchmarks.own_cells")
     return {f"{cell}_cell": f"{tables(results, cell)}\n\n{conditions}" for cell in GATES}
 
