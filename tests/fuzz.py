@@ -39,6 +39,7 @@ HANGS = 300.0  # seconds after which a case hangs; it may have to compile
 TRIES = 100  # smaller cases that are tried where one has failed
 TRIES_ALONE = 10  # the same, where each needs a process of its own
 OWN_CASES = 50  # of a random cell, before another one is compiled
+OWN_AT_ONCE = 4  # random cells that a process compiles: what it has compiled stays in its memory
 KIND_SECONDS = 10  # of a run for each kind of call from compiled code, which takes half of that or so to compile
 
 
@@ -187,6 +188,8 @@ def worker(given: argparse.Namespace) -> None:
                 case, why = shrunk(case, why, attempt, TRIES)
             say(at, case, why)
         at += 1
+        if given.own and at % (OWN_AT_ONCE * OWN_CASES) == 0:
+            break  # the next process goes on
 
 
 def own_cells(seed: int, number: int, only: tuple[str, ...]) -> tuple[Among, list[Case]]:

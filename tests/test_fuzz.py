@@ -40,6 +40,16 @@ def test_a_case_is_a_line_of_text() -> None:
     assert any(case.alias for case in cases)
 
 
+def test_random_cells_are_drawn() -> None:
+    among, kinds = fuzz.own_cells(3, 14, ())
+    assert [one.cell for kind in kinds for one in kind.layers] == ["own3014"] * len(kinds[0].layers)
+    cases = [next(run.draw(3, index, (), kinds, among)) for index in range(60)]
+    assert [Case.parse(str(case)) for case in cases] == cases
+    assert {one.cell for case in cases for one in case.layers} == {"own3014", "standard", "gru"}
+    assert {case.dtype for case in cases} == {*among.dtypes}
+    assert any(FUNCTIONS[case.function].compiled for case in cases)
+
+
 def off_by_one_bit(forward: Any) -> Any:
     """In the last sequence, where there are lengths."""
 

@@ -6,6 +6,7 @@ import numpy as np
 import fastlstm
 
 from .common import checked, problem
+from .own import own_cells
 from .shapes import MODES, SHAPES
 
 ONE, SMALL, LARGE = SHAPES[1], SHAPES[3], SHAPES[4]
@@ -30,6 +31,22 @@ class Cells:
     def setup(self, cell, mode):
         if not hasattr(self, "work"):
             self.work = checked("fastlstm", mode, *problem(LARGE, cell=cell))
+
+    def time_sequences(self, cell, mode):
+        self.work()
+
+
+class OwnCells:
+    params = (["coupled", "peeking"], MODES)
+    param_names = ("cell", "mode")
+
+    def setup(self, cell, mode):
+        if not hasattr(self, "work"):
+            try:
+                own = own_cells()[cell]
+            except ImportError as error:
+                raise NotImplementedError("a commit without cells of one's own") from error  # ASV leaves it out
+            self.work = checked("fastlstm", mode, *problem(LARGE, cell=own))
 
     def time_sequences(self, cell, mode):
         self.work()

@@ -70,6 +70,7 @@ RECORDS = {
     "gru": "GRUParams",
     "gru_before": "GRUBeforeParams",
 }
+GATES = {"gru": 3, "coupled": 3, "peeking": 3}  # of the cells of cell_systems.py
 STEPPED = [Shape(1, 1, 1, 20), Shape(1, 1, 16, 64), Shape(1, 1, 64, 128), Shape(16, 1, 16, 64)]  # a single time step
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asv_benchmarks import cells, compare, report, training, workers
+from asv_benchmarks import cells, compare, own_cells, report, training, workers
 from asv_benchmarks.benchmarks import learning
-from asv_benchmarks.benchmarks.shapes import FITS, MODES, SHAPES, STEPPED, Fit, Shape, along
+from asv_benchmarks.benchmarks.shapes import FITS, GATES, MODES, SHAPES, STEPPED, Fit, Shape, along
 from asv_benchmarks.systems import projections
 
 ROOT = Path(__file__).parents[2]
@@ -37,8 +37,33 @@ def test_every_marker_has_a_part(results: Any) -> None:
         opened, closed = re.findall(r"<!-- (\w+) -->", text), re.findall(r"<!-- /(\w+) -->", text)
         assert opened == closed != []
         emptied = re.sub(r"(<!-- \w+ -->\n).*?(<!-- /)", r"\1\2", text, flags=re.DOTALL)
-        again = report.fill(report.filled(emptied, results), training.parts(json.loads(training.RESULTS.read_text())))
+        parts = training.parts(json.loads(training.RESULTS.read_text())) | own_cells.parts(stored_of_own_cells())
+        again = report.fill(report.filled(emptied, results), parts)
         assert again == text
+
+
+def stored_of_own_cells() -> Any:
+    return json.loads(own_cells.RESULTS.read_text()) if own_cells.RESULTS.exists() else {}
+
+
+def test_the_tables_of_other_cells_agree_with_their_results() -> None:
+    stored, text = stored_of_own_cells(), own_cells.PAGE.read_text()
+    assert report.fill(text, own_cells.parts(stored)) == text
+    if stored:
+        rows = [(row["cell"], row["mode"], Shape(*row["shape"])) for row in stored["table"]]
+        assert rows == own_cells.jobs(list(GATES), [])
+
+
+def test_the_tables_of_other_cells() -> None:
+    """Of made up times: bold is the least, and the means are of the fastest other one."""
+    job = {"cell": "coupled", "shape": [1, 2, 3, 4]}
+    table = [job | {"mode": mode, "seconds": {"fastlstm": 1e-3, "torch": 8e-3, "jax": factor * 1e-3}}
+             for mode in (*MODES, "step") for factor in (2, 0.5)]  # fmt: skip
+    found = own_cells.tables({"table": table}, "coupled")
+    assert "| 1, 2, 3, 4 | **1.00** | 8.00 | 2.00 |" in found
+    assert "| 1, 2, 3, 4 | 1.00 | 8.00 | **0.500** |" in found
+    assert found.endswith("geometric mean: inference 1.00 (least 0.50), training 1.00 (least 0.50), one step 1.00 "
+                          "(least 0.50).")  # fmt: skip
 
 
 def test_the_table_of_learning_agrees_with_its_results() -> None:
@@ -97,6 +122,8 @@ def test_malformed_shape(text: str) -> None:
         (["peers", "--modes", "step"], "--only, which is missing"),
         (["training", "--systems", "fastlstm", "abacus"], "unknown system abacus"),
         (["training", "--systems", "fastlstm"], "no other system is installed"),
+        (["own_cells", "--only", "1,2"], "expected a shape N,T,D,H"),
+        (["own_cells", "--cells", "gru"], "--only to measure, which is missing"),
         (["training", "--only", "1,2"], "expected a model BATCH,T,D,H,SAMPLES"),
         (["compare", "HEAD", "HEAD", "--pairs", "7"], "--pairs: expected at least 8, got 7"),
         (["compare", "HEAD", "HEAD", "--shapes", "1,2"], "expected a shape N,T,D,H"),
