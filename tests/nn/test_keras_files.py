@@ -217,6 +217,29 @@ def test_live_both_ways(name: str, tmp_path: Path, rng: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # Keras's own
+@pytest.mark.parametrize("file", ["m.keras", "m.h5"])
+def test_live_how_it_learns(file: str, tmp_path: Path, rng: Any) -> None:
+    """Losses and metrics as functions, names and objects; a schedule; a fixed size of batches."""
+    keras = live_keras()
+    theirs = keras.Sequential([keras.layers.Input(batch_shape=(2, 4, 2)), keras.layers.LSTM(2, stateful=True),
+                               keras.layers.Dense(1, "sigmoid")])  # fmt: skip
+    theirs.compile(
+        keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 10), momentum=0.9),
+        keras.losses.binary_crossentropy,
+        metrics=[keras.metrics.mean_absolute_error, "accuracy", keras.metrics.AUC(), keras.metrics.BinaryAccuracy()],
+        weighted_metrics=["mse"],
+    )
+    x, y = rng.standard_normal((2, 4, 2)).astype(np.float32), np.array([[0.0], [1.0]], np.float32)
+    theirs.fit(x, y, batch_size=2, epochs=3, verbose=0)
+    theirs.save(tmp_path / file)
+    ours = nn.load_keras(tmp_path / file)
+    assert (ours.optimizer.iterations, ours.optimizer.momentum) == (3, 0.9)
+    theirs.layers[0].reset_state()
+    expected = theirs.evaluate(x, y, batch_size=2, verbose=0)
+    assert ours.evaluate(x, y, batch_size=2, verbose=0)[: len(expected)] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras's own
 @pytest.mark.parametrize(
     "optimizer",
     [nn.optimizers.SGD(0.1, momentum=0.9), nn.optimizers.RMSprop(0.01, momentum=0.5, centered=True), nn.optimizers.AdamW(),
