@@ -1,4 +1,4 @@
-"""What Keras's files say of models, as it is said here. Only classes that `nn` has are made, from names and numbers; nothing in a file is run."""
+"""What Keras's files say of models, as it is said here: names and numbers, of classes that `nn` has. Nothing is run."""
 
 from __future__ import annotations
 
