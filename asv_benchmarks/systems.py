@@ -28,7 +28,8 @@ INFER_ONLY = {"onnxruntime", "openvino"}
 def weights(D: int, H: int, cell: str = "standard") -> list[Any]:
     """W (D, 4H), U (H, 4H) and b (4H,), gates i, f, g, o; of the interpolated cell W (D, 3H), U, V (H, H), b (3H,); of
     the projected cell, whose h is half as wide as c, W, U (P, 4H), V (H, P), b; of the peephole cell W, U, p (3H,),
-    b; of the normalized cell W, U, s (5H,) around 1, b (5H,); of the GRU W (D, 3H), U (H, 3H), b (3H,), b_n (H,)."""
+    b; of the normalized cell W, U, s (5H,) around 1, b (5H,); of the GRUs W (D, 3H), U (H, 3H), b (3H,), and of the one
+    whose reset gate acts after the product b_n (H,)."""
     rng, k, P = np.random.default_rng(0), 1 / np.sqrt(H), H // 2
     shapes = {
         "standard": ((D, 4 * H), (H, 4 * H), (4 * H,)),
@@ -37,6 +38,7 @@ def weights(D: int, H: int, cell: str = "standard") -> list[Any]:
         "peephole": ((D, 4 * H), (H, 4 * H), (3 * H,), (4 * H,)),
         "normalized": ((D, 4 * H), (H, 4 * H), (5 * H,), (5 * H,)),
         "gru": ((D, 3 * H), (H, 3 * H), (3 * H,), (H,)),
+        "gru_before": ((D, 3 * H), (H, 3 * H), (3 * H,)),
     }
     arrays = [rng.uniform(-k, k, shape).astype(np.float32) for shape in shapes[cell]]
     if cell == "normalized":

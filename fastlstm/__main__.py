@@ -1,14 +1,20 @@
-"""python -m fastlstm demo | info | warmup"""
+"""python -m fastlstm convert | demo | info | warmup"""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-COMMANDS = {"demo": "demo", "info": "config", "warmup": "warmup"}  # and the module whose `main` it is
+COMMANDS = {
+    "convert": "convert",
+    "demo": "demo",
+    "info": "config",
+    "warmup": "warmup",
+}  # and the module whose `main` it is
 USAGE = """\
 usage: python -m fastlstm COMMAND ...
 
+  convert  weights and models from one kind of file to another
   demo     train an LSTM to tell nine speakers apart
   info     versions, processor, vector width, threads and cache folder
   warmup   compile every kernel ahead

@@ -12,11 +12,12 @@ from . import checks
 from .arrays import size_of
 from .cells.own import OwnCell
 from .checks import assemble
-from .params import REFERENCE_CELLS as CELLS
 from .params import (
+    CELLS,
     ROWS,
     AnyParams,
     Array,
+    GRUBeforeParams,
     GRUParams,
     InterpolatedParams,
     NormalizedParams,
@@ -107,6 +108,12 @@ def init_params(
 
 
 @overload
+def init_params(
+    input_size: int, hidden_size: int, *, cell: Literal["gru_before"], **options: Unpack[_Unprojected]
+) -> GRUBeforeParams: ...
+
+
+@overload
 def init_params(input_size: int, hidden_size: int, *, cell: OwnCell, **options: Unpack[_Unprojected]) -> OwnParams: ...
 
 
@@ -139,14 +146,15 @@ def init_params(
         f (1 + i) of itself from step to step: 2/3 at the start of training, where the standard cell with 1 keeps 3/4.
         With 0 or more, some units keep more than all of c at some steps, and differences as small as those of rounding
         grow with the steps. The GRUs have no forget gate, and take none.
-    cell : "standard", "interpolated", "projected", "peephole", "normalized", "gru", or one's own
+    cell : "standard", "interpolated", "projected", "peephole", "normalized", "gru", "gru_before", or one's own
         docs/cells.md has them side by side. One's own is what `fastlstm.cells.cell` makes.
     projection_size : int, optional
         P, the width of h, from 1 to H: for the projected cell, which must be given one, and for no other.
 
     Returns
     -------
-    Params, InterpolatedParams, ProjectedParams, PeepholeParams, NormalizedParams, GRUParams or OwnParams
+    Params, InterpolatedParams, ProjectedParams, PeepholeParams, NormalizedParams, GRUParams, GRUBeforeParams, OwnParams
+        By the cell.
 
     Raises
     ------
@@ -225,6 +233,29 @@ def record_of(cell: str | OwnCell) -> type[AnyParams]:
     if cell not in CELLS:
         raise ValueError(f"cell: expected one of {', '.join(map(repr, CELLS))}, got {cell!r}")
     return CELLS[cell]
+
+
+class NoSuchCell(ValueError):
+    """A cell of one's own that a file needs is not there."""
+
+
+def own_named(argument: str, name: str) -> OwnCell:
+    """The cell of one's own that a file means: of that name, or of another one, but which computes the same.
+
+    Raises
+    ------
+    NoSuchCell
+        A ValueError.
+    """
+    place, _, computed = name.rpartition("#")
+    there = {row.name: record for record, row in ROWS.items() if issubclass(record, OwnParams)}
+    alike = [one for one in there if one.rpartition("#")[2] == computed]
+    if name in there or alike:
+        found: OwnCell = there[name if name in there else alike[0]].cell  # type: ignore[union-attr]
+        return found
+    others = any(one.rpartition("#")[0] == place for one in there)
+    raise NoSuchCell(f"{argument}: expected a cell of one's own {place!r}, defined or imported before"
+                     + "; the one of that name that is there computes something else" * others)  # fmt: skip
 
 
 def output_size(record: type[AnyParams], H: int, projection_size: object, name: str) -> int:

@@ -306,10 +306,9 @@ CELLS: dict[str, type[AnyParams]] = {
     "peephole": PeepholeParams,
     "normalized": NormalizedParams,
     "gru": GRUParams,
+    "gru_before": GRUBeforeParams,
 }
-"""The cells that an engine computes, by name, and the record of each one's weights."""
-REFERENCE_CELLS: dict[str, type[AnyParams]] = CELLS | {"gru_before": GRUBeforeParams}
-"""Those that `reference` computes."""
+"""The cells by name, and the record of each one's weights."""
 
 
 class Row(NamedTuple):
@@ -353,15 +352,16 @@ ROWS: dict[type[AnyParams], Row] = {
 
 
 def own_record(own: Any, name: str) -> type[OwnParams]:
-    """The type of the weights of one's own cell, and its row. own: an OwnCell; name: of its row in the table of cells.
-    In a pickle there is the cell's name."""
+    """The type of the weights of one's own cell, and its row. own: an OwnCell; name: of its row in the table of cells,
+    and in the type's: where compiled code is called, Numba tells types of tuples apart by their names. In a pickle
+    there is the cell's name."""
     numbers = [len(one) for one in (own.gates_of_x, own.gates_of_h, own.unit_weights, own.gates_of_b)]
 
     def again(params: Any) -> tuple[Any, ...]:
         return _own_params, (own, *params)
 
     members = {"__slots__": (), "__module__": __name__, "__reduce__": again, "cell": own}
-    record: type[OwnParams] = type("OwnParams", (OwnParams,), members)
+    record: type[OwnParams] = type(f"OwnParams[{name}]", (OwnParams,), members)
 
     def forms(D: int, H: int, _: int) -> tuple[tuple[int, ...], ...]:
         of_x, of_h, weights, gates = (n * H for n in numbers)
@@ -371,6 +371,14 @@ def own_record(own: Any, name: str) -> type[OwnParams]:
     forget = own.gates_of_b.index("f") if remembers else 0
     state = State if "c" in own.states else Hidden
     ROWS[record] = Row(name, own.gates_of_h, forms, 1.0 if remembers else None, state, forget)
+    return record
+
+
+def reset_record(own: Any, name: str) -> type[GRUBeforeParams]:
+    """The same for a GRU whose reset gate acts before the product, with activations or an order of its own."""
+    members = {"__slots__": (), "__module__": __name__, "cell": own}
+    record: type[GRUBeforeParams] = type("GRUBeforeParams", (GRUBeforeParams,), members)
+    ROWS[record] = ROWS[GRUBeforeParams]._replace(name=name, gates=own.order)
     return record
 
 

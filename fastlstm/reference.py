@@ -726,6 +726,42 @@ class _GRUBefore:
         return da @ params.W.T, GRUBeforeParams(x.T @ da, dU, da.sum(axis=0))
 
 
+class _ResetBefore:
+    """The same with other activations, or with its blocks in another order, as layers of `nn` have it; what stands
+    between the products is the cell's own."""
+
+    inputs = staticmethod(_Standard.inputs)
+
+    def __init__(self, own: Any) -> None:
+        self.own, self.keeps = own, len(own.tape._fields)
+
+    def step(self, ax: Array, m: Array, old: Any, params: Any) -> tuple[Array, Hidden]:
+        a, U = self.blocks(ax), self.blocks(params.U)
+        first, p = self.own.reset(*(_numbers(a[gate] + m @ U[gate]) for gate in "rz"), _numbers(m))
+        second, h = self.own.mix(first, _numbers(a["n"] + p @ U["n"]), _numbers(old.h))
+        return np.asarray(_joined(*first, *second)), Hidden(np.asarray(h))
+
+    def back(self, dnew: Any, done: Any, params: Any) -> tuple[Array, Array, Hidden]:
+        kept, U = self.own.tape(*map(_numbers, _blocks(done.gates, self.keeps))), self.blocks(params.U)
+        dn = self.own.mix_back(kept, _numbers(dnew.h), _numbers(np.zeros_like(dnew.h)))
+        da, dm, past = self.own.reset_back(kept, _numbers(dnew.h), _numbers(dn @ U["n"].T))
+        dm = dm + da.r @ U["r"].T + da.z @ U["z"].T
+        return np.asarray(self.joined(r=da.r, z=da.z, n=dn)), np.asarray(dm), Hidden(np.asarray(past))
+
+    def sums(self, da: Array, dh: Array, x: Array, done: Any, params: Any) -> tuple[Array, Any]:
+        parts, a = self.blocks(da), self.own.tape(*_blocks(done.gates, self.keeps))
+        p = self.own.reset_gate(a) * done.m
+        dU = self.joined(r=done.m.T @ parts["r"], z=done.m.T @ parts["z"], n=p.T @ parts["n"])
+        return da @ params.W.T, type(params)(x.T @ da, dU, da.sum(axis=0))
+
+    def blocks(self, a: Array) -> dict[str, Array]:
+        """Those of the last axis, by gate."""
+        return dict(zip(self.own.order, _blocks(a, 3), strict=True))
+
+    def joined(self, **blocks: Array) -> Array:
+        return _joined(*(blocks[gate] for gate in self.own.order))
+
+
 class _Own:
     """A cell of one's own (`OwnParams`; docs/cells.md): its equations, and those that are derived from them backward,
     over arrays. Its h is as wide as its c."""
@@ -794,7 +830,9 @@ class _Own:
 
 def _cell_of(params: Any) -> Any:
     kind: Any = type(params)
-    return _Own(kind.cell) if issubclass(kind, OwnParams) else _CELLS[kind]
+    if kind in _CELLS:
+        return _CELLS[kind]
+    return (_Own if issubclass(kind, OwnParams) else _ResetBefore)(kind.cell)
 
 
 class _Numbers(np.ndarray):

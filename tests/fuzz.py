@@ -2,6 +2,7 @@
 
     python tests/fuzz.py --seconds 60 --seed 0
     python tests/fuzz.py --seconds 60 --only forward,step
+    python tests/fuzz.py --seconds 900 --own            # random cells of one's own, in the place of the table's
     python tests/fuzz.py --case "forward seed=7 layers=standard-5 dtype=float32 N=2 T=3 D=4 options=lengths"
 
 A seed's cases are always the same and come in the same order; the seconds say how far it goes. Calls run in another
@@ -26,9 +27,10 @@ from typing import Any
 
 import numpy as np
 from fuzzing import compiled, run
-from fuzzing.cases import Case
+from fuzzing.cases import TABLE, Among, Case
 from fuzzing.functions import FUNCTIONS
 from oracles import of_nan
+from random_cells import number_of, text_of
 
 from fastlstm.cpu import engine
 from fastlstm.cpu.machine import memory
@@ -36,6 +38,7 @@ from fastlstm.cpu.machine import memory
 HANGS = 300.0  # seconds after which a case hangs; it may have to compile
 TRIES = 100  # smaller cases that are tried where one has failed
 TRIES_ALONE = 10  # the same, where each needs a process of its own
+OWN_CASES = 50  # of a random cell, before another one is compiled
 KIND_SECONDS = 10  # of a run for each kind of call from compiled code, which takes half of that or so to compile
 
 
@@ -45,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="names of functions, with commas")
+    parser.add_argument("--own", action="store_true", help="random cells of one's own")
     parser.add_argument("--case", default="", help="one case, as it was printed")
     parser.add_argument("--until", type=float, help=argparse.SUPPRESS)  # a worker: from case `at` on, until then
     parser.add_argument("--at", type=int, default=0, help=argparse.SUPPRESS)
@@ -76,7 +80,7 @@ def hunt(given: argparse.Namespace) -> int:
     until = began + given.seconds
     while time.time() < until:
         for event in watch(["--until", until, "--at", at, "--seconds", given.seconds, "--seed", given.seed,
-                            "--only", given.only]):  # fmt: skip
+                            "--only", given.only, *["--own"] * given.own]):  # fmt: skip
             case, why = Case.parse(event["case"]), event["why"]
             if why is None:
                 at, calls = event["at"] + 1, calls + Counter([case.function])
@@ -92,6 +96,8 @@ def hunt(given: argparse.Namespace) -> int:
 
 def report(case: Case, why: str) -> None:
     print(f'FAILED {why}\n    python tests/fuzz.py --case "{case}"\n', flush=True)
+    for cell in {one.cell for one in case.layers if number_of(one.cell) is not None}:
+        print(text_of(cell).code, flush=True)
 
 
 def kind(case: Case, why: str) -> str:
@@ -165,10 +171,13 @@ def worker(given: argparse.Namespace) -> None:
             say(0, case, why)
         return
     only = tuple(filter(None, given.only.split(",")))
-    kinds = compiled.kinds(np.random.default_rng(given.seed), int(given.seconds) // KIND_SECONDS, only)
     seen, at = set(), given.at
+    kinds = compiled.kinds(np.random.default_rng(given.seed), int(given.seconds) // KIND_SECONDS, only, TABLE)
+    among = TABLE
     while time.time() < given.until:
-        for case in run.draw(given.seed, at, only, kinds):
+        if given.own:
+            among, kinds = own_cells(given.seed, at // OWN_CASES, only)
+        for case in run.draw(given.seed, at, only, kinds, among):
             say(at, case)
             why = attempt(case)
             if why is None:
@@ -178,6 +187,14 @@ def worker(given: argparse.Namespace) -> None:
                 case, why = shrunk(case, why, attempt, TRIES)
             say(at, case, why)
         at += 1
+
+
+def own_cells(seed: int, number: int, only: tuple[str, ...]) -> tuple[Among, list[Case]]:
+    """A random cell of one's own, of one type, now and then in a stack with others; and a kind of call of it from
+    compiled code."""
+    own = f"own{1000 * seed + number}"
+    among = Among([own] * 4 + ["standard", "gru"], [str(np.random.default_rng([seed, number]).choice(TABLE.dtypes))])
+    return among, compiled.kinds(np.random.default_rng([seed, number]), 1, only, Among([own], among.dtypes))
 
 
 if __name__ == "__main__":

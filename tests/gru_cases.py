@@ -70,7 +70,7 @@ def of_torch(name: str, rng: np.random.Generator) -> dict[str, Any]:
 
 
 @contextmanager
-def _in_float64() -> Any:
+def in_float64() -> Any:
     """JAX with 64 bits, for a while."""
     import jax
 
@@ -100,7 +100,7 @@ def of_keras(name: str, rng: np.random.Generator) -> dict[str, Any]:
 
 def _of_keras(keras: Any, jax: Any, options: tuple[bool, ...], rng: np.random.Generator) -> dict[str, Any]:
     after, masked, backwards, bias = options
-    with _in_float64():
+    with in_float64():
         layer = keras.layers.GRU(
             H, activation=jax.numpy.tanh,  # Keras's own makes float32 of float64
             reset_after=after, use_bias=bias, go_backwards=backwards, return_sequences=True, return_state=True,
@@ -158,7 +158,7 @@ def of_jax(name: str, rng: np.random.Generator) -> dict[str, Any]:
         y = y.transpose(1, 0, 2)
         return (y * dy).sum() + (hn * dhn).sum(), (y, hn)
 
-    with _in_float64():
+    with in_float64():
         (_, (y, hn)), (dweights, gx, gh) = jax.value_and_grad(outputs, (0, 1, 2), has_aux=True)(weights, x, h)
         found = {"x": x, "h": h, "dy": dy, "dhn": dhn, "y": y, "hn": hn, "gx": gx, "gh": gh}
         found |= {"h_mask": mask, "reset": reset, "lengths": LENGTHS}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from activation_cases import of_keras
 
 Arrays = dict[str, np.ndarray]
 
@@ -37,6 +38,8 @@ def dense(units: int, activation: str | None = None, **more: Any) -> tuple[str, 
 
 L1L2 = {"class_name": "L1L2", "config": {"l1": 0.02, "l2": 0.03}}
 MASK = ("Masking", {"mask_value": 0.5})
+RELU = {"activation": "relu", "recurrent_activation": "hard_sigmoid"}
+SOFTSIGN = {"activation": "softsign", "recurrent_activation": "sparse_sigmoid"}
 CASES: dict[str, Case] = {
     "last": Case([lstm()]),
     "sequences": Case([lstm(return_sequences=True)]),
@@ -85,6 +88,11 @@ CASES: dict[str, Case] = {
     "softmax, steps": Case([lstm(return_sequences=True), dense(4, "softmax")], loss="sparse_categorical_crossentropy"),
     **{f"dense {name}": Case([lstm(), dense(3, name)]) for name in
        ("linear", "relu", "sigmoid", "tanh", "softmax", "softplus", "elu", "exponential")},
+    "lstm relu": Case([lstm(return_sequences=True, **RELU), both(units=3, **RELU)]),
+    "masked gru softsign": Case(
+        [MASK, ("GRU", {"units": 4, "return_sequences": True, **SOFTSIGN}), dense(2)], holes=True
+    ),
+    "old keras": Case([lstm(activation="elu", recurrent_activation="hard_sigmoid_keras2"), dense(2)]),
 }  # fmt: skip
 
 
@@ -94,6 +102,8 @@ def build(layers: Any, sequential: Any, entry: Any, case: Case) -> Any:
     def made(description: tuple[str, dict[str, Any]]) -> Any:
         kind, arguments = description
         found = {key: made(value) if key in ("layer", "backward_layer") else value for key, value in arguments.items()}
+        if found.get("recurrent_activation") == "hard_sigmoid_keras2" and "keras" in layers.__name__:
+            found["recurrent_activation"] = of_keras("hard_sigmoid_keras2")
         return getattr(layers, kind)(**found)
 
     first = entry(batch_shape=case.shape) if case.batch_shape else entry(shape=(None, case.shape[2]))

@@ -6,20 +6,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from random_cells import record_of
 
 from fastlstm import Bidirectional, Hidden, State
-from fastlstm.params import CELLS, REFERENCE_CELLS, ROWS, ProjectedParams, shapes, sizes, state_widths
+from fastlstm.params import CELLS, ROWS, ProjectedParams, shapes, sizes, state_widths
 
 MIXED = "standard on interpolated"
 KINDS = [*CELLS, MIXED]  # of stacks: the table of cells for every test of what they share
-REFERENCE_KINDS = [*REFERENCE_CELLS, MIXED, "gru on peephole", "projected on gru_before"]
+REFERENCE_KINDS = [*CELLS, MIXED, "gru on peephole", "projected on gru_before"]
 
 
 def random_params(rng: np.random.Generator, D: int, H: int, dtype: Any = np.float64, cell: str = "standard",
                   P: int | None = None) -> Any:  # fmt: skip
     """P: of the projected cell, about two thirds of H where it is None. s of the normalized cell is near 1."""
     k = 1 / np.sqrt(H)
-    record = REFERENCE_CELLS[cell]
+    record = record_of(cell)
     if record is not ProjectedParams:
         P = H
     elif P is None:

@@ -22,7 +22,8 @@ from fastlstm.params import ROWS, AnyState, shapes
 from fastlstm.params import sizes as sizes_of_record
 
 Array = np.ndarray
-MARKS = (np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32)  # dtypes of `layout`, in the order of the cells
+# dtypes of `layout`, in the order of the cells
+MARKS = (np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32)
 
 
 # weights

@@ -29,7 +29,7 @@ assert fastlstm.datasets is sys.modules["fastlstm.datasets"]
 
 
 def test_names_of_the_package() -> None:
-    assert set(dir(fastlstm)) == {*fastlstm.__all__, "nn", "datasets"}
+    assert set(dir(fastlstm)) == {*fastlstm.__all__, "nn", "datasets", "from_onnx", "to_onnx"}
     assert all(getattr(fastlstm, name) is not None for name in dir(fastlstm))
     with pytest.raises(AttributeError, match="module 'fastlstm' has no attribute 'numba'"):
         fastlstm.numba  # type: ignore[attr-defined]  # noqa: B018

@@ -118,7 +118,9 @@ def test_all_of_the_golden_file_is_read() -> None:
     assert {key.rpartition("/")[0] for key in GOLDEN.files} == set(gru_cases.CASES)
 
 
-@pytest.mark.parametrize(("module", "after"), [(fastlstm, True), (reference, True), (reference, False)])
+@pytest.mark.parametrize(
+    ("module", "after"), [(fastlstm, True), (fastlstm, False), (reference, True), (reference, False)]
+)
 def test_live_onnxruntime(rng: Any, module: Any, after: bool) -> None:
     """ONNX's gates are z, r, n, its weights transposed, its biases two; y is (T, directions, N, H)."""
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
@@ -191,7 +193,9 @@ def test_where_the_two_grus_are_one(rng: Any, module: Any) -> None:
     assert error(found, expected) < 1e-12
 
 
-@pytest.mark.parametrize(("module", "cell"), [(fastlstm, "gru"), (reference, "gru"), (reference, "gru_before")])
+@pytest.mark.parametrize(
+    ("module", "cell"), [(fastlstm, "gru"), (fastlstm, "gru_before"), (reference, "gru"), (reference, "gru_before")]
+)
 def test_a_closed_update_gate_keeps_h(rng: Any, module: Any, cell: str) -> None:
     params = random_params(rng, 4, 5, cell=cell)
     params.b[5:10] = 1000
@@ -204,7 +208,9 @@ def test_a_closed_update_gate_keeps_h(rng: Any, module: Any, cell: str) -> None:
     assert not any(a.any() for a in (grads.x, *grads.params))
 
 
-@pytest.mark.parametrize(("module", "cell"), [(fastlstm, "gru"), (reference, "gru"), (reference, "gru_before")])
+@pytest.mark.parametrize(
+    ("module", "cell"), [(fastlstm, "gru"), (fastlstm, "gru_before"), (reference, "gru"), (reference, "gru_before")]
+)
 def test_states_of_a_gru(rng: Any, module: Any, cell: str) -> None:
     """Hidden or a tuple of one array; whole, or in two chunks with the state carried over."""
     params = random_params(rng, 4, 5, cell=cell)

@@ -24,7 +24,7 @@ class FloatType:
 
 
 class Cells:
-    params = (["standard", "interpolated", "projected", "peephole", "normalized", "gru"], MODES)
+    params = (["standard", "interpolated", "projected", "peephole", "normalized", "gru", "gru_before"], MODES)
     param_names = ("cell", "mode")
 
     def setup(self, cell, mode):

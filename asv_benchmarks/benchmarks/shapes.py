@@ -41,6 +41,7 @@ class Shape(NamedTuple):
             "peephole": standard,
             "normalized": standard,
             "gru": 3 * (D + H),
+            "gru_before": 3 * (D + H),
         }
         step = 2 * H * of_a_unit[cell]
         return step * self.N * self.T * (3 if mode == "train" else 1)
@@ -67,6 +68,7 @@ RECORDS = {
     "peephole": "PeepholeParams",
     "normalized": "NormalizedParams",
     "gru": "GRUParams",
+    "gru_before": "GRUBeforeParams",
 }
 STEPPED = [Shape(1, 1, 1, 20), Shape(1, 1, 16, 64), Shape(1, 1, 64, 128), Shape(16, 1, 16, 64)]  # a single time step
 

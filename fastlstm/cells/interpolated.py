@@ -32,7 +32,7 @@ def gated_backward(given: Given) -> Back:
     return Back(dz, both * f, tanh(c_old), h_old)
 
 
-def between_forward(z: Number, c: Number, h_old: Number) -> Made:
+def between_forward(_: None, z: Number, c: Number, h_old: Number) -> Made:
     """In this form h is exactly the old one where o is 0, and exactly tanh(c) where o is 1."""
     o = sigmoid(z)
     return Made((o, h_old), None, o.fma(tanh(c), (1.0 - o) * h_old))

@@ -129,8 +129,8 @@ def softplus(x: Number) -> Number:
 
 
 def hard_sigmoid(x: Number) -> Number:
-    """x / 6 + 1/2 between -3 and 3, below 0, above 1."""
-    return minimum(maximum(fma(x, 1 / 6, 0.5), 0.0), 1.0)
+    """(x + 3) / 6 between -3 and 3, below 0, above 1. x + 3 first: near -3 it is exact, and x / 6 is not."""
+    return minimum(maximum((x + 3.0) * (1 / 6), 0.0), 1.0)
 
 
 def softsign(x: Number) -> Number:

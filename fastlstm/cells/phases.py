@@ -157,7 +157,8 @@ class Product(Phase):
     forward: (z, old c, unit weights) -> Made. Where a second phase follows, h is what that one begins with: the sums of
     a later gate, or m, which is projected. backward: Given -> Back. Of a cell that has h alone, c is the same as h.
 
-    reads_h: forward has a fourth argument, the old h of the same unit."""
+    reads_h: forward has a fourth argument, the old h of the same unit. Where `Cell.gates_h`, that is h as it enters the
+    product, and backward's dc is its gradient."""
 
     forward: Callable[..., Made]
     backward: Callable[[Given], Back]
@@ -168,20 +169,28 @@ class Product(Phase):
 class LaterGate(Phase):
     """A second phase: a gate that reads the new c of all units. c @ V is added to the sums that the first phase left.
 
-    forward: (z, new c, old h) -> Made. backward: (kept, tanh of the new c, dh, dc) -> dz; the part of dh that reaches
-    the old h without passing z; and dc, to which the engine adds what comes through z, dz @ V.T."""
+    forward: (kept, z, new c, old h) -> Made; kept: what the first phase keeps of the unit, where `Cell.gates_h`, else
+    None. backward: (kept, tanh of the new c, dh, dc) -> dz; the part of dh that reaches the old h without passing z, or
+    what the first phase goes on from; and dc, to which the engine adds what comes through z, dz @ V.T.
 
-    forward: Callable[[Number, Number, Number], Made]
+    gate: its place among the gates. weights: the array that has V as a block of columns, as in `Cell.unit_weights`, and
+    which block of it."""
+
+    forward: Callable[[Any, Number, Number, Number], Made]
     backward: Callable[[Any, Number, Number, Number], tuple[Number, Number, Number]]
+    gate: int
+    weights: tuple[int, int] = (3, 0)
 
 
 @dataclass(frozen=True, eq=False)
 class Projection(Phase):
     """A second phase without equations: h = m @ V, which may be narrower than c. It keeps the old h.
 
-    m: (kept, tanh of the new c) -> m, made again backward, where the gradient of V needs it."""
+    m: (kept, tanh of the new c) -> m, made again backward, where the gradient of V needs it. weights: as of a
+    LaterGate."""
 
     m: Callable[[Any, Number], Number]
+    weights: tuple[int, int] = (3, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,7 +267,7 @@ class Cell:
     gates : type
         NamedTuple with a field for each gate, 1 to 6.
     alone : bool
-        Whether h is the only state. Where an engine has c, it has the same h once more then.
+        Whether h is the only state. Where an engine has c, it has the same h once more then, but where `gates_h`.
     own : OwnCell or None
         What it was made of, if it is none of the table.
     """
@@ -339,6 +348,31 @@ class Cell:
     def multiplies_later(self) -> bool:
         """Whether a second phase has a product with V, of which there are panels then."""
         return self.phase_count > 1 and isinstance(self.phases[1], LaterGate | Projection)
+
+    @cached_property
+    def gates_h(self) -> bool:
+        """Whether the second phase's product is of the old h, gated by the first one: of p = r∘h, which stands in the
+        place of c."""
+        return self.alone and self.multiplies_later
+
+    @cached_property
+    def later_gate(self) -> int:
+        """The place of the second phase's gate, where that is a LaterGate."""
+        return getattr(self.phases[-1], "gate", -1)
+
+    @cached_property
+    def later_array(self) -> int:
+        """The array that has the second phase's weights V, as in `unit_weights`; -1 where there are none."""
+        return self._later_weights[0]
+
+    @cached_property
+    def later_block(self) -> int:
+        """Which of that array's blocks of columns they are."""
+        return self._later_weights[1]
+
+    @property
+    def _later_weights(self) -> tuple[int, int]:
+        return getattr(self.phases[-1], "weights", (-1, -1))
 
     @cached_property
     def normalizes(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..params import CELLS as RECORDS
 from . import interpolated, normalized, projected, standard
-from .gru import gru
+from .gru import ResetBefore, gru
 from .interpolated import between_backward, between_forward, gated_backward, gated_forward
 from .normalized import (
     normal_gates_backward,
@@ -13,6 +13,7 @@ from .normalized import (
     normal_output_forward,
     raw_backward,
 )
+from .number import sigmoids, tanh
 from .peephole import lstm_with_peepholes
 from .phases import (
     BY_NAME,
@@ -44,7 +45,7 @@ CELLS = checked(
         "interpolated", interpolated.Kept, ((0, 1, -1, 2), (0, 1, 2, -1), _EVERY),
         (Product(gated_forward, gated_backward, keeps=("i", "f", "a"),
                  touch=touch("operands", "h, c, gates"), touch_back=touch("dv", "dz, dc, t, operands")),
-         LaterGate(between_forward, between_backward, keeps=("o", "h_old"),
+         LaterGate(between_forward, between_backward, gate=3, keeps=("o", "h_old"),
                    touch=touch("c", "h, gates"), touch_back=touch("later dz", "dz, dv, dh, dc, t, operands"))),
     ),
     Cell(
@@ -72,6 +73,7 @@ CELLS = checked(
         unit_weights=((_OWN, _EVERY), (_BIAS, _EVERY), (_OWN, (4, -1, -1, -1)), (_BIAS, (4, -1, -1, -1))),
     ),
     gru.as_cell("gru"),
+    ResetBefore(sigmoids, tanh).as_cell("gru_before"),
 )  # fmt: skip
 
 

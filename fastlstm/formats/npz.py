@@ -15,8 +15,8 @@ import numpy as np
 from .. import checks
 from ..checks import assemble
 from ..files import file_name, regular, write_whole
-from ..params import REFERENCE_CELLS as CELLS
-from ..params import ROWS, AnyParams, Array, Bidirectional, Params, cell_name
+from ..initial import NoSuchCell, own_named
+from ..params import CELLS, ROWS, AnyParams, Array, Bidirectional, Params, cell_name
 from ..types import Stack, Structured
 from . import layers_of
 
@@ -194,16 +194,15 @@ def _record(arrays: Mapping[str, Array], name: object) -> AnyParams:
     given = dict(arrays)
     mark = given.pop(_CELL, np.array("standard"))
     cell = str(mark)
-    own = cell.rpartition("#")[0]
-    if mark.dtype.kind != "U" or mark.shape != () or (cell not in CELLS and not own):
+    if mark.dtype.kind != "U" or mark.shape != () or (cell not in CELLS and "#" not in cell):
         raise ValueError(f"path: expected an entry {_CELL!r} of {' or '.join(CELLS)}, got {mark!r} in {name!r}")
-    known = CELLS | {row.name: record for record, row in ROWS.items()}
-    if cell not in known:
-        raise ValueError(f"path: expected a cell of one's own {own!r}, defined or imported before, as it was when "
-                         f"{name!r} was written")  # fmt: skip
-    if set(given) != set(known[cell]._fields):
-        expected = ", ".join(known[cell]._fields)
+    try:
+        kind = CELLS[cell] if cell in CELLS else own_named("path", cell).record
+    except NoSuchCell as error:
+        raise ValueError(f"{error}, in {name!r}") from None
+    if set(given) != set(kind._fields):
+        expected = ", ".join(kind._fields)
         others = [other for other, record in CELLS.items() if set(record._fields) == set(given)]
         found = ", ".join(given) + (f" of the {' or '.join(others)} cell" if others else "")
         raise ValueError(f"path: expected {expected} of the {cell} cell, got {found} in {name!r}")
-    return known[cell](**given)
+    return kind(**given)

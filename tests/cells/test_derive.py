@@ -252,7 +252,7 @@ def everything(z, c, h, w):
         (leaky, "g o", "rate", "g o", (6, 18)),
         (gru, "r u x h", "", "r u z_h h", (6, 16)),
         (minimal, "f g", "", "f g", (5, 11)),
-        (rectified, "i f g o", "", "i f g o", (14, 35)),
+        (rectified, "i f g o", "", "i f g o", (17, 35)),
         (between, "f g o", "", "f o h_old", None),
         (differences, "a b", "", "z_a h z_b", None),
         (dear, "a", "", "a a_", None),  # two are kept, as both would be dear to make again from one

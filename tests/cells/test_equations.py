@@ -74,9 +74,9 @@ class Engine:
         out, c_new, z = h, c, self.sums(x, h)
         for phase in self.cell.phases:
             if isinstance(phase, Product):
-                made, c_new, out = phase.forward(z, c, self.weights)
+                made, c_new, out = phase.forward(z, c, self.weights, *([h] if phase.reads_h else []))
             elif isinstance(phase, LaterGate):
-                made, _, out = phase.forward(out + c_new @ self.arrays[3], c_new, h)
+                made, _, out = phase.forward(tuple(kept), out + c_new @ self.later(self.arrays), c_new, h)
             elif isinstance(phase, Projection):
                 made, out = (h,), out @ self.arrays[3]
             elif isinstance(phase, Waiting):
@@ -89,24 +89,29 @@ class Engine:
         self.tapes.append((self.cell.tape(*kept), x, h, c, c_new))
         return out, c_new
 
+    def later(self, arrays: list[Any]) -> Any:
+        """The second phase's weights, or their gradients."""
+        first = self.cell.later_block * self.H
+        return arrays[self.cell.later_array][:, first : first + self.H]
+
     def back(self, t: int, dh: Any, dc: Any) -> tuple[Any, Any, Any]:
         """From the gradients of a step's h and c those of its x, of the old h and of the old c; weights' add up."""
         kept, x, h, c, c_new = self.tapes[t]
-        tanh_c, past, dw = np.tanh(c_new), 0.0, []
+        tanh_c, past, later, dw = np.tanh(c_new), 0.0, None, []
         dz = Gates()
         for phase in reversed(self.cell.phases):
             if isinstance(phase, Product):
                 given = Given(kept, self.tapes[t - 1][0], c, tanh_c, dh, dc, self.weights)
-                found, dc, t_old, h_old, rows, _ = phase.backward(given)
+                found, dc, t_old, h_old, rows, dh_past = phase.backward(given)
+                past = past if dh_past is None else dh_past
                 assert t_old is None or error(t_old, np.tanh(c)) < 1e-14
                 assert t == 0 or error(h_old, h) < 1e-14  # made again, or from the tape
-                dz = self.cell.gates(*(dz[-1] if one is None else one for one in found))
+                dz = self.cell.gates(*(later if one is None else one for one in found))
                 dw.append(rows)
             elif isinstance(phase, LaterGate):
-                dz_o, past, dc = phase.backward(kept, tanh_c, dh, dc)
-                dz = Gates(o=dz_o)
-                self.grads[3] += c_new.T @ dz_o
-                dc = dc + dz_o @ self.arrays[3].T
+                later, past, dc = phase.backward(kept, tanh_c, dh, dc)
+                self.later(self.grads)[...] += c_new.T @ later
+                dc = dc + later @ self.later(self.arrays).T
             elif isinstance(phase, Projection):
                 self.grads[3] += phase.m(kept, tanh_c).T @ dh
                 dh = dh @ self.arrays[3].T
@@ -140,7 +145,7 @@ class Engine:
                 ):
                     if gradient is not None:
                         total += gradient.sum(axis=0)
-        return dx, dh_old, dc
+        return (dx, dh_old + dc, np.zeros_like(dc)) if self.cell.gates_h else (dx, dh_old, dc)
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)

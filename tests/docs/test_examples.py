@@ -18,7 +18,8 @@ from fastlstm import nn
 
 ROOT = Path(__file__).parents[2]
 MODULES = [
-    "config", "datasets", "formats.npz", "formats.torch", "in_place", "initial", "sequences", "stream", "tape",
+    "config", "datasets", "formats.c_header", "formats.nam", "formats.npz", "formats.numpy_file", "formats.rtneural",
+    "formats.torch", "in_place", "initial", "sequences", "stream", "tape",
 ]  # fmt: skip
 NN_MODULES = [nn, nn.optimizers.schedules, *filter(inspect.ismodule, (getattr(nn, name) for name in nn.__all__))]
 
@@ -50,7 +51,14 @@ def test_every_public_name_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/cells.md", "docs/streaming.md", "docs/keras.md", "docs/vanishing-gradients.md"]
+    "page",
+    [
+        "README.md",
+        "docs/cells.md",
+        "docs/streaming.md",
+        "docs/keras.md",
+        "docs/vanishing-gradients.md",
+    ],
 )
 def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / page).read_text()
@@ -64,12 +72,18 @@ def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_page_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each example by itself, where the package that it needs is installed."""
-    needs = {".keras": "h5py", ".safetensors": "safetensors"}
+    needs = {".keras": "h5py", ".safetensors": "safetensors", "onnx": "onnx"}
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     for block in blocks:
         if all(importlib.util.find_spec(needs[part]) for part in needs if part in block):
             exec(compile(block, "docs/models.md", "exec"), {})
+
+
+def test_docstrings_of_onnx() -> None:
+    pytest.importorskip("onnx")
+    assert not doctest.testmod(importlib.import_module("fastlstm.formats.onnx")).failed
 
 
 def test_keras_page_has_every_option() -> None:

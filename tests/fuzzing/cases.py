@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from random_cells import number_of, record_of
 
 from fastlstm.params import CELLS, ProjectedParams
 
@@ -13,8 +14,19 @@ OPTIONS = ("bidirectional", "dstate", "dy", "h_mask", "lengths", "packed", "rese
            "stack", "state")  # fmt: skip
 
 
+class Among(NamedTuple):
+    """What layers' cells and types are drawn from."""
+
+    cells: Sequence[str]
+    dtypes: Sequence[str] = ("float32", "float64")
+
+
+TABLE = Among(list(CELLS))
+
+
 class Layer(NamedTuple):
-    """One of a stack: P is the width of h, H where the cell does not project; both: directions."""
+    """One of a stack: P is the width of h, H where the cell does not project; both: directions. A cell's name is one of
+    the table, or that of a random one of one's own, such as own7."""
 
     cell: str
     H: int
@@ -22,13 +34,13 @@ class Layer(NamedTuple):
     both: bool = False
 
     def __str__(self) -> str:
-        width = [self.P] if CELLS[self.cell] is ProjectedParams else []
+        width = [self.P] if record_of(self.cell) is ProjectedParams else []
         return "-".join(map(str, [self.cell, self.H, *width] + ["both"] * self.both))
 
     @classmethod
     def parse(cls, text: str) -> Layer:
         cell, _, sizes = text.partition("-")
-        if cell not in CELLS:
+        if cell not in CELLS and number_of(cell) is None:
             raise ValueError(f"layers: expected names of cells ({', '.join(CELLS)}) and sizes, got {text!r}")
         H, *rest = sizes.split("-")
         return cls(cell, int(H), int(rest[0]) if rest and rest[0] != "both" else int(H), "both" in rest)
@@ -116,7 +128,7 @@ class Case(NamedTuple):
         for i, layer in enumerate(self.layers):
             for H in (1, layer.H // 2, layer.H - 1):
                 if 1 <= H < layer.H:
-                    P = min(layer.P, H) if CELLS[layer.cell] is ProjectedParams else H
+                    P = min(layer.P, H) if record_of(layer.cell) is ProjectedParams else H
                     yield self._replace(layers=self.layers[:i] + (layer._replace(H=H, P=P),) + self.layers[i + 1 :])
             if layer.both:
                 yield self._replace(layers=self.layers[:i] + (layer._replace(both=False),) + self.layers[i + 1 :])
@@ -134,13 +146,13 @@ def units(rng: np.random.Generator) -> int:
 
 def layer(rng: np.random.Generator, cell: str, both: bool) -> Layer:
     H = units(rng)
-    return Layer(cell, H, int(rng.integers(1, H + 1)) if CELLS[cell] is ProjectedParams else H, both)
+    return Layer(cell, H, int(rng.integers(1, H + 1)) if record_of(cell) is ProjectedParams else H, both)
 
 
-def layers(rng: np.random.Generator, both: bool) -> tuple[Layer, ...]:
+def layers(rng: np.random.Generator, both: bool, cells: Sequence[str]) -> tuple[Layer, ...]:
     """A layer or a stack of several cells; both: some may have two directions."""
     count = int(rng.choice([1, 2, 3], p=[0.7, 0.22, 0.08]))
-    return tuple(layer(rng, str(rng.choice(list(CELLS))), both and bool(rng.random() < 0.5)) for _ in range(count))
+    return tuple(layer(rng, str(rng.choice(cells)), both and bool(rng.random() < 0.5)) for _ in range(count))
 
 
 def sizes(rng: np.random.Generator, layers: tuple[Layer, ...]) -> dict[str, int]:

@@ -14,10 +14,9 @@ import numpy as np
 from numba import types
 
 import fastlstm
-from fastlstm.params import CELLS
 
 from . import functions
-from .cases import Case, Layer
+from .cases import Among, Case, Layer
 from .functions import Call, entry
 from .problem import Problem
 
@@ -124,15 +123,15 @@ def compiled_pack_into(p: Problem) -> Call:
     return results, given
 
 
-def kinds(rng: np.random.Generator, count: int, only: tuple[str, ...]) -> list[Case]:
+def kinds(rng: np.random.Generator, count: int, only: tuple[str, ...], among: Among) -> list[Case]:
     """That many kinds: cases whose function, cells, type and options stand, but no sizes. only: as in run.draw; one at
     least of a function that is named there."""
     names = [name for name, one in functions.FUNCTIONS.items() if one.compiled and (not only or name in only)]
     found = []
     for _ in range(max(count, 1 if only else 0) if names else 0):
         name = str(rng.choice(names))
-        cells = rng.choice(list(CELLS), int(rng.choice([1, 2], p=[0.8, 0.2])))
+        cells = rng.choice(among.cells, int(rng.choice([1, 2], p=[0.8, 0.2])))
         options = [option for option in functions.FUNCTIONS[name].options if option != "special" and rng.random() < 0.4]
         layers = tuple(Layer(str(cell), 1, 1) for cell in cells)
-        found.append(Case(name, 0, layers, str(rng.choice(["float32", "float64"])), options=tuple(options)))
+        found.append(Case(name, 0, layers, str(rng.choice(among.dtypes)), options=tuple(options)))
     return found

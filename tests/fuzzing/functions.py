@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from oracles import map_leaves
+from random_cells import number_of, record_of
 
 import fastlstm
 from fastlstm.params import CELLS, ROWS, ProjectedParams, shapes
@@ -79,7 +80,7 @@ def forward(p: Problem) -> Call:
 
 def _has_c(case: Any) -> bool:
     """Whether all layers have one."""
-    return all("c" in ROWS[CELLS[one.cell]].state._fields for one in case.layers)
+    return all("c" in ROWS[record_of(one.cell)].state._fields for one in case.layers)
 
 
 @entry(_WHOLE, needs=_has_c)
@@ -316,7 +317,7 @@ def torch_names(p: Problem) -> Call:
     return call, {"state_dict": tuple(p.arena.give(name, a, KEPT) for name, a in named.items())}
 
 
-@entry("")
+@entry("", needs=lambda case: number_of(case.layers[0].cell) is None)
 def init_params(p: Problem) -> Call:
     layer = p.case.layers[0]
     record, P = CELLS[layer.cell], layer.P if CELLS[layer.cell] is ProjectedParams else None

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from random_cells import number_of, text_of
 from ways import SHARES, forced
 
 import fastlstm
 
 from . import damage
 from .arena import Arena
-from .cases import Case, layer, layers, sizes
+from .cases import TABLE, Among, Case, layer, layers, sizes
 from .functions import FUNCTIONS, Entry
 from .problem import BACKWARD, FORWARD, Problem, assert_bits, assert_near, mapped, passes, plain
 
@@ -95,10 +96,17 @@ def _compare(p: Problem, found: dict[str, Any]) -> None:
             else:
                 assert_bits(name, *result)
         wanted = {name: twin[name] for name in found if name in FORWARD + BACKWARD}
-        if wanted:
-            assert_near(wanted, p.exact)
+        near = {name: tree for name, tree in wanted.items() if name in FORWARD or not _jumps(p.case)}
+        if near:
+            assert_near(near, p.exact)
         if p.special is not None and not p.single:
             _assert_apart(p, wanted)
+
+
+def _jumps(case: Case) -> bool:
+    """Whether a rounding may change gradients, which are not continuous: of float32, that happens."""
+    own = [one.cell for one in case.layers if number_of(one.cell) is not None]
+    return case.dtype == "float32" and not all(text_of(cell).smooth for cell in own)
 
 
 def _assert_apart(p: Problem, found: dict[str, Any]) -> None:
@@ -112,19 +120,19 @@ def _assert_apart(p: Problem, found: dict[str, Any]) -> None:
         assert_bits(f"{name} of the other sequences", mapped(pick, "", found[name]), mapped(pick, "", twin[name]))
 
 
-def draw(seed: int, index: int, only: tuple[str, ...], kinds: list[Case]) -> Iterator[Case]:
+def draw(seed: int, index: int, only: tuple[str, ...], kinds: list[Case], among: Among = TABLE) -> Iterator[Case]:
     """The cases of that number: one, and after it perhaps the same with something wrong in it.
 
     only: names of functions; kinds: of calls from compiled code."""
     rng = np.random.default_rng([seed, index])
-    case = _drawn(rng, only, kinds)
+    case = _drawn(rng, only, kinds, among)
     yield case
     spoiled = _spoiled(rng, case)
     if spoiled is not None:
         yield spoiled
 
 
-def _drawn(rng: np.random.Generator, only: tuple[str, ...], kinds: list[Case]) -> Case:
+def _drawn(rng: np.random.Generator, only: tuple[str, ...], kinds: list[Case], among: Among) -> Case:
     there = {kind.function for kind in kinds}
     names = [name for name, entry in FUNCTIONS.items()
              if (not only or name in only) and (name in there or not entry.compiled)]  # fmt: skip
@@ -137,10 +145,10 @@ def _drawn(rng: np.random.Generator, only: tuple[str, ...], kinds: list[Case]) -
             case = case._replace(layers=tuple(layer(rng, one.cell, both=False) for one in case.layers))
         else:
             options = [o for o in entry.options if o not in ("bidirectional", "special") and rng.random() < 0.4]
-            found = layers(rng, both="bidirectional" in entry.options)
+            found = layers(rng, "bidirectional" in entry.options, among.cells)
             if any(one.both for one in found):
                 options = [option for option in options if option != "reverse"]
-            case = Case(name, seed, found, str(rng.choice(["float32", "float64"])), options=tuple(options))
+            case = Case(name, seed, found, str(rng.choice(among.dtypes)), options=tuple(options))
         special = ("special",) if "special" in entry.options and rng.random() < 0.15 else ()
         case = case._replace(seed=seed, options=case.options + special, **sizes(rng, case.layers),
                              form="any" if rng.random() < 0.7 else "plain")  # fmt: skip

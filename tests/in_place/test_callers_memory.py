@@ -464,7 +464,7 @@ def test_a_small_stack() -> None:
             for a, b in zip(state, last):
                 assert (a == b).all()
             return x, packed, state
-        for cell in ("standard", "interpolated", "peephole", "normalized", "gru"):
+        for cell in ("standard", "interpolated", "peephole", "normalized", "gru", "gru_before"):
             check(layer(cell, 600, np.float64))
         check(layer("normalized", 1000, np.float32))  # more than four rows find room for
         for H in (1500, 8000, 8300, 300_000):  # four rows at once, one, and none

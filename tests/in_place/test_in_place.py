@@ -173,6 +173,7 @@ ONE, TWO = [(37, False)], [(20, False), (33, False)]
         (MIXED, TWO, np.float32),
         (GRU_ON_LSTM, TWO, np.float32),
         ("gru", ONE, np.float64),
+        ("gru_before", ONE, np.float32),
     ],
 )
 def test_training(rng: Any, cell: str, plan: Any, dtype: Any) -> None:
@@ -341,10 +342,11 @@ def test_another_cell(rng: Any, cell: str) -> None:
     if second.second is not None:
         with pytest.raises(TypingError, match=r"packed\.second: expected None for the standard cell"):
             step(x[:, 0], packed._replace(second=second.second), state)
+        its = fastlstm.zero_state(second, 2)
         with pytest.raises(TypingError, match=r"packed\.second: expected"):
-            step(x[:, 0], second._replace(second=None), state)
+            step(x[:, 0], second._replace(second=None), its)
         with pytest.raises(ValueError, match="packed: "):
-            step(x[:, 0], second._replace(second=second.second[:, 1:].copy()), state)
+            step(x[:, 0], second._replace(second=second.second[:, 1:].copy()), its)
     with pytest.raises(ValueError, match="packed: "):  # another width of h than of c, of a cell that has none
         step(x[:, 0], packed._replace(output_size=packed.output_size - 1), state)
 

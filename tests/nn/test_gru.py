@@ -30,11 +30,11 @@ def again(layer: Any) -> Any:
     return new
 
 
-@pytest.mark.parametrize("name", [name for name, (after, *_) in gru_cases.KERAS.items() if after])
+@pytest.mark.parametrize("name", gru_cases.KERAS)
 def test_against_keras(name: str) -> None:
     g = {key.rpartition("/")[2]: GOLDEN[key] for key in GOLDEN.files if key.startswith(f"keras/{name}/")}
-    _, masked, backwards, bias = gru_cases.KERAS[name]
-    layer = nn.GRU(4, use_bias=bias, go_backwards=backwards, return_sequences=True, return_state=True,
+    after, masked, backwards, bias = gru_cases.KERAS[name]
+    layer = nn.GRU(4, use_bias=bias, reset_after=after, go_backwards=backwards, return_sequences=True, return_state=True,
                    zero_output_for_mask=masked, **F64)  # fmt: skip
     layer.build((None, None, 2))
     names = ["kernel", "recurrent_kernel", "bias"][: 2 + bias]
@@ -48,12 +48,13 @@ def test_against_keras(name: str) -> None:
     assert error([layer.grads[one] for one in names], [g[f"grads.{one}"] for one in names]) < 1e-12
 
 
+@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("both", [False, True])
-def test_gradients(both: bool, sequences: bool, rng: np.random.Generator) -> None:
+def test_gradients(both: bool, sequences: bool, after: bool, rng: np.random.Generator) -> None:
     """Of x and all weights, with a mask that has holes, and with dropout of x and of h."""
     options: dict[str, Any] = {"return_sequences": sequences, "recurrent_dropout": 0.4, "dropout": 0.3, "seed": 2}
-    layer = nn.GRU(5, kernel_regularizer="l2", **options, **F64)
+    layer = nn.GRU(5, kernel_regularizer="l2", reset_after=after, **options, **F64)
     x, mask = rng.standard_normal((4, 5, 3)), rng.random((4, 5)) < 0.6
     mask[0] = False
     layer = filled(nn.Bidirectional(layer) if both else layer, x.shape, rng)
@@ -67,6 +68,33 @@ def test_gradients(both: bool, sequences: bool, rng: np.random.Generator) -> Non
 
     for array, found in [(x, dx), *((layer.params[name], trained.grads[name]) for name in layer.params)]:
         for at, slope in central_differences(loss, array, 6, rng):
+            assert found.reshape(-1)[at] == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+
+def test_old_keras(rng: np.random.Generator) -> None:
+    """The reset gate before the product, and the gates' activation that Keras had before version 2.3: by the equations
+    as they are in docs/equations.md, and by central differences."""
+    options = {"activation": "softsign", "recurrent_activation": "hard_sigmoid_keras2", "reset_after": False}
+    x = rng.standard_normal((3, 4, 2))
+    layer = filled(nn.GRU(5, return_sequences=True, **options, **F64), x.shape, rng)
+    W, U, b = layer.get_weights()
+    (Wz, Wr, Wn), (Uz, Ur, Un), (bz, br, bn) = (np.split(a, 3, axis=-1) for a in (W, U, b))
+
+    def gate(a: np.ndarray) -> np.ndarray:
+        return np.clip(0.2 * a + 0.5, 0, 1)
+
+    h, ys = np.zeros((3, 5)), []
+    for t in range(4):
+        z, r = gate(x[:, t] @ Wz + h @ Uz + bz), gate(x[:, t] @ Wr + h @ Ur + br)
+        a = x[:, t] @ Wn + (r * h) @ Un + bn
+        h = (1 - z) * a / (1 + abs(a)) + z * h
+        ys.append(h)
+    y = layer(x, training=True)
+    assert error(y, np.stack(ys, axis=1)) < 1e-14
+    direction = rng.standard_normal(y.shape)
+    dx = layer.backward(direction)
+    for array, found in [(x, dx), *((layer.params[name], layer.grads[name]) for name in layer.params)]:
+        for at, slope in central_differences(lambda: float((again(layer)(x) * direction).sum()), array, 10, rng):
             assert found.reshape(-1)[at] == pytest.approx(slope, rel=1e-5, abs=1e-7)
 
 
@@ -91,7 +119,11 @@ def test_a_model(rng: np.random.Generator, tmp_path: Path) -> None:
     """It learns, also by recorded steps, is saved and loaded, and goes on as it was."""
     x = rng.standard_normal((64, 8, 3)).astype(np.float32)
     target = x.sum(axis=(1, 2))[:, None] > 0
-    layers = [nn.GRU(8, return_sequences=True), nn.Bidirectional(nn.GRU(4)), nn.Dense(1, activation="sigmoid")]
+    layers = [
+        nn.GRU(8, return_sequences=True),
+        nn.Bidirectional(nn.GRU(4, reset_after=False)),
+        nn.Dense(1, activation="sigmoid"),
+    ]
     model = nn.Sequential([nn.Input((8, 3)), *layers], seed=0)
     model.compile(optimizer=nn.optimizers.Adam(0.01), loss="binary_crossentropy")
     losses = model.fit(x, target, batch_size=16, epochs=20, verbose=0).history["loss"]
@@ -107,6 +139,9 @@ def test_first_weights() -> None:
     layer = nn.GRU(4, **F64)
     layer.build((None, 5, 3))
     assert [array.shape for array in layer.get_weights()] == [(3, 12), (4, 12), (2, 12)]
+    before = nn.GRU(4, reset_after=False, **F64)
+    before.build((None, 5, 3))
+    assert [array.shape for array in before.get_weights()] == [(3, 12), (4, 12), (12,)]
     assert not layer.params["bias"].any()
     assert nn.layers.GRU is nn.GRU
 
@@ -115,11 +150,10 @@ def test_first_weights() -> None:
     ("call", "kind", "message"),
     [
         (
-            lambda: nn.GRU(4, reset_after=False),
+            lambda: nn.GRU(4, activation="gelu"),
             ValueError,
-            "reset_after: expected True, the only one in the kernels, got",
+            "activation: expected one that a cell can compute, got 'gelu'",
         ),
-        (lambda: nn.GRU(4, activation="relu"), ValueError, "activation: expected 'tanh', the only one in the kernels"),
         (lambda: nn.GRU(4, cell="gru"), TypeError, "cell"),
         (lambda: nn.GRU(0), ValueError, "units"),
         (lambda: nn.Bidirectional(nn.Dense(4)), TypeError, "layer: expected an LSTM or a GRU, got Dense"),

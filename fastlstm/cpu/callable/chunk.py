@@ -72,7 +72,8 @@ def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any)
     nb = vectors_for(H, L)
     width, g_width, Hp = cell.gate_count * L, cell.kept * L, nb * L
     row = _row_numbers(cell, L, H, P)
-    # what no tape keeps goes where nobody reads it; but for z of a normalized cell, which waits there for all units
+    # what no tape keeps goes where nobody reads it; but for what waits there until all units are through the first
+    # phase: z of a normalized cell, and a GRU's gates
     kept, held, c_row, new = work, given.c, H, most * _kept_numbers(cell, L, H)
     g_row, g_block, g_next, limit = 0, 0, g_width, H
     if cell.normalizes:
@@ -84,6 +85,8 @@ def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any)
             copy(tape.c, n * Hp, given.c, n * H, H)
             for j in range(n * Hp + H, (n + 1) * Hp):
                 tape.c[j] = 0
+    if cell.gates_h:
+        g_row, g_block = _kept_numbers(cell, L, H), g_width
     last = new  # of the new h; what the first phase puts out is at `new`
     if cell.projects:
         last = new + most * row
@@ -101,8 +104,10 @@ def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any)
             if direct:
                 made = h
             new_c = view(held, c_new, c_row, L)
-            if cell.alone and not tape.on:  # c is h, which is read by units that are still to come
+            if cell.alone and not tape.on:  # c is h, which is read by units that are still to come, or p
                 new_c = made
+                if cell.gates_h:
+                    new_c = view(work, new + most * row, row, L)
             at = Step(h, view(work, last, row, L), made, view(held, c_old, c_row, L), new_c,
                       view(kept, g0, g_row, g_block))  # fmt: skip
             j = 0
@@ -134,7 +139,7 @@ def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any)
                 for r in range(rows):
                     copy(given.y, (n + r) * given.y_row + t * given.y_step, given.h, (n + r) * P, P)
         n += rows
-    if tape.on:
+    if tape.on and not cell.alone:
         for n in range(N):
             copy(given.c, n * H, tape.c, (given.T * N + n) * Hp, H)
 
@@ -154,6 +159,8 @@ def _kept_numbers(cell: Any, L: Any, H: Any) -> Any:
     cell, and what the last one keeps beside it."""
     if cell.normalizes:
         return (vectors_for(H, L) * cell.gate_count + cell.kept - cell.gate_count) * L
+    if cell.gates_h:
+        return vectors_for(H, L) * cell.kept * L
     return 2 * cell.kept * L
 
 
@@ -162,4 +169,4 @@ def sample_numbers(packed: Any) -> Any:
     """Numbers that a sample's step needs to work in."""
     cell, L, H = cell_marked(packed.layout), lanes_of(packed.panels), packed.hidden_size
     row = _row_numbers(cell, L, H, packed.output_size)
-    return _kept_numbers(cell, L, H) + (2 * row if cell.projects else row)
+    return _kept_numbers(cell, L, H) + (2 * row if cell.projects or cell.gates_h else row)

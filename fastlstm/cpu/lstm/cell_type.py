@@ -21,13 +21,14 @@ from ...cells.table import cell_named
 # the dtype of Packed.layout, which stands for the cell in the types that Numba sees
 _MARKS = {
     "standard": np.bool_, "interpolated": np.int8, "projected": np.uint8, "peephole": np.int16, "normalized": np.uint16,
-    "gru": np.int32,
+    "gru": np.int32, "gru_before": np.uint32,
 }  # fmt: skip
 _BY_MARK = {np.dtype(mark): cell_named(name) for name, mark in _MARKS.items()}
 BY_NUMBER = {mark.num: cell for mark, cell in _BY_MARK.items()}
 _KNOWN = (
-    "alone", "carries_t", "fills_panels", "gate_count", "keeps_operand", "kept", "multiplies_later", "normalizes",
-    "of_h", "of_x", "passes_h", "phase_count", "projects", "reads_h", "weight_rows",
+    "alone", "carries_t", "fills_panels", "gate_count", "gates_h", "keeps_operand", "kept", "later_array",
+    "later_block", "multiplies_later", "normalizes", "of_h", "of_x", "passes_h", "phase_count", "projects", "reads_h",
+    "weight_rows",
 )  # fmt: skip
 
 
@@ -189,6 +190,8 @@ def blocks_of(typing: Any, cell: Any, array: Any) -> Any:
         numbers = [0] * 4
         for number, row in cell.cell.parts:
             numbers[number] = max(numbers[number], 1 + max(row))
+        if cell.cell.multiplies_later:
+            numbers[cell.cell.later_array] = max(numbers[cell.cell.later_array], 1 + cell.cell.later_block)
         return _looked_up(builder, numbers, array)
 
     return types.intp(cell, types.intp), generate

@@ -74,7 +74,7 @@ def places_of(w: Any, workers: Any, chunk: Any, given: Any) -> Any:
     spare = c
     g, g_row, g_step, g_block = c + most * Hp, 0, 0, 0
     z = g + kept * L
-    if cell.normalizes:
+    if cell.normalizes or cell.gates_h:
         g_row, g_block = nb * g_width, g_width
     if given.tape.on:
         c, c_row, c_step = w * Hp, workers * Hp, N * Hp
@@ -111,7 +111,8 @@ def rows_end(w: Any, workers: Any, at: Any, given: Any) -> None:
         n, length = schedule.order[w + r * workers], schedule.lens[w + r * workers]
         h = at.a + (length % 2) * at.most * at.lda + r * at.lda + sizes.D
         copy(batch.h, n * sizes.P, given.work, h, sizes.P)
-        copy(batch.c, n * sizes.H, given.tape.c, at.c + length * at.c_step + r * at.c_row, sizes.H)
+        if not given.weights.cell.alone:
+            copy(batch.c, n * sizes.H, given.tape.c, at.c + length * at.c_step + r * at.c_row, sizes.H)
 
 
 @compiled
@@ -168,7 +169,7 @@ def forward_rows(w: Any, workers: Any, chunk: Any, given: Any) -> None:
             from_x, z, z_row, of = D, at.z + inner * at.z_step, nb * width, weights_of_h(weights, sizes)
         else:
             from_x, z, z_row, of = 0, at.z, 0, weights_of_x(weights, sizes)
-        operands = Operands(view(work, now + from_x, lda, 0), D + P - from_x, D - from_x, of,
+        operands = Operands(view(work, now + from_x, lda, L), D + P - from_x, D - from_x, of,
                             view(work, z, z_row, width))  # fmt: skip
         h_old, h_new = view(work, now + D, lda, L), view(work, then + D, lda, L)
         if cell.passes_h and schedule.mask.size > 0:

@@ -65,7 +65,7 @@ def shared_step(w: Any, workers: Any, number: Any, given: Any) -> None:
             wide = panels_for(P, lanes_of(panels))
             lo, hi = w * wide // workers * BLOCK, min(every, (w + 1) * wide // workers * BLOCK)
     lda, N = operand_row(sizes, weights), schedule.order.size
-    z = Operands(view(work, (s % 2) * N * lda, lda, 0), D + P, D, weights_of_x(weights, sizes),
+    z = Operands(view(work, (s % 2) * N * lda, lda, lanes_of(panels)), D + P, D, weights_of_x(weights, sizes),
                  panels_of(weights, sizes))  # fmt: skip
     shared_phase(number, w, lo, hi, z, given)
     if phase == cell.phase_count - 1:
@@ -90,7 +90,7 @@ def shared_phase(number: Any, w: Any, lo: Any, hi: Any, z: Any, given: Any) -> N
     c_old = operand_rows(cell) * N * lda
     spare = c_new = c_old
     g0, g_row, g_block = c_old + N * Hp + w * g_width, 0, 0
-    if cell.normalizes:
+    if cell.normalizes or cell.gates_h:
         g0, g_row, g_block = c_old + N * Hp, nb * g_width, g_width
     if tape.on:
         c_old, c_new = s * N * Hp, (s + 1) * N * Hp
@@ -143,4 +143,5 @@ def shared_end(given: Any) -> None:
         c0, c_step = 0, N * Hp
     for r in range(N):
         copy(batch.h, order[r] * P, given.work, (lens[r] % 2) * N * lda + r * lda + D, P)
-        copy(batch.c, order[r] * H, tape.c, c0 + lens[r] * c_step + r * Hp, H)
+        if not given.weights.cell.alone:
+            copy(batch.c, order[r] * H, tape.c, c0 + lens[r] * c_step + r * Hp, H)

@@ -196,20 +196,28 @@ def into_panels(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> No
                 _gates_into(cell, row, panels, block * panel, block * L, H, L)
             else:
                 _gates_into(cell, row, panels, block * panel, block * L, H, count)
-    into_second(w, workers, cell, given.V, sizes, given.second)
+    into_second(w, workers, cell, fields, sizes, given.second)
+
+
+@inlined
+def later_weights(cell: Any, fields: Any, sizes: Any) -> Any:
+    """The array that V of a second phase is in, where it begins there, and the numbers of a row."""
+    if cell.later_array == 2:
+        return fields.U, cell.later_block * sizes.H, row_length(cell, 2, sizes.H)
+    return fields.V, 0, sizes.P
 
 
 @compiled
-def into_second(w: Any, workers: Any, cell: Any, V: Any, sizes: Any, second: Any) -> None:
+def into_second(w: Any, workers: Any, cell: Any, fields: Any, sizes: Any, second: Any) -> None:
     """The same for the panels of the second phase, if there is one."""
     if cell.multiplies_later:
         L, H, P = lanes_of(second), sizes.H, sizes.P
-        width = BLOCK * L
+        width, (V, first, length) = BLOCK * L, later_weights(cell, fields, sizes)
         for q in range(w, panels_for(P, L), workers):
             count = min(width, P - q * width)
             for row in range(H):
                 to = (q * H + row) * width
-                copy(second, to, V, row * P + q * width, count)
+                copy(second, to, V, first + row * length + q * width, count)
                 for unit in range(count, width):
                     second[to + unit] = 0
 
@@ -239,11 +247,11 @@ def out_of_panels(w: Any, workers: Any, given: Any) -> None:
                         copy(row.array, row.place + column * H + unit, sums, from_ + n * width, min(L, H - unit))
         place += sums_of_group(cell, number, L, D, H, P)
     if cell.multiplies_later:
-        taller = whole_tiles(H)
+        taller, (dV, first, length) = whole_tiles(H), later_weights(cell, fields, given.sizes)
         for q in range(w, panels_for(P, L), workers):
             count = min(width, P - q * width)
             for row in range(H):
-                copy(gradients.dV, row * P + q * width, sums, place + (q * taller + row) * width, count)
+                copy(dV, first + row * length + q * width, sums, place + (q * taller + row) * width, count)
         place += panels_for(P, L) * taller * width
     for block in range(w, nb, workers):
         for n in range(cell.weight_rows):
@@ -317,10 +325,11 @@ def unpack(packed: Packed) -> AnyParams:
         for n, gate in enumerate(gates):
             if columns[gate] >= 0:
                 found[fields[number]][columns[gate]] = by_gate[:, n]
-    arrays = {
-        field: np.concatenate([blocks[n] for n in sorted(blocks)], axis=1) for field, blocks in found.items() if blocks
-    }
     if packed.second is not None:
-        arrays["V"] = packed.second.transpose(1, 0, 2).reshape(H, -1)[:, :P].copy()
-    forms = shapes(record, D, H, P)
-    return record(**{field: array.reshape(forms[field]) for field, array in arrays.items()})
+        found[fields[cell.later_array]][cell.later_block] = packed.second.transpose(1, 0, 2).reshape(H, -1)[:, :P]
+    none = rows[:0]  # of the numbers of a field that has no block
+    arrays = {
+        field: np.concatenate([blocks[n] for n in sorted(blocks)], axis=1) if blocks else none
+        for field, blocks in found.items()
+    }
+    return record(*(arrays[field].reshape(form) for field, form in shapes(record, D, H, P).items()))

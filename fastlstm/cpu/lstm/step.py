@@ -30,8 +30,8 @@ from .tiles import (
 class Operands(NamedTuple):
     """What the first phase's sums are made of. All but numbers are views of rows of samples and blocks of units.
 
-    old: the operands, `depth` of them, of which the first `inputs` are x; panels: their weights; init: what the sums
-    begin with."""
+    old: the operands [x, h], `depth` of them, of which the first `inputs` are x; its blocks are h's, behind these;
+    panels: their weights; init: what the sums begin with."""
 
     old: Any
     depth: int
@@ -92,12 +92,21 @@ def inputs(cell: Any, x: Any, steps: Any, D: Any, panel: Any, out: Any) -> None:
 
 
 @inlined
+def h_of_first(cell: Any, z: Any, at: Any) -> Any:
+    """A view of the old h that the first phase's equations read of their own unit."""
+    if cell.gates_h:
+        return z.old + z.inputs
+    return at.h_old
+
+
+@inlined
 def first_phase(lo: Any, hi: Any, rows: Any, back: Any, cell: Any, z: Any, at: Any) -> None:
     """The first phase of a step of some rows for blocks lo to hi of units. z: Operands; at: a Step.
 
     back: go through the blocks backwards; every other time that finds in cache what was read last. A single row's step
     is part of the caller: a call takes half as long as a small one.
     """
+    h_old = h_of_first(cell, z, at)
     if rows == 1:
         j = 0
         while j < hi - lo:
@@ -106,7 +115,7 @@ def first_phase(lo: Any, hi: Any, rows: Any, back: Any, cell: Any, z: Any, at: A
             if back:
                 b = hi - 2 - j if two else hi - 1 - j
             panel, init = z.panels.at(0, b), z.init.at(0, b)
-            where = (at.h_old.at(0, b), at.c_old.at(0, b), at.c_new.at(0, b), at.made.at(0, b), at.gates.at(0, b))
+            where = (h_old.at(0, b), at.c_old.at(0, b), at.c_new.at(0, b), at.made.at(0, b), at.gates.at(0, b))
             if two:
                 forward_twin(cell, z.old, z.depth, z.inputs, panel, init, *where)
             else:
@@ -119,6 +128,7 @@ def first_phase(lo: Any, hi: Any, rows: Any, back: Any, cell: Any, z: Any, at: A
 @compiled
 def tiles(lo: Any, hi: Any, rows: Any, back: Any, cell: Any, z: Any, at: Any) -> None:
     """`first_phase` for more rows than one."""
+    h_old = h_of_first(cell, z, at)
     for j in range(hi - lo):
         b = hi - 1 - j if back else lo + j
         panel = z.panels.at(0, b)
@@ -128,7 +138,7 @@ def tiles(lo: Any, hi: Any, rows: Any, back: Any, cell: Any, z: Any, at: Any) ->
         while left > 0:
             height = (rows - first + left - 1) // left
             where = (cell, z.old.at(first, 0), z.depth, z.inputs, panel, ahead, z.init.at(first, b),
-                     at.h_old.at(first, b), at.c_old.at(first, b), at.c_new.at(first, b), at.made.at(first, b),
+                     h_old.at(first, b), at.c_old.at(first, b), at.c_new.at(first, b), at.made.at(first, b),
                      at.gates.at(first, b))  # fmt: skip
             if height == 6:
                 forward_tile_6(*where)

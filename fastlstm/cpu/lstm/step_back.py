@@ -133,6 +133,11 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
             if hi * L > H:  # units that fill up the last vector; an infinity of x times their weights, 0, is NaN
                 for gate in range(cell.gate_count):
                     clear_behind(room.dz, dz + gate_place(cell, gate, hi - 1, nb) * L, 1, H - (hi - 1) * L)
+            if cell.gates_h:  # what came through p goes to the old h as the product's part does
+                if mask.size > 0:
+                    scale(room.dc, dc + first, mask, order[rank] * P + first, own)
+                accumulate(room.dh, dh + first, room.dc, dc + first, own)
+                clear(room.dc, dc + first, some)
             if begun:  # the old h was 0; the step before goes on from the tape's c
                 clear(room.a, h_old + first, some)
                 if cell.carries_t:

@@ -202,8 +202,11 @@ def _finish(vectors: int) -> Any:
             Vector.together(*(e.load_some(some[v], place.data, v * e.lanes) for v in every)) for place in (h, c)
         )
         sums = Vector.together(*(e.load(z.data, v * e.lanes) for v in every))
-        # a projection has the sums as they are, and keeps the old h
-        kept, _, hidden = Made((old,), None, sums) if isinstance(phase, Projection) else phase.forward(sums, new, old)
+        if isinstance(phase, Projection):  # it has the sums as they are, and keeps the old h
+            kept, hidden = (old,), sums
+        else:
+            before = _kept(e, cell, gates, vectors) if cell.gates_h else None
+            kept, _, hidden = phase.forward(before, sums, new, old)
         for number, value in enumerate(kept, cell.kept_from(phase)):
             gates.by_block.store(value, number * e.lanes)
         for v, one in enumerate(hidden.split(vectors)):
@@ -259,7 +262,7 @@ def _backward_cell(vectors: int) -> Any:
 def _finish_back(vectors: int) -> Any:
     """finish_back(cell, gates, t, dh, dc, dz, b, nb, dv): the second phase's gate for some neighbouring blocks of units
     of one sample, from block b of nb on. dh, to what of it goes past z to the old h, and dc, but for z's part, change
-    in place; the gradient of the last gate's z goes to its place in dz and to dv, where those of all units are side by
+    in place; the gradient of that gate's z goes to its place in dz and to dv, where those of all units are side by
     side."""
 
     @emitted
@@ -267,7 +270,7 @@ def _finish_back(vectors: int) -> Any:
                  dv: View) -> None:  # fmt: skip
         numbers = (place.by_block.load(vectors) for place in (t, dh, dc))
         out, past, dc_new = cell.phases[1].backward(_kept(e, cell, gates, vectors), *numbers)
-        _store_dz(e, cell, cell.gate_count - 1, out, dz, b, nb)
+        _store_dz(e, cell, cell.later_gate, out, dz, b, nb)
         dv.by_block.store(out)
         dh.by_block.store(past)
         dc.by_block.store(dc_new)

@@ -81,10 +81,10 @@ def _step(number: Any, lo: Any, hi: Any, zx: Any, w: Any, given: Any) -> None:
     if lo == hi:  # a narrow h may leave nothing to the follower
         return
     weights, sizes, work = given.weights, given.sizes, given.work
-    width, lda = weights.cell.gate_count * lanes_of(weights.panels), operand_row(sizes, weights)
+    L, lda = lanes_of(weights.panels), operand_row(sizes, weights)
     s = number // weights.cell.phase_count
-    z = Operands(view(work, (s % 2) * lda + sizes.D, lda, 0), sizes.P, 0, weights_of_h(weights, sizes),
-                 view(work, zx, 0, width))  # fmt: skip
+    z = Operands(view(work, (s % 2) * lda + sizes.D, lda, L), sizes.P, 0, weights_of_h(weights, sizes),
+                 view(work, zx, 0, weights.cell.gate_count * L))  # fmt: skip
     shared_phase(number, w, lo, hi, z, given)
 
 

@@ -30,7 +30,11 @@ def parts_of(config: Any) -> tuple[list[Layer], Shape | None]:
 def from_config(model_class: Any, config: Mapping[str, Any], *, draw: bool) -> Any:
     """A model that `Sequential.get_config` described."""
     layers, shape = parts_of(config)
-    model = model_class(name=config.get("name", "sequential"))
+    return of_layers(model_class(name=config.get("name", "sequential")), layers, shape, draw=draw)
+
+
+def of_layers(model: Any, layers: list[Layer], shape: Shape | None, *, draw: bool) -> Any:
+    """An empty model with these layers. draw: with first weights, and not zeros that others will replace."""
     model._input = shape
     for layer in layers:
         model._add(layer, draw=draw)

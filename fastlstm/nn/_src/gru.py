@@ -7,31 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from ...cells import cell, sigmoid, tanh
 from ...params import AnyParams
+from . import cells
 from .base import KNOWN_LAYERS, Array, Shape, Weight
 from .names import flag
 from .recurrent import Recurrent
 
 
-@cell(gates="z r n m", unit_weights="z r n", gates_of_x="z r n", gates_of_h="z r m", gates_of_b="z r n")
-def gru(z: Any, h: Any, w: Any) -> Any:
-    """The GRU with Keras's weights: its blocks, and its second row of biases as unit weights."""
-    u, r = sigmoid(z.z + w.z), sigmoid(z.r + w.r)
-    n = tanh(z.n + r * (z.m + w.n))
-    return (1 - u) * n + u * h
-
-
 class GRU(Recurrent):
-    """Gated recurrent units over sequences x (N, T, D): Keras's, with reset_after=True.
+    """Gated recurrent units over sequences x (N, T, D), as Keras's.
 
     Parameters
     ----------
     units : int
         H.
-    activation : "tanh"
-    recurrent_activation : "sigmoid"
-        The kernels compute these, whose derivatives follow from the outputs, and no others.
+    activation, recurrent_activation : str or function, optional
+        Of the candidate, and of the gates; as of `LSTM`.
     use_bias : bool
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
     kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
@@ -44,8 +35,10 @@ class GRU(Recurrent):
         Whether a call returns [y, h], h (N, H). Not in a model.
     go_backwards, stateful, zero_output_for_mask : bool
         As of `LSTM`.
-    reset_after : True
-        The reset gate acts after the product. The kernels have no other.
+    reset_after : bool
+        Whether the reset gate acts after the product of h, as in cuDNN and PyTorch, or before it, on h.
+    first_state : [h], shape (H,), optional
+        As of `LSTM`.
     **common
         As in `Layer`.
 
@@ -57,8 +50,8 @@ class GRU(Recurrent):
     Notes
     -----
     Weights: kernel (D, 3H), recurrent_kernel (H, 3H), bias (2, 3H), gates in the order z (update), r (reset), n: those
-    of Keras. The first row of the bias belongs to x, the second to h. docs/cells.md has the equations. Masks as of
-    `LSTM`.
+    of Keras. The first row of the bias belongs to x, the second to h; with reset_after=False there is one bias, (3H,).
+    docs/cells.md has the equations. Masks as of `LSTM`.
 
     Examples
     --------
@@ -75,9 +68,8 @@ class GRU(Recurrent):
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
         "bias_initializer", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "dropout",
         "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
-        "zero_output_for_mask", "reset_after",
+        "zero_output_for_mask", "reset_after", "first_state",
     )  # fmt: skip
-    _of = gru.record
     _repeats = Recurrent._repeats  # a class of the user's own may do something else at each pass
 
     def __init__(
@@ -101,6 +93,7 @@ class GRU(Recurrent):
         stateful: bool = False,
         zero_output_for_mask: bool = False,
         reset_after: bool = True,
+        first_state: Any = None,
         **common: Any,
     ) -> None:
         options = {
@@ -113,12 +106,17 @@ class GRU(Recurrent):
         }  # fmt: skip
         super().__init__(units, activation, recurrent_activation, use_bias, options, common)
         self.reset_after = flag("reset_after", reset_after)
-        if not self.reset_after:
-            raise ValueError("reset_after: expected True, the only one in the kernels, got False")
+        self.first_state = self._checked_first(first_state)
+
+    @property
+    def _of(self) -> Any:
+        made = cells.gru_with if self.reset_after else cells.gru_before_with
+        return made(self.activation, self.recurrent_activation).record
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
         D, H = self._input_size(input_shape), self.units
-        bias = [Weight("bias", (2, 3 * H), self.bias_initializer, self.bias_regularizer)] if self.use_bias else []
+        shape = (2, 3 * H) if self.reset_after else (3 * H,)
+        bias = [Weight("bias", shape, self.bias_initializer, self.bias_regularizer)] if self.use_bias else []
         return [
             Weight("kernel", (D, 3 * H), self.kernel_initializer, self.kernel_regularizer),
             Weight("recurrent_kernel", (H, 3 * H), self.recurrent_initializer, self.recurrent_regularizer),
@@ -126,8 +124,12 @@ class GRU(Recurrent):
         ]
 
     def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
-        b, w = arrays["bias"] if self.use_bias else np.zeros((2, 3 * self.units), self.dtype)
-        found: AnyParams = gru.record(W=arrays["kernel"], U=arrays["recurrent_kernel"], w=w, b=b)
+        W, U = arrays["kernel"], arrays["recurrent_kernel"]
+        bias = arrays["bias"] if self.use_bias else np.zeros((2, 3 * self.units), self.dtype)
+        if self.reset_after:
+            found: AnyParams = self._of(W=W, U=U, w=bias[1], b=bias[0])
+        else:
+            found = self._of(W=W, U=U, b=bias if self.use_bias else bias[0])
         return found
 
 

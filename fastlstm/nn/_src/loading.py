@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...files import file_name
+from ...initial import NoSuchCell
 from .architecture import from_config, parts_of, planned
 from .saving import check_tensors, opened, restore
 
@@ -29,8 +30,8 @@ def load_model(path: Any, compile: bool = True) -> Any:
     ImportError
         The package safetensors is missing.
     ValueError, TypeError
-        A damaged file or one of another kind; the message says what is wrong. Sizes are held against the file's before
-        anything of such a size is made.
+        A damaged file or one of another kind; a cell of one's own that has not been defined; the message says what is
+        wrong. Sizes are held against the file's before anything of such a size is made.
     OSError
         The file cannot be read.
 
@@ -58,6 +59,8 @@ def load_model(path: Any, compile: bool = True) -> Any:
                 for key, array in layer.params.items():
                     array[...] = file.get_tensor(f"weights/{layer.name}/{key}")
             restore(model, file, about, compile)
+        except NoSuchCell as error:
+            raise ValueError(f"path: {name!r}: {error}") from error
         except (ValueError, TypeError, RuntimeError, KeyError, AttributeError, OverflowError) as error:
             raise ValueError(f"path: expected a model that save wrote, got one that makes no sense in {name!r}: "
                              f"{error}") from error  # fmt: skip

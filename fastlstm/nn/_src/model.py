@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ... import checks
 from ...arrays import size_of
-from . import architecture, data, losses, metrics, names, optimizers, saving
+from . import architecture, data, described, losses, metrics, names, optimizers, saving
 from .base import Mask
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Given, Stream
@@ -705,6 +705,11 @@ class Sequential(Stack):
         """
         with self._apart():
             return self(x, mask=mask, lengths=lengths)
+
+    def _described(self) -> tuple[Any, ...]:
+        """What it predicts, as stages (`fastlstm.formats.plan`)."""
+        self._built()
+        return described.described(self.layers)
 
     def _check_saving(self, path: Any, *, weights_only: bool) -> None:
         """Say now what `save`, or `save_weights`, would say later."""

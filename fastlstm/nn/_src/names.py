@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ...cells import OwnCell
+
 _T = TypeVar("_T")
 
 
@@ -59,7 +61,7 @@ def _brief(value: Any) -> str:
         return f"<{value.dtype} {value.shape}>"
     if isinstance(value, (list, tuple)) and len(value) > 6:
         return f"<{len(value)} entries>"
-    if inspect.isroutine(value):
+    if inspect.isroutine(value) or isinstance(value, OwnCell):
         return value.__name__
     shown = repr(value)
     return shown if len(shown) < 300 and "\n" not in shown else f"<{type(value).__name__}>"

@@ -8,19 +8,22 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ... import backend
+from ... import backend, checks
 from ...arrays import size_of
 from ...backend import Pass, Standing
-from ...initial import output_size
-from ...params import CELLS, ROWS, AnyParams, AnyState, Batch, State, shapes
-from . import activations, initializers, names, regularizers
+from ...cells import OwnCell
+from ...initial import output_size, own_named, record_of
+from ...params import CELLS, ROWS, AnyParams, AnyState, Batch, State, cell_name, shapes
+from . import cells, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight
 from .names import flag
 from .options import Checks
 from .randomness import checked_seed
 from .steps import Steps
 
-_NAMES = {"W": "kernel", "U": "recurrent_kernel", "p": "peephole_kernel", "s": "scale", "b": "bias"}
+_NAMES = {
+    "W": "kernel", "U": "recurrent_kernel", "w": "unit_weights", "p": "peephole_kernel", "s": "scale", "b": "bias",
+}  # fmt: skip
 _NAMES_OF_V = {"interpolated": "memory_kernel", "projected": "projection_kernel"}
 _LSTMS = tuple(name for name, record in CELLS.items() if ROWS[record].state is State)
 _ROOMS = 4  # shapes of batches whose room is kept
@@ -54,15 +57,8 @@ def rate_of(argument: str, value: Any) -> float:
 
 
 class Recurrent(Layer):
-    """What the LSTM and the GRU have in common: passes over sequences, states and masks.
+    """What the LSTM and the GRU have in common: passes over sequences, states and masks."""
 
-    Attributes
-    ----------
-    _of : type
-        The record of the weights in the kernels.
-    """
-
-    _of: type[AnyParams]
     units: int
     output_size: int
     dropout: float
@@ -73,6 +69,7 @@ class Recurrent(Layer):
     go_backwards: bool
     stateful: bool
     zero_output_for_mask: bool
+    first_state: list[list[float]] | None
     kernel_initializer: Any
     recurrent_initializer: Any
     bias_initializer: Any
@@ -84,7 +81,7 @@ class Recurrent(Layer):
         "dropout": rate_of, "recurrent_dropout": rate_of, "go_backwards": flag, "stateful": flag,
         "zero_output_for_mask": flag,
     }  # fmt: skip
-    _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_standing")
+    _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_standing", "_first")
     _mixes_time = True
 
     def __init__(self, units: Any, activation: Any, recurrent_activation: Any, use_bias: Any,
@@ -92,13 +89,8 @@ class Recurrent(Layer):
         """options: those that the layers have in common; common: those of every layer."""
         super().__init__(**common)
         self.units = size_of("units", units)
-        for argument, value, there in (
-            ("activation", activation, "tanh"),
-            ("recurrent_activation", recurrent_activation, "sigmoid"),
-        ):
-            if value != there and value is not activations.FUNCTIONS[there]:
-                raise ValueError(f"{argument}: expected {there!r}, the only one in the kernels, got {value!r}")
-        self.activation, self.recurrent_activation = "tanh", "sigmoid"
+        self.activation = cells.name_of("activation", activation)
+        self.recurrent_activation = cells.name_of("recurrent_activation", recurrent_activation)
         self.use_bias = flag("use_bias", use_bias)
         for field, value in options.items():
             if field.endswith("_initializer"):
@@ -113,6 +105,11 @@ class Recurrent(Layer):
         self.output_size = self.units
         self.state: AnyState | None = None
         self.state_grads: AnyState | None = None
+
+    @property
+    def _of(self) -> Any:
+        """The record of the weights in the kernels."""
+        raise NotImplementedError
 
     def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
         """The layer's arrays, or gradients; zeros where it has no bias."""
@@ -145,16 +142,41 @@ class Recurrent(Layer):
         self._packed = backend.engine.pack(self._record)
         self._pack = backend.engine.packing(self._record, self._packed)
         self._standing: dict[tuple[int, int], Standing] = {}
+        given = self.first_state
+        self._first = None if given is None else self._state_type(*(np.array(one, self.dtype) for one in given))
 
     # states
 
+    def _checked_first(self, given: Any) -> list[list[float]] | None:
+        """first_state as JSON can hold it."""
+        if given is None:
+            return None
+        fields = self._state_type._fields
+        found = (
+            []
+            if len(fields) == 1 and isinstance(given, np.ndarray)
+            else entries_of("first_state", given, ", ".join(fields))
+        )
+        checked = []
+        for field, one, width in zip(fields, found or [given], self._widths, strict=True):
+            array = checks.array(f"first_state: {field}", one)
+            if array.shape != (width,):
+                raise ValueError(f"first_state: {field}: expected shape ({width},), got {array.shape}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"first_state: {field}: expected finite numbers, got others")
+            checked.append(array.astype(self.dtype).tolist())
+        return checked
+
     def reset_state(self) -> None:
-        """Let the next batch begin with zeros, where the layer is stateful."""
+        """Let the next batch begin with zeros, or with first_state, where the layer is stateful."""
         self.state = None
 
     def _first_state(self, N: int, given: AnyState | None) -> AnyState:
         """What to begin with, arrays that the pass may write to."""
         found = self.state if given is None and self.stateful else given
+        if found is None and self._first is not None:
+            copied_again = backend.engine.training.copied
+            return self._state_type(*(copied_again(np.tile(array, (N, 1))) for array in self._first))
         if found is None:
             zeros = backend.engine.training.zeros
             return self._state_type(*(zeros((N, width), self.dtype) for width in self._widths))
@@ -272,7 +294,7 @@ class Recurrent(Layer):
         lengths : array_like of int, shape (N,), optional
             The same as a mask that is true at the first steps.
         initial_state : [h, c], (N, P) and (N, H), or [h] of a GRU, optional
-            Zeros if None, or what a stateful layer carries.
+            If None, what a stateful layer carries, or first_state, or zeros.
 
         Returns
         -------
@@ -381,9 +403,12 @@ class LSTM(Recurrent):
     ----------
     units : int
         H.
-    activation : "tanh"
-    recurrent_activation : "sigmoid"
-        The kernels compute these, whose derivatives follow from the outputs, and no others.
+    activation, recurrent_activation : str or function, optional
+        Of the candidate and the memory, and of the gates: one of celu, elu, exponential, hard_shrink, hard_sigmoid,
+        hard_silu, hard_tanh, leaky_relu, linear, log_sigmoid, mish, relu, relu6, selu, sigmoid, silu, soft_shrink,
+        softplus, softsign, sparse_plus, sparse_sigmoid, squareplus, tanh, tanh_shrink, as Keras 3 has them, or
+        hard_sigmoid_keras2, 0.2x + 1/2 between 0 and 1. None is linear. Others than tanh and sigmoid are for the
+        standard cell alone; each pair of them is a cell of its own, which the first call compiles.
     use_bias : bool
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
     unit_forget_bias : bool
@@ -404,10 +429,13 @@ class LSTM(Recurrent):
         A batch begins with the state that the one before it ended with, sample by sample, until `reset_state`.
     zero_output_for_mask : bool
         Whether y at masked steps is 0, and not that of the step before.
-    cell : {"standard", "interpolated", "projected", "peephole", "normalized"}
-        docs/cells.md has them side by side.
+    cell : {"standard", "interpolated", "projected", "peephole", "normalized"}, or one's own
+        docs/cells.md has them side by side. One's own is what `fastlstm.cells.cell` makes; if it has no c, there is
+        none in the layer's states, as in those of a `GRU`.
     projection_size : int, optional
         P, from 1 to H: for the projected cell, which must be given one, and for no other.
+    first_state : [h, c], shapes (P,) and (H,), optional
+        What every sequence begins with where nothing else is given; zeros without it. It does not learn.
     **common
         As in `Layer`.
 
@@ -431,7 +459,9 @@ class LSTM(Recurrent):
     and before the bias peephole_kernel (3H,), blocks i, f, o: p of `fastlstm.PeepholeParams`. It begins as from
     `init_params`, by RandomUniform(-1/√H, 1/√H), and has no regularizer. The normalized cell has kernel and
     recurrent_kernel of the standard one, then scale (5H,), s of `fastlstm.NormalizedParams`, which begins with ones and
-    has no regularizer, and bias (5H,), both with blocks i, f, g, o, c.
+    has no regularizer, and bias (5H,), both with blocks i, f, g, o, c. A cell of one's own has kernel,
+    recurrent_kernel, unit_weights and bias: W, U, w and b of its record, but none that would be empty. unit_weights
+    begins as peephole_kernel does, and has no regularizer; unit_forget_bias is for a gate named f beside a c.
 
     A mask may leave out any steps: they are not computed, the state is carried over them, and x is not read there. A
     mask goes on to the layer above where y is a sequence, in the order of x even where y runs backwards, as in Keras.
@@ -461,7 +491,7 @@ class LSTM(Recurrent):
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
         "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
         "dropout", "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
-        "zero_output_for_mask", "cell", "projection_size",
+        "zero_output_for_mask", "cell", "projection_size", "first_state",
     )  # fmt: skip
 
     _repeats = Recurrent._repeats  # a class of the user's own may do something else at each pass
@@ -487,8 +517,9 @@ class LSTM(Recurrent):
         go_backwards: bool = False,
         stateful: bool = False,
         zero_output_for_mask: bool = False,
-        cell: str = "standard",
+        cell: str | OwnCell = "standard",
         projection_size: int | None = None,
+        first_state: Any = None,
         **common: Any,
     ) -> None:
         options = {
@@ -501,49 +532,77 @@ class LSTM(Recurrent):
         }  # fmt: skip
         super().__init__(units, activation, recurrent_activation, use_bias, options, common)
         self.unit_forget_bias = flag("unit_forget_bias", unit_forget_bias)
-        if not isinstance(cell, str) or cell not in _LSTMS:
-            raise ValueError(f"cell: expected one of {', '.join(map(repr, _LSTMS))}, got {cell!r}")
-        self.cell, self._of = cell, CELLS[cell]
+        self.cell = _cell(cell)
+        for argument, usual in cells.USUAL.items():
+            if self.cell != "standard" and getattr(self, argument) != usual:
+                shown = f"the {cell} cell" if isinstance(cell, str) else "a cell of one's own, which says its own"
+                raise ValueError(f"{argument}: expected {usual!r} for {shown}, got {getattr(self, argument)!r}")
         self.output_size = output_size(self._of, self.units, projection_size, "units")
         self.projection_size = None if projection_size is None else self.output_size
+        self.first_state = self._checked_first(first_state)
+
+    @property
+    def _of(self) -> Any:
+        if (self.activation, self.recurrent_activation) == tuple(cells.USUAL.values()):
+            return record_of(self.cell)
+        return cells.lstm_with(self.activation, self.recurrent_activation).record
 
     # weights
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
         D, H = self._input_size(input_shape), self.units
+        of_units = initializers.RandomUniform(-1 / H**0.5, 1 / H**0.5), None
         how = {
             "W": (self.kernel_initializer, self.kernel_regularizer),
             "U": (self.recurrent_initializer, self.recurrent_regularizer),
             "V": (self.recurrent_initializer, self.recurrent_regularizer),
-            "p": (initializers.RandomUniform(-1 / H**0.5, 1 / H**0.5), None),
+            "w": of_units,
+            "p": of_units,
             "s": (initializers.Ones(), None),
             "b": (self.bias_initializer, self.bias_regularizer),
         }
         return [
             Weight(self._name_of(field), shape, *how[field])
             for field, shape in shapes(self._of, D, H, self.output_size).items()
-            if field != "b" or self.use_bias
+            if 0 not in shape and (field != "b" or self.use_bias)
         ]
 
     def _name_of(self, field: str) -> str:
         """What a field of the cell's record is called here."""
-        return _NAMES_OF_V[self.cell] if field == "V" else _NAMES[field]
+        return _NAMES_OF_V[cell_name(self._of)] if field == "V" else _NAMES[field]
 
     def _draw(self, rng: np.random.Generator) -> None:
         super()._draw(rng)
         row = ROWS[self._of]
-        if self.use_bias and self.unit_forget_bias and row.forget_bias is not None:
+        if "bias" in self.params and self.unit_forget_bias and row.forget_bias is not None:
             at = row.forget * self.units
             self.params["bias"][at : at + self.units] = row.forget_bias
 
     def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
-        """The layer's arrays; zeros where it has no bias."""
+        """The layer's arrays; zeros where it has none."""
         forms = shapes(self._of, len(arrays["kernel"]), self.units, self.output_size)
         found: AnyParams = self._of(
             *(arrays[name] if (name := self._name_of(field)) in arrays else np.zeros(form, self.dtype)
               for field, form in forms.items())
         )  # fmt: skip
         return found
+
+    def get_config(self) -> dict[str, Any]:
+        """As of every layer; a cell of one's own by its name and by what it computes."""
+        config = super().get_config()
+        return config | ({"cell": self.cell.cell.name} if isinstance(self.cell, OwnCell) else {})
+
+
+def _cell(given: Any) -> str | OwnCell:
+    """A cell that an LSTM takes, checked. One's own may come by the name that is in its configuration."""
+    if isinstance(given, OwnCell):
+        return given
+    if isinstance(given, str) and given in _LSTMS:
+        return given
+    if isinstance(given, str) and "#" in given:
+        return own_named("cell", given)
+    raise ValueError(f"cell: expected one of {', '.join(map(repr, _LSTMS))}, or what fastlstm.cells.cell makes, "
+                     f"got {given!r}")  # fmt: skip
 
 
 def copied(state: Any) -> Any:

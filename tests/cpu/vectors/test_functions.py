@@ -31,6 +31,7 @@ FUNCTIONS = {
     "sqrt": (lambda x: sqrt(x), np.sqrt),
     "softplus": (lambda x: softplus(x), exact_softplus),
     "softsign": (lambda x: softsign(x), lambda x: x / (1 + abs(x))),
+    "hard_sigmoid": (lambda x: hard_sigmoid(x), lambda x: np.clip((x + 3) / 6, 0, 1)),
     "reciprocal": (lambda x: 1 / x, lambda x: 1 / x),
     "relu": (lambda x: relu(x), lambda x: np.maximum(x, 0)),
     "abs": (lambda x: abs(x), np.abs),
@@ -47,7 +48,7 @@ def sample(dtype: Any) -> np.ndarray:
     usual = rng.uniform(0, 100, 300_000).astype(dtype)
     around_1 = 1 + rng.uniform(-1e-3, 1e-3, 100_000).astype(dtype)
     places = np.array(
-        [0, 0.5, 0.5**0.5, 1, 2**0.5, 2, 87.3, 88.7, 103.9, 708.3, 709.7, 745.1, info.max, info.tiny], dtype
+        [0, 0.5, 0.5**0.5, 1, 2**0.5, 2, 3, 87.3, 88.7, 103.9, 708.3, 709.7, 745.1, info.max, info.tiny], dtype
     )
     near = (places.view(f"i{bits // 8}")[:, None] + np.arange(-40, 41)).view(dtype)
     x = np.concatenate([every, usual, around_1, np.log(2).astype(dtype) * np.arange(1, 120, dtype=dtype), near.ravel()])
@@ -87,6 +88,7 @@ def test_errors(name: str, dtype: Any, wide: Any) -> None:
         ("softplus", [-np.inf, np.inf, np.nan], [0, np.inf, np.nan]),
         ("reciprocal", [-np.inf, np.inf, np.nan, 0, -0.0], [-0.0, 0, np.nan, np.inf, -np.inf]),
         ("relu", [-np.inf, np.inf, np.nan], [0, np.inf, np.nan]),
+        ("hard_sigmoid", [-np.inf, np.inf, np.nan, -3, 3], [0, 1, np.nan, 0, 1]),
         ("abs", [-np.inf, np.inf, np.nan], [np.inf, np.inf, np.nan]),
     ],
 )
