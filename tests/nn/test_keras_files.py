@@ -35,6 +35,12 @@ def test_a_whole_model(name: str) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_reset_gate_that_acts_before() -> None:
+    model, arrays = nn.load_keras(FILES / "before.h5"), golden()
+    assert [layer.reset_after for layer in model.layers] == [False, True]
+    np.testing.assert_allclose(model.predict(arrays["before/x"], verbose=0), arrays["before/y"], rtol=0, atol=1e-6)
+
+
 def test_it_goes_on_learning() -> None:
     model = nn.load_keras(FILES / "whole.keras")
     assert model.compiled
@@ -169,6 +175,9 @@ def test_what_keras_has_not(tmp_path: Path) -> None:
     model = nn.Sequential([nn.LSTM(4, cell="peephole", input_shape=(None, 3), name="own")])
     with pytest.raises(ValueError, match=r"own.cell: expected 'standard' in a .keras file.*got 'peephole'"):
         model.save(tmp_path / "m.keras")
+    model = nn.Sequential([nn.GRU(1, first_state=[[0.5]], input_shape=(None, 3))])
+    with pytest.raises(ValueError, match=r"gru.first_state: expected None in a .keras file"):
+        model.save(tmp_path / "m.keras")
     model = nn.Sequential([nn.Dense(4, input_shape=(3,))])
     optimizer = nn.optimizers.AdamW()
     optimizer.exclude_from_weight_decay(["bias"])
@@ -214,6 +223,29 @@ def test_live_both_ways(name: str, tmp_path: Path, rng: Any) -> None:
     np.testing.assert_allclose(again.predict(x, verbose=0), expected, rtol=0, atol=1e-6)
     for one, other in zip(again.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras's own
+def test_live_other_cells_of_keras(tmp_path: Path, rng: Any) -> None:
+    keras = live_keras()
+    ours = nn.Sequential(
+        [
+            nn.GRU(
+                4, reset_after=False, return_sequences=True, bias_initializer="glorot_normal", input_shape=(None, 3)
+            ),
+            nn.LSTM(3, activation="relu", recurrent_activation="hard_sigmoid", return_sequences=True),
+            nn.Bidirectional(nn.GRU(2, use_bias=False)),
+        ],
+        seed=2,
+    )
+    x = rng.standard_normal((4, 6, 3)).astype(np.float32)
+    ours.save(tmp_path / "m.keras")
+    theirs = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(theirs.predict(x, verbose=0), ours.predict(x, verbose=0), rtol=0, atol=1e-6)
+    theirs.save(tmp_path / "n.keras")
+    again = nn.load_keras(tmp_path / "n.keras")
+    np.testing.assert_array_equal(again.flat_params, ours.flat_params)
+    np.testing.assert_array_equal(again.predict(x, verbose=0), ours.predict(x, verbose=0))
 
 
 @pytest.mark.filterwarnings("ignore")  # Keras's own
