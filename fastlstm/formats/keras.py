@@ -14,10 +14,12 @@ from .hdf5 import Damaged, Dataset, Group
 from .keras_file import (
     DEEP,
     GROUPS_OF_LAYERS,
+    MODELS,
     KerasFile,
     inner,
     layer_names,
     layers_of_model,
+    lists_layers,
     name_of,
     named,
     names_in,
@@ -28,7 +30,6 @@ from .keras_file import (
 )
 
 _CELLS = "LSTMCell", "GRUCell"
-_MODELS = "Sequential", "Functional", "Model"
 
 
 class _Layer(NamedTuple):
@@ -99,7 +100,7 @@ def _recurrent(file: KerasFile) -> Iterator[_Layer]:
     """The recurrent layers of a file, in its order."""
     if file.by_names:
         yield from _by_names(file)
-    elif file.model is None:
+    elif file.model is None or not lists_layers(file.model):
         yield from _by_groups(file.weights, "")
     else:
         yield from _by_model(layers_of_model(file.model), file.weights, "", 0)
@@ -116,7 +117,7 @@ def _by_model(layers: list[dict[str, Any]], model: Group, before: str, depth: in
         while kind == "TimeDistributed" and "layer" in group:
             record, group = inner(config), group.group("layer")
             kind, config = parts(record)
-        if kind in _MODELS:
+        if kind in MODELS:
             yield from _by_model(layers_of_model(record), group, f"{name}/", depth + 1)
         elif _is_recurrent(kind, config):
             yield _Layer(name, [variables(group, "cell")], [_of_cell(config)])
@@ -187,6 +188,8 @@ def _by_names(file: KerasFile) -> Iterator[_Layer]:
         found = _pairs(named(file.weights.group(name)))
         if name in known:
             described = list(_described(known[name], "", 0))
+            if not described:  # another layer, in which there may be cells
+                continue
             if [len(configs) for _, configs in described] != [len(ways) for _, ways in found]:
                 raise Damaged(f"expected weights of {len(described)} recurrent layers in {name!r}, got {len(found)}")
             for (own, configs), (_, ways) in zip(described, found, strict=True):
@@ -226,7 +229,7 @@ def _described(record: dict[str, Any], before: str, depth: int) -> Iterator[tupl
         raise Damaged(f"expected models within models {DEEP} deep at most")
     kind, config = parts(record)
     name = before + name_of(record)
-    if kind in _MODELS:
+    if kind in MODELS:
         for one in layers_of_model(record):
             yield from _described(one, f"{name}/", depth + 1)
     elif kind == "TimeDistributed":

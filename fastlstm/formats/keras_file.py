@@ -31,6 +31,7 @@ GROUPS_OF_LAYERS = (
     "layers",
     "_layer_checkpoint_dependencies",
 )  # the group of a model's layers; the latter in Keras 2.12 to 2.15
+MODELS = "Sequential", "Functional", "Model"
 _FORMS = "a .keras file, a .weights.h5 file or an .h5 file of Keras"
 
 
@@ -179,6 +180,12 @@ def layers_of_model(record: Any) -> list[dict[str, Any]]:
     return found
 
 
+def lists_layers(model: Mapping[str, Any]) -> bool:
+    """Whether a model is described by its layers, as all are but those of a class of their author's own."""
+    config = model.get("config")
+    return model.get("class_name") in MODELS or (isinstance(config, dict) and "layers" in config)
+
+
 def name_of(record: Any) -> str:
     """What a layer is called."""
     kind, config = parts(record)
@@ -219,7 +226,7 @@ def optimizer_arrays(file: KerasFile) -> dict[str, Dataset]:
 
 def names_in(file: KerasFile) -> list[str]:
     """Of the layers, for messages."""
-    if file.model is None:
+    if file.model is None or not lists_layers(file.model):
         return file.weights.names()[:20]
     return [f"{name_of(record)} ({record['class_name']})" for record in layers_of_model(file.model)[:20]]
 

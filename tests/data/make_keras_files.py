@@ -65,7 +65,11 @@ def older(value: Any) -> Any:
     found = {key: older(one) for key, one in value.items() if key not in gone}
     if "batch_shape" in found:
         found["batch_input_shape"] = found.pop("batch_shape")
+    if "merge_mode" in found:  # the other layer is told by the one
+        del found["backward_layer"]
+        found["layer"]["config"]["name"] = found["layer"]["config"]["name"].removeprefix("forward_")
     if "unroll" in found:
+        found.pop("zero_output_for_mask")
         found |= {"time_major": False, "implementation": 2}
         found.pop("seed", None)
     return found

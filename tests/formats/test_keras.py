@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from damage_files import FILES, READERS, run
 from keras_golden import live_keras
-from oracles import error
+from oracles import assert_same, error
 
 import fastlstm
 from fastlstm import Bidirectional, GRUBeforeParams, GRUParams, Params, reference
@@ -230,6 +230,44 @@ def test_a_bomb_of_zeros(tmp_path: Path) -> None:
         group["1"], group["2"] = np.ones((2, 8), np.float32), np.ones(8, np.float32)
     with pytest.raises(ValueError, match="expected arrays that fit a file of"):
         fastlstm.from_keras(tmp_path / "m.h5")
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras's own
+def test_live_models_of_other_classes(tmp_path: Path, rng: Any) -> None:
+    """Functional models in .h5 files; classes derived from Model, in files of weights and in whole ones."""
+    keras = live_keras()
+    L = keras.layers
+
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = L.LSTM(3, return_sequences=True, name="first")
+            self.others = [L.Bidirectional(L.GRU(2), name="both"), L.Dense(1)]
+
+        def call(self, x: Any) -> Any:
+            return self.others[1](self.others[0](self.first(x)))
+
+    x = rng.standard_normal((2, 4, 3)).astype(np.float32)
+    own, entry = Own(), L.Input((4, 3))
+    own(x)
+    inner = keras.Sequential([L.Input((4, 3)), L.LSTM(2, return_sequences=True, name="deep")], name="inside")
+    stacked = L.RNN([L.LSTMCell(2), L.GRUCell(3)], return_sequences=True)(inner(entry))
+    functional = keras.Model(entry, L.TimeDistributed(L.Dense(1))(L.Bidirectional(L.LSTM(2, name="a"), name="b")(
+        L.SimpleRNN(2, return_sequences=True)(stacked)[:, None, :, :][:, 0])[:, None]))  # fmt: skip
+    for model, names, files in (
+        (own, ["first", "both"], ("own.keras",)),
+        (functional, ["inside/deep", "b"], ("f.h5", "f.keras")),
+    ):
+        model.save_weights(tmp_path / "m.weights.h5")
+        expected = fastlstm.from_keras(tmp_path / "m.weights.h5")
+        assert sorted(expected) == sorted(names)
+        for file in files:
+            model.save(tmp_path / file)
+            found = fastlstm.from_keras(tmp_path / file)
+            for name in names:
+                assert_same(found[name], expected[name])
+    W, U, b = (np.array(w) for w in own.first.get_weights())
+    assert_same(fastlstm.from_keras(tmp_path / "own.keras", "first"), Params(W, U, b))
 
 
 @pytest.mark.filterwarnings("ignore")  # Keras's own

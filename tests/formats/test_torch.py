@@ -189,6 +189,8 @@ def test_names_that_have_no_prefix(rng: Any) -> None:
         ({"fc.weight": np.ones(3)}, "", "there are none of either: names are 'fc.weight'"),
         ({}, "", "there are none of either: names are missing"),
         (cell | {"fc.weight": np.ones(3)}, "", "got 'fc.weight'"),
+        (fastlstm.to_torch(random_params(rng, 3, 5), "module") | {"fc.weight": np.ones(3)}, "",
+         "no prefix given, names of an LSTM or a GRU begin with 'module.'"),
         (names | {"encoder.lstm.weight_ci": np.ones(3)}, "encoder.lstm", "got 'encoder.lstm.weight_ci'"),
         (cell | {"weight_hh_l0_orig": np.ones(3)}, "", r"torch.nn.utils.prune.remove\(module, name\)"),
         (cell | {"weight_hh_l0_g": np.ones(3)}, "", r"torch.nn.utils.remove_weight_norm"),

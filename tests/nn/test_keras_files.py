@@ -35,6 +35,12 @@ def test_a_whole_model(name: str) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_reset_gate_that_acts_before() -> None:
+    model, arrays = nn.load_keras(FILES / "before.h5"), golden()
+    assert [layer.reset_after for layer in model.layers] == [False, True]
+    np.testing.assert_allclose(model.predict(arrays["before/x"], verbose=0), arrays["before/y"], rtol=0, atol=1e-6)
+
+
 def test_it_goes_on_learning() -> None:
     model = nn.load_keras(FILES / "whole.keras")
     assert model.compiled
@@ -169,6 +175,9 @@ def test_what_keras_has_not(tmp_path: Path) -> None:
     model = nn.Sequential([nn.LSTM(4, cell="peephole", input_shape=(None, 3), name="own")])
     with pytest.raises(ValueError, match=r"own.cell: expected 'standard' in a .keras file.*got 'peephole'"):
         model.save(tmp_path / "m.keras")
+    model = nn.Sequential([nn.GRU(1, first_state=[[0.5]], input_shape=(None, 3))])
+    with pytest.raises(ValueError, match=r"gru.first_state: expected None in a .keras file"):
+        model.save(tmp_path / "m.keras")
     model = nn.Sequential([nn.Dense(4, input_shape=(3,))])
     optimizer = nn.optimizers.AdamW()
     optimizer.exclude_from_weight_decay(["bias"])
@@ -217,9 +226,55 @@ def test_live_both_ways(name: str, tmp_path: Path, rng: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # Keras's own
+def test_live_other_cells_of_keras(tmp_path: Path, rng: Any) -> None:
+    keras = live_keras()
+    ours = nn.Sequential(
+        [
+            nn.GRU(
+                4, reset_after=False, return_sequences=True, bias_initializer="glorot_normal", input_shape=(None, 3)
+            ),
+            nn.LSTM(3, activation="relu", recurrent_activation="hard_sigmoid", return_sequences=True),
+            nn.Bidirectional(nn.GRU(2, use_bias=False)),
+        ],
+        seed=2,
+    )
+    x = rng.standard_normal((4, 6, 3)).astype(np.float32)
+    ours.save(tmp_path / "m.keras")
+    theirs = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(theirs.predict(x, verbose=0), ours.predict(x, verbose=0), rtol=0, atol=1e-6)
+    theirs.save(tmp_path / "n.keras")
+    again = nn.load_keras(tmp_path / "n.keras")
+    np.testing.assert_array_equal(again.flat_params, ours.flat_params)
+    np.testing.assert_array_equal(again.predict(x, verbose=0), ours.predict(x, verbose=0))
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras's own
+@pytest.mark.parametrize("file", ["m.keras", "m.h5"])
+def test_live_how_it_learns(file: str, tmp_path: Path, rng: Any) -> None:
+    """Losses and metrics as functions, names and objects; a schedule; a fixed size of batches."""
+    keras = live_keras()
+    theirs = keras.Sequential([keras.layers.Input(batch_shape=(2, 4, 2)), keras.layers.LSTM(2, stateful=True),
+                               keras.layers.Dense(1, "sigmoid")])  # fmt: skip
+    theirs.compile(
+        keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 10), momentum=0.9),
+        keras.losses.binary_crossentropy,
+        metrics=[keras.metrics.mean_absolute_error, "accuracy", keras.metrics.AUC(), keras.metrics.BinaryAccuracy()],
+        weighted_metrics=["mse"],
+    )
+    x, y = rng.standard_normal((2, 4, 2)).astype(np.float32), np.array([[0.0], [1.0]], np.float32)
+    theirs.fit(x, y, batch_size=2, epochs=3, verbose=0)
+    theirs.save(tmp_path / file)
+    ours = nn.load_keras(tmp_path / file)
+    assert (ours.optimizer.iterations, ours.optimizer.momentum) == (3, 0.9)
+    theirs.layers[0].reset_state()
+    expected = theirs.evaluate(x, y, batch_size=2, verbose=0)
+    assert ours.evaluate(x, y, batch_size=2, verbose=0)[: len(expected)] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras's own
 @pytest.mark.parametrize(
     "optimizer",
-    [nn.optimizers.SGD(0.1, momentum=0.9), nn.optimizers.RMSprop(0.01, momentum=0.5, centered=True), nn.optimizers.AdamW(),
+    [nn.optimizers.RMSprop(0.01, momentum=0.5, centered=True),
      nn.optimizers.Adam(nn.optimizers.schedules.CosineDecay(0.01, 50), amsgrad=True)],
 )  # fmt: skip
 def test_live_training_goes_on(optimizer: Any, tmp_path: Path, rng: Any) -> None:

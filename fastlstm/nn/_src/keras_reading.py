@@ -1,4 +1,4 @@
-"""Models from Keras's files. Only classes that `nn` has are made, from names and numbers; nothing in a file is run."""
+"""What Keras's files say of models, as it is said here: names and numbers, of classes that `nn` has. Nothing is run."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _of_keras(record: Mapping[str, Any], kind: str, what: str) -> None:
     """Refuse what only its author has."""
     module, registered = record.get("module"), record.get("registered_name")
     own = isinstance(module, str) and module.split(".")[0] not in ("keras", "tensorflow", "tf_keras", "builtins")
-    if own or (isinstance(registered, str) and registered not in (kind, record.get("config"))):
+    if own or (isinstance(registered, str) and registered not in (kind, record.get("class_name"))):
         raise Damaged(f"expected what comes with Keras, got {what} of a class of its author's own, {kind!r:.60} "
                       f"({registered or module!r:.60})")  # fmt: skip
 
