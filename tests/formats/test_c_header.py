@@ -15,7 +15,7 @@ from oracles import random_params
 
 import fastlstm
 from fastlstm import formats, nn, reference
-from fastlstm.formats import c_text
+from fastlstm.formats import c_header, c_text
 from fastlstm.formats.c_header import identifier
 from fastlstm.params import CELLS
 
@@ -219,6 +219,18 @@ def test_a_compiler_that_does_not_work_is_none(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("CC", raising=False)
     params = fastlstm.init_params(2, 3)
     assert fastlstm.to_c(params, tmp_path / "m.h") is None
+
+
+def test_a_compiler_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "slow").chmod(0o755)
+    monkeypatch.setenv("CC", str(tmp_path / "slow"))
+    monkeypatch.setattr(c_header, "_SECONDS", 0.2)
+    with pytest.raises(
+        ValueError, match=r"path: expected '.*slow' to end within 0.2 s, which it did not; .* not written"
+    ):
+        fastlstm.to_c(fastlstm.init_params(2, 3), tmp_path / "m.h")
+    assert not (tmp_path / "m.h").exists()
 
 
 def test_what_reads_from_the_end_cannot_step(rng: Any, tmp_path: Path) -> None:
