@@ -13,8 +13,11 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .formats import proof
+from . import nn
+from .formats import proof, safetensors_file
+from .formats.as_layers import model_of_plan
 from .formats.c_header import to_c
+from .formats.keras import from_keras
 from .formats.nam import from_nam
 from .formats.npz import load, save
 from .formats.numpy_file import to_numpy
@@ -22,6 +25,8 @@ from .formats.onnx import all_of_onnx, to_onnx
 from .formats.plan import Activation, Dense, Masking, Plan, Recurrent, Stage, plan_of, run
 from .formats.proof import Proof
 from .formats.rtneural import from_rtneural, to_rtneural
+from .formats.torch import from_torch, to_torch
+from .nn._src.saving import MARK
 from .params import ROWS, AnyParams, Bidirectional, cell_name, sizes
 
 
@@ -57,18 +62,36 @@ def _write_npz(given: Any, path: str) -> Proof:
     return read_back(_stack(given), path, save_as=lambda weights, name: save(name, weights), read=load)
 
 
-def _read_model(path: str, _: str | None) -> Any:
-    from . import nn
+def _read_safetensors(path: str, part: str | None) -> Any:
+    """A model of fastlstm.nn says so in its file; any other file has PyTorch's names."""
+    with safetensors_file.opened(path) as file:
+        ours = MARK in file.about
+    if ours and part is not None:
+        raise ValueError(f"--part: expected none, as {path!r} is a model of fastlstm.nn, read whole, got {part!r}")
+    return nn.load_model(path, compile=False) if ours else from_torch(path, part or "")
 
-    return nn.load_model(path, compile=False)
+
+def _write_safetensors(given: Any, path: str) -> Proof:
+    """A model as one of fastlstm.nn, weights by PyTorch's names."""
+    if _is_model(given):
+        return _write_model(given, path)
+    return read_back(given, path, save_as=lambda weights, name: to_torch(weights, path=name), read=from_torch)
+
+
+def _read_keras(path: str, part: str | None) -> Any:
+    return nn.load_keras(path, compile=False) if part is None else from_keras(path, part)
 
 
 def _write_model(given: Any, path: str) -> Proof:
-    if not hasattr(given, "save"):
-        raise ValueError("expected a model for a .safetensors file, got weights alone")
-    return read_back(
-        given, path, save_as=lambda model, name: model.save(name), read=lambda name: _read_model(name, None)
-    )
+    """A file of a whole model; of weights one is made."""
+    model = given if _is_model(given) else model_of_plan(plan_of(given))
+    load_again = nn.load_keras if path.endswith(".keras") else nn.load_model
+    save_as = type(model).save
+    return read_back(model, path, save_as=save_as, read=lambda name: load_again(name, compile=False))
+
+
+def _is_model(given: Any) -> bool:
+    return hasattr(type(given), "_described")
 
 
 def _read_rtneural(path: str, _: str | None) -> Any:
@@ -79,16 +102,20 @@ def _read_nam(path: str, _: str | None) -> Any:
     return from_nam(path)
 
 
-_OF_ONNX = {"standard": "i o f g", "peephole": "i o f g", "gru": "z r n", "gru_before": "z r n"}
+_OF_KERAS = {"gru": "z r n", "gru_before": "z r n"}
+_OF_ONNX = {"standard": "i o f g", "peephole": "i o f g", **_OF_KERAS}
 FORMATS: dict[str, Format] = {
     ".npz": Format("weights of fastlstm.save", _read_npz, _write_npz),
-    ".safetensors": Format("a model of fastlstm.nn", _read_model, _write_model),
-    ".py": Format("a Python file for NumPy alone", None, to_numpy),
-    ".h": Format("a C header", None, to_c),
+    ".safetensors": Format("weights by PyTorch's names, or a model of fastlstm.nn", _read_safetensors,
+                           _write_safetensors, parts="what names begin with"),
+    ".keras": Format("a model of Keras", _read_keras, _write_model, _OF_KERAS, "a layer"),
+    ".h5": Format("a model or weights of Keras", _read_keras, None, _OF_KERAS, "a layer"),
     ".onnx": Format("an ONNX file", all_of_onnx, to_onnx, _OF_ONNX, "an LSTM or GRU node"),
     ".json": Format("a model in RTNeural's JSON", _read_rtneural, to_rtneural, {"gru": "z r n"}),
     ".nam": Format("a model of Neural Amp Modeler", _read_nam),
-}
+    ".py": Format("a Python file for NumPy alone", None, to_numpy),
+    ".h": Format("a C header", None, to_c),
+}  # fmt: skip
 """The kinds of files, by suffix."""
 
 
@@ -176,7 +203,7 @@ def _said(stage: Stage) -> str:
 def _stack(given: Any) -> Any:
     """Weights as they are; of a model, if they are all of it."""
     plan = plan_of(given)
-    if not hasattr(type(given), "_described"):
+    if not _is_model(given):
         return given
     for number, stage in enumerate(plan.stages):
         if isinstance(stage, (Dense, Masking, Activation)):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_cases import BOTH_WAYS, MODELS, D, built
+from model_cases import BOTH_WAYS, MODELS, D, built, masked
 from onnx_files import made
 from oracles import assert_same, leaves, random_params, random_stack
 
@@ -93,24 +93,26 @@ def test_models_and_weights_to_their_own_kind(rng: Any, tmp_path: Path) -> None:
 def wrong(rng: Any, tmp_path: Path) -> list[tuple[list[str], str]]:
     fastlstm.save(tmp_path / "w.npz", fastlstm.init_params(D, 3, rng=0))
     fastlstm.save(tmp_path / "both.npz", random_stack(rng, D, [(3, True)], np.float32, "standard"))
+    fastlstm.save(tmp_path / "norm.npz", fastlstm.init_params(D, 3, cell="normalized"))
     (tmp_path / "broken.npz").write_bytes(b"nothing")
     for name in ("last step", "heads"):
         built(MODELS[name](), rng).save(tmp_path / f"{name}.safetensors")
     return [
         (
             ["w.npz", "w.txt"],
-            "OUT: expected a file to write that ends in .npz, .safetensors, .py, .h, .onnx",
+            "OUT: expected a file to write that ends in .npz, .safetensors, .keras, .onnx, .json, .py",
         ),
-        (
-            ["w.txt", "w.npz"],
-            "IN: expected a file to read that ends in .npz, .safetensors, .onnx, .json",
-        ),
+        (["w.txt", "w.npz"], "IN: expected a file to read that ends in .npz, .safetensors, .keras, .h5, .onnx, .json"),
         (["w.h", "w.npz"], "IN: expected a file to read that ends in .npz"),
         (["none.npz", "m.py"], "No such file or directory: 'none.npz'"),
         (["broken.npz", "m.py"], "path: expected a file that save wrote, got no .npz file: 'broken.npz'"),
         (["both.npz", "m.h"], "params: expected layers of one direction that run forwards"),
         (["w.npz", "w.py"], "path: expected no other file in the place of the weights, got 'w.npz'"),
-        (["w.npz", "m.safetensors"], "expected a model for a .safetensors file, got weights alone"),
+        (["norm.npz", "m.safetensors"], "params: expected layers of the standard, the projected or the gru cell"),
+        (
+            ["heads.safetensors", "m.npz", "--part", "lstm"],
+            "as 'heads.safetensors' is a model of fastlstm.nn, read whole",
+        ),
         (["heads.safetensors", "m.npz"], "expected recurrent layers alone, got stage 0: dense, 5 -> 6, relu"),
         (["last step.safetensors", "m.npz"], "expected layers that forward runs, got stage 1: interpolated cell, 4"),
     ]
@@ -189,3 +191,35 @@ def test_onnx_files(rng: Any, tmp_path: Path, capsys: Any, monkeypatch: Any) -> 
     with pytest.raises(SystemExit):
         ran("back.onnx", "back.npz")
     assert "expected one that weights say all of, got 'the_node', of direction reverse" in capsys.readouterr().err
+
+
+def test_files_of_pytorch(rng: Any, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    stack = [fastlstm.Bidirectional(random_params(rng, D, 4, np.float32), random_params(rng, D, 4, np.float32))]
+    fastlstm.save("w.npz", stack)
+    ran("w.npz", "w.safetensors")
+    assert "by PyTorch's names, or a model of fastlstm.nn\nproof: largest difference 0.0e+00" in capsys.readouterr().out
+    ran("w.safetensors", "again.npz")
+    assert_same(leaves(fastlstm.load("again.npz")), leaves(stack))
+    gru = random_params(rng, D, 4, np.float32, "gru")
+    fastlstm.to_torch(gru, "encoder", "big.safetensors")
+    ran("big.safetensors", "one.npz", "--part", "encoder")
+    assert_same(leaves(fastlstm.load("one.npz")), leaves(gru))
+
+
+def test_files_of_keras(rng: Any, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    pytest.importorskip("h5py")
+    monkeypatch.chdir(tmp_path)
+    model = built([nn.GRU(4, return_sequences=True, name="low"), nn.LSTM(3, name="high"), nn.Dense(2, "tanh")], rng)
+    model.save("m.keras")
+    ran("m.keras", "m.py")
+    said = capsys.readouterr().out
+    assert "m.keras: a model of Keras, x (N, T, 5) -> y (N, 2), float32\n  0  gru cell, 5 -> 4\n" in said
+    assert "     gates z r n -> r z n\n" in said
+    x = masked(rng)
+    y = runpy.run_path("m.py")["Model"]()(x)
+    assert np.abs(y - model.predict(x, verbose=0)).max() < 1e-6
+    ran("m.keras", "high.npz", "--part", "high")
+    assert_same(leaves(fastlstm.load("high.npz")), model.get_layer("high").get_weights())
+    ran("high.npz", "high.keras")
+    assert_same(nn.load_keras("high.keras").get_weights(), model.get_layer("high").get_weights())

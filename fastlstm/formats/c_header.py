@@ -150,4 +150,7 @@ def _works(compiler: str, folder: str) -> bool:
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False)
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(f"expected {command[0]!r} to end within {_SECONDS} s, which it did not") from error

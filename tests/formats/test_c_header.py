@@ -15,7 +15,7 @@ from oracles import random_params
 
 import fastlstm
 from fastlstm import formats, nn, reference
-from fastlstm.formats import c_text
+from fastlstm.formats import c_header, c_text
 from fastlstm.formats.c_header import identifier
 from fastlstm.params import CELLS
 
@@ -75,11 +75,9 @@ def test_every_cell_in_one_stack(rng: Any, tmp_path: Path, dtype: Any, compiler:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_cells_by_themselves(rng: Any, tmp_path: Path, cell: str) -> None:
-    params = random_params(rng, D, 5, np.float64, cell)
-    fastlstm.to_c(params, tmp_path / "m.h")
-    x = rng.standard_normal((2, 9, D))
-    expected, _ = reference.forward(x, params)
-    assert largest(run(tmp_path / "m.h", x, len(params.U)), expected) < BOUND[np.float64]
+    proof = fastlstm.to_c(random_params(rng, D, 5, np.float64, cell), tmp_path / "m.h")
+    assert proof is not None
+    assert proof.error < BOUND[np.float64]
 
 
 @pytest.mark.parametrize("level", ["-O0", "-O2", "-O3"])
@@ -93,12 +91,12 @@ def test_compilers_have_nothing_to_say_of_even_sizes(rng: Any, tmp_path: Path, l
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_cells_of_ones_own(rng: Any, tmp_path: Path, compiler: str) -> None:
-    for own in OWN:
-        params = own_params(own, rng)
-        fastlstm.to_c(params, tmp_path / "m.h")
-        x = rng.standard_normal((2, 6, D)).astype(np.float32)
-        expected, _ = reference.forward(x, params)
-        assert largest(run(tmp_path / "m.h", x, 4, compiler=compiler), expected) < BOUND[np.float32], own.name
+    params = [own_params(own, rng, D, np.float64) for own in OWN]
+    fastlstm.to_c(params, tmp_path / "m.h")
+    x = rng.standard_normal((2, 6, D))
+    expected, states = reference.forward(x, params)
+    assert all(np.abs(state.h).min() > 1e-6 for state in states)  # no layer that hides what is below it
+    assert largest(run(tmp_path / "m.h", x, D, compiler=compiler), expected) < BOUND[np.float64]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -221,6 +219,18 @@ def test_a_compiler_that_does_not_work_is_none(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("CC", raising=False)
     params = fastlstm.init_params(2, 3)
     assert fastlstm.to_c(params, tmp_path / "m.h") is None
+
+
+def test_a_compiler_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "slow").chmod(0o755)
+    monkeypatch.setenv("CC", str(tmp_path / "slow"))
+    monkeypatch.setattr(c_header, "_SECONDS", 0.2)
+    with pytest.raises(
+        ValueError, match=r"path: expected '.*slow' to end within 0.2 s, which it did not; .* not written"
+    ):
+        fastlstm.to_c(fastlstm.init_params(2, 3), tmp_path / "m.h")
+    assert not (tmp_path / "m.h").exists()
 
 
 def test_what_reads_from_the_end_cannot_step(rng: Any, tmp_path: Path) -> None:

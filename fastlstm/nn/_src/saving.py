@@ -21,7 +21,7 @@ from . import keras_writing, losses, metrics, names, optimizers, randomness
 from .architecture import parts_of
 
 Array = NDArray[Any]
-_MARK = "fastlstm.nn"
+MARK = "fastlstm.nn"
 _VERSION = 1
 _HEADER = 16 << 20  # bytes of a file's header at most: names, shapes and metadata
 _SUFFIX = ".safetensors"
@@ -271,7 +271,7 @@ def _write(path: Any, tensors: Mapping[str, Array], about: Mapping[str, Any]) ->
     library = _library()
     target = checked_name(path)
     whole = {key: np.ascontiguousarray(array).reshape(array.shape) for key, array in tensors.items()}
-    content = library.numpy.save(whole, {_MARK: json.dumps({"version": _VERSION, **about})})
+    content = library.numpy.save(whole, {MARK: json.dumps({"version": _VERSION, **about})})
     if int.from_bytes(content[:8], "little") > _HEADER:
         raise ValueError(f"path: expected a model whose description takes at most {_HEADER} bytes")
     write_whole(target, lambda file: file.write(content))
@@ -294,13 +294,13 @@ def opened(name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
                          f"{header} bytes (at most {_HEADER}): {name!r}")  # fmt: skip
     try:
         with library.safe_open(name, framework="numpy") as found:
-            mark = (found.metadata() or {}).get(_MARK)
+            mark = (found.metadata() or {}).get(MARK)
             if mark is None:
-                raise ValueError(f"path: expected a file that save wrote, got one without {_MARK!r}: {name!r}")
+                raise ValueError(f"path: expected a file that save wrote, got one without {MARK!r}: {name!r}")
             try:
                 about = json.loads(mark)
             except (ValueError, RecursionError) as error:
-                raise ValueError(f"path: expected JSON as {_MARK!r}, got something else in {name!r}") from error
+                raise ValueError(f"path: expected JSON as {MARK!r}, got something else in {name!r}") from error
             if not isinstance(about, dict) or about.get("version") != _VERSION:
                 got = about.get("version") if isinstance(about, dict) else about
                 raise ValueError(f"path: expected format {_VERSION}, got {got!r:.200} in {name!r}")
