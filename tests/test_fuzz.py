@@ -32,7 +32,7 @@ def test_what_is_drawn_holds() -> None:
 
 
 def test_a_case_is_a_line_of_text() -> None:
-    cases = list(islice(drawn(1), 150))
+    cases = list(islice(drawn(1), 400))
     assert [Case.parse(str(case)) for case in cases] == cases
     assert {case.function for case in cases} == {name for name, entry in FUNCTIONS.items() if not entry.compiled}
     assert {one.cell for case in cases if case.uses("h_mask") for one in case.layers} == set(CELLS)

@@ -296,13 +296,13 @@ def test_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "expected demo, info, warmup, got no command"),
-        (("dance",), "expected demo, info, warmup, got dance"),
-        (("--fast",), "expected demo, info, warmup, got --fast"),
+        ((), "expected convert, demo, info, warmup, got no command"),
+        (("dance",), "expected convert, demo, info, warmup, got dance"),
+        (("--fast",), "expected convert, demo, info, warmup, got --fast"),
         (("info", "x"), "unrecognized arguments: x"),
         (
             ("warmup", "x"),
-            "expected names of cells (standard, interpolated, projected, peephole, normalized, gru), got x",
+            "expected names of cells (standard, interpolated, projected, peephole, normalized, gru, gru_before), got x",
         ),
         (("warmup", "--dtype", "float16"), "argument --dtype: invalid choice: 'float16'"),
         (("demo", "--epochs", "0"), "--epochs: expected at least 1, got 0"),
