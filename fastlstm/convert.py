@@ -203,6 +203,6 @@ def read_back(given: Any, path: str, *, save_as: Callable[[Any, str], Any], read
         save_as(given, name)
         with open(name, "rb") as file:
             content = file.read()
-    made = proof.write(path, lambda _: {suffix: content}, check)
+    made = proof.write(path, lambda _: [(suffix, content)], check)
     assert made is not None
     return made
