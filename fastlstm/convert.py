@@ -13,8 +13,10 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .formats import proof
+from .formats import proof, safetensors_file
+from .formats.as_layers import model_of_plan
 from .formats.c_header import to_c
+from .formats.keras import from_keras
 from .formats.nam import from_nam
 from .formats.npz import load, save
 from .formats.numpy_file import to_numpy
@@ -22,6 +24,7 @@ from .formats.onnx import all_of_onnx, to_onnx
 from .formats.plan import Activation, Dense, Masking, Plan, Recurrent, Stage, plan_of, run
 from .formats.proof import Proof
 from .formats.rtneural import from_rtneural, to_rtneural
+from .formats.torch import from_torch, to_torch
 from .params import ROWS, AnyParams, Bidirectional, cell_name, sizes
 
 
@@ -57,18 +60,37 @@ def _write_npz(given: Any, path: str) -> Proof:
     return read_back(_stack(given), path, save_as=lambda weights, name: save(name, weights), read=load)
 
 
-def _read_model(path: str, _: str | None) -> Any:
+def _read_safetensors(path: str, part: str | None) -> Any:
     from . import nn
 
-    return nn.load_model(path, compile=False)
+    with safetensors_file.opened(path) as file:
+        model = part is None and _MODEL in file.metadata
+    return nn.load_model(path, compile=False) if model else from_torch(path, part or "")
 
 
-def _write_model(given: Any, path: str) -> Proof:
-    if not hasattr(given, "save"):
-        raise ValueError("expected a model for a .safetensors file, got weights alone")
+def _write_safetensors(given: Any, path: str) -> Proof:
+    def save_as(given: Any, name: str) -> None:
+        given.save(name) if _is_model(given) else to_torch(given, path=name)
+
+    return read_back(given, path, save_as=save_as, read=lambda name: _read_safetensors(name, None))
+
+
+def _read_keras(path: str, part: str | None) -> Any:
+    from . import nn
+
+    return nn.load_keras(path, compile=False) if part is None else from_keras(path, part)
+
+
+def _write_keras(given: Any, path: str) -> Proof:
+    model = given if _is_model(given) else model_of_plan(plan_of(given))
     return read_back(
-        given, path, save_as=lambda model, name: model.save(name), read=lambda name: _read_model(name, None)
+        model, path, save_as=lambda model, name: model.save(name), read=lambda name: _read_keras(name, None)
     )
+
+
+def _is_model(given: Any) -> bool:
+    """Whether it is a `Sequential`, and not weights alone."""
+    return hasattr(type(given), "_described")
 
 
 def _read_rtneural(path: str, _: str | None) -> Any:
@@ -79,10 +101,19 @@ def _read_nam(path: str, _: str | None) -> Any:
     return from_nam(path)
 
 
+_MODEL = "fastlstm.nn"  # in the metadata of files that its models are saved in
+_OF_KERAS = {"gru": "z r n", "gru_before": "z r n"}
 _OF_ONNX = {"standard": "i o f g", "peephole": "i o f g", "gru": "z r n", "gru_before": "z r n"}
 FORMATS: dict[str, Format] = {
     ".npz": Format("weights of fastlstm.save", _read_npz, _write_npz),
-    ".safetensors": Format("a model of fastlstm.nn", _read_model, _write_model),
+    ".safetensors": Format(
+        "a model of fastlstm.nn, or weights by PyTorch's names",
+        _read_safetensors,
+        _write_safetensors,
+        parts="what PyTorch's names begin with",
+    ),
+    ".keras": Format("a Keras file", _read_keras, _write_keras, _OF_KERAS, "a recurrent layer"),
+    ".h5": Format("a Keras file", _read_keras, None, _OF_KERAS, "a recurrent layer"),
     ".py": Format("a Python file for NumPy alone", None, to_numpy),
     ".h": Format("a C header", None, to_c),
     ".onnx": Format("an ONNX file", all_of_onnx, to_onnx, _OF_ONNX, "an LSTM or GRU node"),
@@ -176,7 +207,7 @@ def _said(stage: Stage) -> str:
 def _stack(given: Any) -> Any:
     """Weights as they are; of a model, if they are all of it."""
     plan = plan_of(given)
-    if not hasattr(type(given), "_described"):
+    if not _is_model(given):
         return given
     for number, stage in enumerate(plan.stages):
         if isinstance(stage, (Dense, Masking, Activation)):

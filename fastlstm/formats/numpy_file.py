@@ -277,7 +277,7 @@ class _Writer:
         yield ""
         yield 'with np.load(Path(__file__).with_suffix(".npz")) as file:'
         yield "    FILE = dict(file)"
-        yield f'own = [key for key in FILE if key.startswith("{self.mark}/")]  # there if this was not written to its end'
+        yield f'own = [key for key in FILE if key.startswith("{self.mark}/")]  # where writing was cut off'
         yield 'FILE |= {key.partition("/")[2]: FILE[key] for key in own}'
         yield f'if str(FILE["mark"]) != "{self.mark}":'
         yield '    raise ImportError("expected the .npz file that was written with this one, got another")'

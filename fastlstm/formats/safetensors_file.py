@@ -21,9 +21,10 @@ _FLOATS = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
 
 
 class Tensors:
-    """An open file. `names` are those of its arrays."""
+    """An open file. `names` are those of its arrays, `metadata` what else stands in it."""
 
     def __init__(self, found: Any, file: IO[bytes], header: int) -> None:
+        self.metadata: Mapping[str, str] = found.metadata() or {}
         self.names: list[str] = list(found.keys())
         self._found, self._file, self._header = found, file, header
         self._places: dict[str, Any] | None = None
