@@ -91,6 +91,7 @@ def _write_model(given: Any, path: str) -> Proof:
 
 
 def _is_model(given: Any) -> bool:
+    """Whether it is a `Sequential`, and not weights alone."""
     return hasattr(type(given), "_described")
 
 
@@ -230,6 +231,6 @@ def read_back(given: Any, path: str, *, save_as: Callable[[Any, str], Any], read
         save_as(given, name)
         with open(name, "rb") as file:
             content = file.read()
-    made = proof.write(path, lambda _: {suffix: content}, check)
+    made = proof.write(path, lambda _: [(suffix, content)], check)
     assert made is not None
     return made

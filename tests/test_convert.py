@@ -223,3 +223,90 @@ def test_files_of_keras(rng: Any, tmp_path: Path, capsys: Any, monkeypatch: Any)
     assert_same(leaves(fastlstm.load("high.npz")), model.get_layer("high").get_weights())
     ran("high.npz", "high.keras")
     assert_same(nn.load_keras("high.keras").get_weights(), model.get_layer("high").get_weights())
+
+
+KERAS_FILES = Path(__file__).parent / "data" / "keras_files"
+REFUSED = {  # by what is read and what is written; all other pairs work
+    ("model.safetensors", ".npz"): "expected recurrent layers alone, got stage 1: dense, 3 -> 2, tanh",
+    ("model.keras", ".npz"): "expected recurrent layers alone, got stage 1: dense, 3 -> 2, tanh",
+    ("whole.h5", ".npz"): "expected recurrent layers alone, got stage 0: steps of",
+    ("whole.h5", ".h"): "expected layers of one direction",
+    ("whole.h5", ".json"): "got Masking",
+    ("model.onnx", ".npz"): "expected recurrent layers alone, got stage 1: dense, 3 -> 2, tanh",
+    ("model.json", ".npz"): "expected recurrent layers alone, got stage 1: dense, 3 -> 2, tanh",
+    ("amp.nam", ".npz"): "expected layers that forward runs, got stage 0: standard cell, 1 -> 3, with an initial state",
+    ("amp.nam", ".json"): "begin with zeros",
+    ("amp.nam", ".keras"): "first_state",
+}
+
+
+def sources(folder: Path) -> list[str]:
+    """A file of every kind that can be read."""
+    layer = fastlstm.init_params(1, 3, cell="gru", rng=0)
+    fastlstm.save(folder / "weights.npz", layer)
+    fastlstm.to_torch(layer, "", folder / "torch.safetensors")
+    model = nn.Sequential([nn.Input((None, 1)), nn.LSTM(3, return_sequences=True), nn.Dense(2, "tanh")], seed=1)
+    fastlstm.to_onnx(layer, folder / "weights.onnx")
+    fastlstm.to_onnx(model, folder / "model.onnx")
+    model.save(folder / "model.safetensors")
+    model.save(folder / "model.keras")
+    fastlstm.formats.to_rtneural(model, folder / "model.json")
+    shutil.copyfile(KERAS_FILES / "whole.h5", folder / "whole.h5")
+    config = {"input_size": 1, "hidden_size": 3, "num_layers": 1}
+    weights = np.linspace(-0.5, 0.5, 70).tolist()
+    (folder / "amp.nam").write_text(json.dumps({"architecture": "LSTM", "config": config, "weights": weights}))
+    return sorted(one.name for one in folder.iterdir())
+
+
+def test_any_to_any(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    for package in ("onnx", "h5py", "safetensors"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")  # a C compiler for each header takes its time: others of these tests have it
+    monkeypatch.delenv("CC", raising=False)
+    refused, names = {}, sources(tmp_path)
+    assert {Path(one).suffix for one in names} == {key for key, row in convert.FORMATS.items() if row.read}
+    for source in names:
+        given = convert.FORMATS[Path(source).suffix].read(source, None)
+        cases = plan.run(plan.plan_of(given), np.linspace(-1, 1, 24).reshape(2, -1, plan.plan_of(given).input_size))
+        for suffix, row in convert.FORMATS.items():
+            if row.write is None:
+                continue
+            target = Path(f"to_{source.replace('.', '_')}{suffix}")
+            status = 0
+            try:
+                ran(source, target)
+            except SystemExit as error:
+                status = error.code
+            said = capsys.readouterr()
+            if status:
+                assert status == 1
+                assert said.err.startswith("convert: ")
+                assert said.err.count("\n") == 1
+                assert not target.exists()
+                refused[source, suffix] = said.err
+                continue
+            assert said.err == ""
+            assert "\nproof: " in said.out
+            if row.read:
+                again = plan.plan_of(row.read(str(target), None))
+                x = np.linspace(-1, 1, 24).reshape(2, -1, again.input_size)
+                assert np.abs(plan.run(again, x)[0] - cases[0]).max() < 1e-7, (source, suffix)
+            target.unlink()
+            target.with_suffix(".npz").unlink(missing_ok=True)
+    assert set(refused) == set(REFUSED), sorted(refused.items())
+    for pair, message in REFUSED.items():
+        assert message in refused[pair]
+
+
+def test_a_part_of_keras_and_torch_files(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    pytest.importorskip("safetensors")
+    monkeypatch.chdir(tmp_path)
+    ran(KERAS_FILES / "whole.keras", "w.npz", "--part", "both")
+    said = capsys.readouterr().out
+    assert "gates z r n -> r z n" in said
+    assert_same(leaves(fastlstm.load("w.npz")), leaves(fastlstm.from_keras(KERAS_FILES / "whole.keras", "both")))
+    layer = fastlstm.init_params(1, 3, rng=0)
+    fastlstm.to_torch(layer, "encoder.rnn", "t.safetensors")
+    ran("t.safetensors", "t.npz", "--part", "encoder.rnn")
+    assert_same(leaves(fastlstm.load("t.npz")), leaves(layer))

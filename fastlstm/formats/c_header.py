@@ -80,7 +80,7 @@ def to_c(params: Any, path: str | os.PathLike[str], *, dtype: DTypeLike | None =
         raise ValueError("params: expected layers of one direction that run forwards, as a step cannot know what comes "
                          "after it, got a Bidirectional or one that runs backwards")  # fmt: skip
     writer = Header(plan, identifier(name))
-    return proof.write(name, lambda found: {".h": writer.text(found).encode()}, _check_where_one_can)
+    return proof.write(name, lambda found: [(".h", writer.text(found).encode())], _check_where_one_can)
 
 
 def identifier(path: str) -> str:

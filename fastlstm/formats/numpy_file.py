@@ -155,33 +155,42 @@ def to_numpy(params: Any, path: str | os.PathLike[str]) -> Proof:
     name = file_name(path)
     if not name.endswith(".py"):
         raise ValueError(f"path: expected a name that ends in .py, got {name!r}")
-    _refuse_others(os.path.splitext(name)[0] + ".npz")
+    former = _former(name, os.path.splitext(name)[0] + ".npz")
     writer = _Writer(plan_of(params))
-    found = proof.write(name, writer.files, check)
+    found = proof.write(name, lambda made: writer.files(made, former), check)
     assert found is not None
     return found
 
 
-def _refuse_others(name: str) -> None:
-    """Weights of `fastlstm.save`, say, from which this file is made."""
-    if os.path.exists(name):
-        regular(name, "to write")
-        try:
-            with np.load(name) as file:
-                own = "test.steps" in file.files
-        except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile):
-            own = False
-        if not own:
-            raise ValueError(f"path: expected no other file in the place of the weights, got {name!r}, which to_numpy "
-                             "did not write")  # fmt: skip
+def _former(script: str, name: str) -> Mapping[str, Array]:
+    """The entries that the Python file at that place reads, if there is one. Anything else in the place of the .npz
+    file is refused: weights of `fastlstm.save`, say, from which this file is made."""
+    if not os.path.exists(name):
+        return {}
+    regular(name, "to write")
+    try:
+        with np.load(name) as file:
+            found: dict[str, Array] = dict(file) if "test.steps" in file.files else {}
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile):
+        found = {}
+    if not found:
+        raise ValueError(f"path: expected no other file in the place of the weights, got {name!r}, which to_numpy "
+                         "did not write")  # fmt: skip
+    if not os.path.exists(script):
+        return {}
+    with open(script, encoding="utf-8", errors="replace") as source:
+        text = source.read()
+    named = [key.partition("/") for key in found if "/" in key]  # those of a write that was killed
+    plain = {key: array for key, array in found.items() if "/" not in key}
+    return plain | {key: found[f"{mark}/{key}"] for mark, _, key in named if mark in text}
 
 
 def check(path: str) -> Proof:
     """Run the file on the inputs beside it, whole and step by step, and compare."""
     name = os.path.splitext(path)[0] + ".npz"
-    regular(name, "that to_numpy wrote")
-    with np.load(name) as file:
-        found = {key: file[key] for key in file.files if key.startswith("test.")}
+    for one in (path, name):
+        os.stat(one)
+    found = _former(path, name)
     cases: list[Case] = []
     while f"test.{len(cases)}.x" in found:
         cases.append(Case(*(found[f"test.{len(cases)}.{field}"] for field in Case._fields)))
@@ -201,6 +210,12 @@ def _stepped(model: Any, case: Case) -> Array:
     if case.y.ndim == 3:
         return np.stack(outputs, axis=1)
     return np.array([outputs[length - 1][n] for n, length in enumerate(case.lengths)])
+
+
+def _npz(entries: Mapping[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **entries)
+    return buffer.getvalue()
 
 
 class _Writer:
@@ -223,12 +238,16 @@ class _Writer:
         self.arrays["test.steps"] = np.array(plan.steps)
         self.mark = hashlib.sha256(b"".join(array.tobytes() for array in self.arrays.values())).hexdigest()[:16]
 
-    def files(self, found: Proof | None) -> Mapping[str, bytes]:
-        buffer = io.BytesIO()
+    def files(self, found: Proof | None, former: Mapping[str, Array]) -> list[tuple[str, bytes]]:
+        """Whenever the writing ends, the Python file that is there finds its weights: while it is replaced, those of
+        the former one stand beside the new ones, whose names then begin with their mark."""
         error = np.array(np.nan if found is None else found.error)
         entries: dict[str, Any] = {"mark": np.array(self.mark), **self.arrays, "test.error": error}
-        np.savez(buffer, **entries)
-        return {".npz": buffer.getvalue(), ".py": self._text(found).encode()}
+        made = [(".py", self._text(found).encode()), (".npz", _npz(entries))]
+        if not former:
+            return made[::-1]
+        both = {**former, **{f"{self.mark}/{key}": array for key, array in entries.items()}}
+        return [(".npz", _npz(both)), *made]
 
     def _text(self, found: Proof | None) -> str:
         plan = self.plan
@@ -258,6 +277,8 @@ class _Writer:
         yield ""
         yield 'with np.load(Path(__file__).with_suffix(".npz")) as file:'
         yield "    FILE = dict(file)"
+        yield f'own = [key for key in FILE if key.startswith("{self.mark}/")]  # where writing was cut off'
+        yield 'FILE |= {key.partition("/")[2]: FILE[key] for key in own}'
         yield f'if str(FILE["mark"]) != "{self.mark}":'
         yield '    raise ImportError("expected the .npz file that was written with this one, got another")'
         yield "WEIGHTS = {"

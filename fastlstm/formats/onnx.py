@@ -180,9 +180,9 @@ def to_onnx(params: Any, path: str | os.PathLike[str], *, stateful: bool = False
     whole = [one if lengths else one._replace(y=run(plan, one.x)[0]) for one in given]
     own = Own(kind, stateful, lengths, stages, whole)
 
-    def make(proof: Proof | None) -> dict[str, bytes]:
+    def make(proof: Proof | None) -> list[tuple[str, bytes]]:
         onnx_own.put(model, own, proof)
-        return {os.path.splitext(file_name(path))[1]: model.SerializeToString()}
+        return [(os.path.splitext(file_name(path))[1], model.SerializeToString())]
 
     return write(path, make, check)
 

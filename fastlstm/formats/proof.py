@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,7 +138,7 @@ def _pair(case: Case, y: Array, by: str) -> tuple[Array, Array]:
 
 
 def write(
-    path: Any, make: Callable[[Proof | None], Mapping[str, bytes]], check: Callable[[str], Proof | None]
+    path: Any, make: Callable[[Proof | None], Sequence[tuple[str, bytes]]], check: Callable[[str], Proof | None]
 ) -> Proof | None:
     """Files that come to their place only once they are proven.
 
@@ -146,8 +146,8 @@ def write(
     ----------
     path : str or path-like
     make : function
-        From the proof the contents, by the suffixes that stand in the place of the path's: first what stands beside the
-        file, then the file itself. None in the place of the proof: not run yet, or nothing there that could.
+        From the proof the suffixes that stand in the place of the path's, and contents, in the order in which they are
+        written. None in the place of the proof: not run yet, or nothing there that could.
     check : function
         Runs the file of that name, and says so, or raises. None: nothing is there to run it.
 
@@ -164,19 +164,18 @@ def write(
         It cannot be written.
     """
     name = file_name(path)
-    stem, _ = os.path.splitext(name)
+    stem, own = os.path.splitext(name)
     regular(name, "to write")
     with tempfile.TemporaryDirectory(prefix="fastlstm-") as folder:
         beside = os.path.join(folder, os.path.basename(stem))
-        suffix = ""
-        for suffix, content in make(None).items():
+        for suffix, content in make(None):
             with open(beside + suffix, "wb") as file:
                 file.write(content)
         try:
-            proof = check(beside + suffix)
+            proof = check(beside + own)
         except ValueError as error:
             raise ValueError(f"path: {error}; {name!r} is not written") from error
-    for suffix, content in make(proof).items():
+    for suffix, content in make(proof):
         write_whole(stem + suffix, lambda file, content=content: file.write(content))  # type: ignore[misc]
     return proof
 

@@ -287,9 +287,9 @@ def to_rtneural(params: Any, path: str | os.PathLike[str]) -> Proof:
     x[0, :, 0] = np.sin(np.arange(_SAMPLES) * 0.1) * np.linspace(0, 1, _SAMPLES)
     record |= {"input_batch": x[0, :, 0].tolist(), "output_batch": run(plan, x)[0][0, :, 0].tolist()}
 
-    def make(proof: Proof | None) -> dict[str, bytes]:
+    def make(proof: Proof | None) -> list[tuple[str, bytes]]:
         content = json.dumps(record | {"fastlstm": vectors_of(cases(plan), proof) | {"dtype": plan.dtype.name}})
-        return {os.path.splitext(file_name(path))[1]: content.encode()}
+        return [(os.path.splitext(file_name(path))[1], content.encode())]
 
     proof = write(path, make, check)
     assert proof is not None

@@ -82,7 +82,7 @@ def test_what_is_proven_comes_to_its_place_with_its_proof(tmp_path: Path) -> Non
         assert Path(name).with_suffix(".b").read_bytes() == b"beside"
         return proof.Proof(0.5, 3, "a test")
 
-    found = proof.write(tmp_path / "m.a", lambda it: {".b": b"beside", ".a": str(it).encode()}, check)
+    found = proof.write(tmp_path / "m.a", lambda it: [(".b", b"beside"), (".a", str(it).encode())], check)
     assert found == (0.5, 3, "a test")
     assert seen == [b"None"]
     assert (tmp_path / "m.a").read_text() == "largest difference 5.0e-01 on 3 numbers, run by a test"
@@ -96,7 +96,7 @@ def test_what_is_not_proven_leaves_all_as_it_was(tmp_path: Path) -> None:
         raise ValueError("expected more")
 
     with pytest.raises(ValueError, match=r"path: expected more; '.*m.a' is not written"):
-        proof.write(tmp_path / "m.a", lambda it: {".b": b"1", ".a": b"2"}, check)
+        proof.write(tmp_path / "m.a", lambda it: [(".b", b"1"), (".a", b"2")], check)
     assert [one.name for one in tmp_path.iterdir()] == ["m.a"]
     assert (tmp_path / "m.a").read_text() == "before"
 
