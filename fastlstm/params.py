@@ -356,12 +356,7 @@ def own_record(own: Any, name: str) -> type[OwnParams]:
     and in the type's: where compiled code is called, Numba tells types of tuples apart by their names. In a pickle
     there is the cell's name."""
     numbers = [len(one) for one in (own.gates_of_x, own.gates_of_h, own.unit_weights, own.gates_of_b)]
-
-    def again(params: Any) -> tuple[Any, ...]:
-        return _own_params, (own, *params)
-
-    members = {"__slots__": (), "__module__": __name__, "__reduce__": again, "cell": own}
-    record: type[OwnParams] = type(f"OwnParams[{name}]", (OwnParams,), members)
+    record: type[OwnParams] = type(f"OwnParams[{name}]", (OwnParams,), _members(own))
 
     def forms(D: int, H: int, _: int) -> tuple[tuple[int, ...], ...]:
         of_x, of_h, weights, gates = (n * H for n in numbers)
@@ -376,15 +371,23 @@ def own_record(own: Any, name: str) -> type[OwnParams]:
 
 def reset_record(own: Any, name: str) -> type[GRUBeforeParams]:
     """The same for a GRU whose reset gate acts before the product, with activations or an order of its own."""
-    members = {"__slots__": (), "__module__": __name__, "cell": own}
-    record: type[GRUBeforeParams] = type("GRUBeforeParams", (GRUBeforeParams,), members)
+    record: type[GRUBeforeParams] = type(f"GRUBeforeParams[{name}]", (GRUBeforeParams,), _members(own))
     ROWS[record] = ROWS[GRUBeforeParams]._replace(name=name, gates=own.order)
     return record
 
 
-def _own_params(own: Any, *arrays: Array) -> OwnParams:
+def _members(own: Any) -> dict[str, Any]:
+    """Of a type of weights that knows its cell."""
+
+    def again(params: Any) -> tuple[Any, ...]:
+        return _own_params, (own, *params)
+
+    return {"__slots__": (), "__module__": __name__, "__reduce__": again, "cell": own}
+
+
+def _own_params(own: Any, *arrays: Array) -> AnyParams:
     """From a pickle."""
-    found: OwnParams = own.record(*arrays)
+    found: AnyParams = own.record(*arrays)
     return found
 
 

@@ -196,7 +196,8 @@ def own_cells(seed: int, number: int, only: tuple[str, ...]) -> tuple[Among, lis
     """A random cell of one's own, of one type, now and then in a stack with others; and a kind of call of it from
     compiled code."""
     own = f"own{1000 * seed + number}"
-    among = Among([own] * 4 + ["standard", "gru"], [str(np.random.default_rng([seed, number]).choice(TABLE.dtypes))])
+    others = ["standard", "gru", "gru_before"]
+    among = Among([own] * 4 + others, [str(np.random.default_rng([seed, number]).choice(TABLE.dtypes))])
     return among, compiled.kinds(np.random.default_rng([seed, number]), 1, only, Among([own], among.dtypes))
 
 

@@ -41,20 +41,25 @@ class ResetBefore:
         a_n -> n.
     order : str
         Of the blocks in W, U and b.
+    maker : (function, arguments), optional
+        What makes the object again from a pickle; one without is not to be pickled.
     """
 
     def __init__(
-        self, gates: Callable[[Number, Number], Any], activation: Callable[[Number], Number], order: str = "r z n"
+        self,
+        gates: Callable[[Number, Number], Any],
+        activation: Callable[[Number], Number],
+        order: str = "r z n",
+        maker: tuple[Callable[..., Any], tuple[Any, ...]] | None = None,
     ) -> None:
         def both(z: Any) -> tuple[Number, Number]:
             r, u = gates(z.r, z.z)
             return r, u
 
-        self.order = tuple(order.split())
+        self.order, self.maker = tuple(order.split()), maker
         self.gates = Derived(both, _Both("r", "z"))  # as if r were the new c, and z the new h
         self.candidate = Derived(lambda z: activation(z.n), _One("n"))
-        self._of_gates = _with(self.gates, self.gates.recorded.new, self.gates.recorded.made)
-        self._of_candidate = _with(self.candidate, self.candidate.recorded.made)
+        self._of_gates, self._of_candidate = _places(self.gates), _places(self.candidate)
         first, second = ([f"{of}{n}" for n in range(len(places))]
                          for of, places in (("gate", self._of_gates), ("candidate", self._of_candidate)))  # fmt: skip
         self._keeps = (*first, "h_in"), (*second, "h_old")
@@ -87,15 +92,13 @@ class ResetBefore:
 
     def reset(self, a_r: Number, a_z: Number, m: Number) -> tuple[Any, Number]:
         """What the tape keeps of the first phase, and p. m: the old h as it enters the product."""
-        made: Any = self.gates.forward((a_r, a_z), m)
-        kept = _values(self.gates, self._of_gates, made.kept, (made.c, made.h))
-        return (*kept, m), made.c * m
+        made: Any = self.gates.forward((a_r, a_z), m)  # its c is r, its h z
+        return (*_values(self.gates, made), m), made.c * m
 
     def mix(self, kept: Any, a_n: Number, h: Number) -> tuple[Any, Number]:
         """What it keeps of the second, and the new h, which is exactly the old one where z is 1. kept: by the first."""
         made, z = self.candidate.forward((a_n,), h), self._gate(kept, self.gates.recorded.made)
-        values = _values(self.candidate, self._of_candidate, made.kept, (made.h,))
-        return (*values, h), (1.0 - z).fma(made.h, z * h)
+        return (*_values(self.candidate, made), h), (1.0 - z).fma(made.h, z * h)
 
     def mix_back(self, kept: Any, dh: Number, zero: Number) -> Any:
         """The gradient of a_n. kept: by both phases; zero: 0."""
@@ -114,6 +117,9 @@ class ResetBefore:
     def reset_gate(self, kept: Any) -> Any:
         """r."""
         return self._gate(kept, self.gates.recorded.new)
+
+    def __reduce__(self) -> Any:
+        return self.maker or super().__reduce__()
 
     def _reset(self, z: Any, _: Number, w: Any, m: Number) -> Made:
         kept, p = self.reset(z.r, z.z, m)
@@ -135,17 +141,18 @@ class ResetBefore:
         return kept[self._of_gates.index(place)]
 
 
-def _with(derived: Derived, *places: int) -> tuple[int, ...]:
-    """Places of what the tape keeps of some equations: with their results."""
-    return (*derived.kept, *(place for place in places if place not in derived.kept))
-
-
-def _values(derived: Derived, places: tuple[int, ...], kept: tuple[Number, ...], results: Any) -> list[Number]:
+def _places(derived: Derived) -> tuple[int, ...]:
+    """Of what the tape keeps of some equations, by the numbers of the operations: what their gradients need, and their
+    results."""
     one = derived.recorded
-    known = dict(zip((one.new, one.made)[-len(results) :], results, strict=True)) | dict(
-        zip(derived.kept, kept, strict=True)
-    )
-    return [known[place] for place in places]
+    return tuple(dict.fromkeys((*derived.kept, one.new, one.made)))
+
+
+def _values(derived: Derived, made: Made) -> list[Any]:
+    """The numbers that belong there."""
+    one = derived.recorded
+    known = {one.new: made.c, one.made: made.h, **dict(zip(derived.kept, made.kept, strict=True))}
+    return [known[place] for place in _places(derived)]
 
 
 class _Gates(NamedTuple):

@@ -43,10 +43,13 @@ class OwnCell:
         Equations forward and backward. Unit weights, and their gradients, are a NamedTuple of their names.
     fingerprint : str
         A hash of all that `phase` computes: cells that differ in it differ.
+    maker : (function, arguments) or None
+        What makes the cell again from a pickle, where its name does not lead to it.
     """
 
     __name__: str
     __qualname__: str
+    maker: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
 
     def __init__(
         self,
@@ -138,8 +141,8 @@ class OwnCell:
             f"states {' '.join(self.states)}, the tape keeps {' '.join(self.tape._fields)}>"
         )
 
-    def __reduce__(self) -> str:
-        return self.__qualname__  # in a pickle there is its name, as of a function
+    def __reduce__(self) -> Any:
+        return self.maker or self.__qualname__  # in a pickle there is its name, as of a function
 
 
 Names = str | Sequence[str]

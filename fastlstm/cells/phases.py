@@ -157,8 +157,10 @@ class Product(Phase):
     forward: (z, old c, unit weights) -> Made. Where a second phase follows, h is what that one begins with: the sums of
     a later gate, or m, which is projected. backward: Given -> Back. Of a cell that has h alone, c is the same as h.
 
-    reads_h: forward has a fourth argument, the old h of the same unit. Where `Cell.gates_h`, that is h as it enters the
-    product, and backward's dc is its gradient."""
+    reads_h: forward has a fourth argument, the old h of the same unit.
+
+    Where `Cell.gates_h`, the new c is p. That argument is then the old h as it enters the product, with its mask;
+    Given.dc is the gradient of p, and Back.dc what of it reaches that h through p."""
 
     forward: Callable[..., Made]
     backward: Callable[[Given], Back]
@@ -167,14 +169,16 @@ class Product(Phase):
 
 @dataclass(frozen=True, eq=False)
 class LaterGate(Phase):
-    """A second phase: a gate that reads the new c of all units. c @ V is added to the sums that the first phase left.
+    """A second phase: a gate that reads the new c of all units, or the p that stands there (`Cell.gates_h`). c @ V is
+    added to the sums that the first phase left.
 
     forward: (kept, z, new c, old h) -> Made; kept: what the first phase keeps of the unit, where `Cell.gates_h`, else
-    None. backward: (kept, tanh of the new c, dh, dc) -> dz; the part of dh that reaches the old h without passing z, or
-    what the first phase goes on from; and dc, to which the engine adds what comes through z, dz @ V.T.
+    None. backward: (kept, tanh of the new c, dh, dc) -> dz; the part of dh that reaches the old h without passing z,
+    or, where `Cell.gates_h`, dh as it came, for the first phase to share out; and dc, to which the engine adds what
+    comes through z, dz @ V.T.
 
-    gate: its place among the gates. weights: the array that has V as a block of columns, as in `Cell.unit_weights`, and
-    which block of it."""
+    gate: its place among the gates. weights: where V is. The number of an array (0: b, 1: W, 2: U, 3: the fourth one),
+    and which of its blocks of columns it is."""
 
     forward: Callable[[Any, Number, Number, Number], Made]
     backward: Callable[[Any, Number, Number, Number], tuple[Number, Number, Number]]
@@ -267,7 +271,7 @@ class Cell:
     gates : type
         NamedTuple with a field for each gate, 1 to 6.
     alone : bool
-        Whether h is the only state. Where an engine has c, it has the same h once more then, but where `gates_h`.
+        Whether h is the only state. In the place of c an engine has the same h once more then; where `gates_h`, p.
     own : OwnCell or None
         What it was made of, if it is none of the table.
     """
@@ -351,8 +355,8 @@ class Cell:
 
     @cached_property
     def gates_h(self) -> bool:
-        """Whether the second phase's product is of the old h, gated by the first one: of p = r∘h, which stands in the
-        place of c."""
+        """Whether the first phase gates the old h, and the second one's product is of that: of p = r∘h, which stands in
+        the place of c."""
         return self.alone and self.multiplies_later
 
     @cached_property
@@ -362,7 +366,7 @@ class Cell:
 
     @cached_property
     def later_array(self) -> int:
-        """The array that has the second phase's weights V, as in `unit_weights`; -1 where there are none."""
+        """The number of the array that has the second phase's weights V (`LaterGate`); -1 where there are none."""
         return self._later_weights[0]
 
     @cached_property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ import pytest
 from oracles import central_differences, error
 
 from fastlstm import nn
+from fastlstm.nn._src import cells
 
 GOLDEN = np.load(Path(__file__).parents[1] / "data" / "gru_golden.npz")
 F64 = {"dtype": "float64"}
+OLD_KERAS = {"activation": "softsign", "recurrent_activation": "hard_sigmoid_keras2", "reset_after": False}
 
 
 def filled(layer: Any, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
@@ -74,9 +78,8 @@ def test_gradients(both: bool, sequences: bool, after: bool, rng: np.random.Gene
 def test_old_keras(rng: np.random.Generator) -> None:
     """The reset gate before the product, and the gates' activation that Keras had before version 2.3: by the equations
     as they are in docs/equations.md, and by central differences."""
-    options = {"activation": "softsign", "recurrent_activation": "hard_sigmoid_keras2", "reset_after": False}
     x = rng.standard_normal((3, 4, 2))
-    layer = filled(nn.GRU(5, return_sequences=True, **options, **F64), x.shape, rng)
+    layer = filled(nn.GRU(5, return_sequences=True, **OLD_KERAS, **F64), x.shape, rng)
     W, U, b = layer.get_weights()
     (Wz, Wr, Wn), (Uz, Ur, Un), (bz, br, bn) = (np.split(a, 3, axis=-1) for a in (W, U, b))
 
@@ -162,3 +165,25 @@ def test_first_weights() -> None:
 def test_bad_input(call: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+@pytest.mark.parametrize("options", [{}, {"reset_after": False}, OLD_KERAS], ids=["after", "before", "old Keras"])
+def test_pickled_and_copied_between_the_two_passes(options: dict[str, Any], rng: np.random.Generator) -> None:
+    layer = nn.GRU(4, **options, **F64)
+    y = layer(rng.standard_normal((2, 3, 5)), training=True)
+    others = pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)
+    dx = layer.backward(np.ones_like(y))
+    for other in others:
+        np.testing.assert_array_equal(other.backward(np.ones_like(y)), dx)
+        for name, gradient in layer.grads.items():
+            np.testing.assert_array_equal(other.grads[name], gradient)
+
+
+@pytest.mark.parametrize("make", [cells.lstm_with, cells.gru_with, cells.gru_before_with])
+def test_a_cell_with_activations_in_a_pickle(make: Any) -> None:
+    own = make("relu", "hard_sigmoid")
+    params = own.record(*(np.ones(1) for _ in own.record._fields))
+    for one in (pickle.loads(pickle.dumps(params)), copy.deepcopy(params)):
+        assert type(one) is own.record
+    assert pickle.loads(pickle.dumps(own)) is copy.deepcopy(own) is own
+    assert own.record.__name__ != make("softsign", "hard_sigmoid").record.__name__

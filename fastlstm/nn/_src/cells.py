@@ -113,6 +113,7 @@ def lstm_with(activation: str, recurrent_activation: str) -> OwnCell:
         c = f * c + i * squashed(z.g)
         return c, o * squashed(c)
 
+    lstm.maker = lstm_with, (activation, recurrent_activation)
     return lstm
 
 
@@ -127,6 +128,7 @@ def gru_with(activation: str, recurrent_activation: str) -> OwnCell:
         n = squashed(z.n + r * (z.m + w.n))
         return (1 - u) * n + u * h
 
+    gru.maker = gru_with, (activation, recurrent_activation)
     return gru
 
 
@@ -135,6 +137,7 @@ def gru_before_with(activation: str, recurrent_activation: str) -> ResetBefore:
     """Keras's GRU with reset_after=False, and its order of blocks."""
     gate = FUNCTIONS[recurrent_activation]
     both = sigmoids if recurrent_activation == "sigmoid" else lambda a, b: (gate(a), gate(b))
-    found = ResetBefore(both, FUNCTIONS[activation], "z r n")
+    again = gru_before_with, (activation, recurrent_activation)
+    found = ResetBefore(both, FUNCTIONS[activation], "z r n", again)
     register(found.cell, found.record)
     return found
