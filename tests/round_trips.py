@@ -23,8 +23,8 @@ from fastlstm import Bidirectional, nn, reference
 from fastlstm.formats import as_layers, plan
 
 TOLERANCE = 1e-6  # of outputs, as a part of the largest
-Seen = Callable[[str, Any, Any], None]
-"""Is told of each station: its name, what came out there, and what was expected, float64."""
+Seen = Callable[[str, float], None]
+"""Is told of each station: its name, and the `difference` of what came out there."""
 
 
 class Case(NamedTuple):
@@ -119,22 +119,23 @@ def travel(case: Case, folder: Path, live: Seen | None = None) -> None:
         stack = fastlstm.from_torch(state)
     hidden, _ = reference.forward(x.astype(np.float64), [_wide(one) for one in stack])
     if live and case.cell != "gru_before":
-        live("torch", _by_torch(case, state, x), hidden)
+        live("torch", difference(_by_torch(case, state, x), hidden))
 
     weights, whole, keras = (str(folder / name) for name in ("weights.onnx", "model.onnx", "model.keras"))
     fastlstm.to_onnx(stack, weights)
     again = fastlstm.from_onnx(weights)
     same(again, stack)
     if live:
-        live("onnxruntime, weights", _by_onnxruntime(weights, x), hidden)
+        live("onnxruntime, weights", difference(_by_onnxruntime(weights, x), hidden))
 
     model = model_of(case, stack, rng)
     expected, _ = plan.run(plan.plan_of(model), x)
+    least = 1.0 if case.head else 0.0  # the sums of a head may cancel out
     fastlstm.to_onnx(model, whole)
     came = fastlstm.from_onnx(whole)
     same(records(came), stack)
     if live:
-        live("onnxruntime, model", _by_onnxruntime(whole, x), expected)
+        live("onnxruntime, model", difference(_by_onnxruntime(whole, x), expected, least))
 
     came.save(keras)
     loaded = nn.load_keras(keras)
@@ -143,7 +144,7 @@ def travel(case: Case, folder: Path, live: Seen | None = None) -> None:
     last = tuple(fastlstm.from_keras(keras).values())
     same(last, stack)
     if live:
-        live("keras", _by_keras(keras, x), expected)
+        live("keras", difference(_by_keras(keras, x), expected, least))
 
     if case.cell != "gru_before":
         back = fastlstm.to_torch(last)
@@ -155,7 +156,7 @@ def travel(case: Case, folder: Path, live: Seen | None = None) -> None:
             elif "bias" in name:
                 assert case.bias or not back[name].any()
         if live:
-            live("torch again", _by_torch(case, back, x), hidden)
+            live("torch again", difference(_by_torch(case, back, x), hidden))
 
 
 def _biases(case: Case, state: dict[str, np.ndarray], name: str) -> list[np.ndarray]:
@@ -196,18 +197,19 @@ def _by_keras(name: str, x: np.ndarray) -> np.ndarray:
     return np.asarray(keras.models.load_model(name, compile=False)(x))
 
 
-def difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """As a part of the largest number expected."""
+def difference(found: np.ndarray, expected: np.ndarray, least: float = 0.0) -> float:
+    """As a part of the largest number expected, or of `least` where that is more."""
     assert found.shape == expected.shape
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
+    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), least))
 
 
 def _count(number: int) -> Iterator[str]:
     worst: dict[str, list[float]] = {}
     kinds: dict[str, int] = {}
 
-    def seen(station: str, found: Any, expected: Any) -> None:
-        worst.setdefault(station, []).append(difference(found, expected))
+    def seen(station: str, one: float) -> None:
+        assert one <= TOLERANCE, (station, one)
+        worst.setdefault(station, []).append(one)
 
     @settings(max_examples=number, deadline=None, database=None, derandomize=True,
               phases=[Phase.generate], suppress_health_check=list(HealthCheck))  # fmt: skip
@@ -220,8 +222,7 @@ def _count(number: int) -> Iterator[str]:
     each()
     yield ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     for station, errors in worst.items():
-        above = sum(not one <= TOLERANCE for one in errors)
-        yield f"{station}: {len(errors)} models, at most {max(errors):.1e} of the largest output, {above} above 1e-6"
+        yield f"{station}: {len(errors)} models, at most {max(errors):.1e} of the largest output"
 
 
 if __name__ == "__main__":
