@@ -93,19 +93,8 @@ class Turns:
         self._enter = run._enter
         self._store = run._address(_nothing, (*run._KINDS, types.voidptr))
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._enter, name)
-
-    @property
-    def overloads(self) -> Any:
-        return self._enter.overloads
-
-    @overloads.setter
-    def overloads(self, found: Any) -> None:  # what is compiled meanwhile stays known afterwards
-        self._enter.overloads = found
-
     def __call__(self, region: int, body: int, turns: int, workers: int, place: int, arguments: Any) -> None:
-        ((kernel, size),) = {(key[0], size) for key, (found, size) in run._bodies.items() if found == body}
+        ((kernel, size),) = {(key[0], found.size) for key, found in run._bodies.items() if found.address == body}
         room = np.zeros(-(-size // 8), np.int64)
         place = place or room.ctypes.data  # where runs are recorded, they have a place
         self._enter(0, self._store, 1, 1, place, arguments)
@@ -125,7 +114,13 @@ class Turns:
 def in_turns(order: Order = forwards, unmet: tuple[Any, int] | None = None) -> Iterator[Turns]:
     """No threads: the workers of a turn run one after another."""
     turns = Turns(order, unmet)
-    with mock.patch.object(run, "_enter", turns):
+    bodies, entry = {key: body._replace(enter=turns) for key, body in run._bodies.items()}, run._entry
+
+    def entered(kinds: Any) -> Any:
+        entry(kinds)  # which the turns themselves need
+        return turns
+
+    with mock.patch.dict(run._bodies, bodies), mock.patch.object(run, "_entry", entered):
         yield turns
 
 

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -170,7 +170,16 @@ def _address(dispatcher: Any, kinds: tuple[Any, ...]) -> int:
     return int(found.library.get_pointer_to_function(found.fndesc.llvm_func_name))
 
 
-_bodies: dict[tuple[Any, Any], tuple[int, int]] = {}  # address and bytes of arguments, by body and their kind
+class _Body(NamedTuple):
+    """address: where the compiled kernel begins; size: bytes of its arguments; enter: `_enter` for arguments of these
+    types. That is called as it is: to look at the types of all arguments again would take longer than a small pass."""
+
+    address: int
+    size: int
+    enter: Callable[..., None]
+
+
+_bodies: dict[tuple[Any, Any], _Body] = {}  # by body and the kind of its arguments
 _regions: list[int] = []  # the address of the region, once there is one
 NOTICED = 1.0  # seconds of compiling that the logger is told of
 
@@ -181,12 +190,12 @@ def run(body: Any, kind: Any, turns: int, workers: int, arguments: tuple[Any, ..
     kind: the float type and the cell; all else in the arguments is of the same types at every call. arguments: arrays
     and numbers. Says once on the logger when something had to be compiled for longer than `NOTICED`.
     """
-    address, size = _bodies.get((body, kind)) or _prepare(body, kind, arguments)
+    address, size, enter = _bodies.get((body, kind)) or _prepare(body, kind, arguments)
     if workers > 1 and not _regions:
         compile_region()
     record = _own.recording
     place = 0 if record is None else record.add(address, size, turns, workers, arguments)
-    _enter(_regions[0] if workers > 1 else 0, address, turns, workers, place, arguments)
+    enter(_regions[0] if workers > 1 else 0, address, turns, workers, place, arguments)
 
 
 class _Own(threading.local):
@@ -248,19 +257,27 @@ def compile_region() -> None:
             _regions.append(_address(_region, _KINDS))
 
 
-def _prepare(body: Any, kind: Any, arguments: tuple[Any, ...]) -> tuple[int, int]:
-    """The body's address and the bytes of these arguments, once all that runs it for them is there."""
+def _prepare(body: Any, kind: Any, arguments: tuple[Any, ...]) -> _Body:
+    """The body for these arguments, once all that runs it for them is there."""
     found = numba.typeof(arguments)
     with compiling():
         began, misses = time.perf_counter(), _misses(body)
         address = _address(body, (*_KINDS, types.CPointer(found)))
-        prepare(_enter, (*_KINDS, _N, found))
+        kinds = (*_KINDS, _N, found)
         context = cpu_target.target_context
-        _bodies[body, kind] = address, context.get_abi_sizeof(context.get_data_type(found))
+        size = context.get_abi_sizeof(context.get_data_type(found))
+        _bodies[body, kind] = _Body(address, size, _entry(kinds))
     seconds = time.perf_counter() - began
     if seconds > NOTICED and _misses(body) > misses:
         logger.info("compiled %s in %.1f s; later calls and processes reuse it", body.__name__, seconds)
     return _bodies[body, kind]
+
+
+def _entry(kinds: tuple[Any, ...]) -> Callable[..., None]:
+    """`_enter` for arguments of those types."""
+    prepare(_enter, kinds)
+    found: Callable[..., None] = _enter.overloads[kinds].entry_point
+    return found
 
 
 def _misses(dispatcher: Any) -> int:
