@@ -41,12 +41,12 @@ def prove(path: Any) -> Any:
     """Run a file that carries inputs and outputs, and compare what comes out with what stands there.
 
     The file is run as it is: a Python file is executed, a C header compiled and executed. So prove what is your own. Of
-    ONNX and JSON files no code is executed.
+    ONNX, JSON and Keras files no code is executed.
 
     Parameters
     ----------
     path : str or path-like
-        What `to_numpy` (.py), `to_c` (.h), `to_onnx` (.onnx) or `to_rtneural` (.json) wrote.
+        What `to_numpy` (.py), `to_c` (.h), `to_onnx` (.onnx), `to_rtneural` (.json) or `model.save` (.keras) wrote.
 
     Returns
     -------

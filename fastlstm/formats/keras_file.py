@@ -21,9 +21,11 @@ import numpy as np
 
 from ..files import file_name, regular
 from .hdf5 import SIGNATURE, Damaged, Dataset, File, Group
+from .json_file import parsed
 
 _ZIP = b"PK\x03\x04"
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"  # entries of a .keras file
+VECTORS = "fastlstm.json"  # one that Keras does not look at: what `formats.vectors` makes
 _TEXT = 16 << 20  # bytes of a model's configuration at most
 _ROOM, _GROWTH = 64 << 20, 4  # bytes that entries may always take; beyond, as many as the file has, times
 DEEP = 40  # models within models, wrappers within wrappers
@@ -52,6 +54,8 @@ class KerasFile(NamedTuple):
         Outermost of the HDF5 file.
     by_names : bool
         Whether arrays are listed by their names, as in .h5 files, or stand in groups by their layers' classes.
+    vectors : dict or None
+        Inputs and outputs that prove the file, where fastlstm wrote it.
     """
 
     name: str
@@ -60,6 +64,7 @@ class KerasFile(NamedTuple):
     weights: Group
     root: Group
     by_names: bool
+    vectors: dict[str, Any] | None = None
 
 
 @contextmanager
@@ -118,14 +123,16 @@ def _from_archive(archive: zipfile.ZipFile, size: int, name: str) -> KerasFile:
     """Of a .keras file. What else stands in the archive is not looked at."""
     entries: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
-        if info.filename in (_CONFIG, _WEIGHTS) and info.filename in entries:
+        if info.filename in (_CONFIG, _WEIGHTS, VECTORS) and info.filename in entries:
             raise Damaged(f"expected one {info.filename}, got two")
         entries[info.filename] = info
     for needed in (_CONFIG, _WEIGHTS):
         if needed not in entries:
             raise Damaged(f"expected {needed} in the archive, got {', '.join(list(entries)[:9]) or 'nothing'}")
     room = _ROOM + _GROWTH * size
-    for key, most in ((_CONFIG, _TEXT), (_WEIGHTS, room)):
+    for key, most in ((_CONFIG, _TEXT), (_WEIGHTS, room), (VECTORS, _TEXT)):
+        if key not in entries:
+            continue
         info = entries[key]
         if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise Damaged(f"expected {key} as it is, or deflated, got it encrypted or compressed in another way")
@@ -135,7 +142,8 @@ def _from_archive(archive: zipfile.ZipFile, size: int, name: str) -> KerasFile:
     about = _json(_entry(archive, entries[_CONFIG]).decode("utf-8", "replace"), _CONFIG)
     compiled = about.get("compile_config")
     root = File(BytesIO(_entry(archive, entries[_WEIGHTS]))).root
-    return KerasFile(name, about, compiled if isinstance(compiled, dict) else None, root, root, False)
+    vectors = parsed(_entry(archive, entries[VECTORS])) if VECTORS in entries else None
+    return KerasFile(name, about, compiled if isinstance(compiled, dict) else None, root, root, False, vectors)
 
 
 def _entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

@@ -22,9 +22,11 @@ from .plan import Masking, Plan, run
 
 TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
 """How far outputs may be from the expected ones, at least: a part of the largest of these, or of 1."""
-CHECKS = {".py": "numpy_file", ".h": "c_header", ".json": "rtneural", ".onnx": "onnx"}
-"""The modules of this package whose `check` runs a file, by its suffix."""
-_SHAPES: tuple[tuple[int, int, list[int] | None], ...] = ((1, 5, None), (2, 3, None), (3, 4, [4, 1, 2]))
+CHECKS = {
+    ".py": "numpy_file", ".h": "c_header", ".json": "rtneural", ".onnx": "onnx", ".keras": ".nn._src.keras_loading",
+}  # fmt: skip
+"""The modules, seen from this package, whose `check` runs a file, by its suffix."""
+SHAPES: tuple[tuple[int, int, list[int] | None], ...] = ((1, 5, None), (2, 3, None), (3, 4, [4, 1, 2]))
 
 
 class Case(NamedTuple):
@@ -73,7 +75,7 @@ def cases(plan: Plan) -> tuple[Case, ...]:
     rng = np.random.default_rng(1997)
     first = plan.stages[0]
     found = []
-    for N, T, given in _SHAPES:
+    for N, T, given in SHAPES:
         lengths = np.array([T] * N if given is None else given, np.int64)
         x = rng.standard_normal((N, T, plan.input_size)).astype(plan.dtype)
         if isinstance(first, Masking):

@@ -14,6 +14,7 @@ from damage_files import FILES
 from keras_cases import CASES, build
 from keras_golden import live_keras
 
+import fastlstm
 from fastlstm import nn
 
 
@@ -159,6 +160,59 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     again.save(tmp_path / "n.keras")
     assert (tmp_path / "n.keras").read_bytes() == (tmp_path / "m.keras").read_bytes()
     assert sorted(os.listdir(tmp_path)) == ["m.keras", "n.keras"]
+
+
+def changed(path: Path, change: Any) -> None:
+    """The vectors of a .keras file, put through a function; None takes them out."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    vectors = change(json.loads(entries.pop("fastlstm.json")))
+    if vectors is not None:
+        entries["fastlstm.json"] = json.dumps(vectors).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+
+
+def test_a_file_carries_its_proof(tmp_path: Path) -> None:
+    """Of a model that carries a state, which the file does not. What reads the file runs it."""
+    pytest.importorskip("h5py")
+    path = tmp_path / "m.keras"
+    model = nn.Sequential([nn.LSTM(4, stateful=True, return_sequences=True, input_shape=(None, 3)), nn.GRU(2)], seed=1)
+    model.predict(np.ones((1, 5, 3)), verbose=0)
+    model.save(path)
+    proof = fastlstm.formats.prove(path)
+    assert (proof.error, proof.numbers) == (0.0, 2 * (1 + 2 + 3))
+    changed(path, lambda vectors: vectors | {"cases": vectors["cases"][:2]})
+    with pytest.raises(ValueError, match=r"path: .*expected inputs of shapes \(1, 5\), \(2, 3\), \(3, 4\)"):
+        nn.load_keras(path)
+    model.save(path)
+    changed(path, lambda vectors: vectors | {"cases": [vectors["cases"][0] | {"y": vectors["cases"][0]["x"]}] * 3})
+    with pytest.raises(ValueError, match="path: "):
+        nn.load_keras(path)
+    model.save(path)
+    numbers = json.loads(zipfile.ZipFile(path).read("fastlstm.json"))["cases"][0]["y"]["numbers"]
+    changed(
+        path,
+        lambda vectors: json.loads(
+            json.dumps(vectors).replace(numbers, "A" * len(numbers.rstrip("=")) + "=" * numbers.count("="))
+        ),
+    )
+    for read in (nn.load_keras, fastlstm.formats.prove):
+        with pytest.raises(ValueError, match=r"expected outputs within 1e-12 of fastlstm.reference, got a difference"):
+            read(path)
+    changed(path, lambda vectors: None)
+    assert nn.load_keras(path).get_config() == model.get_config()
+    with pytest.raises(ValueError, match=r"expected inputs and outputs, as model\.save writes them, got none in"):
+        fastlstm.formats.prove(path)
+
+
+def test_what_no_plan_describes_is_saved_all_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    model = nn.Sequential([nn.Dense(4, input_shape=(3,))])
+    model.save(tmp_path / "m.keras")
+    assert "fastlstm.json" not in zipfile.ZipFile(tmp_path / "m.keras").namelist()
+    np.testing.assert_array_equal(nn.load_keras(tmp_path / "m.keras").flat_params, model.flat_params)
 
 
 def test_checkpoints_of_a_run(tmp_path: Path) -> None:

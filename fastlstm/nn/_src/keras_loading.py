@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ...formats.hdf5 import Damaged
-from ...formats.keras_file import opened
+from ...formats.keras_file import KerasFile, opened
+from ...formats.plan import plan_of, run
+from ...formats.proof import SHAPES, TOLERANCE, Proof, compare
+from ...formats.vectors import cases_in
 from .architecture import from_config
 from .keras_reading import compile_as, described
 
@@ -28,8 +34,8 @@ def load_keras(path: Any, compile: bool = True) -> Any:
     ------
     ValueError, TypeError
         A damaged file or one of another kind; weights alone; a model of another class; a layer, an argument, an
-        optimizer, a loss or a metric that is not here, by its name. Sizes are held against the file's before anything
-        of such a size is made.
+        optimizer, a loss or a metric that is not here, by its name; a file of ours whose model does not give the
+        outputs that stand there. Sizes are held against the file's before anything of such a size is made.
     OSError
         The file cannot be read.
 
@@ -41,17 +47,43 @@ def load_keras(path: Any, compile: bool = True) -> Any:
     --------
     ``model.save("m.keras")`` writes such a file, here as in Keras.
     """
-    from .model import Sequential
-
     with opened(path) as file:
         try:
-            config, arrays = described(file)
-            model = from_config(Sequential, config, draw=False)
-            for layer, own in zip(model.layers, arrays, strict=True):
-                for array, dataset in zip(layer.params.values(), own, strict=True):
-                    array[...] = dataset.read()
+            model = _model_in(file)
             if compile and file.compiled is not None:
                 compile_as(model, file)
         except (ValueError, TypeError, RuntimeError, KeyError, AttributeError, OverflowError) as error:
             raise Damaged(str(error)) from error
     return model
+
+
+def _model_in(file: KerasFile) -> Any:
+    """The model of an open file, run on the inputs that stand there."""
+    from .model import Sequential
+
+    config, arrays = described(file)
+    model = from_config(Sequential, config, draw=False)
+    for layer, own in zip(model.layers, arrays, strict=True):
+        for array, dataset in zip(layer.params.values(), own, strict=True):
+            array[...] = dataset.read()
+    if file.vectors is not None:
+        _run(model, file.vectors)
+    return model
+
+
+def check(name: str) -> Proof:
+    """Runs a file's model on the inputs that stand in it: `fastlstm.formats.prove` of .keras files."""
+    with opened(name) as file:
+        vectors = file.vectors
+    if vectors is None:
+        raise ValueError("expected inputs and outputs, as model.save writes them, got none")
+    return _run(load_keras(name, compile=False), vectors)
+
+
+def _run(model: Any, vectors: Mapping[str, Any]) -> Proof:
+    cases = cases_in(vectors)
+    if [case.x.shape[:2] for case in cases] != [shape[:2] for shape in SHAPES]:
+        raise ValueError(f"expected inputs of shapes {', '.join(str(shape[:2]) for shape in SHAPES)}, got others")
+    found = plan_of(model)
+    outputs = [run(found, case.x, case.lengths)[0] for case in cases]
+    return compare(cases, outputs, found.dtype, "fastlstm.reference, from what was read", TOLERANCE[np.dtype("f8")])

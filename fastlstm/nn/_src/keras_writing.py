@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...files import file_name, write_whole
-from ...formats.keras_file import content_of, snake_case
+from ...formats.keras_file import VECTORS, content_of, snake_case
 from . import metrics
 from .architecture import parts_of
 from .base import Array, Layer
@@ -32,7 +32,8 @@ def save_keras(model: Any, path: Any, compiled: Mapping[str, Any] | None) -> Non
     """Write a model to a .keras file: `save_model`'s part for such names.
 
     compiled: what `compile` was given, if it was. Before the file comes to its place it is read again, and has to give
-    the same weights.
+    the same weights. Inputs, and what `fastlstm.reference` makes of them, go into it, where a plan says all that the
+    model does.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def save_keras(model: Any, path: Any, compiled: Mapping[str, Any] | None) -> Non
     content = check(model, compiled)
     target = file_name(path)
     model._built()
-    content["weights"] = _weights(model)
+    content["weights"], content["vectors"] = _weights(model), _vectors(model)
     data = _archive(content)
     with content_of(data, target) as file:
         _, found = described(file)
@@ -63,6 +64,19 @@ def check(model: Any, compiled: Mapping[str, Any] | None) -> dict[str, Any]:
     _library()
     parts_of(json.loads(json.dumps(model.get_config())))  # what could not be read again is not written
     return {"model": _model(model, compiled)}
+
+
+def _vectors(model: Any) -> dict[str, Any] | None:
+    """What proves the file, which has no states that layers carry; None where a layer has no description, or weights
+    are not finite."""
+    from ...formats import plan, proof, vectors
+
+    try:
+        stages = plan.plan_of(model).stages
+    except ValueError:
+        return None
+    begun = (one._replace(states=None) if isinstance(one, plan.Recurrent) else one for one in stages)
+    return vectors.vectors_of(proof.cases(plan.planned(tuple(begun))), None)
 
 
 def _library() -> Any:
@@ -211,11 +225,13 @@ def _kept(model: Any) -> list[Array]:
 
 def _archive(content: Mapping[str, Any]) -> bytes:
     room = BytesIO()
-    entries = (
+    entries: tuple[tuple[str, bytes], ...] = (
         ("metadata.json", json.dumps({"keras_version": _VERSION, "date_saved": "1980-01-01@00:00:00"}).encode()),
         ("config.json", json.dumps(content["model"]).encode()),
         ("model.weights.h5", content["weights"]),
     )
+    if content["vectors"] is not None:
+        entries += ((VECTORS, json.dumps(content["vectors"]).encode()),)
     with zipfile.ZipFile(room, "w") as archive:
         for name, data in entries:
             archive.writestr(zipfile.ZipInfo(name), data)
