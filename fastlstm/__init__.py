@@ -40,13 +40,16 @@ __all__ = [
 ]  # fmt: skip
 
 _LATER = ("datasets", "nn")  # imported where they are first used
-_FORMATS = ("from_onnx", "to_onnx")  # likewise, of formats
+_FORMATS = ("from_nam", "from_onnx", "from_rtneural", "to_onnx", "to_rtneural")  # likewise, of formats
 
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import nn as nn
+    from .formats.nam import from_nam as from_nam
     from .formats.onnx import from_onnx as from_onnx
     from .formats.onnx import to_onnx as to_onnx
+    from .formats.rtneural import from_rtneural as from_rtneural
+    from .formats.rtneural import to_rtneural as to_rtneural
 else:
 
     def __getattr__(name: str) -> Any:

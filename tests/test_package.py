@@ -28,9 +28,14 @@ assert fastlstm.datasets is sys.modules["fastlstm.datasets"]
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+OF_FORMATS = {"from_nam", "from_onnx", "from_rtneural", "to_onnx", "to_rtneural"}  # which come when they are used
+
+
 def test_names_of_the_package() -> None:
-    assert set(dir(fastlstm)) == {*fastlstm.__all__, "nn", "datasets", "from_onnx", "to_onnx"}
+    assert set(dir(fastlstm)) == {*fastlstm.__all__, "nn", "datasets", *OF_FORMATS}
     assert all(getattr(fastlstm, name) is not None for name in dir(fastlstm))
+    readers_and_writers = {name for name in dir(fastlstm) if name.startswith(("from_", "to_"))} | {"save", "load"}
+    assert all(getattr(fastlstm.formats, name) is getattr(fastlstm, name) for name in readers_and_writers)
     with pytest.raises(AttributeError, match="module 'fastlstm' has no attribute 'numba'"):
         fastlstm.numba  # type: ignore[attr-defined]  # noqa: B018
 

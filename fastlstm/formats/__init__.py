@@ -12,12 +12,19 @@ from ..types import Stack
 
 _LATER = {  # names of modules here that are imported where they are first used
     "OnnxNode": "onnx",
+    "from_keras": "keras",
     "from_nam": "nam",
     "from_onnx": "onnx",
     "from_rtneural": "rtneural",
+    "from_torch": "torch",
+    "load": "npz",
     "onnx_nodes": "onnx",
+    "save": "npz",
+    "to_c": "c_header",
+    "to_numpy": "numpy_file",
     "to_onnx": "onnx",
     "to_rtneural": "rtneural",
+    "to_torch": "torch",
 }
 
 
