@@ -45,7 +45,7 @@ def test_random_cells_are_drawn() -> None:
     assert [one.cell for kind in kinds for one in kind.layers] == ["own3014"] * len(kinds[0].layers)
     cases = [next(run.draw(3, index, (), kinds, among)) for index in range(60)]
     assert [Case.parse(str(case)) for case in cases] == cases
-    assert {one.cell for case in cases for one in case.layers} == {"own3014", "standard", "gru"}
+    assert {one.cell for case in cases for one in case.layers} == {"own3014", "standard", "gru", "gru_before"}
     assert {case.dtype for case in cases} == {*among.dtypes}
     assert any(FUNCTIONS[case.function].compiled for case in cases)
 
