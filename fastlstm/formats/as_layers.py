@@ -18,6 +18,7 @@ from ..params import (
     cell_name,
     sizes,
 )
+from .gates import to_keras, two_biases
 from .plan import Dense, Masking, Plan, Recurrent
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ def _one_way(params: AnyParams, first: AnyState | None, options: dict[str, Any])
     if isinstance(params, GRUParams):
         return nn.GRU(H, **options), gru_weights(params)
     if isinstance(params, GRUBeforeParams):
-        turned = [array[..., _turned(H)] for array in params]
-        return nn.GRU(H, reset_after=False, **options), turned
+        return nn.GRU(H, reset_after=False, **options), list(map(to_keras, params))
     if isinstance(params, ProjectedParams):
         options["projection_size"] = sizes(params)[2]
     return nn.LSTM(H, cell=cell_name(type(params)), **options), list(params)
@@ -77,16 +77,7 @@ def gru(weights: list[Array]) -> Made:
 
 def gru_weights(params: GRUParams) -> list[Array]:
     """As Keras has them: blocks z, r, n; two rows of biases, of x and of h."""
-    H = len(params.U)
-    order = _turned(H)
-    biases = np.stack([params.b[order], np.concatenate([np.zeros(2 * H, params.b_n.dtype), params.b_n])])
-    return [params.W[:, order], params.U[:, order], biases]
-
-
-def _turned(H: int) -> Array:
-    """The columns of blocks r, z, n in the order z, r, n."""
-    columns: Array = np.r_[H : 2 * H, :H, 2 * H : 3 * H]
-    return columns
+    return [to_keras(params.W), to_keras(params.U), to_keras(np.stack(two_biases(params)))]
 
 
 def dense(kernel: Array, bias: Array | None, activation: str = "linear") -> Made:

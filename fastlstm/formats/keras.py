@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import checks
-from ..params import AnyParams, Array, Bidirectional, GRUBeforeParams, GRUParams, Params
+from ..params import AnyParams, Bidirectional, GRUBeforeParams, Params
+from . import gates
 from .hdf5 import Damaged, Dataset, Group
 from .keras_file import (
     DEEP,
@@ -269,7 +270,7 @@ def _record(name: str, arrays: list[Dataset], config: Mapping[str, Any] | None) 
     H = len(U)
     if U.shape[1] == 4 * H:
         return Params(W, U, biases[0] if biases else np.zeros(4 * H, W.dtype))
-    W, U = _turned(W, H), _turned(U, H)
+    W, U = gates.from_keras(W), gates.from_keras(U)
     if biases:
         after = biases[0].ndim == 2
     elif config is None or not isinstance(config.get("reset_after", False), bool):
@@ -278,17 +279,11 @@ def _record(name: str, arrays: list[Dataset], config: Mapping[str, Any] | None) 
     else:
         after = config.get("reset_after", False)
     if not after:
-        return GRUBeforeParams(W, U, _turned(biases[0], H) if biases else np.zeros(3 * H, W.dtype))
+        return GRUBeforeParams(W, U, gates.from_keras(biases[0]) if biases else np.zeros(3 * H, W.dtype))
     b = biases[0] if biases else np.zeros((2, 3 * H), W.dtype)
     if b.shape != (2, 3 * H):
         raise Damaged(f"expected a bias of shape (2, {3 * H}) in {name!r}, got {b.shape}")
-    one, two = _turned(b, H)
-    return GRUParams(W, U, np.concatenate((one[: 2 * H] + two[: 2 * H], one[2 * H :])), two[2 * H :].copy())
-
-
-def _turned(array: Array, H: int) -> Array:
-    """Gates z, r, n of a GRU in the order r, z, n."""
-    return np.concatenate((array[..., H : 2 * H], array[..., :H], array[..., 2 * H :]), axis=-1)
+    return gates.gru_of(W, U, *gates.from_keras(b))
 
 
 def _check(name: str, config: Mapping[str, Any]) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..params import ROWS, AnyParams, Array, GRUBeforeParams, GRUParams, PeepholeParams, cell_name, sizes
+from .gates import GATES, OUR_PEEPHOLES, OURS, PEEPHOLES, ordered, two_biases
 from .onnx_file import library
-from .onnx_names import GATES, OUR_PEEPHOLES, OURS, PEEPHOLES, ordered
 from .plan import Activation, Dense, Masking, Plan, Recurrent
 
 OPSET = 13
@@ -229,12 +229,9 @@ class _Graph:
 def arrays_of(record: AnyParams) -> dict[str, Array]:
     """W, R, B and, where there are peepholes, P of one direction, as an operator has them."""
     kind = "GRU" if isinstance(record, (GRUParams, GRUBeforeParams)) else "LSTM"
-    H = sizes(record)[1]
-    W, R, one = (ordered(array, OURS[kind], GATES[kind]) for array in (record.W.T, record.U.T, record.b))
-    two = np.zeros_like(one)
-    if isinstance(record, GRUParams):
-        two[2 * H :] = record.b_n
-    found = {"W": W, "R": R, "B": np.concatenate([one, two])}
+    given = record.W.T, record.U.T, *two_biases(record)
+    W, R, *biases = (ordered(array, OURS[kind], GATES[kind]) for array in given)
+    found = {"W": W, "R": R, "B": np.concatenate(biases)}
     if isinstance(record, PeepholeParams):
         found["P"] = ordered(record.p, OUR_PEEPHOLES, PEEPHOLES)
     return found

@@ -18,7 +18,6 @@ from ..params import (
     Array,
     Bidirectional,
     GRUBeforeParams,
-    GRUParams,
     Hidden,
     Params,
     PeepholeParams,
@@ -26,8 +25,8 @@ from ..params import (
     shown,
 )
 from . import onnx_constants, onnx_file
+from .gates import GATES, OUR_PEEPHOLES, OURS, PEEPHOLES, gru_of, ordered
 from .onnx_file import Found
-from .onnx_names import GATES, OUR_PEEPHOLES, OURS, PEEPHOLES, ordered
 
 INPUTS = {
     "LSTM": ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
@@ -110,7 +109,7 @@ def _node(found: Found) -> OnnxNode:
     after = _integer(attributes, "linear_before_reset", 0)
     arrays.setdefault("B", np.zeros((ways, 2 * len(GATES[kind]) * H)))
     halves = [{key: np.asarray(array[way], dtype) for key, array in arrays.items()} for way in range(ways)]
-    records = [_record(kind, half, H, bool(after)) for half in halves]
+    records = [_record(kind, half, bool(after)) for half in halves]
     params = Bidirectional(*records) if ways == 2 else records[0]
     checks.weights(params, "weights")
     return OnnxNode(found.name, params, direction == "reverse", _states(found, names, attributes, ways, (H, dtype)))
@@ -159,25 +158,24 @@ def _checked(arrays: Mapping[str, Array], kind: str, ways: int) -> int:
     return int(H)
 
 
-def _record(kind: str, arrays: Mapping[str, Array], H: int, after: bool) -> AnyParams:
+def _record(kind: str, arrays: Mapping[str, Array], after: bool) -> AnyParams:
     """One direction. after: the reset gate acts after the product."""
     gates, ours = GATES[kind], OURS[kind]
     W, R = (ordered(arrays[key], gates, ours).T for key in "WR")
     one, two = (ordered(half, gates, ours) for half in np.split(arrays["B"], 2))
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
-        fields = {"W": W, "U": R, "b": one + two}
-    record: type[AnyParams] = Params
-    if kind == "GRU":
-        record = GRUParams if after else GRUBeforeParams
-        if after:  # the candidate's biases are two
-            fields |= {"b": np.concatenate([fields["b"][: 2 * H], one[2 * H :]]), "b_n": two[2 * H :]}
-    elif "P" in arrays:
-        record = PeepholeParams
-        fields["p"] = ordered(arrays["P"], PEEPHOLES, OUR_PEEPHOLES)
-    for field, array in fields.items():
+        if kind == "GRU" and after:
+            record: AnyParams = gru_of(W, R, one, two)
+        elif kind == "GRU":
+            record = GRUBeforeParams(W, R, one + two)
+        elif "P" in arrays:
+            record = PeepholeParams(W, R, ordered(arrays["P"], PEEPHOLES, OUR_PEEPHOLES), one + two)
+        else:
+            record = Params(W, R, one + two)
+    for field, array in zip(record._fields, record, strict=True):
         if not np.isfinite(array).all():
             raise ValueError(f"expected finite weights, got NaN or infinity in {field}")
-    return record(**{field: np.array(array, order="C") for field, array in fields.items()})
+    return type(record)(*(np.array(array, order="C") for array in record))
 
 
 def _states(

@@ -9,28 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..params import Array, Params
-from . import as_layers
-
-
-def _sigmoid(x: Array) -> Array:
-    found: Array = np.exp(-np.logaddexp(0, -x))
-    return found
-
-
-def _softmax(x: Array) -> Array:
-    y: Array = np.exp(x - x.max(axis=-1, keepdims=True))
-    y /= y.sum(axis=-1, keepdims=True)
-    return y
-
+from . import as_layers, plan
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "tanh": np.tanh,
-    "relu": lambda x: np.maximum(x, 0),
-    "sigmoid": _sigmoid,
-    "softmax": _softmax,
-    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    name: plan.ACTIVATIONS[name] for name in ("tanh", "relu", "sigmoid", "softmax", "elu")
 }
 """RTNeural's, of those that a dense layer has here."""
+_sigmoid = ACTIVATIONS["sigmoid"]
 _SMALL = np.float32(2.0**-20)  # the factor of an input that goes through, for which tanh(x) is x
 _SHUT = np.float32(64)  # what keeps a gate open, or with the other sign shut
 

@@ -15,6 +15,7 @@ from ..files import file_name
 from ..params import ROWS, AnyParams, Array, GRUParams, Params, ProjectedParams, cell_name, sizes
 from ..types import Stack
 from . import layers_of, safetensors_file
+from .gates import gru_of, two_biases
 
 _TORCH = re.compile(r"(weight|bias)_(ih|hh|hr)(?:_l(0|[1-9][0-9]{0,5})(_reverse)?)?")
 _WRAPPERS = (
@@ -75,8 +76,7 @@ def from_torch(state_dict: Mapping[str, Any] | str | os.PathLike[str], prefix: s
     >>> bool((layer.W == params.W).all())
     True
     """
-    if not isinstance(prefix, str):
-        raise TypeError(f"prefix: expected a str, got {type(prefix).__name__}")
+    _before(prefix)  # of another type it is refused before any file is opened
     if isinstance(state_dict, (str, os.PathLike)):
         return _from_file(state_dict, prefix)
     if not isinstance(state_dict, Mapping):
@@ -113,13 +113,20 @@ def _no_pickle(path: str | os.PathLike[str]) -> str:
     return name
 
 
+def _before(prefix: Any) -> str:
+    """What stands before the names of the module that prefix says."""
+    if not isinstance(prefix, str):
+        raise TypeError(f"prefix: expected a str, got {type(prefix).__name__}")
+    return prefix if not prefix or prefix.endswith(".") else f"{prefix}."
+
+
 def _own_names(names: Iterable[Any], prefix: str) -> dict[str, str]:
     """Names without what stands before them -> as they are, of the module that prefix says."""
     every = list(names)
     strange = [key for key in every if not isinstance(key, str)]
     if strange:
         raise ValueError(f"state_dict: expected names such as 'weight_ih_l0', got {strange[0]!r:.60}")
-    before = prefix if not prefix or prefix.endswith(".") else f"{prefix}."
+    before = _before(prefix)
     for wrapper in ("", *_WRAPPERS):
         start = wrapper + before
         own = {key.removeprefix(start): key for key in every if key.startswith(start)}
@@ -242,13 +249,11 @@ def _direction(arrays: Mapping[str, Array], before: str, suffix: str, record: ty
         if key in biases and array.shape != (rows,):
             raise ValueError(f"state_dict[{full(key)!r}]: expected shape ({rows},), got {array.shape}")
     one, two = (arrays["bias_ih"], arrays["bias_hh"]) if biases else (np.zeros(rows, kind), np.zeros(rows, kind))
-    if record is GRUParams:  # the candidate's biases are two
-        n = slice(2 * H, None)
-        b = np.concatenate((one[: 2 * H] + two[: 2 * H], one[n]))
-        fields = {"W": ih.T, "U": hh.T, "b": b, "b_n": two[n]}
+    if record is GRUParams:
+        made: AnyParams = gru_of(ih.T, hh.T, one, two)
     else:
-        fields = {"W": ih.T, "U": hh.T, "b": one + two} | ({"V": arrays["weight_hr"].T} if projected else {})
-    return record(**{field: np.array(a, dtype=kind, order="C") for field, a in fields.items()})
+        made = record(**{"W": ih.T, "U": hh.T, "b": one + two} | ({"V": arrays["weight_hr"].T} if projected else {}))
+    return record(*(np.array(array, dtype=kind, order="C") for array in made))
 
 
 def _rows(name: str, hh: Array, record: type[AnyParams]) -> tuple[int, int]:
@@ -324,19 +329,14 @@ def to_torch(params: Stack, prefix: str = "", path: str | os.PathLike[str] | Non
     ((cell, H, P, _),) = kinds
     if cell == "projected" and P == H:
         raise ValueError(f"params: expected P below H = {H}, as torch.nn.LSTM's proj_size is, got P = {P}")
-    if not isinstance(prefix, str):
-        raise TypeError(f"prefix: expected a str, got {type(prefix).__name__}")
-    before = prefix if not prefix or prefix.endswith(".") else f"{prefix}."
+    before = _before(prefix)
     named: dict[str, Array] = {}
     for number, level in enumerate(levels):
         for way, layer in enumerate(level):
             suffix = f"_l{number}{'_reverse' if way else ''}"
             named[f"{before}weight_ih{suffix}"] = np.array(layer.W.T, order="C")
             named[f"{before}weight_hh{suffix}"] = np.array(layer.U.T, order="C")
-            named[f"{before}bias_ih{suffix}"] = np.array(layer.b)
-            named[f"{before}bias_hh{suffix}"] = np.zeros_like(named[f"{before}bias_ih{suffix}"])
-            if isinstance(layer, GRUParams):
-                named[f"{before}bias_hh{suffix}"][2 * H :] = layer.b_n
+            named[f"{before}bias_ih{suffix}"], named[f"{before}bias_hh{suffix}"] = map(np.array, two_biases(layer))
             if isinstance(layer, ProjectedParams):
                 named[f"{before}weight_hr{suffix}"] = np.array(layer.V.T, order="C")
     if path is not None:

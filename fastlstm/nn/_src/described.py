@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...formats import plan
-from ...params import AnyParams, AnyState, Array, GRUBeforeParams, GRUParams
+from ...formats import gates, plan
+from ...params import AnyParams, AnyState, GRUBeforeParams
 from .base import Layer
 from .bidirectional import Bidirectional
 from .gru import GRU
@@ -60,17 +60,11 @@ def _record(layer: Recurrent) -> AnyParams:
 
 def _gru(record: Any) -> AnyParams:
     """Keras's blocks are z, r, n. Where its reset gate acts after the product, its second bias is one for all three."""
-
-    def turned(array: Array) -> Array:
-        z, r, n = np.split(array, 3, axis=-1)
-        return np.concatenate([r, z, n], axis=-1)
-
+    turned = map(gates.from_keras, record)
     if isinstance(record, GRUBeforeParams):
-        return GRUBeforeParams(*map(turned, record))
-    H = len(record.U)
-    first, second = turned(record.b), turned(record.w)
-    b = np.concatenate([first[: 2 * H] + second[: 2 * H], first[2 * H :]])
-    return GRUParams(turned(record.W), turned(record.U), b, second[2 * H :].copy())
+        return GRUBeforeParams(*turned)
+    W, U, second, first = turned
+    return gates.gru_of(W, U, first, second)
 
 
 def _carried(layers: list[Recurrent]) -> tuple[AnyState, ...] | None:
