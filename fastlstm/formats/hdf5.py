@@ -24,8 +24,6 @@ Attribute: TypeAlias = "str | list[str] | Array"
 _NOWHERE = 2**64 - 1
 _LOOKS = 200_000  # into the file, for structure: what a file of thousands of layers needs, in less than a second
 _DEEP = 32  # groups within groups
-_ROOM = 64 << 20  # bytes that compressed arrays may always take; beyond, as many as the file has, times
-_GROWTH = 4
 _BFLOAT16 = "bfloat16"
 # numbers of messages in an object's header
 _DATASPACE, _DATATYPE, _LINK_INFO, _LINK, _EXTERNAL, _LAYOUT, _FILTERS, _ATTRIBUTE = 1, 3, 2, 6, 7, 8, 11, 12
@@ -35,6 +33,11 @@ _FLOATS = {(5, 10): "f2", (8, 23): "f4", (11, 52): "f8", (8, 7): _BFLOAT16}  # b
 
 class Damaged(ValueError):
     """What a file says of itself does not fit together, or is not read here."""
+
+
+def room_of(size: int) -> int:
+    """Bytes that what is compressed in a file of that size may take."""
+    return (64 << 20) + 4 * size
 
 
 class _Message(NamedTuple):
@@ -229,7 +232,7 @@ class File:
     def __init__(self, source: IO[bytes]) -> None:
         self._source, self._looks, self._heaps = source, 0, dict[int, dict[int, bytes]]()
         self.size = source.seek(0, 2)
-        self._room = _ROOM + _GROWTH * self.size
+        self._room = room_of(self.size)
         head = _Part(self.read(0, min(96, self.size)))
         if not head.left >= 8 or head.take(8) != SIGNATURE:
             raise Damaged("expected an HDF5 file, got another")

@@ -20,14 +20,13 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from ..files import file_name, regular
-from .hdf5 import SIGNATURE, Damaged, Dataset, File, Group
+from .hdf5 import SIGNATURE, Damaged, Dataset, File, Group, room_of
 from .json_file import parsed
 
 _ZIP = b"PK\x03\x04"
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"  # entries of a .keras file
 VECTORS = "fastlstm.json"  # one that Keras does not look at: what `formats.vectors` makes
 _TEXT = 16 << 20  # bytes of a model's configuration at most
-_ROOM, _GROWTH = 64 << 20, 4  # bytes that entries may always take; beyond, as many as the file has, times
 DEEP = 40  # models within models, wrappers within wrappers
 GROUPS_OF_LAYERS = (
     "layers",
@@ -129,8 +128,7 @@ def _from_archive(archive: zipfile.ZipFile, size: int, name: str) -> KerasFile:
     for needed in (_CONFIG, _WEIGHTS):
         if needed not in entries:
             raise Damaged(f"expected {needed} in the archive, got {', '.join(list(entries)[:9]) or 'nothing'}")
-    room = _ROOM + _GROWTH * size
-    for key, most in ((_CONFIG, _TEXT), (_WEIGHTS, room), (VECTORS, _TEXT)):
+    for key, most in ((_CONFIG, _TEXT), (_WEIGHTS, room_of(size)), (VECTORS, _TEXT)):
         if key not in entries:
             continue
         info = entries[key]

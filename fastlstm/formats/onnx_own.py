@@ -17,8 +17,7 @@ from ..params import ROWS, AnyParams, Array, Bidirectional
 from .json_file import entry, numbers, parsed
 from .onnx_file import text
 from .plan import Activation, Dense, Masking, Plan, Recurrent, Stage, initial, planned
-from .plan import run as run_plan
-from .proof import Case, Proof
+from .proof import Case, Proof, compare, rerun
 from .vectors import cases_in, vectors_of
 
 _ABOUT, _VECTORS = "fastlstm", "fastlstm.vectors"
@@ -101,20 +100,11 @@ def plan_in(own: Own, weights: Weights, tensors: Tensors) -> Plan:
         A stage that is not as `put` writes it; outputs that are not those in the file.
     """
     plan = planned(tuple(_stage(one, weights, tensors) for one in own.stages))
-    for case in own.cases:
-        if case.x.shape[2] != plan.input_size:
-            raise ValueError(f"expected inputs of {plan.input_size} numbers a step, got {case.x.shape}")
-        y, _ = run_plan(plan, case.x, case.lengths)
-        if y.shape != case.y.shape:
-            raise ValueError(f"expected outputs of shape {y.shape}, got {case.y.shape}")
-        difference = np.abs(y - case.y)
-        if y.ndim == 3:
-            difference = difference[np.arange(y.shape[1]) < case.lengths[:, None]]
-        error = float(difference.max()) / max(1.0, float(np.abs(case.y).max()))
-        if not error <= _CLOSE:
-            raise ValueError(
-                f"expected weights that give the outputs that stand in the file, got a difference of {error:.1e}"
-            )
+    try:
+        for case, y in zip(own.cases, rerun(plan, own.cases), strict=True):
+            compare([case], [y], np.float64, "fastlstm.reference", _CLOSE)
+    except ValueError as error:
+        raise ValueError(f"expected weights that give the outputs that stand in the file: {error}") from error
     return plan
 
 

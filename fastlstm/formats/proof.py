@@ -84,10 +84,24 @@ def cases(plan: Plan) -> tuple[Case, ...]:
     return tuple(found)
 
 
+def rerun(plan: Plan, cases: Sequence[Case], dtype: DTypeLike = np.float64) -> list[Array]:
+    """What `fastlstm.reference` makes of inputs that stand in a file.
+
+    Raises
+    ------
+    ValueError
+        They are no inputs of the plan.
+    """
+    for case in cases:
+        if case.x.shape[2] != plan.input_size:
+            raise ValueError(f"expected inputs of {plan.input_size} numbers a step, got {case.x.shape}")
+    return [run(plan, case.x, case.lengths, dtype=dtype)[0] for case in cases]
+
+
 def tolerance(plan: Plan, cases: Sequence[Case]) -> float:
     """How far outputs of a plan may be: `TOLERANCE`; or, where rounding is enlarged on its way through the layers, ten
     times as far as `fastlstm.reference` itself is in the plan's float type."""
-    outputs = [run(plan, case.x, case.lengths, dtype=plan.dtype)[0] for case in cases]
+    outputs = rerun(plan, cases, plan.dtype)
     return max(TOLERANCE[plan.dtype], 10 * _error(cases, outputs, "fastlstm.reference")[0])
 
 

@@ -16,7 +16,7 @@ from ..params import Array
 from .hdf5 import from_bfloat16
 
 SUFFIX = ".safetensors"
-_HEADER = 16 << 20  # bytes of a file's header at most: names, types, shapes
+HEADER = 16 << 20  # bytes of a file's header at most: names, types, shapes
 _FLOATS = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
 
 
@@ -55,14 +55,24 @@ class Tensors:
         return numbers.astype(np.float32 if kind == "F16" else dtype.newbyteorder("="))
 
 
-def _library() -> Any:
+def library(what: str) -> Any:
+    """The package; what: is done with it, for the message where it is missing."""
     try:
         import safetensors
         import safetensors.numpy
     except ImportError as error:
-        raise ImportError(".safetensors files: expected the package safetensors, which is not installed "
+        raise ImportError(f"{what}: expected the package safetensors, which is not installed "
                           "(pip install safetensors)") from error  # fmt: skip
     return safetensors
+
+
+@contextmanager
+def damage_said(package: Any, name: str) -> Iterator[None]:
+    """What the package says of a damaged file, as a ValueError."""
+    try:
+        yield
+    except package.SafetensorError as error:
+        raise ValueError(f"path: expected a safetensors file, got a damaged one: {name!r} ({error})") from error
 
 
 @contextmanager
@@ -78,24 +88,22 @@ def opened(name: str) -> Iterator[Tensors]:
     OSError
         The file cannot be read.
     """
-    library = _library()
+    package = library(".safetensors files")
     regular(name, "in the format of safetensors")
     size = os.path.getsize(name)
     with open(name, "rb") as file:
         start = file.read(8)
         header = int.from_bytes(start, "little")
-        if len(start) < 8 or header > min(size - 8, _HEADER):
+        if len(start) < 8 or header > min(size - 8, HEADER):
             raise ValueError(f"path: expected a safetensors file, got one of {size} bytes that begins with {start!r}: "
                              f"{name!r}")  # fmt: skip
-        try:
-            with library.safe_open(name, framework="numpy") as found:
-                yield Tensors(found, file, header)
-        except library.SafetensorError as error:
-            raise ValueError(f"path: expected a safetensors file, got a damaged one: {name!r} ({error})") from error
+        with damage_said(package, name), package.safe_open(name, framework="numpy") as found:
+            yield Tensors(found, file, header)
 
 
 def save(name: str, arrays: Mapping[str, Array]) -> None:
     """Write arrays by their names: the file is whole, or as it was before."""
-    library = _library()
-    content = library.numpy.save({key: np.ascontiguousarray(array) for key, array in arrays.items()})
+    content = library(".safetensors files").numpy.save(
+        {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    )
     write_whole(name, lambda file: file.write(content))

@@ -9,8 +9,8 @@ import numpy as np
 
 from ...formats.hdf5 import Damaged
 from ...formats.keras_file import KerasFile, opened
-from ...formats.plan import plan_of, run
-from ...formats.proof import SHAPES, TOLERANCE, Proof, compare
+from ...formats.plan import plan_of
+from ...formats.proof import SHAPES, TOLERANCE, Proof, compare, rerun
 from ...formats.vectors import cases_in
 from .architecture import from_config
 from .keras_reading import compile_as, described
@@ -49,7 +49,7 @@ def load_keras(path: Any, compile: bool = True) -> Any:
     """
     with opened(path) as file:
         try:
-            model = _model_in(file)
+            model, _ = _model_in(file)
             if compile and file.compiled is not None:
                 compile_as(model, file)
         except (ValueError, TypeError, RuntimeError, KeyError, AttributeError, OverflowError) as error:
@@ -57,8 +57,8 @@ def load_keras(path: Any, compile: bool = True) -> Any:
     return model
 
 
-def _model_in(file: KerasFile) -> Any:
-    """The model of an open file, run on the inputs that stand there."""
+def _model_in(file: KerasFile) -> tuple[Any, Proof | None]:
+    """The model of an open file, and what came of the inputs that stand there, if any do."""
     from .model import Sequential
 
     config, arrays = described(file)
@@ -66,18 +66,16 @@ def _model_in(file: KerasFile) -> Any:
     for layer, own in zip(model.layers, arrays, strict=True):
         for array, dataset in zip(layer.params.values(), own, strict=True):
             array[...] = dataset.read()
-    if file.vectors is not None:
-        _run(model, file.vectors)
-    return model
+    return model, None if file.vectors is None else _run(model, file.vectors)
 
 
 def check(name: str) -> Proof:
     """Runs a file's model on the inputs that stand in it: `fastlstm.formats.prove` of .keras files."""
     with opened(name) as file:
-        vectors = file.vectors
-    if vectors is None:
+        _, proof = _model_in(file)
+    if proof is None:
         raise ValueError("expected inputs and outputs, as model.save writes them, got none")
-    return _run(load_keras(name, compile=False), vectors)
+    return proof
 
 
 def _run(model: Any, vectors: Mapping[str, Any]) -> Proof:
@@ -85,5 +83,6 @@ def _run(model: Any, vectors: Mapping[str, Any]) -> Proof:
     if [case.x.shape[:2] for case in cases] != [shape[:2] for shape in SHAPES]:
         raise ValueError(f"expected inputs of shapes {', '.join(str(shape[:2]) for shape in SHAPES)}, got others")
     found = plan_of(model)
-    outputs = [run(found, case.x, case.lengths)[0] for case in cases]
-    return compare(cases, outputs, found.dtype, "fastlstm.reference, from what was read", TOLERANCE[np.dtype("f8")])
+    return compare(
+        cases, rerun(found, cases), found.dtype, "fastlstm.reference, from what was read", TOLERANCE[np.dtype("f8")]
+    )

@@ -17,14 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...files import file_name, regular, write_whole
+from ...formats.safetensors_file import HEADER, SUFFIX, damage_said, library
 from . import keras_writing, losses, metrics, names, optimizers, randomness
 from .architecture import parts_of
 
 Array = NDArray[Any]
 MARK = "fastlstm.nn"
 _VERSION = 1
-_HEADER = 16 << 20  # bytes of a file's header at most: names, shapes and metadata
-_SUFFIX = ".safetensors"
 _NOT_OURS = (".keras", ".h5", ".hdf5", ".npz", ".npy", ".json", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".onnx")
 _OTHERS = {b"PK\x03\x04": "a zip archive, as .keras files are", b"\x89HDF\r\n\x1a\n": "an HDF5 file, as .h5 files are"}
 _TAKE_OVER = "fastlstm.nn.load_keras reads Keras's files"
@@ -97,7 +96,7 @@ def check(model: Any, path: Any, *, weights_only: bool) -> None:
     if not weights_only and _is_keras(path):
         keras_writing.check(model, _compiled(model) if model.compiled else None)
         return
-    _library()
+    library("saving models")
     checked_name(path)
     if not weights_only:
         _checked_config(model)
@@ -121,8 +120,8 @@ def checked_name(path: Any) -> str:
     name = file_name(path)
     stem, suffix = os.path.splitext(name)
     if suffix.lower() in _NOT_OURS:
-        raise ValueError(f"path: expected a name that ends in {_SUFFIX}, the format that is written, got {name!r}: "
-                         f"{stem + _SUFFIX!r} would do")  # fmt: skip
+        raise ValueError(f"path: expected a name that ends in {SUFFIX}, the format that is written, got {name!r}: "
+                         f"{stem + SUFFIX!r} would do")  # fmt: skip
     return name
 
 
@@ -257,30 +256,20 @@ def check_tensors(
             raise ValueError(f"path: expected {key} of shape {shape} and {dtype}, got {size} and {kind} in {name!r}")
 
 
-def _library() -> Any:
-    try:
-        import safetensors
-        import safetensors.numpy
-    except ImportError as error:
-        raise ImportError("saving models: expected the package safetensors, which is not installed "
-                          "(pip install safetensors)") from error  # fmt: skip
-    return safetensors
-
-
 def _write(path: Any, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> None:
-    library = _library()
+    package = library("saving models")
     target = checked_name(path)
     whole = {key: np.ascontiguousarray(array).reshape(array.shape) for key, array in tensors.items()}
-    content = library.numpy.save(whole, {MARK: json.dumps({"version": _VERSION, **about})})
-    if int.from_bytes(content[:8], "little") > _HEADER:
-        raise ValueError(f"path: expected a model whose description takes at most {_HEADER} bytes")
+    content = package.numpy.save(whole, {MARK: json.dumps({"version": _VERSION, **about})})
+    if int.from_bytes(content[:8], "little") > HEADER:
+        raise ValueError(f"path: expected a model whose description takes at most {HEADER} bytes")
     write_whole(target, lambda file: file.write(content))
 
 
 @contextmanager
 def opened(name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     """A file's tensors, and what its metadata says; both checked against its size."""
-    library = _library()
+    package = library("saving models")
     regular(name, "that save wrote")
     size = os.path.getsize(name)
     with open(name, "rb") as file:
@@ -289,21 +278,18 @@ def opened(name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
         if start.startswith(sign):
             raise ValueError(f"path: expected a safetensors file, got {kind}: {name!r}; {_TAKE_OVER}")
     header = int.from_bytes(start, "little")
-    if len(start) < 8 or header > min(size - 8, _HEADER):
+    if len(start) < 8 or header > min(size - 8, HEADER):
         raise ValueError(f"path: expected a safetensors file, got one of {size} bytes that begins with a header of "
-                         f"{header} bytes (at most {_HEADER}): {name!r}")  # fmt: skip
-    try:
-        with library.safe_open(name, framework="numpy") as found:
-            mark = (found.metadata() or {}).get(MARK)
-            if mark is None:
-                raise ValueError(f"path: expected a file that save wrote, got one without {MARK!r}: {name!r}")
-            try:
-                about = json.loads(mark)
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"path: expected JSON as {MARK!r}, got something else in {name!r}") from error
-            if not isinstance(about, dict) or about.get("version") != _VERSION:
-                got = about.get("version") if isinstance(about, dict) else about
-                raise ValueError(f"path: expected format {_VERSION}, got {got!r:.200} in {name!r}")
-            yield found, about
-    except library.SafetensorError as error:
-        raise ValueError(f"path: expected a safetensors file, got a damaged one: {name!r} ({error})") from error
+                         f"{header} bytes (at most {HEADER}): {name!r}")  # fmt: skip
+    with damage_said(package, name), package.safe_open(name, framework="numpy") as found:
+        mark = (found.metadata() or {}).get(MARK)
+        if mark is None:
+            raise ValueError(f"path: expected a file that save wrote, got one without {MARK!r}: {name!r}")
+        try:
+            about = json.loads(mark)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"path: expected JSON as {MARK!r}, got something else in {name!r}") from error
+        if not isinstance(about, dict) or about.get("version") != _VERSION:
+            got = about.get("version") if isinstance(about, dict) else about
+            raise ValueError(f"path: expected format {_VERSION}, got {got!r:.200} in {name!r}")
+        yield found, about
