@@ -17,7 +17,7 @@ import numpy as np
 
 from asv_benchmarks.benchmarks.own import own_cells
 from asv_benchmarks.benchmarks.shapes import GATES
-from asv_benchmarks.systems import Work, inputs, serve, threads
+from asv_benchmarks.systems import Work, inputs, jax_scan, serve, threads
 from asv_benchmarks.systems import weights as table_weights
 
 
@@ -255,39 +255,7 @@ def jax(mode: str, N: int, T: int, D: int, H: int, cell: str) -> Work:
         W, _, b, _ = _arrays(cell, arrays)
         return x @ W + b
 
-    def sequences(arrays: Any, x: Any) -> Any:
-        def step(state: Any, zx: Any) -> Any:
-            state = one(arrays, state, zx)
-            return state, state[0]
-
-        return jax.lax.scan(step, (zero, zero), of_x(arrays, x).swapaxes(0, 1))[1].swapaxes(0, 1)
-
-    arrays, x, zero = [jnp.asarray(a) for a in weights(cell, D, H)], inputs(N, T, D), jnp.zeros((N, H))
-    if mode == "step":
-        x0, kept = x[:, 0].copy(), [(zero, zero)]
-        of_one = jax.jit(lambda arrays, state, x: one(arrays, state, of_x(arrays, x)))
-
-        def step() -> tuple[Any, ...]:
-            kept[0] = of_one(arrays, kept[0], x0)
-            return (np.asarray(kept[0][0]),)
-
-        return step
-    x = jnp.asarray(x)
-    if mode == "infer":
-        forward = jax.jit(sequences)
-        return lambda: (np.asarray(forward(arrays, x)),)
-
-    def loss(arrays: Any, x: Any) -> Any:
-        y = sequences(arrays, x)
-        return y.sum(), y
-
-    gradient = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
-
-    def train() -> tuple[Any, ...]:
-        (found, dx), y = gradient(arrays, x)
-        return tuple(map(np.asarray, (y, dx, *found)))
-
-    return train
+    return jax_scan(mode, weights(cell, D, H), inputs(N, T, D), one, of_x)
 
 
 SYSTEMS = {make.__name__: make for make in (fastlstm, torch, torch_compiled, onnxruntime, jax)}

@@ -247,37 +247,46 @@ def jax(mode: str, N: int, T: int, D: int, H: int, cell: str = "standard") -> Wo
         W, b = params[0], params[-1]
         return x @ W + (b if cell == "standard" else jnp.concatenate((b[: 2 * H], jnp.zeros(H))))
 
-    def lstm(params: Any, x: Any) -> Any:
+    return jax_scan(mode, weights(D, H, cell), inputs(N, T, D), next_state, of_x)
+
+
+def jax_scan(mode: str, arrays: list[Any], x: Any, next_state: Callable[..., Any], of_x: Callable[..., Any]) -> Work:
+    """A cell in JAX, as its users write it: a compiled scan. next_state(arrays, (h, c), z) -> (h, c), where z is what
+    of_x(arrays, x) makes of x (N, T, D), or of a step's (N, D)."""
+    import jax
+    import jax.numpy as jnp
+
+    def sequences(arrays: Any, x: Any) -> Any:
         def step(state: Any, z: Any) -> Any:
-            state = next_state(params, state, z)
+            state = next_state(arrays, state, z)
             return state, state[0]
 
-        return jax.lax.scan(step, (zero, zero), of_x(params, x).swapaxes(0, 1))[1].swapaxes(0, 1)
+        return jax.lax.scan(step, (zero, zero), of_x(arrays, x).swapaxes(0, 1))[1].swapaxes(0, 1)
 
-    params, x, zero = [jnp.asarray(a) for a in weights(D, H, cell)], inputs(N, T, D), jnp.zeros((N, H))
+    arrays, zero = [jnp.asarray(a) for a in arrays], jnp.zeros((len(x), len(arrays[1])))
     if mode == "step":
         x0, kept = x[:, 0].copy(), [(zero, zero)]
-        one = jax.jit(lambda params, state, x: next_state(params, state, of_x(params, x)))
+        one = jax.jit(lambda arrays, state, x: next_state(arrays, state, of_x(arrays, x)))
 
         def step() -> tuple[Any, ...]:
-            kept[0] = one(params, kept[0], x0)
+            kept[0] = one(arrays, kept[0], x0)
             return (np.asarray(kept[0][0]),)
 
         return step
     x = jnp.asarray(x)
     if mode == "infer":
-        forward = jax.jit(lstm)
-        return lambda: (np.asarray(forward(params, x)),)
+        forward = jax.jit(sequences)
+        return lambda: (np.asarray(forward(arrays, x)),)
 
-    def loss(params: Any, x: Any) -> Any:
-        y = lstm(params, x)
+    def loss(arrays: Any, x: Any) -> Any:
+        y = sequences(arrays, x)
         return y.sum(), y
 
     gradient = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
 
     def train() -> tuple[Any, ...]:
-        (dparams, dx), y = gradient(params, x)
-        return tuple(map(np.asarray, (y, dx, *dparams)))
+        (found, dx), y = gradient(arrays, x)
+        return tuple(map(np.asarray, (y, dx, *found)))
 
     return train
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from random_cells import record_of
 
 from fastlstm import Bidirectional, Hidden, State
@@ -187,6 +188,13 @@ def central_differences(loss: Any, array: np.ndarray, count: int, rng: np.random
         flat[i] = old
         found.append((int(i), (up - down) / (2 * step)))
     return found
+
+
+def check_slopes(loss: Any, pairs: Any, count: int, rng: np.random.Generator) -> None:
+    """Gradients against central differences. pairs: of an array that the loss reads, and its gradient."""
+    for array, found in pairs:
+        for at, slope in central_differences(loss, array, count, rng):
+            assert found.reshape(-1)[at] == pytest.approx(slope, rel=1e-5, abs=1e-7)
 
 
 def of_nan(make: Any, shape: Any, dtype: Any) -> Any:
