@@ -384,6 +384,11 @@ class Cell:
         return any(isinstance(phase, NormalGates) for phase in self.phases)
 
     @cached_property
+    def later_reads_kept(self) -> bool:
+        """Whether a later phase reads what the first one keeps: then that of all units has to be there at once."""
+        return self.normalizes or self.gates_h
+
+    @cached_property
     def parts(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
         """What a panel is made of, an (array, columns) each: b, W and U, then the rows of `unit_weights`."""
         return (*enumerate(self.columns), *self.unit_weights)

@@ -78,6 +78,8 @@ def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any)
     g_row, g_block, g_next, limit = 0, 0, g_width, H
     if cell.normalizes:
         g_row, g_block, g_next = _kept_numbers(cell, L, H), width, width
+    if cell.gates_h:
+        g_row, g_block = _kept_numbers(cell, L, H), g_width
     if tape.on:
         kept, held, c_row, new = tape.gates, tape.c, Hp, 0
         g_row, g_block, g_next, limit = nb * g_width, g_width, g_width, Hp + L
@@ -85,8 +87,6 @@ def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any)
             copy(tape.c, n * Hp, given.c, n * H, H)
             for j in range(n * Hp + H, (n + 1) * Hp):
                 tape.c[j] = 0
-    if cell.gates_h:
-        g_row, g_block = _kept_numbers(cell, L, H), g_width
     last = new  # of the new h; what the first phase puts out is at `new`
     if cell.projects:
         last = new + most * row
@@ -155,8 +155,8 @@ def _row_numbers(cell: Any, L: Any, H: Any, P: Any) -> Any:
 
 @inlined
 def _kept_numbers(cell: Any, L: Any, H: Any) -> Any:
-    """Numbers of a row of what the phases keep, where there is no tape: two blocks'; z of all blocks of a normalized
-    cell, and what the last one keeps beside it."""
+    """Numbers of a row of what the phases keep, where there is no tape: two blocks'; of a GRU whose second phase
+    reads it those of all blocks; of a normalized cell z of all blocks, and what the last phase keeps beside it."""
     if cell.normalizes:
         return (vectors_for(H, L) * cell.gate_count + cell.kept - cell.gate_count) * L
     if cell.gates_h:

@@ -27,8 +27,8 @@ _BY_MARK = {np.dtype(mark): cell_named(name) for name, mark in _MARKS.items()}
 BY_NUMBER = {mark.num: cell for mark, cell in _BY_MARK.items()}
 _KNOWN = (
     "alone", "carries_t", "fills_panels", "gate_count", "gates_h", "keeps_operand", "kept", "later_array",
-    "later_block", "multiplies_later", "normalizes", "of_h", "of_x", "passes_h", "phase_count", "projects", "reads_h",
-    "weight_rows",
+    "later_block", "later_reads_kept", "multiplies_later", "normalizes", "of_h", "of_x", "passes_h", "phase_count",
+    "projects", "reads_h", "weight_rows",
 )  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def places_of(w: Any, workers: Any, chunk: Any, given: Any) -> Any:
     spare = c
     g, g_row, g_step, g_block = c + most * Hp, 0, 0, 0
     z = g + kept * L
-    if cell.normalizes or cell.gates_h:
+    if cell.later_reads_kept:
         g_row, g_block = nb * g_width, g_width
     if given.tape.on:
         c, c_row, c_step = w * Hp, workers * Hp, N * Hp

@@ -90,7 +90,7 @@ def shared_phase(number: Any, w: Any, lo: Any, hi: Any, z: Any, given: Any) -> N
     c_old = operand_rows(cell) * N * lda
     spare = c_new = c_old
     g0, g_row, g_block = c_old + N * Hp + w * g_width, 0, 0
-    if cell.normalizes or cell.gates_h:
+    if cell.later_reads_kept:
         g0, g_row, g_block = c_old + N * Hp, nb * g_width, g_width
     if tape.on:
         c_old, c_new = s * N * Hp, (s + 1) * N * Hp

@@ -153,7 +153,7 @@ def made_in(cell: Any) -> Any:
 def tape_room(cell: Any, blocks: Any) -> Any:
     """Vectors of what the tape keeps that have to be there at once where there is no tape: those of a block, or of all
     where a later phase reads them."""
-    if cell.normalizes or cell.gates_h:
+    if cell.later_reads_kept:
         return cell.kept * blocks
     return cell.kept
 
