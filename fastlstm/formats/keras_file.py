@@ -215,9 +215,8 @@ def arrays_of_layers(file: KerasFile) -> list[tuple[dict[str, Any], list[Dataset
             there = named(file.weights.group(name)) if name in file.weights.names() else {}
             found.append((record, list(there.values())))
         return found
-    for record, group in with_groups(layers_of_model(file.model), file.weights):
-        found.append((record, [] if group is None else _ordered(record, group)))
-    return found
+    layers = layers_of_model(file.model)
+    return list(zip(layers, arrays_by_class(layers, file.weights), strict=True))
 
 
 def optimizer_arrays(file: KerasFile) -> dict[str, Dataset]:
@@ -240,15 +239,38 @@ def names_in(file: KerasFile) -> list[str]:
 # groups by classes: .keras and .weights.h5
 
 
+def _outer(model: Group) -> Group | None:
+    """The group that holds those of a model's layers."""
+    return next((model.group(name) for name in GROUPS_OF_LAYERS if name in model), None)
+
+
 def with_groups(layers: list[dict[str, Any]], model: Group) -> Iterator[tuple[dict[str, Any], Group | None]]:
     """Each layer of a model and its group, which is called like its class, and has a number where there are several."""
-    outer = next((model.group(name) for name in GROUPS_OF_LAYERS if name in model), None)
+    outer = _outer(model)
     used: Counter[str] = Counter()
     for record in layers:
         name = snake_case(record["class_name"])
         own = f"{name}_{used[name]}" if used[name] else name
         used[name] += 1
         yield record, outer.group(own) if outer is not None and own in outer else None
+
+
+def arrays_by_class(layers: list[dict[str, Any]], model: Group) -> list[list[Dataset]]:
+    """The arrays of layers, described, in groups by classes."""
+    return [[] if group is None else _ordered(record, group) for record, group in with_groups(layers, model)]
+
+
+def without_layer(layers: list[dict[str, Any]], model: Group) -> list[str]:
+    """Names of groups that hold arrays, but belong to none of those layers."""
+    outer, own = _outer(model), {group.last for _, group in with_groups(layers, model) if group is not None}
+    names = [] if outer is None else [name for name in outer.names() if name not in own]
+    return [name for name in names if outer is not None and _holds_arrays(outer[name])]
+
+
+def _holds_arrays(thing: Group | Dataset, depth: int = 0) -> bool:
+    if depth > DEEP:
+        raise Damaged(f"expected layers within layers {DEEP} deep at most")
+    return isinstance(thing, Dataset) or any(_holds_arrays(thing[name], depth + 1) for name in thing.names())
 
 
 def _numbered(group: Group) -> list[str]:

@@ -67,13 +67,13 @@ def _chosen(path: Any, node: Any) -> Any:
     if node is not None and not isinstance(node, str):
         raise TypeError(f"node: expected str or None, got {type(node).__name__}")
     name, model = onnx_file.read_model(path)
-    found = recurrent_nodes(model)
+    found = recurrent_nodes(model, name)
     written = _written(model, found, name)
     if node is None and written is not None:
         return _given_back(*written)
     listed = ", ".join(repr(one.name[:80]) for one in found[:20]) + (", ..." if len(found) > 20 else "") or "none"
     if node is not None:
-        found = [one for one in found if one.node.name == node or node in one.node.output]
+        found = [one for one in found if one.is_called(node)]
     if len(found) != 1:
         wanted = "one LSTM or GRU node" if node is None else f"one LSTM or GRU node named {node[:80]!r}"
         more = "; give the name of one as node" if node is None and found else ""
@@ -116,7 +116,7 @@ def onnx_nodes(path: str | os.PathLike[str]) -> tuple[OnnxNode, ...]:
         As `from_onnx`.
     """
     name, model = onnx_file.read_model(path)
-    return tuple(read_node(one, name) for one in recurrent_nodes(model))
+    return tuple(read_node(one, name) for one in recurrent_nodes(model, name))
 
 
 def to_onnx(params: Any, path: str | os.PathLike[str], *, stateful: bool = False, lengths: bool = False) -> Any:
@@ -196,7 +196,7 @@ def check(path: str) -> Proof:
         It does not compute what stands there; it was not written by `to_onnx`.
     """
     name, model = onnx_file.read_model(path)
-    written = _written(model, recurrent_nodes(model), name)
+    written = _written(model, recurrent_nodes(model, name), name)
     if written is None:
         raise ValueError("expected a file of to_onnx, which carries vectors, got another one")
     plan, own = written

@@ -52,6 +52,8 @@ def _value(name: str, scope: Scope, where: str, left: Iterator[int], depth: int)
     """Numbers of any type. left: an entry for each node that may be gone through."""
     place: Scope | None = scope
     while place is not None and name not in place.constants and name not in place.makers:
+        if place.given is not None:  # a function sees what it was given, and nothing else
+            name = place.given.get(name, "")
         place = place.outer
     if place is None:
         raise Later(f"{where}: expected an initializer or a Constant, got {text(name)[:80]!r}, an input of the model")

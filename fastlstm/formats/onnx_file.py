@@ -16,15 +16,17 @@ from ..files import file_name, regular
 
 _BYTES = 1 << 30  # of a file
 _ENTRIES = 300_000  # messages and fields in it
-_DEPTH = 40  # of messages
+_DEPTH = 40  # of messages, and of functions that call functions
+_CALLED = 100_000  # nodes in functions, each as often as it is called
 _OPSET = 7  # since then LSTM and GRU mean what they do today
 
 _Schema = Mapping[int, "str | int"]
 _SCHEMAS: dict[str, _Schema] = {  # of a field: the message in it, or how many of its bytes count as an entry
-    "model": {7: "graph", 8: 2, 14: 16, 20: 2, 25: 2},
+    "model": {7: "graph", 8: 2, 14: 16, 20: 2, 25: "function"},
     "graph": {1: "node", 5: "tensor", 11: 4, 12: 4, 13: 4, 14: 2, 15: 2, 16: 16},
     "node": {5: "attribute", 9: 16},
     "attribute": {5: "tensor", 6: "graph", 7: 8, 8: 8, 10: "tensor", 11: "graph", 14: 2, 15: 2, 22: 2, 23: 2},
+    "function": {4: 2, 5: 2, 6: 2, 7: "node", 9: 2, 11: "attribute", 12: 4, 14: 16},
     "tensor": {1: 8, 3: 2, 5: 16, 7: 8, 11: 8, 13: 2, 16: 16},
 }
 
@@ -39,24 +41,45 @@ class Scope(NamedTuple):
     makers : dict of str to NodeProto
         The node that makes each value.
     outer : Scope or None
+        Where a name is looked for that means nothing here.
+    given : dict of str to str
+        In a function: the names of its inputs, and what these are called in `outer`, where it is called.
     """
 
     opset: int
     constants: dict[str, Any]
     makers: dict[str, Any]
     outer: Scope | None = None
+    given: Mapping[str, str] | None = None
 
 
 class Found(NamedTuple):
-    """A node and where it stands."""
+    """A node and where it stands.
+
+    Attributes
+    ----------
+    node : NodeProto
+    scope : Scope
+    calls : str
+        The names of the nodes that call the function it stands in, outermost first, each with a slash behind it.
+    """
 
     node: Any
     scope: Scope
+    calls: str = ""
 
     @property
     def name(self) -> str:
         """Its own, or else that of the first thing it makes."""
-        return text(self.node.name or next((output for output in self.node.output if output), ""))
+        return self.calls + _name(self.node)
+
+    def is_called(self, name: str) -> bool:
+        """Whether that is its name, or that of something it makes."""
+        return name in (self.calls + text(one) for one in (self.node.name, *self.node.output) if one)
+
+
+def _name(node: Any) -> str:
+    return text(node.name or next((output for output in node.output if output), ""))
 
 
 def text(value: str | bytes) -> str:
@@ -181,14 +204,63 @@ def _scope(graph: Any, opset: int, outer: Scope | None) -> Scope:
 
 
 def nodes_of(model: Any) -> list[Found]:
-    """All nodes, also those of graphs within nodes."""
-    return list(_nodes(model.graph, scope_of(model)))
+    """All nodes, also those of graphs within nodes and of functions of the file, where these are called.
+
+    Raises
+    ------
+    ValueError
+        Functions that call themselves, or too much of them.
+    """
+    functions = {(text(one.domain), text(one.name), text(one.overload)): one for one in model.functions}
+    return list(_Walk(functions).nodes(model.graph.node, scope_of(model), "", 0))
 
 
-def _nodes(graph: Any, scope: Scope) -> Iterator[Found]:
-    for node in graph.node:
-        yield Found(node, scope)
-        for attribute in node.attribute:
-            inner = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
-            for one in inner:
-                yield from _nodes(one, _scope(one, scope.opset, scope))
+class _Walk:
+    """Through a model. left: an entry for each node in a function that may be gone through."""
+
+    def __init__(self, functions: Mapping[tuple[str, str, str], Any]) -> None:
+        self._functions, self._left = functions, iter(range(_CALLED))
+
+    def nodes(self, nodes: Any, scope: Scope, calls: str, depth: int) -> Iterator[Found]:
+        for node in nodes:
+            function = self._functions.get((text(node.domain), text(node.op_type), text(node.overload)))
+            if function is not None:
+                yield from self._called(function, node, scope, calls, depth)
+                continue
+            yield Found(node, scope, calls)
+            for attribute in node.attribute:
+                inner = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+                for one in inner:
+                    yield from self.nodes(one.node, _scope(one, scope.opset, scope), calls, depth)
+
+    def _called(self, function: Any, call: Any, scope: Scope, calls: str, depth: int) -> Iterator[Found]:
+        """The nodes of a function, with the attributes that its call gives them."""
+        if depth > _DEPTH:
+            raise ValueError(f"expected functions that call functions {_DEPTH} deep at most")
+        if any(next(self._left, None) is None for _ in function.node):
+            raise ValueError(f"expected at most {_CALLED} nodes in functions, each as often as it is called")
+        attributes = {one.name: one for one in (*function.attribute_proto, *call.attribute)}
+        inputs = dict.fromkeys(function.input, "") | dict(zip(function.input, call.input, strict=False))
+        nodes = [_as_called(node, attributes, {name for name in inputs if not inputs[name]}) for node in function.node]
+        makers = {output: node for node in nodes for output in node.output if output}
+        opset = [one.version for one in function.opset_import if one.domain in ("", "ai.onnx")]
+        own = Scope(opset[0] if opset else scope.opset, {}, makers, scope, inputs)
+        yield from self.nodes(nodes, own, f"{calls}{_name(call)}/", depth + 1)
+
+
+def _as_called(node: Any, attributes: Mapping[str, Any], missing: set[str]) -> Any:
+    """A node of a function, with the attributes of the call that it refers to, and without those and the inputs that
+    the call does not give."""
+    if not any(one.ref_attr_name for one in node.attribute) and missing.isdisjoint(node.input):
+        return node
+    found = type(node)()
+    found.CopyFrom(node)
+    found.input[:] = ["" if name in missing else name for name in node.input]
+    del found.attribute[:]
+    for one in node.attribute:
+        if not one.ref_attr_name:
+            found.attribute.append(one)
+        elif one.ref_attr_name in attributes:
+            found.attribute.append(attributes[one.ref_attr_name])
+            found.attribute[-1].name = one.name
+    return found

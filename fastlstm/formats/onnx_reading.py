@@ -62,12 +62,13 @@ class OnnxNode(NamedTuple):
         return shown(self)
 
 
-def recurrent_nodes(model: Any) -> list[Found]:
-    """The LSTM and GRU nodes of a model, also in graphs within nodes."""
-    return [
-        one for one in onnx_file.nodes_of(model)
-        if one.node.op_type in INPUTS and one.node.domain in ("", "ai.onnx")
-    ]  # fmt: skip
+def recurrent_nodes(model: Any, file: str) -> list[Found]:
+    """The LSTM and GRU nodes of a model, also in graphs within nodes and in functions. file: its name."""
+    try:
+        nodes = onnx_file.nodes_of(model)
+    except ValueError as error:
+        raise ValueError(f"path: {error} in {file!r}") from error
+    return [one for one in nodes if one.node.op_type in INPUTS and one.node.domain in ("", "ai.onnx")]
 
 
 def read_node(found: Found, file: str) -> OnnxNode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -112,6 +113,76 @@ def test_a_node_in_a_graph_within_a_node(tmp_path: Path) -> None:
     assert_same(
         fastlstm.from_onnx(put(tmp_path / "m.onnx", model)), fastlstm.from_onnx(put(tmp_path / "p.onnx", plain))
     )
+
+
+def with_functions(*functions: Any, calls: Any, constants: Any = ()) -> Any:
+    """A model that calls functions of its own. Each: name, inputs, nodes, attributes."""
+    helper = onnx.helper
+    opsets = [helper.make_opsetid("", 14), helper.make_opsetid("own", 1)]
+    made_functions = [
+        helper.make_function("own", name, inputs, ["Y"], nodes, opsets, attributes)
+        for name, inputs, nodes, attributes in functions
+    ]
+    number = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        calls, "g", [helper.make_tensor_value_info("X", number, [4, 2, 3])],
+        [helper.make_tensor_value_info(call.output[0], number, ["T", 1, "N", "H"]) for call in calls], list(constants),
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=opsets, functions=made_functions, ir_version=8)
+
+
+def test_nodes_in_functions(rng: Any, tmp_path: Path) -> None:
+    """Two calls of one function, of which one stands in another function; weights come in, or stand within."""
+    helper, from_array = onnx.helper, onnx.numpy_helper.from_array
+    shapes = {"W1": (1, 20, 3), "R1": (1, 20, 5), "W2": (1, 16, 3), "R2": (1, 16, 4), "B2": (1, 32)}
+    arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    lstm = helper.make_node("LSTM", ["x", "w", "r", "b"], ["Y"], name="cell", hidden_size=1)
+    lstm.attribute[0].ref_attr_name = "units"
+    lstm.attribute[0].ClearField("i")
+    inner = ("one", ["x", "w", "r", "b"], [lstm], ["units"])
+    fixed = helper.make_node("Constant", [], ["bias"], value=from_array(arrays["B2"], "bias"))
+    same = helper.make_node("Identity", ["r"], ["same"])
+    within = helper.make_node("one", ["x", "w", "same", "bias"], ["Y"], domain="own", name="within", units=4)
+    outer = ("two", ["x", "w", "r"], [fixed, same, within], [])
+    calls = [helper.make_node("one", ["X", "W1", "R1"], ["Y1"], domain="own", name="first", units=5),
+             helper.make_node("two", ["X", "W2", "R2"], ["Y2"], domain="own")]  # fmt: skip
+    constants = [from_array(arrays[name], name) for name in ("W1", "R1", "W2", "R2")]
+    model = with_functions(inner, outer, calls=calls, constants=constants)
+    onnx.checker.check_model(model)
+    target = put(tmp_path / "m.onnx", model)
+    assert [node.name for node in formats.onnx_nodes(target)] == ["first/cell", "Y2/within/cell"]
+    x = rng.standard_normal((4, 2, 3)).astype(np.float32)
+    inlined = importlib.import_module("onnx.inliner").inline_local_functions(model)
+    expected = importlib.import_module("onnx.reference").ReferenceEvaluator(inlined).run(None, {"X": x})
+    for name, y in zip(("first/cell", "Y2/within/Y"), expected, strict=True):
+        found, _ = reference.forward(x.swapaxes(0, 1), fastlstm.from_onnx(target, name))
+        np.testing.assert_allclose(found, y[:, 0].swapaxes(0, 1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("depth", "twice", "message"),
+    [(0, 1, "functions that call functions 40 deep"), (17, 2, "at most 100000 nodes in functions")],
+)
+def test_functions_without_end(depth: int, twice: int, message: str, tmp_path: Path) -> None:
+    """One calls itself, or each calls the next one twice."""
+
+    def call(name: str, *outputs: str) -> Any:
+        return onnx.helper.make_node(name, ["X"], list(outputs), domain="own")
+
+    functions = [(f"f{i}", ["X"], [call(f"f{i + 1 if depth else 0}", f"Y{j}") for j in range(twice)], [])
+                 for i in range(depth + 1)]  # fmt: skip
+    model = with_functions(*functions, calls=[call("f0", "Y")])
+    with pytest.raises(ValueError, match=message):
+        fastlstm.from_onnx(put(tmp_path / "m.onnx", model))
+
+
+def test_weights_that_a_function_is_not_given(tmp_path: Path) -> None:
+    lstm = onnx.helper.make_node("LSTM", ["x", "w", "r"], ["Y"], hidden_size=1)
+    calls = [onnx.helper.make_node("one", ["X"], ["Y1"], domain="own", name="call")]
+    weights = [onnx.numpy_helper.from_array(np.ones((1, 4, 1), np.float32), name) for name in ("w", "r")]
+    model = with_functions(("one", ["x", "w", "r"], [lstm], []), calls=calls, constants=weights)
+    with pytest.raises(ValueError, match=r"node 'call/Y': W: expected an initializer or a Constant, got none"):
+        fastlstm.from_onnx(put(tmp_path / "m.onnx", model))
 
 
 @pytest.mark.parametrize(

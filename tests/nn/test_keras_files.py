@@ -257,6 +257,68 @@ def test_the_old_file_stays_where_writing_fails(tmp_path: Path, monkeypatch: pyt
     assert os.listdir(tmp_path) == ["m.keras"]
 
 
+# weights alone
+
+
+@pytest.mark.parametrize("name", ["whole.keras", "whole.h5", "keras2.h5", "keras2.keras"])
+def test_a_model_takes_the_weights_of_a_file(name: str) -> None:
+    whole = nn.load_keras(FILES / "whole.keras", compile=False)
+    model = nn.Sequential([type(layer).from_config(layer.get_config()) for layer in whole.layers], seed=5)
+    model.build(whole._input)
+    assert not np.array_equal(model.flat_params, whole.flat_params)
+    model.load_weights(FILES / name)
+    np.testing.assert_array_equal(model.flat_params, whole.flat_params)
+
+
+def test_weights_alone_come_back(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    model, path = rich(), tmp_path / "m.weights.h5"
+    model.save_weights(path)
+    again = nn.Sequential.from_config(model.get_config())
+    again.load_weights(path)
+    np.testing.assert_array_equal(again.flat_params, model.flat_params)
+    other = nn.Sequential([nn.LSTM(4, input_shape=(None, 3)), nn.Dense(3)], seed=2)
+    before = other.flat_params.copy()
+    with pytest.raises(ValueError, match=r"weights of the model's layers, got also those of bidirectional"):
+        other.load_weights(path)
+    alone = nn.Sequential([nn.LSTM(4, input_shape=(None, 3)), nn.Dense(3)], seed=3)
+    alone.save_weights(path)
+    wide = nn.Sequential([nn.LSTM(4, input_shape=(None, 3)), nn.Dense(2)])
+    for one, message in [
+        (wide, r"expected arrays of shapes \[\(4, 2\), \(2,\)\] of 'dense.*', got \[\(4, 3\), \(3,\)\]"),
+        (nn.Sequential([nn.LSTM(4, input_shape=(None, 3))]), "got also those of dense"),
+        (
+            nn.Sequential([nn.LSTM(4, input_shape=(None, 3)), nn.Dense(3), nn.Dense(1)]),
+            r"expected arrays of shapes \[\(3, 1\), \(1,\)\].*, got \[\]",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            one.load_weights(path)
+    with pytest.raises(ValueError, match="expected weights of 1 layers, got those of 5"):
+        nn.Sequential([nn.Dense(3, input_shape=(3,))]).load_weights(FILES / "whole.h5")
+    np.testing.assert_array_equal(other.flat_params, before)
+    other.load_weights(path)
+    np.testing.assert_array_equal(other.flat_params, alone.flat_params)
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras's own
+def test_keras_and_we_take_each_others_weights(tmp_path: Path) -> None:
+    keras = live_keras()
+    mine = rich()
+    mine.save(tmp_path / "m.keras")
+    theirs = keras.models.load_model(tmp_path / "m.keras", compile=False)
+    theirs.set_weights([array + 1 for array in theirs.get_weights()])
+    theirs.save_weights(tmp_path / "theirs.weights.h5")
+    mine.load_weights(tmp_path / "theirs.weights.h5")
+    for one, other in zip(mine.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    mine.flat_params *= 2
+    mine.save_weights(tmp_path / "mine.weights.h5")
+    theirs.load_weights(tmp_path / "mine.weights.h5")
+    for one, other in zip(mine.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 # against Keras
 
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...formats.hdf5 import Damaged, Dataset
-from ...formats.keras_file import KerasFile, arrays_of_layers, layers_of_model, name_of, optimizer_arrays, parts
+from ...formats.keras_file import (
+    KerasFile,
+    arrays_by_class,
+    arrays_of_layers,
+    layer_names,
+    layers_of_model,
+    name_of,
+    named,
+    optimizer_arrays,
+    parts,
+    without_layer,
+)
 from . import initializers, losses, metrics, optimizers, regularizers, schedules
 from .architecture import parts_of, planned
 from .base import KNOWN_LAYERS, Array
@@ -54,6 +65,32 @@ def described(file: KerasFile) -> tuple[dict[str, Any], list[list[Dataset]]]:
         raise Damaged("expected a model that was built, got one without the shape of its input")
     _check_shapes(planned(layers, shape), [(layer.name, own) for layer, own in zip(layers, arrays, strict=True)])
     return config, arrays
+
+
+def arrays_for(layers: Sequence[Any], file: KerasFile) -> list[list[Dataset]]:
+    """The arrays that layers of a model take from a file, whether it describes a model or holds weights alone.
+
+    As Keras does it: a layer finds its own by its class and its place among layers of that class. In an .h5 file the
+    first layer with weights takes those of the first that has some there, and so on.
+    """
+    taking = [layer for layer in layers if layer.params]
+    if file.by_names:
+        found = [list(named(file.weights.group(name)).values()) for name in layer_names(file)]
+        there = [own for own in found if own]
+    else:
+        records = [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in layers]
+        by_class = arrays_by_class(records, file.weights)
+        if more := without_layer(records, file.weights):
+            raise Damaged(f"expected weights of the model's layers, got also those of {', '.join(more)[:200]}")
+        there = [own for layer, own in zip(layers, by_class, strict=True) if layer.params or own]
+    if len(there) != len(taking):
+        raise Damaged(f"expected weights of {len(taking)} layers, got those of {len(there)}")
+    for layer, own in zip(taking, there, strict=True):
+        expected, shapes = [array.shape for array in layer.params.values()], [array.shape for array in own]
+        if shapes != expected:
+            raise Damaged(f"expected arrays of shapes {expected} of {layer.name!r}, got {shapes}")
+    found_for = iter(there)
+    return [next(found_for) if layer.params else [] for layer in layers]
 
 
 def _own_name(record: Mapping[str, Any]) -> str:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
 from ...files import file_name, write_whole
+from ...formats.hdf5 import Dataset
 from ...formats.keras_file import VECTORS, content_of, snake_case
 from . import metrics
 from .architecture import parts_of
 from .base import Array, Layer
-from .keras_reading import described, slot_order
+from .keras_reading import arrays_for, described, slot_order
 
-SUFFIX = ".keras"
+SUFFIX, WEIGHTS_SUFFIX = ".keras", ".weights.h5"
 _VERSION = "3.8.0"  # whose layout it is; later ones read it too
 _OWN: dict[str, Any] = {
     "cell": "standard",
@@ -45,23 +46,47 @@ def save_keras(model: Any, path: Any, compiled: Mapping[str, Any] | None) -> Non
     content = check(model, compiled)
     target = file_name(path)
     model._built()
-    content["weights"], content["vectors"] = _weights(model), _vectors(model)
+    content["weights"], content["vectors"] = _weights(model, optimizer=True), _vectors(model)
     data = _archive(content)
     with content_of(data, target) as file:
-        _, found = described(file)
-        same = all(np.array_equal(array, there.read(), equal_nan=True)
-                   for layer, own in zip(model.layers, found, strict=True)
-                   for array, there in zip(layer.params.values(), own, strict=True))  # fmt: skip
+        _check_same(model, described(file)[1], target)
+    write_whole(target, lambda file: file.write(data))
+
+
+def save_keras_weights(model: Any, path: Any) -> None:
+    """Write a model's weights to a .weights.h5 file: `save_weights`'s part for such names.
+
+    Before the file comes to its place it is read again, and has to give the same weights.
+
+    Raises
+    ------
+    ImportError
+        The package h5py is missing.
+    ValueError, TypeError, OSError
+        As `save_weights`.
+    """
+    target = file_name(path)
+    model._built()
+    data = _weights(model, optimizer=False)
+    with content_of(data, target) as file:
+        _check_same(model, arrays_for(model.layers, file), target)
+    write_whole(target, lambda file: file.write(data))
+
+
+def _check_same(model: Any, found: Sequence[Sequence[Dataset]], target: str) -> None:
+    """Whether a file holds the model's weights. found: the arrays of each layer."""
+    same = all(np.array_equal(array, there.read(), equal_nan=True)
+               for layer, own in zip(model.layers, found, strict=True)
+               for array, there in zip(layer.params.values(), own, strict=True))  # fmt: skip
     if not same:
         raise RuntimeError(f"{model.name}: expected the same weights from what was written, got others; {target!r} was "
                            "not touched")  # fmt: skip
-    write_whole(target, lambda file: file.write(data))
 
 
 def check(model: Any, compiled: Mapping[str, Any] | None) -> dict[str, Any]:
     """What `save_keras` will write besides numbers; errors as there, as far as they can be known before the model is
     built."""
-    _library()
+    library()
     parts_of(json.loads(json.dumps(model.get_config())))  # what could not be read again is not written
     return {"model": _model(model, compiled)}
 
@@ -79,7 +104,7 @@ def _vectors(model: Any) -> dict[str, Any] | None:
     return vectors.vectors_of(proof.cases(plan.planned(tuple(begun))), None)
 
 
-def _library() -> Any:
+def library() -> Any:
     try:
         import h5py
     except ImportError as error:
@@ -173,9 +198,9 @@ def _metric(record: Any) -> Any:
 # the numbers
 
 
-def _weights(model: Any) -> bytes:
-    """An HDF5 file of all arrays, in groups called like the layers' classes."""
-    h5py, room = _library(), BytesIO()
+def _weights(model: Any, *, optimizer: bool) -> bytes:
+    """An HDF5 file of all arrays, in groups called like the layers' classes; of the optimizer's too where wanted."""
+    h5py, room = library(), BytesIO()
     with h5py.File(room, "w") as file:
         used: Counter[str] = Counter()
         for layer in model.layers:
@@ -183,7 +208,7 @@ def _weights(model: Any) -> bytes:
             _write(file, f"layers/{kind}_{used[kind]}" if used[kind] else f"layers/{kind}", layer)
             used[kind] += 1
         file.create_group("vars").attrs["name"] = model.name
-        if model.compiled and model.optimizer.built:
+        if optimizer and model.compiled and model.optimizer.built:
             _variables(file, "optimizer", model.optimizer.name, _kept(model))
     return room.getvalue()
 

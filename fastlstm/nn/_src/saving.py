@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...files import file_name, regular, write_whole
 from ...formats.safetensors_file import HEADER, SUFFIX, damage_said, library
-from . import keras_writing, losses, metrics, names, optimizers, randomness
+from . import keras_loading, keras_writing, losses, metrics, names, optimizers, randomness
 from .architecture import parts_of
 
 Array = NDArray[Any]
@@ -93,6 +93,9 @@ def save_model(model: Any, path: Any) -> None:
 def check(model: Any, path: Any, *, weights_only: bool) -> None:
     """Say what `save_model`, or `save_weights`, would say of a model and a path, as far as it can be known before the
     model is built. Errors as there."""
+    if weights_only and _is_keras(path, keras_writing.WEIGHTS_SUFFIX):
+        keras_writing.library()
+        return
     if not weights_only and _is_keras(path):
         keras_writing.check(model, _compiled(model) if model.compiled else None)
         return
@@ -104,9 +107,15 @@ def check(model: Any, path: Any, *, weights_only: bool) -> None:
             _compiled(model)
 
 
-def _is_keras(path: Any) -> bool:
+def _is_keras(path: Any, suffix: str = keras_writing.SUFFIX) -> bool:
     """Whether a name says that the file is Keras's."""
-    return file_name(path).lower().endswith(keras_writing.SUFFIX)
+    return file_name(path).lower().endswith(suffix)
+
+
+def _start(name: str) -> bytes:
+    """The first bytes of a file, which say of what kind it is."""
+    with open(name, "rb") as file:
+        return file.read(8)
 
 
 def checked_name(path: Any) -> str:
@@ -126,16 +135,23 @@ def checked_name(path: Any) -> str:
 
 
 def save_weights(model: Any, path: Any) -> None:
-    """Write a model's weights alone; parameters and errors as for `save_model`."""
+    """Write a model's weights alone; parameters and errors as for `save_model`.
+
+    To a name that ends in .weights.h5 it writes a file that Keras 3's `load_weights` takes.
+    """
+    if _is_keras(path, keras_writing.WEIGHTS_SUFFIX):
+        keras_writing.save_keras_weights(model, path)
+        return
     _write(path, _weights(model), {})
 
 
 def load_weights(model: Any, path: Any) -> None:
-    """Take the weights of a file that `save_model` or `save_weights` wrote.
+    """Take the weights of a file that `save_model` or `save_weights` wrote, here or in Keras.
 
     Parameters
     ----------
     path : str or path-like
+        Of Keras's: .keras, .weights.h5, or .h5 of a whole model or of weights alone.
     model : Sequential
         Of the same architecture.
 
@@ -148,6 +164,10 @@ def load_weights(model: Any, path: Any) -> None:
     """
     model._built()
     name = file_name(path)
+    regular(name, "of weights")
+    if os.path.isdir(name) or _start(name).startswith(tuple(_OTHERS)):
+        keras_loading.take_weights(model, name)
+        return
     with opened(name) as (file, _):
         expected = {
             f"weights/{layer.name}/{key}": array for layer in model.layers for key, array in layer.params.items()
@@ -272,8 +292,7 @@ def opened(name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     package = library("saving models")
     regular(name, "that save wrote")
     size = os.path.getsize(name)
-    with open(name, "rb") as file:
-        start = file.read(8)
+    start = _start(name)
     for sign, kind in _OTHERS.items():
         if start.startswith(sign):
             raise ValueError(f"path: expected a safetensors file, got {kind}: {name!r}; {_TAKE_OVER}")
