@@ -1,6 +1,8 @@
-"""Damaged and hostile files: a reader says what is wrong, in under a second and 200 MB, and does nothing else.
+"""Damaged and hostile files: a reader says what is wrong by a ValueError, in under a second and 200 MB, or reads them;
+it does nothing else, and touches no other file.
 
-    python tests/damage.py 10000     # that many for each reader; needs onnx
+    python tests/damage.py 10000     # that many for each reader; needs onnx and safetensors
+    python tests/damage.py 10000 "load_keras, .h5"
 
 A few of each are part of the suite (tests/formats/test_damage.py).
 """
@@ -8,6 +10,7 @@ A few of each are part of the suite (tests/formats/test_damage.py).
 from __future__ import annotations
 
 import copy
+import io
 import json
 import os
 import random
@@ -15,35 +18,50 @@ import resource
 import sys
 import tempfile
 import time
+import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
+import fastlstm  # noqa: E402
+from fastlstm import formats, nn  # noqa: E402
+
 DATA = Path(__file__).parent / "data"
+KERAS = DATA / "keras_files"
 SECONDS, MEGABYTES = 1.0, 200
-Reader = Callable[[str], Any]
-NAMES = ("rtneural", "nam", "onnx")
-ODD: list[Any] = [None, True, "", "1", [], {}, [[]], 0, -1, 1.5, 10**18, 10**400, 1e308, -1e308, [1, [2]], "x" * 1000]
+Damage = Callable[[bytes, random.Random], bytes]
+ODD: list[Any] = [None, True, "", "1", [], {}, [[]], 0, -1, 1.5, 10**18, 10**400, 1e308, -1e308, [1, [2]], "x" * 1000,
+                  "Lambda", {"class_name": "LSTM"}, [None]]  # fmt: skip
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:
-    """Bits turned over, bytes overwritten, taken out, put in, or the end cut off."""
+    """Bits turned over, bytes overwritten, taken out, put in, 8 bytes made a large number, or the end cut off."""
     found = bytearray(content)
-    for _ in range(rng.choice([1, 1, 1, 2, 5, 20])):
+    kind = rng.randrange(12)
+    if kind == 0:
+        return bytes(found[: rng.randrange(len(found))])
+    for _ in range(rng.choice([1, 1, 1, 2, 5, 20, 64])):
+        if not found:
+            break
         at, size = rng.randrange(len(found)), rng.choice([1, 2, 4, 8, 100])
-        kind = rng.randrange(6)
-        if kind <= 1:
+        if kind <= 5:
             found[at] ^= 1 << rng.randrange(8)
-        elif kind == 2:
+        elif kind <= 7:
+            found[at] = rng.choice([0, 1, 2, 0x7F, 0x80, 0xFF, rng.randrange(256)])
+        elif kind == 8:
             found[at : at + size] = rng.choice([b"\0", b"\xff", b"\x80", b"9", b"["]) * size
-        elif kind == 3 and len(found) > size + 1:
+        elif kind == 9:
+            numbers = [0, 1, len(content), 2**31, 2**32 - 1, 2**40, 2**63, 2**64 - 1, rng.randrange(len(content))]
+            found[at // 8 * 8 : at // 8 * 8 + 8] = rng.choice(numbers).to_bytes(8, "little")
+        elif kind == 10:
             del found[at : at + size]
-        elif kind == 4:
-            found[at:at] = found[at : at + size] * rng.choice([1, 2, 50])
         else:
-            del found[max(1, at) :]
+            found[at:at] = found[at : at + size] * rng.choice([1, 2, 50])
     return bytes(found)
 
 
@@ -178,20 +196,35 @@ def hostile_onnx() -> Iterator[bytes]:
     yield opset + field(7, field(1, inputs + field(4, b"LSTM")) + field(5, tensor))
 
 
-def good_files(reader: str) -> list[bytes]:
-    """What a reader reads, one of each kind."""
+def odd_archive(content: bytes, rng: random.Random) -> bytes:
+    """A .keras file whose entries are damaged, so that its sums are right."""
+    with zipfile.ZipFile(io.BytesIO(content)) as old:
+        entries = {name: old.read(name) for name in old.namelist()}
+    if rng.random() < 0.5:
+        entries["model.weights.h5"] = damaged(entries["model.weights.h5"], rng)
+    else:
+        entries["config.json"] = odd_json(entries["config.json"], rng)
+    room = io.BytesIO()
+    with zipfile.ZipFile(room, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as new:
+        for name, entry in entries.items():
+            new.writestr(zipfile.ZipInfo(name), entry)
+    return room.getvalue()
+
+
+def rtneural_files() -> list[bytes]:
     golden = json.loads((DATA / "audio_golden.json").read_text())["cases"]
-    if reader == "rtneural":
-        return [json.dumps(case["file"]).encode() for case in golden.values()]
-    if reader == "nam":
-        config = {"input_size": 1, "hidden_size": 3, "num_layers": 2}
-        record = {"version": "0.5.4", "architecture": "LSTM", "config": config, "sample_rate": 48000}
-        return [json.dumps(record | {"weights": [0.125 * (i % 17 - 8) for i in range(160)]}).encode()]
-    import numpy as np
+    return [json.dumps(case["file"]).encode() for case in golden.values()]
+
+
+def nam_files() -> list[bytes]:
+    config = {"input_size": 1, "hidden_size": 3, "num_layers": 2}
+    record = {"version": "0.5.4", "architecture": "LSTM", "config": config, "sample_rate": 48000}
+    return [json.dumps(record | {"weights": [0.125 * (i % 17 - 8) for i in range(160)]}).encode()]
+
+
+def onnx_files() -> list[bytes]:
     from onnx_files import CASES
     from onnx_files import golden as of_onnx
-
-    import fastlstm
 
     files = of_onnx()
     found = [files[f"{case}/file"].tobytes() for case in CASES]
@@ -203,44 +236,84 @@ def good_files(reader: str) -> list[bytes]:
     return found
 
 
-def readers() -> dict[str, Reader]:
-    from fastlstm import formats
+def torch_files() -> list[bytes]:
+    import safetensors.numpy
 
-    return {name: getattr(formats, f"from_{name}") for name in NAMES}
+    layers = tuple(fastlstm.init_params(D, 4, cell="gru", rng=0) for D in (3, 4))
+    return [safetensors.numpy.save(fastlstm.to_torch(layers, "encoder"))]
 
 
-def files(reader: str, count: int, seed: int = 0) -> Iterator[bytes]:
+def keras_files(name: str) -> Callable[[], list[bytes]]:
+    return lambda: [(KERAS / name).read_bytes()]
+
+
+def load_weights(path: str) -> None:
+    """Into a model; one that takes no weights has none changed."""
+    model = nn.load_keras(KERAS / "whole.keras", compile=False)
+    before = model.flat_params.copy()
+    try:
+        model.load_weights(path)
+    except ValueError:
+        assert np.array_equal(model.flat_params, before)
+        raise
+
+
+class Reader(NamedTuple):
+    """What reads files, files that it reads, and what is done to them."""
+
+    read: Callable[[str], Any]
+    good: Callable[[], list[bytes]]
+    damages: tuple[Damage, ...]
+    name: str
+    hostile: Callable[[], Iterator[bytes]] = lambda: iter(())
+    package: str | None = None
+
+
+READERS = {
+    "from_rtneural": Reader(formats.from_rtneural, rtneural_files, (damaged, odd_json), "m.json", hostile_json),
+    "from_nam": Reader(formats.from_nam, nam_files, (damaged, odd_json), "m.nam", hostile_json),
+    "from_onnx": Reader(formats.from_onnx, onnx_files, (damaged, odd_onnx), "m.onnx", hostile_onnx, "onnx"),
+    "from_torch": Reader(lambda path: fastlstm.from_torch(path, "encoder"), torch_files, (damaged,), "m.safetensors",
+                         package="safetensors"),
+    "from_keras, .keras": Reader(fastlstm.from_keras, keras_files("whole.keras"), (damaged, odd_archive, odd_archive),
+                                 "m.keras"),
+    "from_keras, .h5": Reader(fastlstm.from_keras, keras_files("keras2.h5"), (damaged,), "m.h5"),
+    "from_keras, .weights.h5": Reader(fastlstm.from_keras, keras_files("only.weights.h5"), (damaged,), "m.h5"),
+    "load_keras, .keras": Reader(nn.load_keras, keras_files("whole.keras"), (damaged, odd_archive, odd_archive),
+                                 "m.keras"),
+    "load_keras, .h5": Reader(nn.load_keras, keras_files("whole.h5"), (damaged,), "m.h5"),
+    "load_weights, .h5": Reader(load_weights, keras_files("whole.h5"), (damaged,), "m.h5"),
+}  # fmt: skip
+
+
+def files(reader: Reader, count: int, seed: int = 0) -> Iterator[bytes]:
     """As many damaged ones."""
-    rng, good = random.Random(seed), good_files(reader)
-    odd = odd_onnx if reader == "onnx" else odd_json
+    rng, good = random.Random(seed), reader.good()
     for _ in range(count):
-        content = rng.choice(good)
-        yield (odd if rng.random() < 0.5 else damaged)(content, rng)
+        yield rng.choice(reader.damages)(rng.choice(good), rng)
 
 
-def hostile(reader: str) -> Iterator[bytes]:
-    return hostile_onnx() if reader == "onnx" else hostile_json()
-
-
-def fate(read: Reader, content: bytes, folder: str) -> tuple[str, float]:
+def fate(reader: Reader, content: bytes, folder: str) -> tuple[str, float]:
     """What became of a file, "read" or "refused", and the seconds of the processor. Other errors are passed on."""
-    name = os.path.join(folder, "file")
+    name = os.path.join(folder, reader.name)
     with open(name, "wb") as file:
         file.write(content)
     start = time.process_time()
     try:
-        read(name)
+        with np.errstate(all="ignore"):
+            reader.read(name)
         found, message = "read", ""
     except ValueError as error:
         found, message = "refused", str(error)
     seconds = time.process_time() - start
     assert len(message) < 2000, f"a message of {len(message)} letters"
+    assert os.listdir(folder) == [reader.name]
     return found, seconds
 
 
-def main(count: int) -> None:
+def main(count: int, names: list[str]) -> None:
     """The figures of each reader, each in a process of its own."""
-    for name in NAMES:
+    for name in names or READERS:
         if (child := os.fork()) == 0:
             run(name, count)
             os._exit(0)
@@ -255,30 +328,27 @@ def peak_memory() -> float:
 
 
 def run(name: str, count: int) -> None:
-    import fastlstm.nn  # noqa: F401 - so that its memory does not count
-
-    read = readers()[name]
-    fates, slowest = {"read": 0, "refused": 0}, 0.0
+    """Prints what became of the files; fails at what may not be."""
+    reader, fates, slowest = READERS[name], Counter[str](), 0.0
     with tempfile.TemporaryDirectory() as folder:
-        for content in good_files(name):
-            assert fate(read, content, folder)[0] == "read"
+        for content in reader.good():
+            assert fate(reader, content, folder)[0] == "read"  # compiled kernels are loaded too
         base = peak_memory()
-        for kind, some in (("hostile", hostile(name)), ("damaged", files(name, count))):
+        for kind, some in (("hostile", reader.hostile()), ("damaged", files(reader, count))):
             for number, content in enumerate(some):
                 before = peak_memory()  # what this script itself holds does not count
                 try:
-                    found, seconds = fate(read, content, folder)
+                    found, seconds = fate(reader, content, folder)
+                    assert seconds < SECONDS, f"{seconds:.2f} s"
+                    assert peak_memory() - before < MEGABYTES, f"{peak_memory() - before:.0f} MB"
                 except BaseException:
                     print(f"{name}: {kind} file {number} of {len(content)} bytes: {content[:200]!r}", flush=True)
                     raise
-                grown = peak_memory() - before
                 fates[found] += 1
                 slowest = max(slowest, seconds)
-                if seconds > SECONDS or grown > MEGABYTES:
-                    print(f"{name}: {kind} file {number} of {len(content)} bytes: {seconds:.2f} s, {grown:.0f} MB more")
     print(f"{name}: {fates['refused']} refused, {fates['read']} read, slowest {slowest:.2f} s, at most "
           f"{peak_memory() - base:.0f} MB more than before", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200, sys.argv[2:])

@@ -87,7 +87,7 @@ def opened(path: Any) -> Iterator[KerasFile]:
                 yield found
         except (Damaged, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OverflowError, RuntimeError,
                 MemoryError) as error:  # fmt: skip
-            raise ValueError(f"path: expected {_FORMS}, got {name!r}: {error}") from error
+            raise ValueError(f"path: expected {_FORMS}, got {name!r}: {error!s:.1000}") from error
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def _from_archive(archive: zipfile.ZipFile, size: int, name: str) -> KerasFile:
         entries[info.filename] = info
     for needed in (_CONFIG, _WEIGHTS):
         if needed not in entries:
-            raise Damaged(f"expected {needed} in the archive, got {', '.join(list(entries)[:9]) or 'nothing'}")
+            raise Damaged(f"expected {needed} in the archive, got {', '.join(list(entries)[:9])[:200] or 'nothing'}")
     for key, most in ((_CONFIG, _TEXT), (_WEIGHTS, room_of(size)), (VECTORS, _TEXT)):
         if key not in entries:
             continue

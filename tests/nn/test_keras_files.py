@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from damage_files import FILES
+from damage import KERAS as FILES
 from keras_cases import CASES, build
 from keras_golden import live_keras
 
