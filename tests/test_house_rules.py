@@ -33,6 +33,7 @@ KERAS = {  # signatures that are Keras's own
 SKLEARN = {  # each parameter of an estimator is an argument by its name
     "sklearn/estimators.py: LSTMClassifier.__init__",
     "sklearn/estimators.py: LSTMRegressor.__init__",
+    "sklearn/forecaster.py: LSTMForecaster.__init__",
 }
 MANY_PARAMETERS: dict[str, int] = {}
 LONG: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Estimators for scikit-learn: sequences are classified, or numbers told from them.
+"""Estimators for scikit-learn: sequences are classified, numbers told from them, series forecast.
 
 They come when they are used, and need scikit-learn (``pip install fastlstm[sklearn]``).
 """
@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 _LATER = {  # names of modules here that are imported where they are first used
     "LSTMClassifier": "estimators",
+    "LSTMForecaster": "forecaster",
     "LSTMRegressor": "estimators",
+    "windows": "windowing",
 }
 __all__ = [*_LATER]
 
 if TYPE_CHECKING:
     from .estimators import LSTMClassifier as LSTMClassifier
     from .estimators import LSTMRegressor as LSTMRegressor
+    from .forecaster import LSTMForecaster as LSTMForecaster
+    from .windowing import windows as windows
 else:
 
     def __getattr__(name: str) -> Any:
