@@ -21,6 +21,7 @@ FLOORS = (  # from the ground up: a module imports of its own floor and of those
     {"stream", "formats"},
     {"nn", "datasets"},
     {"formats.as_layers", "formats.nam", "formats.onnx", "formats.rtneural", "formats.rtneural_parts"},
+    {"sklearn"},
     {"warmup", "demo", "convert"},
     {"__main__"},
 )

@@ -31,10 +31,12 @@ MODELS: dict[str, Any] = {
     "normalized": lambda: [nn.LSTM(20, cell="normalized"), nn.Dense(1)],
     "backwards": lambda: [nn.LSTM(6, go_backwards=True, use_bias=False), nn.Dense(1, use_bias=False)],
     "a step's outputs": lambda: [nn.LSTM(70, return_sequences=True), nn.Dense(3, "softmax")],
+    "regularizers": lambda: [
+        nn.LSTM(6, kernel_regularizer="l2", bias_regularizer="l1"), nn.Dense(4), nn.Dense(1, kernel_regularizer="l1_l2"),
+    ],
     "dense alone": lambda: [nn.Dense(3, "tanh"), nn.LSTM(4), nn.Dense(1)],
 }  # fmt: skip
 OTHERS: dict[str, Any] = {
-    "regularizer": lambda: [nn.LSTM(6, kernel_regularizer="l2"), nn.Dense(1)],
     "stateful": lambda: [nn.LSTM(6, stateful=True), nn.Dense(1)],
     "sequences backwards": lambda: [nn.LSTM(6, return_sequences=True, go_backwards=True), nn.LSTM(3), nn.Dense(1)],
     "masked": lambda: [nn.Masking(), nn.LSTM(6), nn.Dense(1)],

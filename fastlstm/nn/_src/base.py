@@ -373,12 +373,16 @@ class Layer(Trained, Options):
     def _backward(self, dy: Array) -> Array:
         dx = self._back(dy)
         self._tape = None
-        for weight in self.weights_:
-            if weight.regularizer is not None:
-                weight.regularizer.add_gradient(self.params[weight.name], self.grads[weight.name])
+        self._add_penalties()
         if self._mixes_time:
             self._dx = dx
         return dx
+
+    def _add_penalties(self) -> None:
+        """Gradients of the penalties, to those of the weights."""
+        for weight in self.weights_:
+            if weight.regularizer is not None:
+                weight.regularizer.add_gradient(self.params[weight.name], self.grads[weight.name])
 
     def discard(self) -> None:
         """Give up what a call in training has kept."""
