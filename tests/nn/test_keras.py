@@ -25,6 +25,7 @@ def assert_close(found: Any, expected: Any) -> None:
         np.testing.assert_allclose(found[name], array, rtol=0, atol=tolerance, err_msg=name)
 
 
+@pytest.mark.filterwarnings("ignore:.*the mask ends here, as in Keras")
 @pytest.mark.parametrize("name", CASES)
 def test_golden(name: str) -> None:
     expected = {key.removeprefix(f"{name}/"): GOLDEN[key] for key in GOLDEN.files if key.startswith(f"{name}/")}
