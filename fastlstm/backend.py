@@ -152,6 +152,12 @@ class Training(Protocol):
     def collect(self, dy: Array, where: NDArray[np.int64], dz: Array, dh: Array) -> None:
         """The way back; dz and dh are added to."""
 
+    def take(self, table: Array, numbers: NDArray[np.int64], y: Array) -> None:
+        """y (M, D): the rows of the table (V, D) that numbers (M,), from 0 to V - 1, name."""
+
+    def scatter(self, numbers: NDArray[np.int64], dy: Array, sums: Array) -> None:
+        """The way back: sums (V, D) of the rows of dy (M, D) that have each number; written to."""
+
     def zeros(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Zeros, anew each time that a recording runs."""
 

@@ -352,6 +352,15 @@ class training:
             elif where[n, t] == HELD:
                 dh[n] += dy[n, t]
 
+    @staticmethod
+    def take(table: Array, numbers: Array, y: Array) -> None:
+        y[...] = table[numbers]
+
+    @staticmethod
+    def scatter(numbers: Array, dy: Array, sums: Array) -> None:
+        sums[...] = 0
+        np.add.at(sums, numbers, dy)
+
     zeros = staticmethod(np.zeros)
     copied = staticmethod(np.copy)
 

@@ -33,6 +33,7 @@ def assert_close(found: Any, expected: Any) -> None:
 MADE = "lstm relu", "masked gru softsign"
 
 
+@pytest.mark.filterwarnings("ignore:.*the mask ends here, as in Keras")
 @pytest.mark.parametrize("name", CASES)
 def test_golden(name: str) -> None:
     expected = {key.removeprefix(f"{name}/"): GOLDEN[key] for key in GOLDEN.files if key.startswith(f"{name}/")}

@@ -29,6 +29,10 @@ Shape: TypeAlias = tuple[int | None, ...]
 """Of a batch; None where any size will do."""
 
 
+SMALL = 1 << 18
+"""Numbers of a layer's arrays with which its passes are recorded."""
+
+
 class Weight(NamedTuple):
     """A weight of a layer before it is there."""
 
@@ -101,6 +105,8 @@ class Layer(Trained, Options):
     _ndim: tuple[int, int | None] = (2, None)  # axes of the input, at least and at most
     _made_when_bound: tuple[str, ...] = ()
     _mixes_time = False  # whether gradients at the inputs are kept, to see them fade over time
+    _fixes_steps = False  # whether it takes sequences of one length alone
+    _steps_from = 3  # axes of the input with which the second is time
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -326,14 +332,23 @@ class Layer(Trained, Options):
         found = checks.array(f"{self.name}: x", x)
         self._check_axes(found.shape)
         if not self.built:
-            self._make((None, *found.shape[1:]) if found.ndim < 3 else (None, None, *found.shape[2:]), draw=True)
+            self._make(self._freed(found.shape, steps=not self._fixes_steps), draw=True)
         self._check_shape(found.shape)
-        return checks.native(found, self.dtype, copy=training)
+        return self._native("x", found, copy=training)
+
+    def _native(self, name: str, x: Array, *, copy: bool = False) -> Array:
+        """Inputs in the type that the layer takes."""
+        return checks.native(x, self.dtype, copy=copy)
+
+    def _freed(self, shape: tuple[int, ...], *, steps: bool) -> Shape:
+        """The shape of any batch like one of this shape. steps: whether it may have any number of them."""
+        free = 2 if steps and len(shape) >= self._steps_from else 1
+        return (*(None,) * free, *shape[free:])
 
     def _mask(self, mask: Any, lengths: Any, x: Array) -> Mask:
         if mask is None and lengths is None:
             return None
-        if x.ndim < 3:
+        if x.ndim < self._steps_from:
             raise ValueError(f"{self.name}: expected no mask or lengths with x of shape {x.shape}, which has no steps")
         return checked_mask(self.name, mask, lengths, x.shape[0], x.shape[1])
 

@@ -18,6 +18,7 @@ from . import metrics
 from .architecture import parts_of
 from .base import Array, Layer
 from .keras_reading import arrays_for, described, slot_order
+from .layers import SpatialDropout1D
 
 SUFFIX, WEIGHTS_SUFFIX = ".keras", ".weights.h5"
 _VERSION = "3.8.0"  # whose layout it is; later ones read it too
@@ -139,7 +140,7 @@ def _policy(dtype: Any) -> dict[str, Any]:
 
 
 def _layer(layer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"trainable": True}
+    found: dict[str, Any] = {} if type(layer) is SpatialDropout1D else {"trainable": True}  # Keras's takes none
     for key, value in config.items():
         if key in _OWN:
             if value != _OWN[key]:

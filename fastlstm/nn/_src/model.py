@@ -228,10 +228,10 @@ class Sequential(Stack):
         first._check_shape(found.shape)
         if targets and y is None:
             raise ValueError("y: expected targets, got None")
-        x = checks.native(found, self.dtype)
-        mask = first._mask(given.mask, given.lengths, x)
+        mask = first._mask(given.mask, given.lengths, found)
         if mask is not None:
-            x = data.without(x, mask)
+            found = data.without(found, mask)
+        x = first._native("x", found)
         if not allow_nan:
             data.no_nan("x", x)
         if y is not None:

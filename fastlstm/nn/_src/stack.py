@@ -399,9 +399,12 @@ class Stack(Trained):
             layer.discard()
 
     def _make_for(self, x: Array) -> None:
-        """Build for such data where that has not happened, with any number of steps."""
+        """Build for such data where that has not happened, with any number of steps where all layers take that."""
         if not self.built:
-            self._make((None, *x.shape[1:]) if x.ndim < 3 else (None, None, *x.shape[2:]), draw=True)
+            if not self.layers:
+                self._make(None, draw=True)  # which says what is missing
+            steps = not any(layer._fixes_steps for layer in self.layers)
+            self._make(self.layers[0]._freed(x.shape, steps=steps), draw=True)
 
     def gradient_norms(self) -> GradientNorms:
         """How large the gradients of the last batch are: where they vanish or explode.
