@@ -386,15 +386,20 @@ class Layer(Trained, Options):
         return checks.native(found, self.dtype)
 
     def _backward(self, dy: Array) -> Array:
+        dx = self._back_through(dy)
+        self._add_penalties()
+        return dx
+
+    def _back_through(self, dy: Array) -> Array:
+        """`_backward`, but for the penalties."""
         dx = self._back(dy)
         self._tape = None
-        self._add_penalties()
         if self._mixes_time:
             self._dx = dx
         return dx
 
     def _add_penalties(self) -> None:
-        """Gradients of the penalties, to those of the weights."""
+        """The gradients of what regularizers add to the loss, to those of the weights."""
         for weight in self.weights_:
             if weight.regularizer is not None:
                 weight.regularizer.add_gradient(self.params[weight.name], self.grads[weight.name])

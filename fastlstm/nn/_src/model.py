@@ -16,8 +16,10 @@ from . import architecture, data, described, losses, metrics, names, optimizers,
 from .base import Mask
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Given, Stream
+from .ranks import Ranks
 from .repeat import Repeated, Repeats
 from .stack import Stack
+from .together import Alone, Seen, Together
 
 Array = NDArray[Any]
 _BATCH = 32  # samples, as in Keras
@@ -309,9 +311,9 @@ class Sequential(Stack):
 
     def _source(
         self, given: Given, size: int | None, steps: int | None, *,
-        targets: bool = True, allow_nan: bool = False, class_weight: Any = None,
+        targets: bool = True, allow_nan: bool = False, class_weight: Any = None, none_too: bool = False,
     ) -> Arrays | Stream:  # fmt: skip
-        """Batches to go through."""
+        """Batches to go through. none_too: whether there may be no sample."""
         steps = _at_least_one("steps", steps)
         if data.is_stream(given.x):
             for name, value in (given._asdict() | {"batch_size": size}).items():
@@ -333,7 +335,7 @@ class Sequential(Stack):
         if steps is not None:
             raise ValueError(f"steps: expected None with arrays, whose batches are counted, got {steps}")
         batch = self._weighted(self._prepared(given, targets=targets, allow_nan=allow_nan), class_weight)
-        if not len(batch.x):
+        if not len(batch.x) and not none_too:
             raise ValueError("x: expected at least one sample, got none")
         if targets:
             self._check_targets(batch)
@@ -361,6 +363,7 @@ class Sequential(Stack):
         lengths: Any = None,
         mask: Any = None,
         allow_nan: bool = False,
+        comm: Any = None,
     ) -> History:
         """Learn.
 
@@ -400,6 +403,9 @@ class Sequential(Stack):
             The same with gaps: true at real steps. At most one of the two.
         allow_nan : bool
             Whether NaN in x or y is taken, and not an error.
+        comm : communicator of mpi4py, optional
+            Its processes, the ranks, learn one model together, each from data of its own. All call `fit` alike: model,
+            loss, metrics and epochs must be the same. docs/scale.md has more.
 
         Returns
         -------
@@ -411,56 +417,72 @@ class Sequential(Stack):
         ValueError, TypeError
             Data or arguments that do not fit, before anything is changed.
         RuntimeError
-            The model is not compiled; `fit` is under way, and calls a callback that calls it.
+            The model is not compiled; `fit` is under way, and calls a callback that calls it. Something has failed at
+            another rank.
         KeyboardInterrupt
             Ctrl-C: the weights are those after the last whole batch, `history` holds the epochs so far.
+
+        Notes
+        -----
+        With `comm`, a batch is all ranks' batches of batch_size samples joined: weights are the same bits at all ranks
+        after each, and those of one process that learns from the joined batches, but for rounding. Parts may be of any
+        lengths; a rank whose data is through, or which has x of no samples, adds nothing. Weights and optimizer begin
+        as they are at rank 0; dropout and shuffling draw other numbers at each rank. Losses and metrics that are logged
+        are those of all data. Rank 0 alone prints, and writes the files of this package's callbacks. A rank that fails
+        ends all.
         """
-        self._ready("fit", learns=True)
-        if self._fitting:
-            raise RuntimeError("fit: expected no fit of this model under way, got a call within a callback of one")
-        epochs, initial_epoch = checks.count("epochs", epochs), checks.count("initial_epoch", initial_epoch)
-        shown = _verbosity(verbose)
-        every = size_of("validation_freq", validation_freq)
-        steps_per_epoch = _at_least_one("steps_per_epoch", steps_per_epoch)
-        validation_steps = _at_least_one("validation_steps", validation_steps)
-        validation_batch_size = _at_least_one("validation_batch_size", validation_batch_size)
-        split = names.real("validation_split", validation_split, 0.0, 1.0)
-        given = Given(x, y, sample_weight, lengths, mask)
-        if split and validation_data is None:
-            given, validation_data = _split(given, split)
-        train = self._source(given, batch_size, steps_per_epoch, allow_nan=allow_nan, class_weight=class_weight)
-        judge = None
-        if validation_data is not None:
-            held_out = _validation(validation_data)
-            size = None if data.is_stream(held_out.x) else validation_batch_size or batch_size
-            judge = self._source(held_out, size, validation_steps, allow_nan=allow_nan)
-        params = {"verbose": shown, "epochs": epochs, "steps": train.steps}
-        hooks = CallbackList(callbacks, self, params, shown)
-        logged = self.metrics_names
-        hooks.check_names(logged if judge is None else [*logged, *(f"val_{name}" for name in logged)])
+        ranks = Ranks.of(comm)
+        how = Alone(self) if ranks is None else Together(self, ranks)
+        with how.agreed():
+            self._ready("fit", learns=True)
+            if self._fitting:
+                raise RuntimeError("fit: expected no fit of this model under way, got a call within a callback of one")
+            epochs, initial_epoch = checks.count("epochs", epochs), checks.count("initial_epoch", initial_epoch)
+            shown = _verbosity(verbose)
+            every = size_of("validation_freq", validation_freq)
+            steps_per_epoch = _at_least_one("steps_per_epoch", steps_per_epoch)
+            validation_steps = _at_least_one("validation_steps", validation_steps)
+            validation_batch_size = _at_least_one("validation_batch_size", validation_batch_size)
+            split = names.real("validation_split", validation_split, 0.0, 1.0)
+            given = Given(x, y, sample_weight, lengths, mask)
+            options: dict[str, Any] = {"allow_nan": allow_nan, "none_too": ranks is not None}
+            if split and validation_data is None:
+                given, validation_data = _split(given, split, none_too=ranks is not None)
+            train = self._source(given, batch_size, steps_per_epoch, class_weight=class_weight, **options)
+            judge = None
+            if validation_data is not None:
+                held_out = _validation(validation_data)
+                size = None if data.is_stream(held_out.x) else validation_batch_size or batch_size
+                judge = self._source(held_out, size, validation_steps, **options)
+        params = {"verbose": shown, "epochs": epochs} | how.plan(train, judge, (initial_epoch, epochs, every))
+        with how.agreed():
+            hooks = CallbackList(callbacks, self, params, shown if how.first else 0)
+            logged = self.metrics_names
+            hooks.check_names([*logged, *(f"val_{name}" for name in logged)] if how.judges else logged)
+        how.begin(hooks)
         self.history = hooks.history
         self.stop_training = False
         logs: dict[str, Any] = {}
         rng = self.rng if shuffle else None
-        repeats = Repeats(self)
         with self._run():
             self._fitting = True
             try:
-                hooks.on_train_begin()
-                for epoch in range(initial_epoch, epochs):
-                    hooks.on_epoch_begin(epoch)
-                    self._train_epoch(train.epoch(rng), hooks, repeats)
-                    logs = self._logs()
-                    if judge is not None and (epoch + 1) % every == 0:
-                        logs |= {f"val_{name}": value for name, value in self._judge(judge, hooks).items()}
-                    self.epoch = epoch + 1
-                    hooks.on_epoch_end(epoch, logs)
-                    if self.stop_training:
-                        break
+                with how.guarded():
+                    how.attempt(hooks.on_train_begin)
+                    for epoch in range(initial_epoch, epochs):
+                        how.attempt(hooks.on_epoch_begin, epoch)
+                        how.train(train.epoch(rng))
+                        logs = how.attempt(self._logs) or {}
+                        if how.judges and (epoch + 1) % every == 0:
+                            logs |= {f"val_{name}": value for name, value in how.judge(judge).items()}
+                        self.epoch = epoch + 1
+                        how.attempt(hooks.on_epoch_end, epoch, logs)
+                        if how.ends():
+                            break
             finally:
                 self._fitting = False
                 self._discard()
-                hooks.on_train_end(logs)
+                how.finish(hooks.on_train_end, logs)
         return hooks.history
 
     def _train_epoch(self, batches: Iterator[Batch], hooks: CallbackList, repeats: Repeats) -> None:
@@ -474,37 +496,57 @@ class Sequential(Stack):
 
     def _train(self, batch: Batch, repeated: Repeated | None = None) -> None:
         """One update, and what the metrics see of it."""
-        x, y, weights, mask = batch
+        seen, penalty = self._learn(batch, repeated), self._penalty()
+        self._update()
+        self._look(seen, penalty)
+
+    def _learn(self, batch: Batch, repeated: Repeated | None = None, *, part: bool = False) -> Seen:
+        """Both passes: gradients into flat_grads, without those of penalties. part: as in `_seen`."""
         if repeated is not None:
-            y_pred = repeated.forward(x)
+            y_pred, mask = repeated.forward(batch.x), batch.mask
         else:
-            y_pred, mask = self._forward(x, mask, True)
-        counted = weights if mask is None else losses.masked_weights(mask, weights)
-        value, dy = losses.computed(self._loss, y, y_pred, counted)
-        for layer in self._regular:
-            value += layer.penalty()
+            y_pred, mask = self._forward(batch.x, batch.mask, True)
+        seen, dy = self._compared(batch, y_pred, mask, part)
         if repeated is not None:
             repeated.backward(dy)
         else:
-            self._backward(dy)
+            self._back_through(dy)
+        return seen
+
+    def _seen(self, batch: Batch, *, part: bool = False) -> Seen:
+        """What comes out of a batch that is not learnt from. part: whether it is a part of a larger one, by whose
+        number of real steps weights are yet to be multiplied."""
+        return self._compared(batch, *self._forward(batch.x, batch.mask, False), part)[0]
+
+    def _compared(self, batch: Batch, y_pred: Array, mask: Mask, part: bool) -> tuple[Seen, Array]:
+        """With the targets: and the gradient at y_pred."""
+        weights = batch.weights if mask is None else losses.masked_weights(mask, batch.weights, scaled=not part)
+        value, dy = losses.computed(self._loss, batch.y, y_pred, weights)
+        return Seen(value, batch.y, y_pred, mask, weights), dy
+
+    def _update(self) -> None:
+        """Of the weights, by flat_grads and the penalties' gradients."""
+        self._add_penalties()
         if not self.optimizer._knows(self.flat_params):
             self._build_optimizer()
         self.optimizer.update(self.flat_params, self.flat_grads)
-        self._look(value, x, y, y_pred, mask, counted)
 
     def _build_optimizer(self) -> None:
         self._check_optimizer(self.optimizer)
         self.optimizer.build(self.flat_params, list(self._slices()))
 
-    def _look(self, value: float, x: Array, y: Any, y_pred: Array, mask: Mask, weights: Any) -> None:
-        self._total.add(value, len(x))
+    def _look(self, seen: Seen, penalty: float) -> None:
+        self._total.add(seen.loss + penalty, len(seen.y_pred))
         for metric, weighted in self._metrics:
-            if weighted:
-                metric.update_state(y, y_pred, weights)
-            elif mask is not None:
-                metric.update_state(y, y_pred, mask)
-            else:
-                metric.update_state(y, y_pred)
+            self._measure(metric, weighted, seen)
+
+    def _measure(self, metric: Any, weighted: bool, seen: Seen) -> None:
+        if weighted:
+            metric.update_state(seen.y, seen.y_pred, seen.weights)
+        elif seen.mask is not None:
+            metric.update_state(seen.y, seen.y_pred, seen.mask)
+        else:
+            metric.update_state(seen.y, seen.y_pred)
 
     def _reset_metrics(self) -> None:
         for metric in self.metrics:
@@ -514,13 +556,7 @@ class Sequential(Stack):
         return {metric.name: metric.result() for metric in self.metrics}
 
     def _test(self, batch: Batch) -> None:
-        x, y, weights, mask = batch
-        y_pred, mask = self._forward(x, mask, False)
-        counted = weights if mask is None else losses.masked_weights(mask, weights)
-        value = losses.computed(self._loss, y, y_pred, counted)[0]
-        for layer in self._regular:
-            value += layer.penalty()
-        self._look(value, x, y, y_pred, mask, counted)
+        self._look(self._seen(batch), self._penalty())
 
     def _judge(self, source: Arrays | Stream, hooks: CallbackList) -> dict[str, Any]:
         with self._apart():
@@ -748,8 +784,8 @@ def _verbosity(verbose: Any) -> int:
     return int(verbose)
 
 
-def _split(given: Given, share: float) -> tuple[Given, Given]:
-    """The first samples to learn from, and the last ones to validate with."""
+def _split(given: Given, share: float, *, none_too: bool) -> tuple[Given, Given]:
+    """The first samples to learn from, and the last ones to validate with. none_too: whether there may be no sample."""
     if data.is_stream(given.x):
         raise ValueError("validation_split: expected 0 where x yields batches: there is no telling where it ends")
     found = {name: None if value is None else checks.array(name, value) for name, value in given._asdict().items()}
@@ -759,7 +795,7 @@ def _split(given: Given, share: float) -> tuple[Given, Given]:
     data.same_length(**found)
     n = len(x)
     first = int(np.floor(n * (1.0 - share)))
-    if not 0 < first < n:
+    if not 0 < first < n and not (n == 0 and none_too):
         raise ValueError(f"validation_split: expected samples on both sides, got {share:g} of {n} samples: {first} to "
                          f"learn from and {n - first} to validate with")  # fmt: skip
     learn, judge = (Given(**{name: None if array is None else array[part] for name, array in found.items()})

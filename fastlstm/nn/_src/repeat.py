@@ -23,7 +23,7 @@ class _Way:
                 self.y, _ = model._forward(self.x, None, True)
             self.dy = np.zeros_like(self.y)
             with self.back:
-                model._backward(self.dy)
+                model._back_through(self.dy)
         self.inner = [(layer, layer._dx) for layer in model.layers if layer._mixes_time]
 
 

@@ -389,9 +389,23 @@ class Stack(Trained):
         return x, mask
 
     def _backward(self, dy: Array) -> Array:
+        dx = self._back_through(dy)
+        self._add_penalties()
+        return dx
+
+    def _back_through(self, dy: Array) -> Array:
+        """`_backward`, but for the penalties."""
         for layer in reversed(self.layers):
-            dy = layer._backward(dy)
+            dy = layer._back_through(dy)
         return dy
+
+    def _add_penalties(self) -> None:
+        for layer in self._regular:
+            layer._add_penalties()
+
+    def _penalty(self) -> float:
+        """What regularizers add to the loss."""
+        return sum(layer.penalty() for layer in self._regular)
 
     def _discard(self) -> None:
         self._shape = None
