@@ -13,7 +13,7 @@ from .device import SIMULATED, add, cuda, divide, fma, kernel, multiply, square_
 from .rows import Rows, Size
 from .steps import Flow, Index, States
 
-THREADS = 4 if SIMULATED else 128
+THREADS = 2 if SIMULATED else 128
 Z_SCALE, Z_SHIFT, C_SCALE, C_SHIFT = range(len(Norms._fields))  # rows of unit weights, and of their gradients
 
 

@@ -35,7 +35,7 @@ class Tile(NamedTuple):
 LOW = Tile(16, 8, 1, 4, 16)  # for few rows
 HIGH = Tile(16, 16, 4, 4, 16)
 if SIMULATED:  # where a thread is a Python thread
-    LOW, HIGH = Tile(2, 2, 1, 4, 4), Tile(2, 2, 2, 4, 4)
+    LOW, HIGH = Tile(2, 2, 2, 4, 8), Tile(2, 2, 4, 4, 8)
 
 
 class Depth(NamedTuple):

@@ -61,7 +61,8 @@ def first_phase(cell: Cell, real: Any) -> Any:
     from in the place of h: into `made`, which is z itself but for a projection."""
     equations = scalars.first(cell)
     G, R, K = cell.gate_count, scalars.weight_count(cell), len(cell.phases[0].keeps)
-    ends, gates_h, made_gate = cell.phase_count == 1, cell.gates_h, max(cell.later_gate, 0)
+    ends, made_gate = cell.phase_count == 1, max(cell.later_gate, 0)
+    reads_h, gates_h = cell.reads_h, cell.gates_h
 
     @kernel
     def first(size: Size, at: Index, z: Any, states: States, made: Any) -> None:
@@ -75,7 +76,9 @@ def first_phase(cell: Cell, real: Any) -> Any:
             for g in range(G):
                 inputs[g] = z[row, g * size.width + j]
             inputs[G] = states.c[old, j]
-            inputs[G + 1] = states.h_in[old, j] if gates_h else states.h[old, j]
+            inputs[G + 1] = 0
+            if reads_h:
+                inputs[G + 1] = states.h_in[old, j] if gates_h else states.h[old, j]
             for n in range(R):
                 inputs[G + 2 + n] = states.w[n * size.width + j]
             equations(inputs, outputs)
