@@ -1,7 +1,7 @@
 """What an engine calls: passes of one direction of a layer on arrays that are on a device.
 
 Nothing is checked here: arrays are as `records.py` says, of one float type, on the current device. Every call enqueues
-its work on `stream` and returns; what it allocates lives as long as that work, on Numba's memory manager.
+its work on `stream` and returns; what it allocates and lets go of is freed when that work is done.
 """
 
 from __future__ import annotations
@@ -9,32 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 from ..params import AnyParams
-from .records import DeviceArray, DeviceBatch, DeviceKept, DeviceWeights, Schedule
+from .passes import Backward, Forward, room_for
+from .records import DeviceArray, DeviceBatch, DeviceKept, DeviceWeights
+from .rows import THREADS, Rows, Size, blocks, clear_padding, copy
+from .schedule import schedule
+from .weights import pack, unpack
 
-
-def pack(params: AnyParams, stream: Any = 0) -> DeviceWeights:
-    """Weights as the kernels read them. params: the cell's record, its fields device arrays."""
-    raise NotImplementedError
-
-
-def unpack(weights: DeviceWeights, stream: Any = 0) -> AnyParams:
-    """The record of weights again, new device arrays."""
-    raise NotImplementedError
-
-
-def schedule(N: int, T: int, lengths: Any = None, reset: Any = None, *, reverse: bool = False) -> Schedule:
-    """Which rows a pass has. lengths (N,) and reset (N, T): NumPy arrays on the host, or None, as in `params.Batch`."""
-    raise NotImplementedError
+__all__ = ["cells_of", "choose", "keep", "pack", "run_backward", "run_forward", "schedule", "unpack"]
 
 
 def keep(weights: DeviceWeights, batch: DeviceBatch, stream: Any = 0) -> DeviceKept:
     """Room for what a forward pass of that batch keeps; nothing stands in it yet."""
-    raise NotImplementedError
+    return room_for(weights, batch, stream, tape=True)
 
 
 def choose(weights: DeviceWeights, batch: DeviceBatch) -> str:
     """The kind of kernels that runs the time loop where the batch names none: a function of sizes alone."""
-    raise NotImplementedError
+    return "product"
 
 
 def run_forward(
@@ -50,7 +41,15 @@ def run_forward(
 
     state: State (h, c) or Hidden (h,) of device arrays (N, P) and (N, H); y: (N, T, width); kept: what the way back
     needs, written to where it is given."""
-    raise NotImplementedError
+    tape = kept is not None
+    room = room_for(weights, batch, stream, tape=False) if kept is None else kept
+    passed = Forward(weights, batch, room, stream, tape=tape)
+    _clear_padding(batch, y, column, weights.P, stream)
+    if passed.M == 0:
+        return
+    passed.begin(state)
+    passed.steps()
+    passed.end(state, y, column)
 
 
 def run_backward(
@@ -67,9 +66,28 @@ def run_backward(
 
     dx (N, T, D) is added to, at real steps; None where it is not wanted. dstate turns from the gradient of the last
     state into that of the first. kept: what `run_forward` has written."""
-    raise NotImplementedError
+    passed = Backward(weights, batch, kept, stream, dstate)
+    if passed.M:
+        passed.steps(dy, column)
+        passed.first_state(dstate)
+        passed.inputs(dx)
+    return passed.gradients()
 
 
 def cells_of(weights: DeviceWeights, batch: DeviceBatch, kept: DeviceKept, c: DeviceArray, stream: Any = 0) -> None:
     """c of every step into c (N, T, H), in the order of x, 0 in padding. kept: what `run_forward` has written."""
-    raise NotImplementedError
+    _clear_padding(batch, c, 0, weights.H, stream)
+    which, H = batch.schedule, weights.H
+    size = Size(which.first[-1], H)
+    if size.rows:
+        copy[blocks(size), THREADS, stream](
+            size, Rows(kept.c, which.own, 1 + which.N), Rows(c.reshape(-1, H), which.place, 0)
+        )
+
+
+def _clear_padding(batch: DeviceBatch, array: DeviceArray, column: int, width: int, stream: Any) -> None:
+    which = batch.schedule
+    size = Size(which.N * which.T, width)
+    if size.rows > which.first[-1]:
+        flat = array.reshape(size.rows, array.shape[2])
+        clear_padding[blocks(size), THREADS, stream](size, which.lengths, which.T, flat, column)

@@ -32,9 +32,11 @@ class DeviceWeights(NamedTuple):
     b : device array, shape (gates * H,)
         0 for a gate that has none.
     w : device array, shape (rows * gates * H,)
-        Unit weights; at least one number.
+        Unit weights, 0 for a gate that a row has none of; (1,) where there are no rows.
     V : device array, shape (H, P)
         Weights of a second phase's product; (1, 1) where there is none.
+    own : device array of int32
+        0, 1, 2, ..., as many as the longest side of a matrix.
     """
 
     cell: Cell
@@ -46,6 +48,7 @@ class DeviceWeights(NamedTuple):
     b: DeviceArray
     w: DeviceArray
     V: DeviceArray
+    own: DeviceArray
 
 
 class Schedule(NamedTuple):
@@ -64,6 +67,8 @@ class Schedule(NamedTuple):
         Where its old state is.
     sequence : device array of int32, shape (M,)
         Its sequence.
+    back : device array of int32, shape (M,)
+        The same; -1 where it begins with zeros.
     last : device array of int32, shape (N,)
         Where the last state of each sequence is.
     own : device array of int32, shape (1 + N + M,)
@@ -81,6 +86,7 @@ class Schedule(NamedTuple):
     place: DeviceArray
     old: DeviceArray
     sequence: DeviceArray
+    back: DeviceArray
     last: DeviceArray
     own: DeviceArray
     lengths: DeviceArray
@@ -116,12 +122,12 @@ class DeviceKept(NamedTuple):
         h as it entered the next step's product; the same array where there is no mask.
     c : device array, shape (1 + N + M, H)
         The same array as h where a cell has no c, unless another quantity stands in its place (`Cell.gates_h`).
-    gates : device array, shape (M, kept, H)
+    gates : device array, shape (M, kept * H)
         What the cell's phases keep (`Cell.tape`).
     made : device array, shape (M, H)
         What is projected; (1, 1) where there is no projection.
-    moments : device array, shape (M, gates + 1, 2)
-        Of each gate's z and of c, where they are normalized; else (1, 1, 1).
+    moments : device array, shape (M, 2 * (gates + 1))
+        Of each gate's z and of c, where they are normalized; else (1, 1).
     """
 
     h: DeviceArray
