@@ -2,7 +2,7 @@
 
 An engine lays weights out as it likes, runs a pass of one direction of a layer, forward or backward, and has the
 kernels that training needs besides. `Packed`, `Kept` and `Buffers` are the same records for all of them; what stands in
-their arrays is an engine's own. Callers ask `backend.engine`, which `use` changes, at each call. Where arrays may lie on
+their arrays is an engine's own. Callers ask `backend.engine`, which `use` changes, at each call. Where arrays may be on
 a device they ask `engine_of` an array: it is that engine, or the one of the device.
 
 Letters: N batch, T time steps, D input size, H hidden size, P the width of h.
@@ -326,16 +326,16 @@ def given_back(found: Any, like: Any) -> Any:
     if not isinstance(like, Elsewhere):
         return found
     like.engine.finish()
-    return _in_library(found)
+    return _in_library(found, like)
 
 
-def _in_library(found: Any) -> Any:
+def _in_library(found: Any, like: Elsewhere) -> Any:
     if isinstance(found, Elsewhere):
-        return found.in_library()
+        return found.in_library(like)
     if is_plain(found):
-        return tuple(_in_library(one) for one in found)
+        return tuple(_in_library(one, like) for one in found)
     if isinstance(found, tuple) and not isinstance(found, Packed):
-        return type(found)(*(_in_library(one) for one in found))
+        return type(found)(*(_in_library(one, like) for one in found))
     return found
 
 

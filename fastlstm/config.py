@@ -10,8 +10,8 @@ from ._version import __version__
 
 
 def show_config() -> None:
-    """Print versions, processor, vector width, threading layer, thread count, cache folder, and GPUs or what is missing for
-    them.
+    """Print versions, processor, vector width, threading layer, thread count and cache folder; and GPUs, or what is
+    missing for them.
 
     Examples
     --------

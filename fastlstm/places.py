@@ -54,8 +54,8 @@ class Elsewhere:
         """Its numbers, read."""
         raise NotImplementedError
 
-    def in_library(self) -> Any:
-        """As the caller's library has it."""
+    def in_library(self, like: Any) -> Any:
+        """As the library has it that another array is of."""
         raise NotImplementedError
 
     def shadow(self) -> Array:

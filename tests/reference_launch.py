@@ -1,4 +1,4 @@
-"""In the place of `fastlstm.cuda.launch`: the reference, on arrays of the simulator. It shows what the door does without
+"""In the place of `fastlstm.cuda.launch`: the reference, on arrays of the simulator. It shows what the door does, without
 waiting for simulated kernels."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def pack(params: Any, stream: Any = 0) -> DeviceWeights:
     streams.append(stream)
     arrays = [_on(array.copy_to_host().copy()) for array in params]
     D, H, P = sizes(params)
-    return DeviceWeights(cell_with(type(params)), D, H, P, *arrays, *[_on(np.zeros(1, params.W.dtype))] * (5 - len(arrays)))
+    return DeviceWeights(cell_with(type(params)), D, H, P, *(arrays + [_on(np.zeros(1, params.W.dtype))] * 6)[:6])
 
 
 def unpack(weights: DeviceWeights, stream: Any = 0) -> Any:

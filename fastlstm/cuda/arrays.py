@@ -171,9 +171,9 @@ class CudaArray(Elsewhere):
         """The numbers as a NumPy array: waits for the device."""
         return self.engine.on_host(self)
 
-    def in_library(self) -> Any:
-        """As an array of the caller's library, without a copy."""
-        return self.place.library.given(self)
+    def in_library(self, like: CudaArray) -> Any:
+        """As an array of the library of another one, without a copy."""
+        return like.place.library.given(self)
 
     def shadow(self) -> Any:
         return np.asarray(_Shadow(self))

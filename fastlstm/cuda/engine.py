@@ -100,7 +100,7 @@ def wrapped(name: str, value: Any) -> CudaArray:
         if found is None:
             held = dlpack.taken(value, place.stream or 1)
             return CudaArray(held.keeper, held.pointer, held.shape, held.dtype, place=place, engine=engine,
-                             strides=held.strides)  # fmt: skip
+                             strides=held.strides, readonly=place.library.frozen)  # fmt: skip
     except Exception as error:  # tensors that want gradients, types that NumPy has not, ...
         raise TypeError(f"{name}: expected an array, got {type(value).__name__} that makes none ({error}); tensors "
                         "that want gradients: docs/cuda.md") from error  # fmt: skip
@@ -110,7 +110,8 @@ def wrapped(name: str, value: Any) -> CudaArray:
     strides = found.get("strides")
     _meet(found.get("stream"), place)
     return CudaArray(value, pointer or 0, tuple(found["shape"]), np.dtype(found["typestr"]), place=place, engine=engine,
-                     strides=None if strides is None else tuple(strides), readonly=bool(readonly))  # fmt: skip
+                     strides=None if strides is None else tuple(strides),
+                     readonly=bool(readonly) or place.library.frozen)  # fmt: skip
 
 
 def _interface(value: Any) -> dict[str, Any] | None:
@@ -181,7 +182,7 @@ class CudaEngine:
 
     def finish(self) -> None:
         """Before results are given to a library that knows of no stream of ours."""
-        if self.place.library.waits:
+        if self.place.library.frozen:
             with self._here():
                 memory.wait(self.place.stream)
 
@@ -251,7 +252,8 @@ class CudaEngine:
                 room = launch.keep(packed.layout, given, stream)
             launch.run_forward(packed.layout, given, _for_kernels(state), memory.for_kernels(y), column, room, stream)
             if kept is not None:
-                kept.batch, kept.kept = given, room
+                tape = _tape(kept)
+                tape.batch, tape.kept = given, room
             if cells is not None and room is not None:
                 launch.cells_of(packed.layout, given, room, memory.for_kernels(cells), stream)
 
@@ -261,13 +263,13 @@ class CudaEngine:
         if lengths is None and reset is None:
             schedule = _regular(self.place.number, N, T, bool(reverse))
         else:
-            schedule = launch.schedule(N, T, lengths, reset, reverse=bool(reverse))
+            schedule = _scheduled(N, T, lengths, reset, bool(reverse))
         return DeviceBatch(memory.for_kernels(x), schedule, None if mask is None else memory.for_kernels(mask),
                            _KIND.get())  # fmt: skip
 
     def backward(self, *, done: Any, dy: CudaArray | None, dstate: Any, dx: CudaArray, column: int = 0,
                  standing: Any = None) -> AnyParams:  # fmt: skip
-        tape: DeviceTape = done.kept
+        tape = _tape(done.kept)
         with self._here() as stream:
             found = launch.run_backward(
                 done.packed.layout, tape.batch, tape.kept, None if dy is None else memory.for_kernels(dy),
@@ -282,7 +284,7 @@ class CudaEngine:
         return gradients
 
     def cells(self, done: Any) -> CudaArray:
-        tape: DeviceTape = done.kept
+        tape = _tape(done.kept)
         _, H, _ = self.sizes(done.packed)
         found = self.empty((*done.batch.x.shape[:2], H), done.batch.x.dtype)
         with self._here() as stream:
@@ -323,6 +325,12 @@ class CudaEngine:
         return gradients
 
 
+def _tape(kept: Any) -> DeviceTape:
+    """What a pass has kept; the in-place functions wrap it in `Kept`."""
+    found: DeviceTape = kept if isinstance(kept, DeviceTape) else kept.gates
+    return found
+
+
 def _for_kernels(record: Any) -> Any:
     """A record of arrays as the kernels take them."""
     return type(record)(*(memory.for_kernels(array.as_type(array.dtype)) for array in record))
@@ -331,7 +339,14 @@ def _for_kernels(record: Any) -> Any:
 @lru_cache(64)
 def _regular(number: int, N: int, T: int, reverse: bool) -> Schedule:
     """The schedule of sequences of one length, which many calls share; on the device of that number."""
-    return launch.schedule(N, T, reverse=reverse)
+    return _scheduled(N, T, None, None, reverse)
+
+
+def _scheduled(N: int, T: int, lengths: Any, reset: Any, reverse: bool) -> Schedule:
+    """It comes by the default stream, which others need not wait for."""
+    found = launch.schedule(N, T, lengths, reset, reverse=reverse)
+    memory.wait(0)
+    return found
 
 
 def to_device(record: Any, name: str = "cuda") -> Any:

@@ -5,13 +5,12 @@ A library is looked at only where one of its arrays has come, so that it is impo
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import dlpack
+from . import dlpack, numba_arrays
 
 
 class Library(NamedTuple):
@@ -31,8 +30,9 @@ class Library(NamedTuple):
         An array of this package -> one of this library on the same memory.
     ready : callable
         An array -> None, when its numbers may be read on the library's current stream.
-    waits : bool
-        Whether results must be finished before the library gets them, as it has no stream that others can join.
+    frozen : bool
+        Whether its arrays are never written to, and have no stream that others can join: results must be finished
+        before the library gets them.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Library(NamedTuple):
     empty: Callable[[tuple[int, ...], Any, int], Any]
     taken: Callable[[Any], Any]
     ready: Callable[[Any], None] = lambda array: None
-    waits: bool = False
+    frozen: bool = False
 
     def given(self, array: Any) -> Any:
         """An array of this package as one of this library: what its memory was made as, or a view of it."""
@@ -121,21 +121,8 @@ def _jax() -> Library:
         NUMBA.empty,  # its arrays are never written to
         lambda array: jax.dlpack.from_dlpack(Outlet(array)),
         lambda array: array.block_until_ready(),
-        waits=True,
+        frozen=True,
     )
-
-
-def _numba_empty(shape: tuple[int, ...], dtype: Any, number: int) -> Any:
-    from numba import cuda
-
-    with cuda.gpus[number] if number else contextlib.nullcontext():
-        return cuda.device_array(shape, dtype)
-
-
-def _numba_taken(array: Any) -> Any:
-    from .memory import for_kernels
-
-    return for_kernels(array)
 
 
 def _numba_device(array: Any) -> int:
@@ -146,7 +133,7 @@ def _numba_device(array: Any) -> int:
         return 0
 
 
-NUMBA = Library("numba", _numba_device, lambda number: 0, _numba_empty, _numba_taken)
+NUMBA = Library("numba", _numba_device, lambda number: 0, numba_arrays.empty, numba_arrays.for_kernels)
 _MAKERS = {"torch": _torch, "cupy": _cupy, "jax": _jax, "jaxlib": _jax}
 _found: dict[Any, Library] = {}
 

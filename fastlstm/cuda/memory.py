@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from numba import cuda
 
 from .arrays import CudaArray, dense
+from .numba_arrays import SIMULATED, as_numpy, for_kernels
 
-SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 _THREADS = 4 if SIMULATED else 256
 _MOST_BLOCKS = 4096
 
@@ -18,20 +17,6 @@ _MOST_BLOCKS = 4096
 def stream_at(address: int) -> Any:
     """Numba's name for a stream."""
     return 0 if SIMULATED or address == 0 else cuda.external_stream(address)
-
-
-def for_kernels(array: CudaArray) -> Any:
-    """What a kernel of Numba takes for that array."""
-    if not SIMULATED:
-        return cuda.as_cuda_array(array, sync=False)
-    from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
-
-    return FakeCUDAArray(_on_host(array))
-
-
-def _on_host(array: CudaArray) -> Any:
-    """Under the simulator a device's memory is the host's."""
-    return array.shadow() if array.size else np.zeros(array.shape, array.dtype)
 
 
 @cuda.jit
@@ -98,7 +83,7 @@ def fill(to: CudaArray, value: float, stream: int) -> None:
 def on_host(array: CudaArray, stream: int) -> Any:
     """The numbers, when all that was to be done on that stream is done."""
     if SIMULATED:
-        return _on_host(array).copy()
+        return as_numpy(array).copy()
     whole = array if array.flags.c_contiguous else array.as_type(array.dtype)
     found = for_kernels(whole).copy_to_host(stream=stream_at(stream))
     wait(stream)
@@ -114,7 +99,5 @@ def from_host(to: CudaArray, given: Any, stream: int) -> None:
 
 def wait(stream: int) -> None:
     """Until all that was to be done on that stream is done."""
-    if stream:
-        stream_at(stream).synchronize() if not SIMULATED else None
-    else:
-        cuda.synchronize()
+    if not SIMULATED:
+        (stream_at(stream) if stream else cuda.default_stream()).synchronize()

@@ -45,7 +45,8 @@ def _record(layer: AnyParams | Packed) -> AnyParams:
     """In the host's memory, wherever it lies."""
     if isinstance(layer, Packed):
         return backend.engine_of(layer.panels).unpack(layer)
-    return type(layer)(*(array.on_host() if there(array) else array for array in layer))
+    arrays: list[Any] = list(layer)
+    return type(layer)(*(array.on_host() if there(array) else array for array in arrays))
 
 
 def prove(path: Any) -> Any:

@@ -11,7 +11,17 @@ HERE = Path(__file__).parent
 
 
 def test_in_the_simulator() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(HERE / "in_simulator")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        str(HERE / "in_simulator"),
+    ]
     found = subprocess.run(
         command, cwd=HERE.parents[1], env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True
     )

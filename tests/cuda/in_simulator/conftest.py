@@ -1,4 +1,4 @@
-"""These run where Numba's simulator stands in for a GPU: `tests/cuda/test_simulator.py` runs them all in a process of its
+"""These run where Numba's simulator stands in for a GPU: `tests/cuda/test_simulator.py` runs them in a process of their
 own, as NUMBA_ENABLE_CUDASIM is read once."""
 
 from __future__ import annotations
