@@ -1,5 +1,5 @@
-"""In the place of `fastlstm.cuda.launch`: the reference, on arrays of the simulator. It shows what the door does, without
-waiting for simulated kernels."""
+"""In the place of `fastlstm.cuda.launch`: the reference, on arrays of the simulator. It shows what the door does
+without waiting for simulated kernels."""
 
 from __future__ import annotations
 
