@@ -46,6 +46,9 @@ class Emitter:
     def _rounded(self, name: str, *values: Raw) -> Raw:
         return self._call(f"llvm.nvvm.{name}.rn.{'f' if self.bits == 32 else 'd'}", *values)
 
+    def _libdevice(self, name: str, *values: Raw) -> Raw:
+        return self._call(f"__nv_{name}{'f' if self.bits == 32 else ''}", *values)
+
     def add(self, a: Raw, b: Raw) -> Raw:
         return self._rounded("add", a, b)
 
@@ -71,10 +74,10 @@ class Emitter:
         return self.builder.fsub(self.number(-0.0), a)  # NVVM's older dialect has no fneg
 
     def absolute(self, a: Raw) -> Raw:
-        return self._call(f"llvm.fabs.f{self.bits}", a)
+        return self._libdevice("fabs", a)
 
     def copysign(self, a: Raw, b: Raw) -> Raw:
-        return self._call(f"llvm.copysign.f{self.bits}", a, b)
+        return self._libdevice("copysign", a, b)
 
     def compare(self, comparison: str, a: Raw, b: Raw) -> Raw:
         return self.builder.fcmp_ordered(comparison, a, b)

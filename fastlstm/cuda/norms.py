@@ -96,11 +96,12 @@ def normal_gates(cell: Cell, real: Any) -> Any:
     equations = scalars.normal_gates(cell)
     G, R, K = cell.gate_count, scalars.weight_count(cell), len(cell.phases[1].keeps)
     kept = len(cell.phases[0].keeps)
+    ins, outs = 3 * G + 1 + R, K + 2
 
     @kernel
     def gates(size: Size, at: Index, z: Any, found: Any, states: States) -> None:
-        inputs = cuda.local.array(3 * G + 1 + R, real)
-        outputs = cuda.local.array(K + 2, real)
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
         e = cuda.grid(1)
         if e < size.rows * size.width:
             row = at.first + e // size.width
@@ -126,11 +127,12 @@ def normal_output(cell: Cell, real: Any) -> Any:
     """Kernel: the third phase. What it keeps is the old h, which the tape has anyway."""
     equations = scalars.normal_output(cell)
     G, R = cell.gate_count, scalars.weight_count(cell)
+    ins, outs = 5 + R, 2
 
     @kernel
     def output(size: Size, at: Index, z: Any, found: Any, states: States) -> None:
-        inputs = cuda.local.array(5 + R, real)
-        outputs = cuda.local.array(2, real)
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
         e = cuda.grid(1)
         if e < size.rows * size.width:
             row = at.first + e // size.width
@@ -158,12 +160,12 @@ def normal_back(cell: Cell, real: Any, phase: int) -> Any:
     makers = scalars.waiting_back, scalars.normal_gates_back, scalars.normal_output_back
     equations = makers[phase](cell)
     G, R, K = cell.gate_count, scalars.weight_count(cell), cell.kept
-    most = K + 7 + 4 * G + 2 * R
+    ins, outs = K + 7 + 4 * G + 2 * R, 1 + G + R
 
     @kernel
     def back(size: Size, at: Index, found: Any, means: Any, states: States, flow: Flow) -> None:
-        inputs = cuda.local.array(most, real)
-        outputs = cuda.local.array(1 + G + R, real)
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
         e = cuda.grid(1)
         if e < size.rows * size.width:
             row = at.first + e // size.width

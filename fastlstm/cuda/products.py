@@ -56,11 +56,12 @@ def product(real: Any, tile: Tile, transposed: bool, adds: bool) -> Any:
     depth) and taken as b.T. A row of out with a negative number is not written to. Blocks: (across, down) the result."""
     across, down, rows, columns, deep = tile
     height, width, threads = tile.height, tile.width, across * down
+    high, wide = height + 1, width + 1  # so that a column's numbers are in different banks
 
     @kernel
     def tiles(size: Depth, a: Rows, b: Any, out: Rows) -> None:
-        left = cuda.shared.array((deep, height + 1), real)
-        right = cuda.shared.array((deep, width + 1), real)
+        left = cuda.shared.array((deep, high), real)
+        right = cuda.shared.array((deep, wide), real)
         sums = cuda.local.array((rows, columns), real)
         x = cuda.threadIdx.x % across
         y = cuda.threadIdx.x // across

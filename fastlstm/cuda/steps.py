@@ -63,11 +63,12 @@ def first_phase(cell: Cell, real: Any) -> Any:
     G, R, K = cell.gate_count, scalars.weight_count(cell), len(cell.phases[0].keeps)
     ends, made_gate = cell.phase_count == 1, max(cell.later_gate, 0)
     reads_h, gates_h = cell.reads_h, cell.gates_h
+    ins, outs = G + 2 + R, K + 2
 
     @kernel
     def first(size: Size, at: Index, z: Any, states: States, made: Any) -> None:
-        inputs = cuda.local.array(G + 2 + R, real)
-        outputs = cuda.local.array(K + 2, real)
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
         e = cuda.grid(1)
         if e < size.rows * size.width:
             row = at.first + e // size.width
@@ -98,11 +99,12 @@ def later_phase(cell: Cell, real: Any) -> Any:
     """Kernel: from the sums of the last gate, in z, the new h."""
     equations = scalars.later(cell)
     K, L, gate = len(cell.phases[0].keeps), len(cell.phases[1].keeps), cell.later_gate
+    ins, outs = K + 3, L + 1
 
     @kernel
     def later(size: Size, at: Index, z: Any, states: States) -> None:
-        inputs = cuda.local.array(K + 3, real)
-        outputs = cuda.local.array(L + 1, real)
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
         e = cuda.grid(1)
         if e < size.rows * size.width:
             row = at.first + e // size.width
@@ -125,11 +127,12 @@ def later_phase_back(cell: Cell, real: Any) -> Any:
     """Kernel: the gradient of the last gate's sums; dh and dc go on, without what comes through the product with V."""
     equations = scalars.later_back(cell)
     K, gate = cell.kept, cell.later_gate
+    ins, outs = K + 3, 3
 
     @kernel
     def later_back(size: Size, at: Index, states: States, flow: Flow) -> None:
-        inputs = cuda.local.array(K + 3, real)
-        outputs = cuda.local.array(3, real)
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
         e = cuda.grid(1)
         if e < size.rows * size.width:
             row = at.first + e // size.width
@@ -155,11 +158,12 @@ def first_phase_back(cell: Cell, real: Any) -> Any:
     equations = scalars.first_back(cell)
     G, R, K = cell.gate_count, scalars.weight_count(cell), cell.kept
     later, gates_h = cell.later_gate, cell.gates_h
+    ins, outs = K + 4 + R, G + 2 + R
 
     @kernel
     def first_back(size: Size, at: Index, states: States, flow: Flow) -> None:
-        inputs = cuda.local.array(K + 4 + R, real)
-        outputs = cuda.local.array(G + 2 + R, real)
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
         e = cuda.grid(1)
         if e < size.rows * size.width:
             row = at.first + e // size.width
