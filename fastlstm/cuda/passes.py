@@ -86,7 +86,7 @@ class Pass:
         if size.rows * size.width:
             tile = tile_for(size.rows)
             kernel = products.product(self.real, tile, transposed, adds)
-            kernel[product_blocks(tile, size), tile.across * tile.down, self.stream](size, a, b, out)
+            kernel[product_blocks(tile, size), (tile.across, tile.down), self.stream](size, a, b, out)
 
 
 class Forward(Pass):
@@ -296,7 +296,7 @@ class Backward(Pass):
         share, count = shares(self.M, across * down)
         parts = self.empty(count * rows, width)
         kernel = products.sums(self.real, tile)
-        kernel[(across, down, count), tile.across * tile.down, self.stream](size, share, a, b, parts)
+        kernel[(across, down, count), (tile.across, tile.down), self.stream](size, share, a, b, parts)
         return self.added(size, parts, count)
 
     def column_sums(self, a: DeviceArray) -> DeviceArray:

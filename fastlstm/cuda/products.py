@@ -56,34 +56,34 @@ def product(real: Any, tile: Tile, transposed: bool, adds: bool) -> Any:
     depth) and taken as b.T. A row of out with a negative number is not written to. Blocks: (across, down) the result."""
     across, down, rows, columns, deep = tile
     height, width, threads = tile.height, tile.width, across * down
-    high, wide = height + 1, width + 1  # so that a column's numbers are in different banks
+    high, wide = height + 4, width + 4  # so that a column's numbers are in different banks, and four neighbours one load
 
     @kernel
     def tiles(size: Depth, a: Rows, b: Any, out: Rows) -> None:
         left = cuda.shared.array((deep, high), real)
         right = cuda.shared.array((deep, wide), real)
         sums = cuda.local.array((rows, columns), real)
-        x = cuda.threadIdx.x % across
-        y = cuda.threadIdx.x // across
+        x = cuda.threadIdx.x
+        y = cuda.threadIdx.y
+        thread = y * across + x
         r0 = cuda.blockIdx.y * height
         c0 = cuda.blockIdx.x * width
         for i in range(rows):
+            r = r0 + y * rows + i
+            row = out.of[out.first + r] if r < size.rows else -1
             for j in range(columns):
+                c = c0 + x * columns + j
                 sums[i, j] = 0
-                r = r0 + y + i * down
-                c = c0 + x + j * across
-                if adds and r < size.rows and c < size.width:
-                    row = out.of[out.first + r]
-                    if row >= 0:
-                        sums[i, j] = out.array[row, out.column + c]
+                if adds and row >= 0 and c < size.width:
+                    sums[i, j] = out.array[row, out.column + c]
         for k0 in range(0, size.depth, deep):
-            for e in range(cuda.threadIdx.x, deep * height, threads):
+            for e in range(thread, deep * height, threads):
                 k = e % deep
                 r = e // deep
                 left[k, r] = 0
                 if r0 + r < size.rows and k0 + k < size.depth:
                     left[k, r] = a.array[a.of[a.first + r0 + r], a.column + k0 + k]
-            for e in range(cuda.threadIdx.x, deep * width, threads):
+            for e in range(thread, deep * width, threads):
                 k = e % deep if transposed else e // width
                 c = e // deep if transposed else e % width
                 right[k, c] = NOTHING
@@ -93,16 +93,15 @@ def product(real: Any, tile: Tile, transposed: bool, adds: bool) -> Any:
             for k in range(deep):
                 for i in range(rows):
                     for j in range(columns):
-                        sums[i, j] = fma(left[k, y + i * down], right[k, x + j * across], sums[i, j])
+                        sums[i, j] = fma(left[k, y * rows + i], right[k, x * columns + j], sums[i, j])
             cuda.syncthreads()
         for i in range(rows):
+            r = r0 + y * rows + i
+            row = out.of[out.first + r] if r < size.rows else -1
             for j in range(columns):
-                r = r0 + y + i * down
-                c = c0 + x + j * across
-                if r < size.rows and c < size.width:
-                    row = out.of[out.first + r]
-                    if row >= 0:
-                        out.array[row, out.column + c] = sums[i, j]
+                c = c0 + x * columns + j
+                if row >= 0 and c < size.width:
+                    out.array[row, out.column + c] = sums[i, j]
 
     return tiles
 
@@ -124,8 +123,9 @@ def sums(real: Any, tile: Tile) -> Any:
         right = cuda.shared.array((deep, width), real)
         total = cuda.local.array((rows, columns), real)
         part = cuda.local.array((rows, columns), real)
-        x = cuda.threadIdx.x % across
-        y = cuda.threadIdx.x // across
+        x = cuda.threadIdx.x
+        y = cuda.threadIdx.y
+        thread = y * across + x
         p0 = cuda.blockIdx.y * height
         q0 = cuda.blockIdx.x * width
         begin = cuda.blockIdx.z * share
@@ -138,13 +138,13 @@ def sums(real: Any, tile: Tile) -> Any:
                 for j in range(columns):
                     part[i, j] = 0
             for k0 in range(m0, min(m0 + PIECE, end), deep):
-                for e in range(cuda.threadIdx.x, deep * height, threads):
+                for e in range(thread, deep * height, threads):
                     k = e // height
                     p = e % height
                     left[k, p] = 0
                     if p0 + p < size.rows and k0 + k < end:
                         left[k, p] = a.array[a.of[a.first + k0 + k], a.column + p0 + p]
-                for e in range(cuda.threadIdx.x, deep * width, threads):
+                for e in range(thread, deep * width, threads):
                     k = e // width
                     q = e % width
                     right[k, q] = NOTHING
@@ -154,15 +154,15 @@ def sums(real: Any, tile: Tile) -> Any:
                 for k in range(deep):
                     for i in range(rows):
                         for j in range(columns):
-                            part[i, j] = fma(left[k, y + i * down], right[k, x + j * across], part[i, j])
+                            part[i, j] = fma(left[k, y * rows + i], right[k, x * columns + j], part[i, j])
                 cuda.syncthreads()
             for i in range(rows):
                 for j in range(columns):
                     total[i, j] = add(total[i, j], part[i, j])
         for i in range(rows):
             for j in range(columns):
-                p = p0 + y + i * down
-                q = q0 + x + j * across
+                p = p0 + y * rows + i
+                q = q0 + x * columns + j
                 if p < size.rows and q < size.width:
                     out[cuda.blockIdx.z * size.rows + p, q] = total[i, j]
 
