@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from inspect import Parameter, Signature, signature
 from typing import Any
 
 import numpy as np
@@ -220,8 +221,6 @@ def of_arrays(body: Callable[[Maker, list[Raw]], Sequence[Raw | None]], count: i
 
 
 def _intrinsic(typed: Any, name: str, parameters: Sequence[str]) -> Any:
-    from inspect import Parameter, Signature
-
     from numba.cuda.extending import intrinsic
 
     typed.__name__ = typed.__qualname__ = name
@@ -274,3 +273,10 @@ def square_root(maker: Any, a: Any) -> Any:
 def kernel(function: Any) -> Any:
     """The function as a kernel; no fast-math flag is ever set."""
     return cuda.jit(fastmath=False)(function)
+
+
+def kernel_of(threads: int) -> Any:
+    """The same for blocks of that many threads: ptxas gives each as many registers as there are for so many."""
+    if SIMULATED or "launch_bounds" not in signature(cuda.jit).parameters:
+        return kernel
+    return lambda function: cuda.jit(fastmath=False, launch_bounds=threads)(function)

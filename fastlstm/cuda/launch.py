@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..params import AnyParams
+from . import small
 from .passes import Backward, Forward, room_for
 from .records import DeviceArray, DeviceBatch, DeviceKept, DeviceWeights
 from .rows import THREADS, Rows, Size, blocks, clear_padding, copy
@@ -25,7 +26,11 @@ def keep(weights: DeviceWeights, batch: DeviceBatch, stream: Any = 0) -> DeviceK
 
 def choose(weights: DeviceWeights, batch: DeviceBatch) -> str:
     """The kind of kernels that runs the time loop where the batch names none: a function of sizes alone."""
-    return "product"
+    return "small" if small.form_for(weights, batch, tape=True).fits else "product"
+
+
+def _chosen(weights: DeviceWeights, batch: DeviceBatch) -> DeviceBatch:
+    return batch if batch.kind else batch._replace(kind=choose(weights, batch))
 
 
 def run_forward(
@@ -41,15 +46,14 @@ def run_forward(
 
     state: State (h, c) or Hidden (h,) of device arrays (N, P) and (N, H); y: (N, T, width); kept: what the way back
     needs, written to where it is given."""
-    tape = kept is not None
+    tape, batch = kept is not None, _chosen(weights, batch)
     room = room_for(weights, batch, stream, tape=False) if kept is None else kept
     passed = Forward(weights, batch, room, stream, tape=tape)
     _clear_padding(batch, y, column, weights.P, stream)
     if passed.M == 0:
         return
     passed.begin(state)
-    passed.steps()
-    passed.end(state, y, column)
+    passed.steps(state, y, column)
 
 
 def run_backward(
@@ -66,10 +70,10 @@ def run_backward(
 
     dx (N, T, D) is added to, at real steps; None where it is not wanted. dstate turns from the gradient of the last
     state into that of the first. kept: what `run_forward` has written."""
+    batch = _chosen(weights, batch)
     passed = Backward(weights, batch, kept, stream, dstate)
     if passed.M:
-        passed.steps(dy, column)
-        passed.first_state(dstate)
+        passed.steps(dy, column, dstate)
         passed.inputs(dx)
     return passed.gradients()
 

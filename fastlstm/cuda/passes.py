@@ -12,7 +12,7 @@ import numpy as np
 
 from ..cells.phases import Cell
 from ..params import AnyParams, State
-from . import norms, products, steps
+from . import norms, products, small, steps
 from .device import cuda
 from .products import Depth, Tile, product_blocks, tile_for
 from .records import DeviceArray, DeviceBatch, DeviceKept, DeviceWeights
@@ -24,10 +24,14 @@ SUM_BLOCKS = 264  # of a sum over rows: as many pieces run at once as make about
 
 
 def room_for(weights: DeviceWeights, batch: DeviceBatch, stream: Any, *, tape: bool) -> DeviceKept:
-    """Room for h and c of all rows, and for what phases keep: of all rows on a tape, else of a step."""
+    """Room for h and c of all rows, and for what phases keep: of all rows on a tape, else of a step. Kernels that have a
+    whole sequence in registers need none but a tape."""
     cell, _, H, P = weights[:4]
     which = batch.schedule
     M, N = which.first[-1], which.N
+    if not tape and batch.kind == "small":
+        nothing = cuda.device_array((1, 1), weights.W.dtype, stream=stream)
+        return DeviceKept(*(nothing for _ in DeviceKept._fields))
     made = M if tape else N
 
     def empty(rows: int, width: int) -> DeviceArray:
@@ -54,6 +58,7 @@ class Pass:
         self.N, self.M, self.new = self.schedule.N, self.schedule.first[-1], 1 + self.schedule.N
         self.dtype = weights.W.dtype
         self.real = self.dtype.type
+        self.small = batch.kind == "small"
         self.states = States(kept.h, kept.h_in, kept.c, kept.gates, weights.w)
 
     def empty(self, *shape: int) -> DeviceArray:
@@ -79,6 +84,15 @@ class Pass:
         """Rows of an array that has one for each row of the pass."""
         return Rows(array, self.schedule.own, first, column)
 
+    def form(self, *, tape: bool) -> small.Form:
+        return small.form_for(self.weights, self.batch, tape=tape)
+
+    def ranks(self) -> small.Ranks:
+        which = self.schedule
+        mask = self.weights.U if self.batch.mask is None else self.batch.mask
+        steps = len(which.first) - 1
+        return small.Ranks(self.N, steps, self.new, which.begins, which.place, which.old, which.order, mask)
+
     def product(
         self, size: Depth, a: Rows, b: DeviceArray, out: Rows, *, transposed: bool = False, adds: bool = False
     ) -> None:
@@ -103,13 +117,13 @@ class Forward(Pass):
         """The initial states, and z = b + x @ W of all rows."""
         weights, cell, which = self.weights, self.cell, self.schedule
         D, H, P = weights[1:4]
-        given = [(state.h, self.kept.h, P)]
-        if isinstance(state, State):
+        given = [(state.h, self.kept.h, P)] if self.tape or not self.small else []
+        if given and isinstance(state, State):
             given.append((state.c, self.kept.c, H))
         for source, target, width in given:
             self.run(clear, Size(1, width), Rows(target, which.own, 0))
             self.run(copy, Size(self.N, width), Rows(source, which.own, 0), Rows(target, which.own, 1))
-        if self.batch.mask is not None:
+        if given and self.batch.mask is not None:
             self.run(clear, Size(1, P), Rows(self.kept.h_in, which.own, 0))
             self.masked(Rows(self.kept.h, which.own, 1), Rows(self.kept.h_in, which.own, 1), which.own, 0, self.N)
         self.run(spread, Size(self.M, cell.gate_count * H), weights.b, self.z)
@@ -120,9 +134,17 @@ class Forward(Pass):
         """Rows of h as they enter a product. sequence[first:]: each one's."""
         self.run(scale, Size(count, self.weights.P), source, Rows(self.batch.mask, sequence, first), target)
 
-    def steps(self) -> None:
+    def steps(self, state: Any, y: DeviceArray, column: int) -> None:
+        """The time loop, y, and the last states in place of the first ones."""
+        if self.small:
+            form, flat = self.form(tape=self.tape), y.reshape(-1, y.shape[2])
+            small.forward(form)[-(-self.N // form.R), form.threads, self.stream](
+                self.ranks(), self.z, self.weights.U, self.states, small.Ends(state[0], state[-1]), flat, column
+            )
+            return
         for s in range(len(self.schedule.first) - 1):
             self.step(*self.rows_at(s))
+        self.end(state, y, column)
 
     def step(self, first: int, count: int) -> None:
         weights, cell, real, kept = self.weights, self.cell, self.real, self.kept
@@ -190,7 +212,16 @@ class Backward(Pass):
         self.dprojected = self.empty(M, weights.P) if cell.projects else None
         self.through = self.empty(self.N, weights.P) if cell.gates_h or batch.mask is not None else None
 
-    def steps(self, dy: DeviceArray | None, column: int) -> None:
+    def steps(self, dy: DeviceArray | None, column: int, dstate: Any) -> None:
+        """The time loop: dz of all rows; the gradients of the first states in place of those of the last ones."""
+        if self.small:
+            form, flow = self.form(tape=True), self.flow
+            flat = flow.dz if dy is None else dy.reshape(-1, dy.shape[2])
+            small.backward(form)[-(-self.N // form.R), form.threads, self.stream](
+                self.ranks(), flat, -1 if dy is None else column, self.weights.U, self.states,
+                small.Ends(dstate[0], dstate[-1]), flow.dz, flow.dw,
+            )  # fmt: skip
+            return
         flat = None if dy is None else dy.reshape(-1, dy.shape[2])
         for s in reversed(range(len(self.schedule.first) - 1)):
             first, count = self.rows_at(s)
@@ -199,6 +230,9 @@ class Backward(Pass):
                          Rows(self.dh, self.schedule.sequence, first))  # fmt: skip
             self.step(first, count)
             self.past(first, count)
+        if self.cell.alone:  # h is in the place of c: its gradient is the sum of the two
+            own = self.schedule.own
+            self.run(accumulate, Size(self.N, self.weights.H), Rows(self.flow.dc, own, 0), Rows(self.dh, own, 0))
 
     def step(self, first: int, count: int) -> None:
         """From dh and dc of a step's rows those of z."""
@@ -252,12 +286,6 @@ class Backward(Pass):
         kernel = past_the_product(self.batch.mask is not None, cell.gates_h)
         self.run(kernel, Size(count, P), Rows(self.dh, which.sequence, first), which.old, self.through, mask,
                  self.flow.dc)  # fmt: skip
-
-    def first_state(self, dstate: Any) -> None:
-        """Where h is in the place of c, its gradient is the sum of the two."""
-        if self.cell.alone:
-            own = self.schedule.own
-            self.run(accumulate, Size(self.N, self.weights.H), Rows(self.flow.dc, own, 0), Rows(self.dh, own, 0))
 
     def inputs(self, dx: DeviceArray | None) -> None:
         """dx += dz @ W.T."""

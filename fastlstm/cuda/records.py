@@ -77,6 +77,8 @@ class Schedule(NamedTuple):
         Of the sequences as they stand in the batch.
     order : device array of int32, shape (N,)
         The sequences by falling length.
+    resets : bool
+        Whether a row begins with zeros.
     """
 
     N: int
@@ -91,6 +93,7 @@ class Schedule(NamedTuple):
     own: DeviceArray
     lengths: DeviceArray
     order: DeviceArray
+    resets: bool = False
 
 
 class DeviceBatch(NamedTuple):

@@ -17,7 +17,8 @@ def schedule(N: int, T: int, lengths: Any = None, reset: Any = None, *, reverse:
 
 
 def on_device(N: int, T: int, first: tuple[int, ...], arrays: dict[str, Any]) -> Schedule:
-    return Schedule(N, T, first, **{name: cuda.to_device(a.astype(np.int32)) for name, a in arrays.items()})
+    found = {name: cuda.to_device(array.astype(np.int32)) for name, array in arrays.items()}
+    return Schedule(N, T, first, **found, resets=bool((arrays["old"] == 0).any()))
 
 
 def rows(N: int, T: int, lengths: Any, reset: Any, *, reverse: bool) -> tuple[int, int, tuple[int, ...], dict[str, Any]]:
