@@ -17,6 +17,7 @@ from ...formats.keras_file import (
     layers_of_model,
     name_of,
     named,
+    opened,
     optimizer_arrays,
     parts,
     without_layer,
@@ -65,6 +66,21 @@ def described(file: KerasFile) -> tuple[dict[str, Any], list[list[Dataset]]]:
         raise Damaged("expected a model that was built, got one without the shape of its input")
     _check_shapes(planned(layers, shape), [(layer.name, own) for layer, own in zip(layers, arrays, strict=True)])
     return config, arrays
+
+
+def take_weights(model: Any, name: str) -> None:
+    """Let a model have the weights of a file, of the same architecture: `load_weights`'s part for Keras's files.
+
+    Raises
+    ------
+    ValueError
+        A damaged file or one of another kind; other layers or shapes. Nothing has been changed then.
+    """
+    with opened(name) as file:
+        found = [[array.read() for array in own] for own in arrays_for(model.layers, file)]
+    for layer, arrays in zip(model.layers, found, strict=True):
+        for array, there in zip(layer.params.values(), arrays, strict=True):
+            array[...] = there
 
 
 def arrays_for(layers: Sequence[Any], file: KerasFile) -> list[list[Dataset]]:

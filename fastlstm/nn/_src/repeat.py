@@ -40,7 +40,7 @@ class Repeated:
         self._ways = {count: _Way(model, x, count) for count in {1, self._threads}}
         for rng, state in states:  # as if nothing had been drawn
             rng.bit_generator.state = state
-        self._payoff, self._way, self._regular = backend.engine.payoff(), self._ways[1], model._regular
+        self._payoff, self._way = backend.engine.payoff(), self._ways[1]
         self._choice = self._together = False
         self._took = 0.0  # seconds, the forward pass
 
@@ -56,12 +56,10 @@ class Repeated:
         return self._way.y
 
     def backward(self, dy: Array) -> None:
-        """Gradients of the weights, into the layers' grads."""
+        """Gradients of the weights, into the layers' grads, without those of penalties, which no recording has."""
         began = time.perf_counter()
         np.copyto(self._way.dy, dy)
         self._way.back.run()
-        for layer in self._regular:  # no part of a recording, which is of kernels
-            layer._add_penalties()
         for layer, dx in self._way.inner:
             layer._dx = dx
         if self._choice:
