@@ -84,7 +84,8 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
     >>> import numpy as np
     >>> from fastlstm.sklearn import LSTMForecaster
     >>> y = 10 + np.sin(np.arange(240) * 2 * np.pi / 12)
-    >>> forecaster = LSTMForecaster(horizon=6, window=12, season=12, hidden_layer_sizes=(8,), random_state=0)
+    >>> forecaster = LSTMForecaster(horizon=6, window=12, season=12, hidden_layer_sizes=8, learning_rate_init=0.01,
+    ...                             max_iter=40, n_iter_no_change=np.inf, random_state=0)
     >>> forecaster.fit(y[:200]).predict().shape
     (6,)
     >>> lower, upper = forecaster.predict_interval(0.8)
