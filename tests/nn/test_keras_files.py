@@ -82,7 +82,6 @@ def compiled(**change: Any) -> Any:
         (lambda c, layers: layers["memory"].update(module="mine", registered_name="mine>LSTM"), "class of its author's own, 'LSTM'"),
         (lambda c, layers: layers["memory"]["config"].update(kernel_constraint={"class_name": "MaxNorm"}),
          "expected no 'kernel_constraint' in 'memory', which is not here"),
-        (lambda c, layers: layers["memory"]["config"].update(trainable=False), "expected no 'trainable' in 'memory'.*got False"),
         (lambda c, layers: layers["memory"]["config"].update(dtype="float16"), "expected float32 or float64 in 'memory', got 'float16'"),
         (lambda c, layers: layers["memory"]["config"].update(units=10**12), r"expected arrays of shapes \[\(3, 4000000000000\)"),
         (lambda c, layers: layers["memory"]["config"].update(units=5), "expected arrays of shapes"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ... import checks
 from ...arrays import size_of
 from . import architecture, data, described, losses, metrics, names, optimizers, saving
-from .base import Mask
+from .base import Mask, Trained
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Given, Stream
 from .repeat import Repeated, Repeats
@@ -84,6 +84,7 @@ class Sequential(Stack):
         self._given_metrics: tuple[list[Any], list[Any]] = ([], [])
         self._metrics: list[tuple[Any, bool]] = []
         self._total: Any = metrics.Mean("loss")
+        self._switches = 0  # of what learns, when the optimizer was built
         self._fitting, self._runs = False, 0  # whether `fit` is under way; runs, one within another
         super().__init__(layers, name, seed)
 
@@ -487,14 +488,16 @@ class Sequential(Stack):
             repeated.backward(dy)
         else:
             self._backward(dy)
-        if not self.optimizer._knows(self.flat_params):
+        if self._switches != Trained.switches or not self.optimizer._knows(self.flat_params):
             self._build_optimizer()
         self.optimizer.update(self.flat_params, self.flat_grads)
+        self.constrain()
         self._look(value, x, y, y_pred, mask, counted)
 
     def _build_optimizer(self) -> None:
         self._check_optimizer(self.optimizer)
-        self.optimizer.build(self.flat_params, list(self._slices()))
+        self.optimizer.build(self.flat_params, self._learning())
+        self._switches = Trained.switches
 
     def _look(self, value: float, x: Array, y: Any, y_pred: Array, mask: Mask, weights: Any) -> None:
         self._total.add(value, len(x))
