@@ -58,6 +58,28 @@ def described(file: KerasFile) -> tuple[dict[str, Any], list[list[Dataset]]]:
     return config, arrays
 
 
+def is_of_keras(config: Any) -> bool:
+    """Whether Keras 3 has made what describes a Sequential: its layers say where they are from."""
+    layers = config.get("layers") if isinstance(config, Mapping) else None
+    return isinstance(layers, (list, tuple)) and any(isinstance(one, Mapping) and "module" in one for one in layers)
+
+
+def of_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What `get_config` of Keras's Sequential returns, as that of `fastlstm.nn` has it.
+
+    Raises
+    ------
+    ValueError
+        A layer, or an option, that is not here; the message names it.
+    """
+    record = {"class_name": "Sequential", "config": {**config, "layers": list(config["layers"])}}
+    try:
+        layers = [_layer(one) for one in layers_of_model(record) if one["class_name"] != "InputLayer"]
+    except Damaged as error:
+        raise ValueError(f"config: {error}") from error
+    return {"name": _own_name(record), "input_shape": _input_shape(record), "layers": layers}
+
+
 def _own_name(record: Mapping[str, Any]) -> str:
     config = record.get("config")
     name = config.get("name") if isinstance(config, Mapping) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ... import checks
 from ...arrays import size_of
-from . import architecture, data, described, losses, metrics, names, optimizers, saving
+from . import architecture, data, described, keras_reading, losses, metrics, names, optimizers, saving, summary
 from .base import Mask, Trained
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Given, Stream
@@ -92,11 +92,18 @@ class Sequential(Stack):
     def from_config(cls, config: Mapping[str, Any]) -> Sequential:
         """A model of that architecture, with new weights.
 
+        Parameters
+        ----------
+        config : dict
+            What `get_config` returns, here or of a `Sequential` of Keras 3.
+
         Raises
         ------
         ValueError, TypeError
-            Something that `get_config` does not make; an unknown layer.
+            Something that `get_config` does not make; a layer, or an option, that is not here, by its name.
         """
+        if keras_reading.is_of_keras(config):
+            config = keras_reading.of_config(config)
         made: Sequential = architecture.from_config(cls, config, draw=True)
         return made
 
@@ -708,6 +715,35 @@ class Sequential(Stack):
         """
         with self._apart():
             return self(x, mask=mask, lengths=lengths)
+
+    def summary(
+        self, line_length: int | None = None, positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None, show_trainable: bool = False,
+    ) -> None:  # fmt: skip
+        """Print a table of the layers, their outputs and numbers of weights, as Keras does.
+
+        Parameters
+        ----------
+        line_length : int, optional
+            88, or what the terminal has room for.
+        positions : sequence of float, optional
+            Where columns end, as shares of the line.
+        print_fn : callable, optional
+            Gets the text, all at once; else it is printed.
+        show_trainable : bool
+            Whether a column says which layers learn.
+
+        Raises
+        ------
+        ValueError, TypeError
+            No room for the columns; numbers that make no sense.
+        """
+        length = _at_least_one("line_length", line_length)
+        text = summary.text_of(self, length, positions, names.flag("show_trainable", show_trainable))
+        if print_fn is None:
+            print(text, end="")
+        else:
+            print_fn(text)
 
     def _described(self) -> tuple[Any, ...]:
         """What it predicts, as stages (`fastlstm.formats.plan`)."""

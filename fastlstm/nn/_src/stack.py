@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -328,26 +328,6 @@ class Stack(Trained):
         """Let stateful layers begin anew."""
         for layer in self.layers:
             layer.reset_state()
-
-    def summary(self, line_length: int = 78, print_fn: Callable[[str], Any] = print) -> None:
-        """Print a table of the layers, their outputs and numbers of weights.
-
-        Parameters
-        ----------
-        line_length : int
-        print_fn : callable
-            Gets the text, all at once.
-        """
-        left, middle = line_length * 45 // 100, line_length * 30 // 100
-        rows = [("Layer (type)", "Output shape", "Parameters")]
-        for layer in self.layers:
-            shape = str(layer.output_shape) if layer.built else "not built yet"
-            count = f"{layer.count_params():,}" if layer.built else ""
-            rows.append((f"{layer.name} ({type(layer).__name__})", shape, count))
-        lines = [f"{a:<{left}} {b:<{middle}} {c:>{line_length - left - middle - 2}}" for a, b, c in rows]
-        rule = "-" * line_length
-        total = f"Parameters: {self.count_params():,} ({self.flat_params.nbytes / 1024:,.1f} KB)" if self.built else ""
-        print_fn("\n".join([f"Model: {self.name}", rule, lines[0], rule, *lines[1:], rule, total]).rstrip())
 
     def get_config(self) -> dict[str, Any]:
         """Architecture, as JSON can hold it."""
