@@ -48,6 +48,11 @@ def pooled(kind: str, **more: Any) -> tuple[str, dict[str, Any]]:
     return f"Global{kind}Pooling1D", more
 
 
+def bound(kind: str, **more: Any) -> dict[str, Any]:
+    return {"class_name": kind, "config": more}
+
+
+FROZEN: dict[str, Any] = {"trainable": False}
 WORDS: dict[str, Any] = {"words": 9, "steps": 3, "rate": 0.3}
 STEPS: dict[str, Any] = {"steps": 3, "rate": 0.3}
 L1L2 = {"class_name": "L1L2", "config": {"l1": 0.02, "l2": 0.03}}
@@ -115,6 +120,30 @@ CASES: dict[str, Case] = {
     ),
     "words, masked, both": Case([embedding(mask_zero=True), both(return_sequences=True), pooled("Average")], **WORDS),
     "words, regularized": Case([embedding(embeddings_regularizer="l2"), ("Flatten", {}), dense(2)], **WORDS),
+    "words, bound": Case(
+        [embedding(embeddings_constraint=bound("UnitNorm", axis=1)), lstm(), dense(2)], **WORDS
+    ),
+    "words, frozen": Case([embedding(**FROZEN), lstm(), dense(2)], **WORDS),
+    "frozen": Case(
+        [lstm(return_sequences=True, kernel_regularizer="l2", **FROZEN), lstm(kernel_regularizer="l2"), dense(2)],
+        **STEPS,
+    ),
+    "frozen, above": Case([lstm(), dense(3, "tanh", **FROZEN), dense(2)], **STEPS),
+    "frozen, one inside": Case([("Bidirectional", {"layer": lstm(**FROZEN)}), dense(2)], **STEPS),
+    "bound": Case(
+        [
+            lstm(
+                kernel_constraint=bound("MaxNorm", max_value=0.5), recurrent_constraint="unit_norm",
+                bias_constraint="non_neg", return_sequences=True,
+            ),
+            ("GRU", {"units": 4, "recurrent_constraint": bound("MinMaxNorm", min_value=0.2, max_value=0.9, rate=0.7),
+                     "bias_constraint": bound("MaxNorm", max_value=0.3, axis=1)}),
+            dense(2, kernel_constraint=bound("MaxNorm", max_value=0.4, axis=[0, 1]), bias_constraint="non_neg"),
+        ],
+        **STEPS,
+    ),
+    "bound, both": Case([both(kernel_constraint=bound("UnitNorm"), return_sequences=True), lstm(3)], **STEPS),
+    "bound, frozen": Case([lstm(kernel_constraint="unit_norm", **FROZEN), dense(2)], **STEPS),
     "words, pooled": Case([embedding(), pooled("Max"), dense(2)], **WORDS),
     "encoder, decoder": Case(
         [lstm(), ("RepeatVector", {"n": 3}), lstm(5, return_sequences=True), dense(2)], **STEPS

@@ -23,6 +23,7 @@ COMPILERS = {"njit", "jit", "register_jitable", "overload", "overload_method", "
 
 KERAS = {  # signatures that are Keras's own
     "nn/_src/gru.py: GRU.__init__",
+    "nn/_src/layers.py: Dense.__init__",
     "nn/_src/model.py: Sequential.evaluate",
     "nn/_src/model.py: Sequential.fit",
     "nn/_src/optimizers.py: Adam.__init__",

@@ -9,6 +9,7 @@ import sys
 from . import (
     activations,
     callbacks,
+    constraints,
     initializers,
     layers,
     losses,
@@ -63,6 +64,7 @@ __all__ = [
     "TimeDistributed",
     "activations",
     "callbacks",
+    "constraints",
     "initializers",
     "layers",
     "load_keras",
@@ -78,4 +80,4 @@ __all__ = [
 ]
 
 publish(layers, models, saving, losses, metrics, callbacks, optimizers, optimizers.schedules, initializers)
-publish(regularizers, activations, utils, sys.modules[__name__])
+publish(regularizers, constraints, activations, utils, sys.modules[__name__])

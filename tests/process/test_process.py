@@ -260,8 +260,8 @@ for dtype in ("float32", "float64"):
     model.compile("sgd", "mse")
     model.fit(np.ones((8, 2)), np.ones((8, 3)), batch_size=2, epochs=2, verbose=0)
 kernels = [b.backward, f.forward, i.step.compiler, p.into_panels, o._region, o._enter.compiler, d.dense,
-           d.dense_backward, l.pointwise, l.categorical, m.expanded, m.collected, m.dropped, m.fill, m.taken, m.scattered,
-           o._repeat.compiler, u.sgd, u.rmsprop, u.adam]
+           d.dense_backward, l.pointwise, l.categorical, m.expanded, m.collected, m.dropped, m.fill, m.taken,
+           m.scattered, o._repeat.compiler, u.sgd, u.rmsprop, u.adam]
 print(sum(sum(k.stats.cache_misses.values()) for k in kernels))
 """
     assert run(PROBLEM + code, tmp_path).strip() == "0"

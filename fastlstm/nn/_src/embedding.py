@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import backend, checks
 from ...arrays import size_of
-from . import initializers, regularizers
+from . import constraints, initializers, regularizers
 from .base import KNOWN_LAYERS, SMALL, Array, Layer, Mask, Shape, Weight, flag
 
 
@@ -24,6 +24,7 @@ class Embedding(Layer):
         D, their size.
     embeddings_initializer : str or Initializer
     embeddings_regularizer : str or Regularizer, optional
+    embeddings_constraint : str or Constraint, optional
     mask_zero : bool
         Whether 0 stands for padding: the layers above leave steps of 0 out, wherever they are. Its vector stays.
     weights : array_like, shape (V, D), optional
@@ -53,7 +54,8 @@ class Embedding(Layer):
     True
     """
 
-    _fields = ("input_dim", "output_dim", "embeddings_initializer", "embeddings_regularizer", "mask_zero")
+    _fields = ("input_dim", "output_dim", "embeddings_initializer", "embeddings_regularizer", "embeddings_constraint",
+               "mask_zero")  # fmt: skip
     _ndim = (1, None)
     _steps_from = 2
 
@@ -63,6 +65,7 @@ class Embedding(Layer):
         output_dim: int,
         embeddings_initializer: Any = "random_uniform",
         embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
         mask_zero: bool = False,
         weights: Any = None,
         **common: Any,
@@ -71,6 +74,7 @@ class Embedding(Layer):
         self.input_dim, self.output_dim = size_of("input_dim", input_dim), size_of("output_dim", output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer, "embeddings_initializer")
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer, "embeddings_regularizer")
+        self.embeddings_constraint = constraints.get(embeddings_constraint, "embeddings_constraint")
         self.mask_zero = flag("mask_zero", mask_zero)
         self._first = None if weights is None else self._begins(weights)
 
@@ -86,7 +90,8 @@ class Embedding(Layer):
         if self.mask_zero and len(input_shape) != 2:
             raise ValueError(f"{self.name}: expected x of shape (N, T) with mask_zero=True, got {input_shape}")
         shape = (self.input_dim, self.output_dim)
-        return [Weight("embeddings", shape, self.embeddings_initializer, self.embeddings_regularizer)]
+        how = self.embeddings_initializer, self.embeddings_regularizer, self.embeddings_constraint
+        return [Weight("embeddings", shape, *how)]
 
     def _draw(self, rng: np.random.Generator) -> None:
         if self._first is None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import backend
 from ...arrays import size_of
-from . import activations, initializers, names, regularizers
+from . import activations, constraints, initializers, names, regularizers
 from .base import KNOWN_LAYERS, SMALL, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, shown, sizes_of
 from .options import Checks
 from .randomness import checked_seed
@@ -68,6 +68,7 @@ class Dense(Layer):
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
+    kernel_constraint, bias_constraint : str or Constraint, optional
     **common
         As in `Layer`.
 
@@ -92,7 +93,7 @@ class Dense(Layer):
     """
 
     _fields = ("units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer",
-               "bias_regularizer")  # fmt: skip
+               "bias_regularizer", "kernel_constraint", "bias_constraint")  # fmt: skip
     _options: ClassVar[Checks] = {"activation": lambda _, value: activations.name_of(value)}
     _made_when_bound = ("_W", "_dW", "_b", "_db")
 
@@ -105,6 +106,8 @@ class Dense(Layer):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
@@ -115,14 +118,18 @@ class Dense(Layer):
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
         self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
         self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
+        self.kernel_constraint = constraints.get(kernel_constraint, "kernel_constraint")
+        self.bias_constraint = constraints.get(bias_constraint, "bias_constraint")
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
         D = input_shape[-1]
         if D is None:
             raise ValueError(f"{self.name}: expected inputs of a known size D, got shape {input_shape}")
-        found = [Weight("kernel", (D, self.units), self.kernel_initializer, self.kernel_regularizer)]
+        how = self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint
+        found = [Weight("kernel", (D, self.units), *how)]
         if self.use_bias:
-            found.append(Weight("bias", (self.units,), self.bias_initializer, self.bias_regularizer))
+            how = self.bias_initializer, self.bias_regularizer, self.bias_constraint
+            found.append(Weight("bias", (self.units,), *how))
         return found
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
@@ -409,6 +416,12 @@ class TimeDistributed(Layer):
     def _bind(self, params: Array, grads: Array) -> None:
         self.layer._bind(params, grads)
         vars(self).update(params=self.layer.params, grads=self.layer.grads)
+
+    def _within(self) -> list[Layer]:
+        return [self.layer]
+
+    def _trained(self) -> list[Weight]:
+        return self.layer._trained() if self.trainable else []
 
     def _draw(self, rng: np.random.Generator) -> None:
         self.layer._draw(rng)

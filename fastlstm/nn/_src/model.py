@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ... import checks
 from ...arrays import size_of
-from . import architecture, data, described, losses, metrics, names, optimizers, saving
-from .base import Mask
+from . import architecture, data, described, keras_reading, losses, metrics, names, optimizers, saving, summary
+from .base import Mask, Trained
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Given, Stream
 from .ranks import Ranks
@@ -86,6 +86,7 @@ class Sequential(Stack):
         self._given_metrics: tuple[list[Any], list[Any]] = ([], [])
         self._metrics: list[tuple[Any, bool]] = []
         self._total: Any = metrics.Mean("loss")
+        self._switches = 0  # of what learns, when the optimizer was built
         self._fitting, self._runs = False, 0  # whether `fit` is under way; runs, one within another
         super().__init__(layers, name, seed)
 
@@ -93,11 +94,18 @@ class Sequential(Stack):
     def from_config(cls, config: Mapping[str, Any]) -> Sequential:
         """A model of that architecture, with new weights.
 
+        Parameters
+        ----------
+        config : dict
+            What `get_config` returns, here or of a `Sequential` of Keras 3.
+
         Raises
         ------
         ValueError, TypeError
-            Something that `get_config` does not make; an unknown layer.
+            Something that `get_config` does not make; a layer, or an option, that is not here, by its name.
         """
+        if keras_reading.is_of_keras(config):
+            config = keras_reading.of_config(config)
         made: Sequential = architecture.from_config(cls, config, draw=True)
         return made
 
@@ -532,13 +540,15 @@ class Sequential(Stack):
     def _update(self) -> None:
         """Of the weights, by flat_grads and the penalties' gradients."""
         self._add_penalties()
-        if not self.optimizer._knows(self.flat_params):
+        if self._switches != Trained.switches or not self.optimizer._knows(self.flat_params):
             self._build_optimizer()
         self.optimizer.update(self.flat_params, self.flat_grads)
+        self.constrain()
 
     def _build_optimizer(self) -> None:
         self._check_optimizer(self.optimizer)
-        self.optimizer.build(self.flat_params, list(self._slices()))
+        self.optimizer.build(self.flat_params, self._learning())
+        self._switches = Trained.switches
 
     def _look(self, seen: Seen, penalty: float) -> None:
         self._total.add(seen.loss + penalty, len(seen.y_pred))
@@ -746,6 +756,35 @@ class Sequential(Stack):
         """
         with self._apart():
             return self(x, mask=mask, lengths=lengths)
+
+    def summary(
+        self, line_length: int | None = None, positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None, show_trainable: bool = False,
+    ) -> None:  # fmt: skip
+        """Print a table of the layers, their outputs and numbers of weights, as Keras does.
+
+        Parameters
+        ----------
+        line_length : int, optional
+            88, or what the terminal has room for.
+        positions : sequence of float, optional
+            Where columns end, as shares of the line.
+        print_fn : callable, optional
+            Gets the text, all at once; else it is printed.
+        show_trainable : bool
+            Whether a column says which layers learn.
+
+        Raises
+        ------
+        ValueError, TypeError
+            No room for the columns; numbers that make no sense.
+        """
+        length = _at_least_one("line_length", line_length)
+        text = summary.text_of(self, length, positions, names.flag("show_trainable", show_trainable))
+        if print_fn is None:
+            print(text, end="")
+        else:
+            print_fn(text)
 
     def _described(self) -> tuple[Any, ...]:
         """What it predicts, as stages (`fastlstm.formats.plan`)."""
