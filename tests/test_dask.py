@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import pickle
+import re
 import sys
 import threading
 import uuid
@@ -267,3 +268,11 @@ def test_its_example_runs(da: Any) -> None:
     failed, tried = doctest.testmod(fastlstm.dask)
     assert tried
     assert not failed
+
+
+def test_the_pages_example_runs(da: Any) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "scale.md").read_text()
+    (block,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "dask" in block)
+    names: dict[str, Any] = {}
+    exec(compile(block, "docs/scale.md", "exec"), names)
+    assert names["largest"] == names["model"].predict(names["x"].compute(), verbose=0).max()

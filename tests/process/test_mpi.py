@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,14 +45,14 @@ def say(**what):
 """
 
 
-def mpi(code: str, ranks: int = 2) -> subprocess.CompletedProcess[str]:
+def mpi(code: str, ranks: int = 2, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     pytest.importorskip("mpi4py")
     if MPIEXEC is None:
         pytest.skip("no mpiexec")
     environment = os.environ | {"NUMBA_CACHE_DIR": str(SUITE), "NUMBA_NUM_THREADS": "1"}
     return subprocess.run(
         [MPIEXEC, "-n", str(ranks), sys.executable, "-c", BEGIN + code],
-        env=environment, capture_output=True, text=True, timeout=PATIENCE,
+        env=environment, cwd=folder, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
 
 
@@ -208,3 +209,16 @@ except ValueError as error:
     (found,) = what(done)
     assert found["rank"] == 1
     assert found["error"].startswith("comm: expected a communicator that this process is part of, got ")
+
+
+def test_the_pages_example_runs(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text()
+    (block,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "mpi4py" in block)
+    before = """
+np.save(f"x-{rank}.npy", rng.standard_normal((40 + rank, 6, 16)))
+np.save(f"y-{rank}.npy", np.arange(40 + rank) % 2)
+"""
+    done = mpi(before + block, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "model.safetensors").exists()
