@@ -23,7 +23,7 @@ FLOORS = (  # from the ground up: a module imports of its own floor and of those
     {"nn", "datasets"},
     {"formats.as_layers", "formats.nam", "formats.onnx", "formats.rtneural", "formats.rtneural_parts"},
     {"sklearn"},
-    {"warmup", "demo", "convert"},
+    {"warmup", "demo", "convert", "dask"},
     {"__main__"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -109,6 +109,19 @@ class Sequential(Stack):
         made: Sequential = architecture.from_config(cls, config, draw=True)
         return made
 
+    def _bare(self) -> Sequential:
+        """A copy that predicts alike, without all that learning has made."""
+        bare = object.__new__(type(self))
+        nothing: dict[str, Any] = {
+            "optimizer": None,
+            "history": None,
+            "_loss": None,
+            "_given_metrics": ([], []),
+            "_metrics": [],
+        }
+        vars(bare).update(vars(self) | nothing | {"compiled": False, "_total": metrics.Mean("loss"), "_shape": None})
+        return copy.deepcopy(bare)
+
     def _rejoined(self, before: Array) -> None:
         if self.compiled:
             self._metrics = self._chosen(self._given_metrics, self._loss)
