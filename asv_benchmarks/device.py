@@ -1,5 +1,5 @@
-"""What a machine with a GPU has to show, in one run of ten minutes: are the kernels right, which bits hold, how fast are
-they beside cuDNN and JAX; and how fastlstm on the processor grows with its threads.
+"""What a machine with a GPU has to show, in one run of ten minutes: are the kernels right, which bits hold, how
+fast are they beside cuDNN and JAX; and how fastlstm on the processor grows with its threads.
 
 python -m asv_benchmarks.device                          # all, then writes docs/device.json and docs/cuda.md
 python -m asv_benchmarks.device --parts exact speed      # some of it; the other parts of the file stay as they are

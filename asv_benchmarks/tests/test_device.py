@@ -73,8 +73,12 @@ def test_the_page() -> None:
            "error_gradients": 2e-7, "processors_bits_forward": True, "processors_bits_gradients": False,
            "same_again": True, "alone_as_in_a_batch": True}  # fmt: skip
     times = {"mode": "infer", "shape": Shape(1, 2, 3, 4), "ragged": True, "seconds": {"fastlstm": 1e-3, "jax": 2e-3}}
-    made_up = {"machine": {"date": "2026-01-01"}, "device": {"cuda:0": "A Card"},
-               "exact": {"rows": [row, {"error": "x"}]}, "speed": {"rows": [times, times | {"seconds": {"fastlstm": 5e-4}}]}}  # fmt: skip
+    made_up = {
+        "machine": {"date": "2026-01-01"},
+        "device": {"cuda:0": "A Card"},
+        "exact": {"rows": [row, {"error": "x"}]},
+        "speed": {"rows": [times, times | {"seconds": {"fastlstm": 5e-4}}]},
+    }
     shown = device.parts(made_up)["device"]
     assert "cuda:0 A Card; 2026-01-01." in shown
     assert "| gru, float32, small: 1, 2, 3, 4 | 1.0e-07 | 2.0e-07 | y yes, gradients no | yes | yes |" in shown
