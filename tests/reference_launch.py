@@ -46,6 +46,10 @@ def schedule(N: int, T: int, lengths: Any = None, reset: Any = None, *, reverse:
     return {"lengths": lengths, "reset": reset, "reverse": reverse}
 
 
+def choose(weights: DeviceWeights, batch: Any) -> str:
+    return "small"
+
+
 def keep(weights: DeviceWeights, batch: Any, stream: Any = 0) -> Room:
     return Room([])
 

@@ -18,10 +18,9 @@ from ..cells.phases import Cell
 from ..cpu.callable.buffers import Buffers
 from ..cpu.lstm.packing import Packed
 from ..params import AnyParams, form
-from ..places import Elsewhere
 from . import dlpack, launch, machine, memory
 from .arrays import CudaArray
-from .libraries import NUMBA, Library, Place, library_of
+from .libraries import NUMBA, Place, library_of
 from .records import DeviceBatch, DeviceKept, DeviceWeights, Schedule
 
 _KIND: ContextVar[str | None] = ContextVar("kind", default=None)
@@ -29,7 +28,7 @@ _KIND: ContextVar[str | None] = ContextVar("kind", default=None)
 
 @contextlib.contextmanager
 def force(kind: str | None) -> Iterator[None]:
-    """Passes inside run by that kind of kernels: for tests and benchmarks."""
+    """Passes inside run by that kind of kernels, for tests and benchmarks; ValueError at one that it does not fit."""
     token = _KIND.set(kind)
     try:
         yield
@@ -264,8 +263,8 @@ class CudaEngine:
             schedule = _regular(self.place.number, N, T, bool(reverse))
         else:
             schedule = _scheduled(N, T, lengths, reset, bool(reverse))
-        return DeviceBatch(memory.for_kernels(x), schedule, None if mask is None else memory.for_kernels(mask),
-                           _KIND.get())  # fmt: skip
+        given = DeviceBatch(memory.for_kernels(x), schedule, None if mask is None else memory.for_kernels(mask))
+        return given._replace(kind=_forced(packed.layout, given))
 
     def backward(self, *, done: Any, dy: CudaArray | None, dstate: Any, dx: CudaArray, column: int = 0,
                  standing: Any = None) -> AnyParams:  # fmt: skip
@@ -325,6 +324,21 @@ class CudaEngine:
         return gradients
 
 
+def kind_of(packed: Packed, N: int, T: int) -> str:
+    """The kind of kernels that runs passes over N sequences of T steps."""
+    engine: CudaEngine = packed.panels.engine  # type: ignore[attr-defined]
+    with engine._here():
+        schedule = _regular(engine.place.number, N, T, False)
+        return launch.choose(packed.layout, DeviceBatch(packed.layout.W, schedule))
+
+
+def _forced(weights: DeviceWeights, batch: DeviceBatch) -> str | None:
+    kind = _KIND.get()
+    if kind not in (None, "product") and kind != (chosen := launch.choose(weights, batch)):
+        raise ValueError(f"kind: expected {chosen} or product for these sizes, got {kind}")
+    return kind
+
+
 def _tape(kept: Any) -> DeviceTape:
     """What a pass has kept; the in-place functions wrap it in `Kept`."""
     found: DeviceTape = kept if isinstance(kept, DeviceTape) else kept.gates
@@ -368,4 +382,4 @@ def to_device(record: Any, name: str = "cuda") -> Any:
     return type(record)(*arrays)
 
 
-__all__ = ["CudaEngine", "Elsewhere", "Library", "force", "to_device", "wrapped"]
+__all__ = ["CudaEngine", "force", "kind_of", "to_device", "wrapped"]

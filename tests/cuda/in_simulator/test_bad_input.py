@@ -239,10 +239,17 @@ def test_kinds_of_kernels_can_be_forced(reference_launch: Any, monkeypatch: pyte
     monkeypatch.setattr(reference_launch, "run_forward",
                         lambda weights, batch, *rest, **more: (kinds.append(batch.kind), run(weights, batch, *rest, **more)))  # fmt: skip
     fastlstm.forward(there(X), there(P))
-    with engine.force("wide"):
-        fastlstm.forward(there(X), there(P))
+    for kind in ("small", "product"):
+        with engine.force(kind):
+            fastlstm.forward(there(X), there(P))
     fastlstm.forward(there(X), there(P))
-    assert kinds == [None, "wide", None]
+    assert kinds == [None, "small", "product", None]
+    with (
+        engine.force("wide"),
+        pytest.raises(ValueError, match="kind: expected small or product for these sizes, got wide"),
+    ):
+        fastlstm.forward(there(X), there(P))
+    assert engine.kind_of(packed(), 3, 5) == "small"
 
 
 def test_arrays_on_a_device_cannot_be_pickled() -> None:
