@@ -58,6 +58,11 @@ def test_every_public_name_is_documented() -> None:
         "docs/streaming.md",
         "docs/keras.md",
         "docs/vanishing-gradients.md",
+        "docs/index.md",
+        "docs/first-steps.md",
+        "docs/train.md",
+        "docs/ragged.md",
+        "docs/from-pytorch.md",
     ],
 )
 def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,15 +75,16 @@ def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         exec(compile(block, page, "exec"), names)
 
 
-def test_page_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["models.md", "from-onnx.md", "from-rtneural.md"])
+def test_pages_of_models(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each example by itself, where the package that it needs is installed."""
     needs = {".keras": "h5py", ".safetensors": "safetensors", "onnx": "onnx"}
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for block in blocks:
         if all(importlib.util.find_spec(needs[part]) for part in needs if part in block):
-            exec(compile(block, "docs/models.md", "exec"), {})
+            exec(compile(block, f"docs/{page}", "exec"), {})
 
 
 def test_docstrings_of_onnx() -> None:

@@ -141,8 +141,8 @@ class MeanMetricWrapper(_MeanOfValues):
     Parameters
     ----------
     fn : callable
-        fn(y_true, y_pred, **kwargs) -> numbers of y_pred's shape or of its first axes, (N,) or (N, ...); or one number
-        for all of the batch. y_true comes in y_pred's shape where the two differ by a last axis of 1 only.
+        `fn(y_true, y_pred, **kwargs)` gives numbers of y_pred's shape or of its first axes, (N,) or (N, ...); or one
+        number for all of the batch. y_true comes in y_pred's shape where the two differ by a last axis of 1 only.
     name : str, optional
         The function's by default.
     kwargs
