@@ -290,6 +290,7 @@ def test_backtests_of_many_series(linear: None, refit: bool) -> None:
 
 def test_the_table_of_errors(linear: None) -> None:
     result = made(season=12).fit(Y).backtest(40, coverage=0.5)
+    assert repr(result) == str(result)
     head, *rows, last = str(result).splitlines()
     assert head.split() == ["MAE", "RMSE", "MASE"]
     assert [row.split("  ")[0] for row in rows] == ["LSTMForecaster", "persistence", "seasonal naive"]
@@ -447,6 +448,19 @@ def test_bad_input_of_what_has_learnt(linear: None, call: Any, error: type[Excep
     with pytest.raises(error, match="^" + re.escape(message)):
         call(found)
     assert found.predict(X[60:63]).shape == (H,)
+
+
+def test_bands_that_cannot_be_had_are_refused_before_anything_is_learnt(
+    linear: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, none = made(calibration=12).fit(Y), made(calibration=0).fit(Y)
+    monkeypatch.setattr(Linear, "fit", None)
+    with pytest.raises(ValueError, match=r"^coverage: expected at most 0\.909 with 10 forecasts"):
+        found.backtest(40, coverage=0.95)
+    with pytest.raises(ValueError, match=r"^calibration: expected more than 0 for bands, got 0"):
+        none.backtest(40, coverage=0.5)
+    with pytest.raises(ValueError, match=r"^horizon: expected 3, as when fit was called, got 5: call fit anew"):
+        found.set_params(horizon=5).backtest(40)
 
 
 def test_covariates_that_fit_was_not_given(linear: None) -> None:
