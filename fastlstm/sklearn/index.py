@@ -5,6 +5,7 @@ pandas is not imported: an index makes another of its own type.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,7 +97,7 @@ def _agrees(index: Any, steps: Steps, start: int) -> bool:
 
 def _close(label: Any, wanted: Any) -> bool:
     """Whether numbers differ by rounding alone."""
-    return isinstance(label, float) and bool(np.isclose(label, wanted, rtol=1e-9, atol=1e-12))
+    return isinstance(label, float) and math.isclose(label, wanted, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def _is_range(kind: type) -> bool:

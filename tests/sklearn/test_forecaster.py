@@ -256,7 +256,7 @@ def test_a_backtest_of_what_came_by_update_is_of_this_network(linear: None) -> N
     found = made(season=2).fit(Y[:40]).update(Y[40:])
     regressor, calls = found.regressor_, []
     found.regressor_.predict = lambda x: calls.append(len(x)) or Linear.predict(regressor, x)
-    result = found.backtest(42, 3, coverage=0.5)
+    result = found.backtest(40, 3, coverage=0.5)
     assert calls == [len(result.origin)] == [6]
     half = found.predict_interval(0.5).upper - found.predict()
     np.testing.assert_allclose(result.half_width, np.tile(half, (6, 1)))
