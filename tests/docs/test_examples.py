@@ -81,6 +81,18 @@ def test_page_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             exec(compile(block, "docs/models.md", "exec"), {})
 
 
+def test_docstrings_of_estimators() -> None:
+    pytest.importorskip("sklearn.base")
+    result = doctest.testmod(importlib.import_module("fastlstm.sklearn.estimators"))
+    assert result.attempted
+    assert not result.failed
+
+
+def test_page_of_estimators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn.base")
+    test_pages("docs/estimators.md", tmp_path, monkeypatch)
+
+
 def test_docstrings_of_onnx() -> None:
     pytest.importorskip("onnx")
     assert not doctest.testmod(importlib.import_module("fastlstm.formats.onnx")).failed
