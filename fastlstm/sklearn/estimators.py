@@ -236,10 +236,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         if reset:
             classes = found if self._all_classes is None else self._all_classes
             if len(classes) < 2:
-                raise ValueError(f"y: expected at least 2 classes, got one class: {list(classes)}")
+                raise ValueError(f"y: expected at least 2 classes, got one class: {classes.tolist()}")
             self.classes_ = classes
         if unknown := set(found.tolist()) - set(self.classes_.tolist()):
-            raise ValueError(f"y: expected classes of {list(self.classes_)}, got {sorted(unknown, key=str)}")
+            raise ValueError(f"y: expected classes of {self.classes_.tolist()}, got {sorted(unknown, key=str)}")
         numbers: Array = np.searchsorted(self.classes_, labels)
         return numbers
 
@@ -345,7 +345,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         """
         check_is_fitted(self)
         if label is not None and label not in self.classes_.tolist():
-            raise ValueError(f"label: expected one of {list(self.classes_)}, got {label!r}")
+            raise ValueError(f"label: expected one of {self.classes_.tolist()}, got {label!r}")
         place = None if label is None else self.classes_.tolist().index(label)
 
         def slopes(outputs: Array) -> Array:

@@ -79,7 +79,8 @@ def _recurrent(network: Network, units: int, **options: Any) -> LSTM | GRU:
 
 
 class Penalty(Callback):
-    """Lets penalties be alpha / (2 W) Σw², where W is the sum of a batch's weights: as `MLPClassifier` has it."""
+    """Lets penalties be alpha / (2 W) Σw², where W is the sum of a batch's weights: as `MLPClassifier` has it, and
+    twice that beside the squared error, which `MLPRegressor` halves."""
 
     def __init__(self, model: Sequential, alpha: float, samples: int, size: int, weight: float) -> None:
         """size: of a batch; weight: of a sample, on average."""
@@ -156,7 +157,8 @@ def train(
     watch = Watch(training, judged if training.early_stopping else None, judged)
     callbacks: list[Callback] = [watch]
     if network.alpha:
-        callbacks.append(Penalty(model, network.alpha, samples, size, average))
+        alpha = network.alpha * (2 if head.loss == "mse" else 1)
+        callbacks.append(Penalty(model, alpha, samples, size, average))
     compile_(model, network, head, judged=judge is not None)
     interrupted = False
     try:

@@ -64,7 +64,7 @@ def is_list(X: Any) -> bool:
         return X.dtype == object and X.ndim == 1
     if not isinstance(X, (list, tuple)):
         return False
-    if any(hasattr(one, "__array__") and np.ndim(one) for one in X):
+    if not X or any(hasattr(one, "__array__") and np.ndim(one) for one in X):
         return True
     try:
         return np.asarray(X).ndim == 0

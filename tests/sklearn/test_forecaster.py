@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import reference_engine
 
-pytest.importorskip("sklearn")
+pytest.importorskip("sklearn.base")
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError

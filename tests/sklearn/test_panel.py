@@ -204,7 +204,12 @@ def test_pandas() -> None:
 def test_what_pandas_says_of_gaps() -> None:
     pd = pytest.importorskip("pandas")
     days = pd.date_range("2020-01-01", periods=10)
-    for index in (days.delete(4), pd.PeriodIndex(["2020-01", "2020-02", "2020-02", "2020-04"], freq="M"), pd.PeriodIndex(["2020-01", "2020-02", "2020-04"], freq="M"), pd.Index(list("abc"))):
+    for index in (
+        days.delete(4),
+        pd.PeriodIndex(["2020-01", "2020-02", "2020-02", "2020-04"], freq="M"),
+        pd.PeriodIndex(["2020-01", "2020-02", "2020-04"], freq="M"),
+        pd.Index(list("abc")),
+    ):
         with pytest.raises(ValueError, match=r"^y\.index: expected"):
             steps_of("y.index", index)
     with pytest.raises(TypeError, match=r"y: expected real numbers, got dtype object.*in column 'b'"):

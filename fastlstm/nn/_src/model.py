@@ -105,10 +105,15 @@ class Sequential(Stack):
             if self.optimizer._knows(before):
                 self.optimizer._forget()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: what is one array here may be two there, as joblib writes them."""
+        taught = self.optimizer is not None and self.optimizer._knows(self.flat_params)
+        return {**vars(self), "_taught": taught}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__({name: value for name, value in state.items() if name != "_taught"})
         self._fitting, self._runs = False, 0
-        if self.optimizer is not None and self.optimizer._knows(state["flat_params"]):
+        if state["_taught"]:
             self.optimizer._moved(self.flat_params)
 
     def compile(

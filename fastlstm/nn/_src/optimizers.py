@@ -224,8 +224,13 @@ class Optimizer(Options):
         return self._params is flat_params
 
     def _moved(self, flat_params: Array) -> None:
-        """The parameters that it was built for stand in this vector now."""
+        """The parameters that it was built for stand in this vector now. This is a copy: its arrays may be mapped files
+        that cannot be written to, and what was one array may be two, as joblib reads them."""
         self._params = flat_params
+        self._slots = {name: np.array(slot) for name, slot in self._slots.items()}
+        self._chunks, self._squares = np.array(self._chunks), np.empty(len(self._chunks))
+        self._settled = -1
+        self._settle()
 
     def _forget(self) -> None:
         """What was learned; the next `build` begins anew."""
