@@ -6,19 +6,16 @@ import math
 import pickle
 import re
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import reference_engine
 
 pytest.importorskip("sklearn.base")
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
-from fastlstm import backend
 from fastlstm.sklearn import LSTMForecaster, forecaster
 
 H, L = 3, 4
@@ -50,12 +47,6 @@ class Linear(BaseEstimator):
 @pytest.fixture
 def linear(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecaster, "LSTMRegressor", Linear)
-
-
-@pytest.fixture
-def reference() -> Iterator[None]:
-    with backend.use(reference_engine):
-        yield
 
 
 def made(**options: Any) -> LSTMForecaster:
@@ -103,7 +94,7 @@ def test_a_forecast_by_hand(linear: None, calibration: Any) -> None:
     np.testing.assert_allclose(again.predict(), by_hand(Y, Y, 60), rtol=1e-4)
 
 
-def test_the_network_sees_the_last_window(reference: None) -> None:
+def test_the_network_sees_the_last_window() -> None:
     found = made().fit(Y)
     seen = Y[:48]
     last = ((Y[-L:] - seen.mean()) / seen.std()).astype(np.float32)
@@ -120,10 +111,9 @@ def test_a_covariate_that_says_all_is_used(linear: None) -> None:
 
 def test_it_learns_a_wave_with_the_network() -> None:
     y = 10 + np.sin(np.arange(150) * 2 * np.pi / 12)
-    with backend.use(reference_engine):
-        found = LSTMForecaster(2, 6, hidden_layer_sizes=(4,), max_iter=15, learning_rate_init=0.03, batch_size=16,
-                               n_iter_no_change=math.inf, random_state=0).fit(y[:120])  # fmt: skip
-        errors = found.update(y[120:]).backtest(120).errors
+    found = LSTMForecaster(2, 6, hidden_layer_sizes=(4,), max_iter=15, learning_rate_init=0.03, batch_size=16,
+                           n_iter_no_change=math.inf, random_state=0).fit(y[:120])  # fmt: skip
+    errors = found.update(y[120:]).backtest(120).errors
     assert errors["LSTMForecaster"]["MAE"] < 0.5 * errors["persistence"]["MAE"]
 
 
@@ -329,7 +319,7 @@ def test_how_far_a_backtest_is(
 # as an estimator
 
 
-def test_parameters_clones_and_pickles(reference: None) -> None:
+def test_parameters_clones_and_pickles() -> None:
     found = made(season=12, cell="peephole", calibration=15)
     assert found.get_params()["cell"] == "peephole"
     assert clone(found).get_params() == found.get_params()
