@@ -28,9 +28,9 @@ class Tested(NamedTuple):
     half_width: Array | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Backtest:
-    """Forecasts, a row each; printed, it is the table of their errors.
+    """Forecasts, a row each; shown, it is the table of their errors.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Backtest:
         forecast = next(iter(self.forecasts.values()))
         return float(np.mean(np.abs(self.actual - forecast) <= self.half_width))
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         errors = self.errors
         columns = list(next(iter(errors.values())))
         width = max(map(len, errors))

@@ -58,10 +58,21 @@ def half_widths(errors: Array, coverage: float) -> Array:
        regression", Journal of the American Statistical Association 113 (2018), section 2.2.
     """
     n = len(errors)
-    place = rank(n, coverage)
-    if place > n:
-        needed = next(m for m in range(n + 1, 10**9) if rank(m, coverage) <= m)
+    check_enough(n, coverage)
+    place = rank(n, coverage) - 1
+    found: Array = np.partition(errors, place, axis=0)[place]
+    return found
+
+
+def check_enough(n: int, coverage: float) -> None:
+    """Whether n errors make a band of that coverage.
+
+    Raises
+    ------
+    ValueError
+        They are too few.
+    """
+    if rank(n, coverage) > n:
+        needed = math.ceil(round(coverage / (1 - coverage), 9))  # the least n of which (n + 1) * coverage <= n
         raise ValueError(f"coverage: expected at most {n / (n + 1):.3g} with {n} forecasts in the calibration part, "
                          f"got {coverage:g}, which takes {needed}: give fit a larger calibration")  # fmt: skip
-    found: Array = np.partition(errors, place - 1, axis=0)[place - 1]
-    return found

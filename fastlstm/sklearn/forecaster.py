@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..arrays import integer, size_of
 from ..nn._src.names import flag
 from .backtest import Backtest, Tested, joined, progress
-from .conformal import half_widths, share
+from .conformal import check_enough, half_widths, share
 from .estimators import LSTMRegressor
 from .learnt import Learnt, Series, learn
 from .panel import Panel, panel
@@ -284,7 +284,7 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
         """Of each series' bands, (horizon,)."""
         coverage = share("coverage", coverage)
         if self.calibration_errors_ is None:
-            raise ValueError("calibration: expected more than 0 for bands, got 0, as which fit was called")
+            raise ValueError("calibration: expected more than 0 for bands, got 0")
         return [half_widths(errors, coverage) for errors in self.calibration_errors_]
 
     def backtest(
@@ -321,12 +321,28 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
         """
         check_is_fitted(self)
         stride, refit = size_of("stride", stride), flag("refit", refit)
-        if coverage is not None:
-            coverage = share("coverage", coverage)
+        self._check_as_fitted()
         begins = [self._begins(start, stride, len(one.values)) for one in self._panel.tables]
+        if coverage is not None:
+            for one in begins:
+                self._check_bands(int(one[0]), share("coverage", coverage))
         rounds = _one_by_one(begins) if refit else [begins]
         rows = [self._tested(one, refit, coverage) for one in progress(rounds, bool(self.verbose))]
         return joined(rows, self._panel.series(), self._panel.of_each_series([one[0] for one in begins]), self.season)
+
+    def _check_as_fitted(self) -> None:
+        """Whether a copy will forecast as this one does."""
+        for name in ("horizon", "window"):
+            now, then = getattr(self, name), getattr(self._learnt, name)
+            if now != then:
+                raise ValueError(f"{name}: expected {then}, as when fit was called, got {now}: call fit anew")
+
+    def _check_bands(self, T: int, coverage: float) -> None:
+        """Whether bands can be had of what T steps teach."""
+        last = self._withheld(T)
+        if not last:
+            raise ValueError("calibration: expected more than 0 for bands, got 0")
+        check_enough(last - self.horizon + 1, coverage)
 
     def _begins(self, start: int, stride: int, T: int) -> Array:
         """The steps that forecasts of a series of T steps begin with."""

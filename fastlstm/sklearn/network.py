@@ -88,12 +88,14 @@ class Penalty(Callback):
             weight.regularizer for layer in model.layers for weight in layer.weights_ if weight.regularizer is not None
         ]
         self._factor, self._samples, self._size = alpha / 2 / weight, samples, size
-        self.on_train_batch_begin(0)
+        self._last, self._count = (samples - 1) // size, 0  # of the batches, and samples that the penalty is for
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        factor = self._factor / min(self._size, self._samples - batch * self._size)
-        for regularizer in self._regularizers:
-            regularizer.l2 = factor
+        count = self._size if batch < self._last else self._samples - batch * self._size
+        if count != self._count:
+            self._count = count
+            for regularizer in self._regularizers:
+                regularizer.l2 = self._factor / count
 
 
 class Watch(Callback):

@@ -19,7 +19,7 @@ from fastlstm import nn
 ROOT = Path(__file__).parents[2]
 MODULES = [
     "config", "datasets", "formats.c_header", "formats.nam", "formats.npz", "formats.numpy_file", "formats.rtneural",
-    "formats.torch", "in_place", "initial", "sequences", "sklearn.forecaster", "sklearn.windowing", "stream", "tape",
+    "formats.torch", "in_place", "initial", "sequences", "stream", "tape",
 ]  # fmt: skip
 NN_MODULES = [nn, nn.optimizers.schedules, *filter(inspect.ismodule, (getattr(nn, name) for name in nn.__all__))]
 
@@ -85,6 +85,19 @@ def test_pages_of_models(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for block in blocks:
         if all(importlib.util.find_spec(needs[part]) for part in needs if part in block):
             exec(compile(block, f"docs/{page}", "exec"), {})
+
+
+@pytest.mark.parametrize("name", ["estimators", "forecaster", "windowing"])
+def test_docstrings_of_estimators(name: str) -> None:
+    pytest.importorskip("sklearn.base")
+    result = doctest.testmod(importlib.import_module(f"fastlstm.sklearn.{name}"))
+    assert result.attempted
+    assert not result.failed
+
+
+def test_page_of_estimators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn.base")
+    test_pages("docs/estimators.md", tmp_path, monkeypatch)
 
 
 def test_docstrings_of_onnx() -> None:

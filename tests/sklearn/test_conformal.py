@@ -39,7 +39,7 @@ def test_exchangeable_noise_is_covered_as_often_as_it_says(n: int, coverage: flo
 
 @pytest.mark.parametrize(
     ("n", "coverage", "most", "needed"),
-    [(8, 0.9, "0.889", 9), (1, 0.9, "0.5", 9), (18, 0.95, "0.947", 19), (98, 0.99, "0.99", 99)],
+    [(8, 0.9, "0.889", 9), (1, 0.9, "0.5", 9), (18, 0.95, "0.947", 19), (98, 0.99, "0.99", 99), (2, 0.7, "0.667", 3)],
 )
 def test_too_few_errors_for_a_coverage(n: int, coverage: float, most: str, needed: int) -> None:
     message = (f"coverage: expected at most {most} with {n} forecasts in the calibration part, got {coverage:g}, which "
@@ -47,6 +47,8 @@ def test_too_few_errors_for_a_coverage(n: int, coverage: float, most: str, neede
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         half_widths(np.ones((n, 2)), coverage)
     half_widths(np.ones((needed, 2)), coverage)
+    with pytest.raises(ValueError, match="coverage: expected at most"):
+        half_widths(np.ones((needed - 1, 2)), coverage)
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,10 @@ FRAME = Frame(WIDE, DAYS, ["a", "b"])
         (([Y, WIDE],), ValueError, "y[1]: expected a series of shape (T,), got (10, 2)"),
         ((Series(Y, [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]),), ValueError,
          "y.index: expected even steps without gaps, 4 at place 4, got 5"),
+        ((Series(Y, [0, 1, 2, 3, 5, 5, 6, 7, 8, 9]),), ValueError,
+         "y.index: expected even steps without gaps, 4 at place 4, got 5"),
+        ((Series(Y, [0, 0.1, 0.2, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]),), ValueError,
+         "y.index: expected even steps without gaps, 0.3"),
         ((Series(Y, [3] * 10),), ValueError, "y.index: expected labels that differ, got 3 twice"),
         ((Series(Y, list("abcdefghij")),), ValueError,
          "y.index: expected numbers, or times with a frequency, got Index of <U1; give an array to do without"),
@@ -200,7 +204,12 @@ def test_pandas() -> None:
 def test_what_pandas_says_of_gaps() -> None:
     pd = pytest.importorskip("pandas")
     days = pd.date_range("2020-01-01", periods=10)
-    for index in (days.delete(4), pd.PeriodIndex(["2020-01", "2020-02", "2020-04"], freq="M"), pd.Index(list("abc"))):
+    for index in (
+        days.delete(4),
+        pd.PeriodIndex(["2020-01", "2020-02", "2020-02", "2020-04"], freq="M"),
+        pd.PeriodIndex(["2020-01", "2020-02", "2020-04"], freq="M"),
+        pd.Index(list("abc")),
+    ):
         with pytest.raises(ValueError, match=r"^y\.index: expected"):
             steps_of("y.index", index)
     with pytest.raises(TypeError, match=r"y: expected real numbers, got dtype object.*in column 'b'"):
