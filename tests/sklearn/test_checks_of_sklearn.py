@@ -17,10 +17,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fastlstm.sklearn import LSTMClassifier, LSTMRegressor
 
 ENDLESS = {"n_iter_no_change": np.inf, "random_state": 0}
-SMALL = {"learning_rate_init": 0.1, "max_iter": 40}
+SMALL = [
+    LSTMClassifier(3, learning_rate_init=0.2, max_iter=20),
+    LSTMRegressor(6, learning_rate_init=0.1, max_iter=40),
+]
 
 
-@parametrize_with_checks([LSTMClassifier(4, **SMALL), LSTMRegressor(6, **SMALL)])
+@parametrize_with_checks(SMALL)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_whole(estimator: Any, check: Any) -> None:
     check(estimator)
@@ -93,6 +96,7 @@ def test_pickles_and_joblib(estimator: Any, X: Any, tmp_path: Any) -> None:
 
 
 def test_cross_validation_and_search(estimator: Any, X: Any) -> None:
+    estimator.set_params(max_iter=2)
     assert cross_val_score(estimator, X, y, cv=3).shape == (3,)
     search = GridSearchCV(estimator, {"hidden_layer_sizes": [2, (3, 2)], "bidirectional": [True]}, cv=2).fit(X, y)
     assert search.best_estimator_.predict(X).shape == (24,)
