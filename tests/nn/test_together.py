@@ -343,7 +343,7 @@ def test_callbacks_decide_alike_at_all_ranks() -> None:
 
 @pytest.mark.parametrize("where", ["batch 1", "last batch", "epoch"])
 def test_one_rank_that_stops_stops_all(where: str) -> None:
-    given = parts(samples(12), [6, 6])
+    given = parts(samples(12, steps=False), [6, 6])
 
     class Stop(callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -354,13 +354,15 @@ def test_one_rank_that_stops_stops_all(where: str) -> None:
             if epoch == 1 and where == "epoch":
                 self.model.stop_training = True
 
+    given_metrics = {"given": ["mae", "r2_score"], "steps": False}
+
     def rank(comm: Communicator) -> nn.Sequential:
-        one = model(comm.Get_rank() + 1)
+        one = model(comm.Get_rank() + 1, **given_metrics)
         own = [Stop()] if comm.Get_rank() == 1 else []
         one.fit(**given[comm.Get_rank()], batch_size=2, epochs=9, verbose=0, comm=comm, shuffle=False, callbacks=own)
         return one
 
-    expected = model()
+    expected = model(**given_metrics)
     expected.fit(joined(given, [2, 2]), epochs=9, verbose=0, callbacks=[Stop()])
     alike(run(2, rank), expected)
 
