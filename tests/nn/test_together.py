@@ -103,6 +103,21 @@ def furthest(t: Any, p: Any) -> Any:
     return abs(t - p).max(axis=-1)
 
 
+class Sum(metrics.Metric):
+    """Of weighted errors: other weights are another sum."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        errors = abs(y_true - y_pred).sum(axis=-1)
+        weights = np.ones(len(errors)) if sample_weight is None else np.asarray(sample_weight)
+        self._sum += float((errors * weights.reshape(*weights.shape, *(1,) * (errors.ndim - weights.ndim))).sum())
+
+    def result(self) -> float:
+        return self._sum
+
+    def reset_state(self) -> None:
+        self._sum = 0.0
+
+
 CASES: dict[str, tuple[Made, str]] = {
     "one output, R2": (lambda: {"given": ["mae", "r2_score"], "weighted": [metrics.R2Score(name="area")], "steps": False}, "numbers"),
     "huber, penalties": (lambda: {"loss": losses.Huber(0.1), "penalty": regularizers.L1L2(0.01, 0.02)}, "numbers"),
@@ -112,7 +127,7 @@ CASES: dict[str, tuple[Made, str]] = {
                                   "weighted": ["accuracy"], "penalty": "l2"}, "classes"),
     "clipped": (lambda: {"optimizer": optimizers.SGD(0.5, clipnorm=1e-3)}, "numbers"),
     "clipped as a whole": (lambda: {"optimizer": optimizers.Adam(0.1, global_clipnorm=1e-3)}, "numbers"),
-    "a metric of one's own": (lambda: {"given": [furthest]}, "numbers"),
+    "a metric of one's own": (lambda: {"given": [furthest], "weighted": [Sum("sum")]}, "numbers"),
 }  # fmt: skip
 
 
@@ -328,7 +343,7 @@ def test_callbacks_decide_alike_at_all_ranks() -> None:
 
 @pytest.mark.parametrize("where", ["batch 1", "last batch", "epoch"])
 def test_one_rank_that_stops_stops_all(where: str) -> None:
-    given = parts(samples(12), [6, 6])
+    given = parts(samples(12, steps=False), [6, 6])
 
     class Stop(callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -339,13 +354,15 @@ def test_one_rank_that_stops_stops_all(where: str) -> None:
             if epoch == 1 and where == "epoch":
                 self.model.stop_training = True
 
+    given_metrics = {"given": ["mae", "r2_score"], "steps": False}
+
     def rank(comm: Communicator) -> nn.Sequential:
-        one = model(comm.Get_rank() + 1)
+        one = model(comm.Get_rank() + 1, **given_metrics)
         own = [Stop()] if comm.Get_rank() == 1 else []
         one.fit(**given[comm.Get_rank()], batch_size=2, epochs=9, verbose=0, comm=comm, shuffle=False, callbacks=own)
         return one
 
-    expected = model()
+    expected = model(**given_metrics)
     expected.fit(joined(given, [2, 2]), epochs=9, verbose=0, callbacks=[Stop()])
     alike(run(2, rank), expected)
 
@@ -398,8 +415,10 @@ def test_weights_that_are_no_numbers_are_alike_whatever_their_bits() -> None:
 # what fails
 
 
-HOOKS = ["on_train_begin", "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end", "on_test_begin",
-         "on_test_batch_begin", "on_test_batch_end", "on_test_end", "on_epoch_end", "on_train_end"]  # fmt: skip
+HOOKS = {  # and how many updates there have been when it fails for the first time
+    "on_train_begin": 0, "on_epoch_begin": 0, "on_train_batch_begin": 0, "on_train_batch_end": 1, "on_test_begin": 2,
+    "on_test_batch_begin": 2, "on_test_batch_end": 2, "on_test_end": 2, "on_epoch_end": 2, "on_train_end": 4,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
@@ -415,12 +434,17 @@ def test_a_rank_that_fails_ends_all(hook: str, kind: type[BaseException]) -> Non
 
     setattr(Fail, hook, fail)
 
+    models = [model() for _ in range(3)]
+
     def rank(comm: Communicator) -> None:
         own = [Fail()] if comm.Get_rank() == 1 else []
         part = given[comm.Get_rank()]
-        model().fit(**part, batch_size=2, epochs=2, verbose=0, comm=comm, callbacks=own, validation_data=part)
+        one = models[comm.Get_rank()]
+        one.fit(**part, batch_size=2, epochs=2, verbose=0, comm=comm, callbacks=own, validation_data=part)
 
     first, own, last = together(3, rank)
+    assert [one.optimizer.iterations for one in models] == [HOOKS[hook]] * 3
+    assert len({one.flat_params.tobytes() for one in models}) == 1
     assert type(own) is kind
     assert str(own) == "no more"
     for other in (first, last):

@@ -490,7 +490,7 @@ class Sequential(Stack):
         self.stop_training = False
         logs: dict[str, Any] = {}
         rng = self.rng if shuffle else None
-        with self._run():
+        with how.guarded(), self._run():
             self._fitting = True
             try:
                 with how.guarded():

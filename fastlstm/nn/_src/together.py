@@ -120,7 +120,7 @@ class Together:
     def __init__(self, model: Any, ranks: Ranks) -> None:
         self._model, self._repeats, self._ranks = model, Repeats(model), ranks
         self.first, self.attempt, self.guarded = ranks.rank == 0, ranks.attempt, ranks.guarded
-        self._kept = np.zeros(0)  # sums of the metrics, of all batches so far
+        self._kept = np.zeros(0)  # sums of the metrics over all batches so far, of all ranks: what the metrics show
         self._rooms = np.zeros((2, 0))
 
     @contextmanager
@@ -258,14 +258,12 @@ class Together:
             counted = self._model.loss._counted(seen.y, rows)
             found[:_STOP] = len(seen.y_pred), rows, real, counted, seen.loss * counted
         found[_STOP] = stop
-        at = len(_HEAD)
-        for metric, weighted in self._adding():
+        for metric, weighted, place in self._adding():
             metric.reset_state()
             if seen is not None:
                 self._model._measure(metric, weighted, seen)
-            sums = metrics.sums(metric)
-            found[at : at + len(sums)] = sums
-            at += len(sums)
+            found[len(_HEAD) :][place] = metrics.sums(metric)
+            metrics.set_sums(metric, self._kept[place])
         return found
 
     def _look(self, whole: Whole, seen: Seen | None, *, learns: bool) -> None:
@@ -282,12 +280,9 @@ class Together:
         if learns:
             model._update()
         model._total.add(loss, whole.samples)
-        at = 0
-        for metric, weighted in self._adding():
-            place = slice(at, at + len(metrics.sums(metric)))
+        for metric, weighted, place in self._adding():
             self._kept[place] += whole.sums[place] * (whole.scale if weighted else 1.0)
             metrics.set_sums(metric, self._kept[place])
-            at = place.stop
 
     def _show(self, others: list[tuple[Any, bool]], part: Seen | None, scale: float) -> None:
         """To metrics that are no sums, the batch of a rank."""
@@ -299,13 +294,18 @@ class Together:
         for metric, weighted in others:
             self._model._measure(metric, weighted, part._replace(weights=weights))
 
-    def _adding(self) -> list[tuple[Any, bool]]:
-        """Metrics that are sums, which ride in the exchange."""
-        return [(metric, weighted) for metric, weighted in self._model._metrics if metrics.adds_up(metric)]
+    def _adding(self) -> Iterator[tuple[Any, bool, slice]]:
+        """Metrics that are sums, which ride in the exchange, and the place of each there."""
+        at = 0
+        for metric, weighted in self._model._metrics:
+            if metrics.adds_up(metric):
+                place = slice(at, at + len(metrics.sums(metric)))
+                yield metric, weighted, place
+                at = place.stop
 
     def _reset(self) -> None:
         self.attempt(self._model._reset_metrics)
-        self._kept = np.zeros(sum(len(metrics.sums(metric)) for metric, _ in self._adding()))
+        self._kept = np.zeros(max((place.stop for _, _, place in self._adding()), default=0))
 
     def ends(self) -> bool:
         """Whether training ends, as one of the ranks wants it to.
