@@ -21,6 +21,7 @@ from fastlstm.nn import _src
 MODULES = [
     "layers", "models", "optimizers", "optimizers.schedules", "losses", "metrics", "callbacks", "regularizers", "constraints",
     "initializers", "activations", "saving", "utils",
+    "preprocessing", "preprocessing.sequence",
 ]  # fmt: skip
 OURS = {"callbacks": {"Progress"}, "metrics": {"LossMetric"}}
 

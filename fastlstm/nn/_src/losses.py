@@ -5,6 +5,7 @@ Letters: N samples, ... further axes such as time, K outputs of one sample or st
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -523,8 +524,8 @@ def get(identifier: Any) -> Loss:
     Parameters
     ----------
     identifier : str, dict or Loss
-        A name as Keras has it ("binary_crossentropy", "BinaryCrossentropy", "bce"), what `names.serialize` made, or
-        a loss, which is returned.
+        A name as Keras has it ("binary_crossentropy", "BinaryCrossentropy", "bce"), the function of that name, what
+        `names.serialize` made, or a loss, which is returned.
 
     Raises
     ------
@@ -541,6 +542,9 @@ def get(identifier: Any) -> Loss:
     """
     if isinstance(identifier, Loss):
         return identifier
+    with contextlib.suppress(TypeError):  # what has no hash is no function
+        if identifier in FUNCTIONS:
+            return FUNCTIONS[identifier]()
     wanted = "a name or a Loss (derive from it for one of your own: the gradient is needed too)"
     found: Loss = names.made("loss", identifier, KNOWN, wanted)
     return found
@@ -555,6 +559,8 @@ KNOWN: dict[str, Callable[[], Loss]] = {
     "huber": Huber,
 }  # fmt: skip
 """Names that `get` knows."""
+FUNCTIONS: dict[Callable[..., Array], Callable[[], Loss]] = {}
+"""The same as functions, of Keras's names too."""
 
 
 @functools.lru_cache

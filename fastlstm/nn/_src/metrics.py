@@ -131,6 +131,11 @@ class _MeanOfValues(Mean):
         self.total += float(np.where(weights == 0, 0, values * weights).sum()) / of_each
         self.count += float(weights.sum()) / of_each
 
+    def values(self, y_true: Any, y_pred: Any) -> Array:
+        """What it is the mean of, for each sample or step."""
+        found: Array = self._values(y_true, checks.array("y_pred", y_pred))
+        return found
+
     def _values(self, y_true: Any, y_pred: Array) -> Any:
         raise NotImplementedError
 
@@ -678,6 +683,8 @@ def get(identifier: Any, loss: Any = None, output_shape: Sequence[int | None] | 
         made.name = identifier
         return made
     if callable(identifier):
+        if identifier in losses.FUNCTIONS:
+            return LossMetric(losses.get(identifier))
         return MeanMetricWrapper(identifier)
     raise TypeError(f"metric: expected a name, a Metric or a function, got {type(identifier).__name__}")
 

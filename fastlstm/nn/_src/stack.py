@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -336,6 +337,10 @@ class Stack(Trained):
             "input_shape": None if self._input is None else list(self._input),
             "layers": [names.serialize(layer) for layer in self.layers],
         }
+
+    def to_json(self) -> str:
+        """The same as a text, for `model_from_json`."""
+        return json.dumps(names.serialize(self))
 
     # one batch
 
