@@ -2,5 +2,16 @@
 
 from ._src.prepare import normalize, pad_sequences, to_categorical
 from ._src.randomness import set_random_seed
+from ._src.registry import custom_object_scope, register_keras_serializable
 
-__all__ = ["normalize", "pad_sequences", "set_random_seed", "to_categorical"]
+CustomObjectScope = custom_object_scope
+
+__all__ = [
+    "CustomObjectScope",
+    "custom_object_scope",
+    "normalize",
+    "pad_sequences",
+    "register_keras_serializable",
+    "set_random_seed",
+    "to_categorical",
+]

@@ -8,15 +8,18 @@ from typing import Any
 from ...files import file_name
 from ...initial import NoSuchCell
 from .architecture import from_config, parts_of, planned
+from .registry import custom_object_scope
 from .saving import check_tensors, opened, restore
 
 
-def load_model(path: Any, compile: bool = True) -> Any:
+def load_model(path: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> Any:
     """Read a model that `save_model` wrote.
 
     Parameters
     ----------
     path : str or path-like
+    custom_objects : dict of str to class, optional
+        Classes of your own that the file names, and that were not registered.
     compile : bool
         Whether it can go on learning: with its optimizer, loss and metrics.
 
@@ -42,7 +45,7 @@ def load_model(path: Any, compile: bool = True) -> Any:
     from .model import Sequential
 
     name = file_name(path)
-    with opened(name) as (file, about):
+    with custom_object_scope({} if custom_objects is None else custom_objects), opened(name) as (file, about):
         if not isinstance(about.get("model"), Mapping):
             raise ValueError(f"path: expected a whole model, got a file without one in {name!r}")
         try:

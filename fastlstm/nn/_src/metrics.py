@@ -28,6 +28,33 @@ class Metric:
     name : str
     direction : "up", "down" or None
         Whether more is better or less. Where it is None, callbacks that watch the metric need to be given `mode`.
+
+    Examples
+    --------
+    The largest error so far; `fit` starts each epoch, and each validation, with `reset_state`.
+
+    >>> import numpy as np
+    >>> from fastlstm import nn
+    >>> @nn.saving.register_keras_serializable()  # so that files of models may name it
+    ... class LargestError(nn.metrics.Metric):
+    ...     direction = "down"
+    ...     def __init__(self, name="largest_error"):
+    ...         super().__init__(name)
+    ...     def reset_state(self):
+    ...         self.largest = 0.0
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         errors = np.abs(np.subtract(y_true, y_pred))
+    ...         if sample_weight is not None:  # 0 where a sample or a step does not count
+    ...             errors = errors[np.reshape(sample_weight, errors.shape[:-1]) != 0]
+    ...         self.largest = max(self.largest, float(errors.max(initial=0.0)))
+    ...     def result(self):
+    ...         return self.largest
+    >>> model = nn.Sequential([nn.LSTM(2, input_shape=(5, 1)), nn.Dense(1)], seed=0)
+    >>> model.compile("sgd", "mse", metrics=[LargestError()])
+    >>> x, y = np.ones((8, 5, 1)), np.arange(8.0)
+    >>> loss, largest = model.evaluate(x, y, verbose=0)
+    >>> largest == float(np.abs(model.predict(x, verbose=0)[:, 0] - y).max())
+    True
     """
 
     direction: ClassVar[str | None] = None

@@ -416,7 +416,7 @@ class Stack(Trained):
         if not self.built:
             if not self.layers:
                 self._make(None, draw=True)  # which says what is missing
-            steps = not any(layer._fixes_steps for layer in self.layers)
+            steps = not any(layer.fixed_length for layer in self.layers)
             self._make(self.layers[0]._freed(x.shape, steps=steps), draw=True)
 
     def gradient_norms(self) -> GradientNorms:
