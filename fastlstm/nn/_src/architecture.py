@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,64 +31,6 @@ def from_config(model_class: Any, config: Mapping[str, Any], *, draw: bool) -> A
     """A model that `Sequential.get_config` described."""
     layers, shape = parts_of(config)
     return of_layers(model_class(name=config.get("name", "sequential")), layers, shape, draw=draw)
-
-
-def clone_model(model: Any) -> Any:
-    """Another model of the same architecture, with first weights of its own.
-
-    Parameters
-    ----------
-    model : Sequential
-
-    Raises
-    ------
-    TypeError
-        No model.
-
-    Examples
-    --------
-    >>> from fastlstm.nn import Dense, Sequential
-    >>> from fastlstm.nn.models import clone_model
-    >>> clone_model(Sequential([Dense(2, input_shape=(3,))])).count_params()
-    8
-    """
-    if not hasattr(model, "layers"):
-        raise TypeError(f"model: expected a Sequential, got {type(model).__name__}")
-    return type(model).from_config(model.get_config())
-
-
-def model_from_json(json_string: str) -> Any:
-    """A model from its description, with new weights.
-
-    Parameters
-    ----------
-    json_string : str
-        From ``model.to_json()``, here or of a `Sequential` of Keras 3.
-
-    Raises
-    ------
-    ValueError, TypeError
-        No such description; a layer, or an option, that is not here, by its name.
-
-    Examples
-    --------
-    >>> from fastlstm.nn import Dense, Sequential
-    >>> from fastlstm.nn.models import model_from_json
-    >>> model_from_json(Sequential([Dense(2, input_shape=(3,))]).to_json()).count_params()
-    8
-    """
-    from .model import Sequential
-
-    if not isinstance(json_string, str):
-        raise TypeError(f"json_string: expected a str, got {type(json_string).__name__}")
-    try:
-        found = json.loads(json_string)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"json_string: expected JSON, got {json_string!r:.80} ({error})") from error
-    if not isinstance(found, Mapping) or found.get("class_name") != "Sequential":
-        kind = found.get("class_name") if isinstance(found, Mapping) else found
-        raise ValueError(f"json_string: expected the description of a Sequential, got {kind!r:.80}")
-    return Sequential.from_config(found["config"]) if "config" in found else Sequential.from_config(found)
 
 
 def of_layers(model: Any, layers: list[Layer], shape: Shape | None, *, draw: bool) -> Any:
