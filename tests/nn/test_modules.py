@@ -23,7 +23,7 @@ MODULES = [
     "initializers", "activations", "saving", "utils",
     "preprocessing", "preprocessing.sequence",
 ]  # fmt: skip
-OURS = {"callbacks": {"Progress"}, "metrics": {"LossMetric"}}
+OURS = {"callbacks": {"Progress"}, "metrics": {"LossMetric"}, "models": {"load_keras"}, "utils": {"plot_history"}}
 
 POST = """
 from keras.models import Sequential

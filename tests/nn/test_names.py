@@ -25,7 +25,7 @@ OWN = {  # of ours alone
     "": {"GRU", "LSTM", "Activation", "Bidirectional", "Dense", "Dropout", "Embedding", "Flatten",
          "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Masking", "RepeatVector", "SpatialDropout1D",
          "TimeDistributed", "GradientNorms", "load_keras", "load_model", "set_random_seed"},
-    "callbacks": {"Progress"}, "metrics": {"LossMetric"}, "models": {"load_keras"},
+    "callbacks": {"Progress"}, "metrics": {"LossMetric"}, "models": {"load_keras"}, "utils": {"plot_history"},
 }  # fmt: skip
 
 
