@@ -16,12 +16,14 @@ from . import (
     metrics,
     models,
     optimizers,
+    preprocessing,
     regularizers,
     saving,
     utils,
 )
 from ._src.public import publish
 from ._src.stack import GradientNorms
+from .initializers import Initializer
 from .layers import (
     GRU,
     LSTM,
@@ -40,7 +42,11 @@ from .layers import (
     SpatialDropout1D,
     TimeDistributed,
 )
+from .losses import Loss
+from .metrics import Metric
 from .models import Sequential, load_keras, load_model
+from .optimizers import Optimizer
+from .regularizers import Regularizer
 from .utils import set_random_seed
 
 __all__ = [
@@ -55,9 +61,14 @@ __all__ = [
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
     "GradientNorms",
+    "Initializer",
     "Input",
     "Layer",
+    "Loss",
     "Masking",
+    "Metric",
+    "Optimizer",
+    "Regularizer",
     "RepeatVector",
     "Sequential",
     "SpatialDropout1D",
@@ -73,6 +84,7 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "preprocessing",
     "regularizers",
     "saving",
     "set_random_seed",
@@ -80,4 +92,4 @@ __all__ = [
 ]
 
 publish(layers, models, saving, losses, metrics, callbacks, optimizers, optimizers.schedules, initializers)
-publish(regularizers, constraints, activations, utils, sys.modules[__name__])
+publish(regularizers, constraints, activations, utils, preprocessing, preprocessing.sequence, sys.modules[__name__])

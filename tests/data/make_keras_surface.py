@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 FILE = HERE / "keras_surface.json"
 OURS = [  # modules that fastlstm.nn has; parameters are kept of theirs
     "", "layers", "models", "optimizers", "optimizers.schedules", "losses", "metrics", "callbacks", "regularizers",
-    "constraints", "initializers", "activations", "saving", "utils",
+    "constraints", "initializers", "activations", "saving", "utils", "preprocessing", "preprocessing.sequence",
 ]  # fmt: skip
 SUMMARIES: list[dict[str, Any]] = [
     {"line_length": 88}, {"line_length": 70, "show_trainable": True},

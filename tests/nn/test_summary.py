@@ -91,8 +91,9 @@ def test_a_model_from_the_configuration_of_keras(live: bool) -> None:
         model = nn.Sequential.from_config(config)
     assert [list(array.shape) for array in model.get_weights()] == SURFACE["weights"]
     assert model.get_config() == MADE["model_of"](nn, compiled=False).get_config()
-    again = nn.Sequential.from_config(model.get_config())
-    assert again.get_config() == model.get_config()
+    text = json.dumps({"module": "keras", "class_name": "Sequential", "config": config})
+    for again in (nn.Sequential.from_config(model.get_config()), nn.models.model_from_json(text)):
+        assert again.get_config() == model.get_config()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras's own

@@ -94,6 +94,11 @@ def get(identifier: Any) -> Callable[..., Any]:
     return FUNCTIONS[name_of(identifier)]
 
 
+def serialize(activation: Any) -> str:
+    """The name of an activation, from which `get` makes it again."""
+    return name_of(activation)
+
+
 def name_of(identifier: Any) -> str:
     """The name of an activation, given by it or as a function; None is linear.
 

@@ -14,7 +14,7 @@ import numpy as np
 from ...files import file_name, write_whole
 from ...formats.hdf5 import Dataset
 from ...formats.keras_file import VECTORS, content_of, snake_case
-from . import metrics
+from . import metrics, registry
 from .architecture import parts_of
 from .base import Array, Layer
 from .keras_reading import arrays_for, described, slot_order
@@ -139,7 +139,14 @@ def _policy(dtype: Any) -> dict[str, Any]:
     return {**_POLICY, "config": {"name": dtype}}
 
 
+def _refuse_own(kind: str) -> None:
+    if kind in registry.OWN:
+        raise ValueError(f"{kind}: expected what Keras has in a .keras file, got a class of your own; a .safetensors "
+                         "file takes it")  # fmt: skip
+
+
 def _layer(layer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    _refuse_own(type(layer).__name__)
     found: dict[str, Any] = {}
     for key, value in config.items():
         if key in _OWN:
@@ -164,6 +171,7 @@ def _layer(layer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _thing(record: Mapping[str, Any], module: str, **more: Any) -> dict[str, Any]:
+    _refuse_own(record["class_name"])
     return {"module": f"keras.{module}", "class_name": record["class_name"], "config": {**record["config"], **more},
             "registered_name": None}  # fmt: skip
 

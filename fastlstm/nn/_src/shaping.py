@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from ... import backend
 from ...arrays import size_of
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, flag
+from .own import lost
 
 
 def last_axis(argument: str, value: Any) -> str:
@@ -19,13 +19,6 @@ def last_axis(argument: str, value: Any) -> str:
     if value not in (None, "channels_last"):
         raise ValueError(f"{argument}: expected 'channels_last', as features are on the last axis here, got {value!r}")
     return "channels_last"
-
-
-def lost(layer: Layer, mask: Mask) -> None:
-    """Warn of a mask that ends at a layer, as Keras does."""
-    if mask is not None and not mask.all():
-        warnings.warn(f"{layer.name}: {type(layer).__name__} knows no mask: masked steps are taken like others, and "
-                      "the mask ends here, as in Keras", stacklevel=3)  # fmt: skip
 
 
 class RepeatVector(Layer):
@@ -103,7 +96,7 @@ class Flatten(Layer):
 
     _fields = ("data_format",)
     _ndim = (1, None)
-    _fixes_steps = True
+    fixed_length = True
 
     def __init__(self, data_format: str | None = None, **common: Any) -> None:
         super().__init__(**common)

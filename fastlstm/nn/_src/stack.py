@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -337,6 +338,10 @@ class Stack(Trained):
             "layers": [names.serialize(layer) for layer in self.layers],
         }
 
+    def to_json(self) -> str:
+        """The same as a text, for `model_from_json`."""
+        return json.dumps(names.serialize(self))
+
     # one batch
 
     def __call__(self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None) -> Array:
@@ -425,7 +430,7 @@ class Stack(Trained):
         if not self.built:
             if not self.layers:
                 self._make(None, draw=True)  # which says what is missing
-            steps = not any(layer._fixes_steps for layer in self.layers)
+            steps = not any(layer.fixed_length for layer in self.layers)
             self._make(self.layers[0]._freed(x.shape, steps=steps), draw=True)
 
     def gradient_norms(self) -> GradientNorms:
