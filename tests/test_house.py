@@ -12,8 +12,7 @@ PACKAGE = Path(fastlstm.__file__).parent
 FLOORS = (  # from the ground up: a module imports of its own floor and of those below
     {"params", "strides", "files", "_version"},
     {"arrays", "cells", "places"},
-    {"reference", "cpu"},
-    {"cuda"},
+    {"reference", "cpu", "cuda"},
     {"backend"},
     {"types"},
     {"checks"},

@@ -1,8 +1,8 @@
 """The time loop of a layer whose recurrent weights fit into the registers of one block of threads.
 
 A block has R sequences over all their steps. It has a thread for each column of U, which that thread holds, and meets
-twice a step: when all sums are there, and when all of the new h is. A number of z is one chain of multiply-adds over h in
-order: the CPU's bits. For the equations a thread has a unit of every G-th sequence, G being the number of gates.
+twice a step: when all sums are there, and when all of the new h is. A number of z is one chain of multiply-adds over h
+in order: the CPU's bits. For the equations a thread has a unit of every G-th sequence, G being the number of gates.
 
 For cells of one phase.
 """
@@ -51,10 +51,12 @@ class Form(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        """Whether a block has registers for it: U's column in each thread, and by measure (docs/cuda.md) so many more."""
+        """Whether a block has registers for it: U's column in each thread, and by measure (docs/cuda.md) so many
+        more."""
         words = np.dtype(self.real).itemsize // 4
         wanted = words * (self.H + 2 * self.R) + (70 if words == 1 else 90)
-        return self.cell.phase_count == 1 and self.threads <= 1024 and wanted <= min(255, 65536 // self.threads)
+        one = self.cell.phase_count == 1 and self.cell.of_h > 0
+        return one and self.threads <= 1024 and wanted <= min(255, 65536 // self.threads)
 
 
 def form_for(weights: DeviceWeights, batch: DeviceBatch, *, tape: bool) -> Form:
@@ -194,8 +196,8 @@ def forward(form: Form) -> Any:
 
 @lru_cache(None)
 def backward(form: Form) -> Any:
-    """Kernel: dz of all rows and those of unit weights; the first state's gradients in place of the last one's. dy: from
-    column `column` on; none is read where that is negative.
+    """Kernel: dz of all rows and those of unit weights; the first state's gradients in place of the last one's. dy:
+    from column `column` on; none is read where that is negative.
 
     Thread (gate, k) adds up dh of unit k over the columns of its gate, and holds that part of row k of U."""
     cell, real, H, R, masked, resets, _ = form
