@@ -81,7 +81,7 @@ def test_only_the_door_leads_to_what_computes() -> None:
 
 
 def test_engines_share_records_alone() -> None:
-    """And the numbers of formulas."""
+    """And activations: the same tanh, bit by bit."""
     shared = {"cpu.callable.buffers", "cpu.lstm.packing", "cpu.vectors.activations"}
     for name, others in imports().items():
         if name.split(".")[0] == "cuda":

@@ -303,3 +303,8 @@ def kernel_of(threads: int) -> Callable[[Any], Any]:
     if SIMULATED or "launch_bounds" not in signature(cuda.jit).parameters:
         return kernel
     return lambda function: cuda.jit(fastmath=False, launch_bounds=threads)(function)
+
+
+def helper(function: Any) -> Any:
+    """A function that kernels call. In the simulator it is a plain one: it may not name `cuda`."""
+    return function if SIMULATED else cuda.jit(device=True, fastmath=False)(function)
