@@ -12,8 +12,7 @@ PACKAGE = Path(fastlstm.__file__).parent
 FLOORS = (  # from the ground up: a module imports of its own floor and of those below
     {"params", "strides", "files", "_version"},
     {"arrays", "cells", "places"},
-    {"reference", "cpu"},
-    {"cuda"},
+    {"reference", "cpu", "cuda"},
     {"backend"},
     {"types"},
     {"checks"},
@@ -83,7 +82,7 @@ def test_only_the_door_leads_to_what_computes() -> None:
 
 
 def test_engines_share_records_alone() -> None:
-    """And the numbers of formulas."""
+    """And activations: the same tanh, bit by bit."""
     shared = {"cpu.callable.buffers", "cpu.lstm.packing", "cpu.vectors.activations"}
     for name, others in imports().items():
         if name.split(".")[0] == "cuda":

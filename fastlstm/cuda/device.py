@@ -1,26 +1,28 @@
 """All that hangs on which Numba compiles for GPUs: `numba-cuda`, the target in Numba itself, or either's simulator.
 
-`from numba import cuda` is right with and without numba-cuda. Device functions are made of *bodies*: Python functions over
-numbers that have operators (`scalars.Scalar`). While a kernel is compiled, a body runs once and emits instructions; in the
-simulator it runs each time, over NumPy's numbers. No source text is written.
+`from numba import cuda` is right with and without numba-cuda. Device functions are made of *bodies*: Python functions
+over numbers that have operators (`scalars.Scalar`). While a kernel is compiled, a body runs once and emits
+instructions; in the simulator it runs each time, over NumPy's numbers. No source text is written.
 
-Every operation names its rounding. NVVM makes fused multiply-adds of products and sums where it can, which changes bits:
-`llvm.nvvm.mul.rn` and the like it leaves as they are.
+Every operation names its rounding. NVVM makes fused multiply-adds of products and sums where it can, which changes
+bits: `llvm.nvvm.mul.rn` and the like it leaves as they are.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from inspect import Parameter, Signature, signature
 from typing import Any
 
+import numba.cuda
 import numpy as np
 from llvmlite import ir
-from numba import config, cuda
+from numba import config
 
-SIMULATED: bool = bool(config.ENABLE_CUDASIM)
+cuda: Any = numba.cuda
+SIMULATED: bool = bool(config.ENABLE_CUDASIM)  # type: ignore[attr-defined]
 """Whether kernels run in the simulator, a Python thread for each of a block's."""
 
 Raw = Any
@@ -101,12 +103,18 @@ class Emitter:
         return getattr(self.builder, name)(a, ir.Constant(self.whole, b))
 
 
+COMPARISONS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
+INTEGERS = {
+    "add": operator.add, "and": operator.and_, "or": operator.or_, "shl": operator.lshift, "lshr": operator.rshift,
+}  # fmt: skip
+
+
 class Simulated:
     """The same over NumPy's numbers."""
 
     def __init__(self, kind: Any) -> None:
         self.kind, self.bits = kind, 8 * np.dtype(kind).itemsize
-        self.whole = {32: np.uint32, 64: np.uint64}[self.bits]
+        self.whole: Any = {32: np.uint32, 64: np.uint64}[self.bits]
 
     def number(self, value: float) -> Raw:
         return self.kind(value)
@@ -127,13 +135,18 @@ class Simulated:
         return self.kind(1) / a
 
     def fma(self, a: Raw, b: Raw, c: Raw) -> Raw:
-        """Rounded once; in float32 but for cases rarer than 2**-29: the product is exact in float64."""
+        """Rounded once, but for rare cases: in float32 the product is exact in float64; in float64 it is the sum of two
+        numbers (Dekker, 1971)."""
         if self.bits == 32:
             return self.kind(np.float64(a) * np.float64(b) + np.float64(c))
-        plain = a * b + c
-        if plain == 0 or not (math.isfinite(plain) and math.isfinite(a) and math.isfinite(b)):
-            return plain
-        return self.kind(float(Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))))
+        product = a * b
+        total = product + c
+        if not math.isfinite(total) or max(abs(a), abs(b)) > 1e150 or abs(product) < 1e-250:
+            return total
+        (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+        lost = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+        of_c = total - product
+        return total + (lost + ((product - (total - of_c)) + (c - of_c)))
 
     def sqrt(self, a: Raw) -> Raw:
         return np.sqrt(a)
@@ -148,7 +161,7 @@ class Simulated:
         return np.copysign(a, b)
 
     def compare(self, comparison: str, a: Raw, b: Raw) -> Raw:
-        return {"<": a < b, ">": a > b, "<=": a <= b, ">=": a >= b}[comparison]
+        return COMPARISONS[comparison](a, b)
 
     def is_nan(self, a: Raw) -> Raw:
         return a != a
@@ -163,8 +176,14 @@ class Simulated:
         return self.whole(a % (1 << self.bits)).view(self.kind)
 
     def integer(self, operation: str, a: Raw, b: int) -> Raw:
-        a %= 1 << self.bits
-        return {"add": a + b, "and": a & b, "or": a | b, "shl": a << b, "lshr": a >> b}[operation]
+        return INTEGERS[operation](a % (1 << self.bits), b)
+
+
+def _halves(a: Any) -> tuple[Any, Any]:
+    """Two numbers of 26 bits whose sum it is."""
+    scaled = 134217729.0 * a  # 2**27 + 1
+    high = scaled - (scaled - a)
+    return high, a - high
 
 
 Maker = Emitter | Simulated  # of what a body computes
@@ -203,12 +222,15 @@ def of_arrays(body: Callable[[Maker, list[Raw]], Sequence[Raw | None]], count: i
         return plain
 
     def typed(typing: Any, inputs: Any, outputs: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def generate(context: Any, builder: Any, _: Any, args: Any) -> Any:
             read, written = (
                 context.make_array(kind)(context, builder, value).data
                 for kind, value in zip((inputs, outputs), args, strict=True)
             )
-            at = lambda place: [ir.Constant(ir.IntType(64), place)]  # noqa: E731
+
+            def at(place: int) -> list[Any]:
+                return [ir.Constant(ir.IntType(64), place)]
+
             numbers = [builder.load(builder.gep(read, at(k))) for k in range(count)]
             for place, value in enumerate(body(Emitter(builder, inputs.dtype.bitwidth), numbers)):
                 if value is not None:
@@ -223,8 +245,9 @@ def of_arrays(body: Callable[[Maker, list[Raw]], Sequence[Raw | None]], count: i
 def _intrinsic(typed: Any, name: str, parameters: Sequence[str]) -> Any:
     from numba.cuda.extending import intrinsic
 
+    names = ("typing", *parameters)
     typed.__name__ = typed.__qualname__ = name
-    typed.__signature__ = Signature([Parameter(one, Parameter.POSITIONAL_OR_KEYWORD) for one in ("typing", *parameters)])
+    typed.__signature__ = Signature([Parameter(one, Parameter.POSITIONAL_OR_KEYWORD) for one in names])
     return intrinsic(typed)
 
 
@@ -275,8 +298,13 @@ def kernel(function: Any) -> Any:
     return cuda.jit(fastmath=False)(function)
 
 
-def kernel_of(threads: int) -> Any:
+def kernel_of(threads: int) -> Callable[[Any], Any]:
     """The same for blocks of that many threads: ptxas gives each as many registers as there are for so many."""
     if SIMULATED or "launch_bounds" not in signature(cuda.jit).parameters:
         return kernel
     return lambda function: cuda.jit(fastmath=False, launch_bounds=threads)(function)
+
+
+def helper(function: Any) -> Any:
+    """A function that kernels call. In the simulator it is a plain one: it may not name `cuda`."""
+    return function if SIMULATED else cuda.jit(device=True, fastmath=False)(function)

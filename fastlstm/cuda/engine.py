@@ -142,7 +142,7 @@ class CudaEngine:
         machine.ready()
         from numba import cuda
 
-        with machine.failures(self.place.device_name), cuda.gpus[self.place.number]:
+        with machine.failures(self.place.device_name), machine.QUIET, cuda.gpus[self.place.number]:
             yield memory.stream_at(self.place.stream)
 
     # memory

@@ -126,11 +126,15 @@ def _jax() -> Library:
 
 
 def _numba_device(array: Any) -> int:
-    """Of an array of Numba, or of a library that only has the array interface."""
+    """Of an array of Numba, or of a library that nobody knows, whose memory is on the current device unless it says."""
     try:
         return int(array.gpu_data.context.device.id)
-    except AttributeError:  # under Numba's simulator, and of others
-        return 0
+    except AttributeError:
+        pass
+    try:
+        return int(array.__dlpack_device__()[1])
+    except AttributeError:
+        return numba_arrays.current()
 
 
 NUMBA = Library("numba", _numba_device, lambda number: 0, numba_arrays.empty, numba_arrays.for_kernels)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -25,18 +27,18 @@ def hindrance() -> str | None:
     try:
         from numba import cuda
     except ImportError as error:
-        return f"Numba has no CUDA target here ({error}): {INSTALL}"
+        return f"Numba has no CUDA target here ({_one_line(error)}): {INSTALL}"
     if simulated():
         return None
     driver = cuda.cudadrv.driver.driver
     if not driver.is_available:
-        return f"no CUDA driver that works ({driver.initialization_error}): install NVIDIA's driver for the GPU"
+        return f"no CUDA driver that works ({_one_line(driver.initialization_error)}): install NVIDIA's for the GPU"
     if len(cuda.gpus) == 0:
         return "no CUDA device: CUDA_VISIBLE_DEVICES says which ones are seen"
     try:
         toolkit, version = cuda.runtime.get_version(), driver.get_version()
     except Exception as error:
-        return f"no CUDA toolkit ({error}): {INSTALL}"
+        return f"no CUDA toolkit ({_one_line(error)}): {INSTALL}"
     if toolkit[0] > version[0]:
         return (f"the driver is for CUDA {version[0]}.{version[1]}, older than the toolkit {toolkit[0]}.{toolkit[1]}: "
                 f"{INSTALL_12}, or install a newer driver")  # fmt: skip
@@ -49,6 +51,38 @@ def ready() -> None:
     """Refuse work that no device can do."""
     if (found := hindrance()) is not None:
         raise RuntimeError(f"arrays on a CUDA device: {found}")
+
+
+class _Quiet:
+    """Inside, Numba does not warn of launches of few blocks, as ours often are. Other threads may be inside too."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, {}
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                for config in self._configs():
+                    self._before[config] = config.CUDA_LOW_OCCUPANCY_WARNINGS
+                    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                for config, value in self._before.items():
+                    config.CUDA_LOW_OCCUPANCY_WARNINGS = value
+
+    @staticmethod
+    def _configs() -> list[Any]:
+        """Numba's, and numba-cuda's own."""
+        names = "numba.core.config", "numba.cuda.core.config"
+        found = [sys.modules[name] for name in names if name in sys.modules]
+        return [config for config in found if hasattr(config, "CUDA_LOW_OCCUPANCY_WARNINGS")]
+
+
+QUIET = _Quiet()
 
 
 @contextlib.contextmanager
@@ -65,15 +99,15 @@ def failures(where: str) -> Iterator[None]:
 def _clear(error: Exception, where: str) -> Exception | None:
     code = getattr(error, "code", None)
     if code == _OUT_OF_MEMORY or "OutOfMemory" in type(error).__name__:
-        return MemoryError(f"{where}: out of memory ({_first_line(error)})")
+        return MemoryError(f"{where}: out of memory ({_one_line(error)})")
     if code in _OLD_DRIVER:
-        return RuntimeError(f"{where}: the driver is older than the toolkit ({_first_line(error)}): {INSTALL_12}, or "
+        return RuntimeError(f"{where}: the driver is older than the toolkit ({_one_line(error)}): {INSTALL_12}, or "
                             "install a newer driver")  # fmt: skip
     return None
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split()).rstrip(".")
 
 
 def facts() -> dict[str, object]:

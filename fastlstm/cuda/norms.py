@@ -59,7 +59,8 @@ def moments(real: Any) -> Any:
 @lru_cache(None)
 def gradient_means(real: Any) -> Any:
     """Kernel: the mean of d s over a row's units, and that of d s n, where n are the row's numbers normalized. Blocks:
-    (rows, groups), as in `moments`, whose results are in `found`. d: gradients behind the scales; s: from column s0 on."""
+    (rows, groups), as in `moments`, whose results are in `found`. d: gradients behind the scales; s: from column s0
+    on."""
 
     @kernel
     def means(size: Size, d: Rows, s: Any, s0: int, values: Rows, found: Any, out: Any, first_group: int) -> None:

@@ -33,3 +33,10 @@ def empty(shape: tuple[int, ...], dtype: Any, number: int) -> Any:
 
     with cuda.gpus[number] if number else contextlib.nullcontext():
         return cuda.device_array(shape, dtype)
+
+
+def current() -> int:
+    """The number of the current device."""
+    from numba import cuda
+
+    return 0 if SIMULATED else int(cuda.current_context().device.id)

@@ -24,8 +24,8 @@ SUM_BLOCKS = 264  # of a sum over rows: as many pieces run at once as make about
 
 
 def room_for(weights: DeviceWeights, batch: DeviceBatch, stream: Any, *, tape: bool) -> DeviceKept:
-    """Room for h and c of all rows, and for what phases keep: of all rows on a tape, else of a step. Kernels that have a
-    whole sequence in registers need none but a tape."""
+    """Room for h and c of all rows, and for what phases keep: of all rows on a tape, else of a step. Kernels that have
+    a whole sequence in registers need none but a tape."""
     cell, _, H, P = weights[:4]
     which = batch.schedule
     M, N = which.first[-1], which.N
@@ -117,7 +117,9 @@ class Forward(Pass):
         """The initial states, and z = b + x @ W of all rows."""
         weights, cell, which = self.weights, self.cell, self.schedule
         D, H, P = weights[1:4]
-        given = [(state.h, self.kept.h, P)] if self.tape or not self.small else []
+        given = (
+            [(state.h, self.kept.h, P)] if self.tape or not self.small else []
+        )  # kernels of whole sequences read them
         if given and isinstance(state, State):
             given.append((state.c, self.kept.c, H))
         for source, target, width in given:
@@ -195,9 +197,7 @@ class Forward(Pass):
 class Backward(Pass):
     """dstate: gradients of the last state, which become those of the first."""
 
-    def __init__(
-        self, weights: DeviceWeights, batch: DeviceBatch, kept: DeviceKept, stream: Any, dstate: Any
-    ) -> None:
+    def __init__(self, weights: DeviceWeights, batch: DeviceBatch, kept: DeviceKept, stream: Any, dstate: Any) -> None:
         super().__init__(weights, batch, kept, stream)
         cell, H = self.cell, weights.H
         M, G = max(self.M, 1), self.cell.gate_count
@@ -318,6 +318,8 @@ class Backward(Pass):
 
     def sums(self, a: Rows, b: Rows, rows: int, width: int) -> DeviceArray:
         """a.T @ b over all rows."""
+        if width == 0:
+            return self.empty(rows, 1)
         tile: Tile = tile_for(rows)
         size = Depth(rows, width, self.M)
         across, down = product_blocks(tile, size)

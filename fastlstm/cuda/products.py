@@ -52,11 +52,14 @@ def tile_for(rows: int) -> Tile:
 
 @lru_cache(None)
 def product(real: Any, tile: Tile, transposed: bool, adds: bool) -> Any:
-    """Kernel: out = a @ b, or out += a @ b where it `adds`. b is (depth, width), or, `transposed`, (width,
-    depth) and taken as b.T. A row of out with a negative number is not written to. Blocks: (across, down) the result."""
+    """Kernel: out = a @ b, or out += a @ b where it `adds`. b is (depth, width), or, `transposed`, (width, depth) and
+    taken as b.T. A row of out with a negative number is not written to. Blocks: (across, down) the result."""
     across, down, rows, columns, deep = tile
     height, width, threads = tile.height, tile.width, across * down
-    high, wide = height + 4, width + 4  # so that a column's numbers are in different banks, and four neighbours one load
+    high, wide = (
+        height + 4,
+        width + 4,
+    )  # so that a column's numbers are in different banks, and four neighbours one load
 
     @kernel
     def tiles(size: Depth, a: Rows, b: Any, out: Rows) -> None:
@@ -112,8 +115,8 @@ def product_blocks(tile: Tile, size: Depth) -> tuple[int, int]:
 
 @lru_cache(None)
 def sums(real: Any, tile: Tile) -> Any:
-    """Kernel: out[p, q] = sum over rows r of a[r, p] * b[r, q]. Block z of the third axis takes `share` rows, a multiple
-    of PIECE, from z * share on, and writes to row z * size.rows + p of out."""
+    """Kernel: out[p, q] = sum over rows r of a[r, p] * b[r, q]. Block z of the third axis takes `share` rows, a
+    multiple of PIECE, from z * share on, and writes to row z * size.rows + p of out."""
     across, down, rows, columns, deep = tile
     height, width, threads = tile.height, tile.width, across * down
 

@@ -1,12 +1,13 @@
 """What the kernels' launchers are given: weights, schedules and tapes on a device.
 
-All arrays are Numba's device arrays in C order (`numba.cuda.device_array`, or what `numba.cuda.as_cuda_array` makes of a
-caller's), of the weights' float type where nothing else is said.
+All arrays are Numba's device arrays in C order (`numba.cuda.device_array`, or what `numba.cuda.as_cuda_array` makes of
+a caller's), of the weights' float type where nothing else is said.
 
 Steps of all sequences that are real lie one behind another in *rows*: those of step 0 of all sequences, by falling
-length, then those of step 1, and so on, as far as each sequence goes. So what runs at one step is one piece, and padding
-has no row. M is the number of rows. h and c of rows stand behind a row of zeros and the N initial ones: a row's old state
-is at `old`, its new one at 1 + N + row. A step that begins with zeros, after a reset, has the row of zeros for its old one.
+length, then those of step 1, and so on, as far as each sequence goes. So what runs at one step is one piece, and
+padding has no row. M is the number of rows. h and c of rows stand behind a row of zeros and the N initial ones: a row's
+old state is at `old`, its new one at 1 + N + row. A step that begins with zeros, after a reset, has the row of zeros
+for its old one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class DeviceWeights(NamedTuple):
     W : device array, shape (D, of_x * H)
         Of the gates that read x, the first ones.
     U : device array, shape (P, of_h * H)
-        Of the gates that read h, the last ones.
+        Of the gates that read h, the last ones; (P, 1) where none does.
     b : device array, shape (gates * H,)
         0 for a gate that has none.
     w : device array, shape (rows * gates * H,)

@@ -1,16 +1,16 @@
 """The cells' equations as code of one GPU thread: a unit of a row.
 
 A `Scalar` is a `Number` of `cells/number.py`, so the equations run over it as they are, forward and backward. Its tanh,
-exp and the like are those of the CPU's vectors (`cpu/vectors/activations.py`), operation by operation: they give the same
-bits.
+exp and the like are those of the CPU's vectors (`cpu/vectors/activations.py`), operation by operation: they give the
+same bits.
 
 Each function below makes a device function f(inputs, outputs) of two local arrays; its docstring has their order. There
-`gates` stands for a number of each gate, `w` for all unit weights, `dw` for their gradients, `kept` for what the tape has.
+`gates` stands for a number of each gate, `w` for all unit weights, `dw` for their gradients, `kept` for what the tape
+has.
 """
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
@@ -319,9 +319,8 @@ def normal_output_back(cell: Cell) -> Any:
 
     @_device_function(cell.kept + 4 + weight_count(cell))
     def normal_output_phase_back(inputs: Inputs) -> Iterable[Scalar | None]:
-        kept, c, dh, of_c, w = (
-            _kept(cell, inputs), next(inputs), next(inputs), Moments(next(inputs), next(inputs)), _weights(cell, inputs),
-        )  # fmt: skip
+        kept, c, dh = _kept(cell, inputs), next(inputs), next(inputs)
+        of_c, w = Moments(next(inputs), next(inputs)), _weights(cell, inputs)
         phase: Any = cell.phases[2]
         return [one for row in phase.backward(kept, c, dh, of_c, w) for one in row]
 
@@ -330,8 +329,8 @@ def normal_output_back(cell: Cell) -> Any:
 
 @lru_cache(None)
 def normal_gates_back(cell: Cell) -> Any:
-    """kept, new c, old c, dc, dw, mean and scale of c, the two means of c's gradient, a mean and a scale of each gate, w
-    -> dc, dw, where this phase makes it."""
+    """kept, new c, old c, dc, dw, mean and scale of c, the two means of c's gradient, a mean and a scale of each gate,
+    w -> dc, dw, where this phase makes it."""
 
     @_device_function(cell.kept + 7 + 2 * cell.gate_count + 2 * weight_count(cell))
     def normal_gates_phase_back(inputs: Inputs) -> Iterable[Scalar | None]:

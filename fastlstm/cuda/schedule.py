@@ -21,7 +21,9 @@ def on_device(N: int, T: int, first: tuple[int, ...], arrays: dict[str, Any]) ->
     return Schedule(N, T, first, **found, resets=bool((arrays["old"] == 0).any()))
 
 
-def rows(N: int, T: int, lengths: Any, reset: Any, *, reverse: bool) -> tuple[int, int, tuple[int, ...], dict[str, Any]]:
+def rows(
+    N: int, T: int, lengths: Any, reset: Any, *, reverse: bool
+) -> tuple[int, int, tuple[int, ...], dict[str, Any]]:
     """The same on the host: N, T, first, and the arrays by name."""
     lengths = np.full(N, T) if lengths is None else np.asarray(lengths)
     order = np.argsort(-lengths, kind="stable")

@@ -47,7 +47,8 @@ class States(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """Gradients: of h (N, P) and c (N, H), by sequence; of z (M, gates * H) and of unit weights (M, rows * gates * H)."""
+    """Gradients: of h (N, P) and c (N, H), by sequence; of z (M, gates * H) and of unit weights (M, rows * gates *
+    H)."""
 
     dh: Any
     dc: Any
@@ -153,8 +154,9 @@ def later_phase_back(cell: Cell, real: Any) -> Any:
 
 @lru_cache(None)
 def first_phase_back(cell: Cell, real: Any) -> Any:
-    """Kernel: from dh and dc the gradients of z, of unit weights, and of the old c; dh becomes what goes past z. Nothing
-    goes on where a row began with zeros, but for dc of cells with p in its place, which has to pass a mask yet."""
+    """Kernel: from dh and dc the gradients of z, of unit weights, and of the old c; dh becomes what goes past z.
+    Nothing goes on where a row began with zeros, but for dc of cells with p in its place, which has to pass a mask
+    yet."""
     equations = scalars.first_back(cell)
     G, R, K = cell.gate_count, scalars.weight_count(cell), cell.kept
     later, gates_h = cell.later_gate, cell.gates_h

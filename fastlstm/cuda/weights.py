@@ -42,8 +42,8 @@ def arrays_for(cell: Cell, D: int, H: int, P: int) -> dict[str, tuple[int, int]]
     """Shapes of the kernels' arrays, with two axes each."""
     G = cell.gate_count
     return {
-        "W": (D, cell.of_x * H), "U": (P, cell.of_h * H), "b": (1, G * H), "w": (1, max(cell.weight_rows * G * H, 1)),
-        "V": (H, P) if cell.multiplies_later else (1, 1),
+        "W": (D, cell.of_x * H), "U": (P, max(cell.of_h * H, 1)),
+        "b": (1, G * H), "w": (1, max(cell.weight_rows * G * H, 1)), "V": (H, P) if cell.multiplies_later else (1, 1),
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What needs Numba's simulator of a GPU, in a process of its own."""
+"""The kernels, run in Numba's simulator: in processes of their own, where `numba.cuda` is that."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 
 
-def test_in_the_simulator() -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-        str(HERE / "in_simulator"),
-    ]
-    found = subprocess.run(
-        command, cwd=HERE.parents[1], env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True
-    )
-    assert found.returncode == 0, found.stdout[-8000:] + found.stderr[-2000:]
-    assert " passed" in found.stdout
+@pytest.mark.parametrize("file", sorted((HERE / "simulated").glob("test_*.py")), ids=lambda file: file.stem)
+def test_in_the_simulator(file: Path) -> None:
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", str(file)],
+        env=mine | {"NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True, cwd=HERE.parents[1], timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+
+def test_importing_the_package_does_not_import_cuda() -> None:
+    code = "import fastlstm, sys; print(*(name for name in sys.modules if '.cuda' in name))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
+    assert done.stdout.split() == []

@@ -181,7 +181,7 @@ def a_machine(devices: int = 1, driver: Any = (12, 4), toolkit: Any = (12, 8), b
 
 
 MACHINES = [
-    ("no driver", a_machine(broken="libcuda.so was not found"), r"no CUDA driver that works \(libcuda.so was not found\): install NVIDIA's driver"),
+    ("no driver", a_machine(broken="\nlibcuda.so was\nnot found.\n"), r"no CUDA driver that works \(libcuda.so was not found\): install NVIDIA's for the GPU"),
     ("no device", a_machine(devices=0), "no CUDA device: CUDA_VISIBLE_DEVICES"),
     ("no toolkit", a_machine(toolkit=None), r'no CUDA toolkit .*pip install "fastlstm\[cuda\]"'),
     ("an old driver", a_machine(toolkit=(13, 0)), r'the driver is for CUDA 12.4, older than the toolkit 13.0: pip install "fastlstm\[cuda12\]"'),
@@ -250,6 +250,23 @@ def test_kinds_of_kernels_can_be_forced(reference_launch: Any, monkeypatch: pyte
     ):
         fastlstm.forward(there(X), there(P))
     assert engine.kind_of(packed(), 3, 5) == "small"
+
+
+def test_numba_does_not_warn_of_small_launches(reference_launch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ours; what the user has set stays."""
+    from numba.core import config
+
+    seen, run = [], reference_launch.run_forward
+
+    def looking(*args: Any, **options: Any) -> None:
+        seen.append(config.CUDA_LOW_OCCUPANCY_WARNINGS)
+        run(*args, **options)
+
+    monkeypatch.setattr(reference_launch, "run_forward", looking)
+    monkeypatch.setattr(config, "CUDA_LOW_OCCUPANCY_WARNINGS", 1)
+    fastlstm.forward(there(X), there(P))
+    assert seen == [0]
+    assert config.CUDA_LOW_OCCUPANCY_WARNINGS == 1
 
 
 def test_arrays_on_a_device_cannot_be_pickled() -> None:

@@ -1,9 +1,7 @@
-"""These run where Numba's simulator stands in for a GPU: `tests/cuda/test_simulator.py` runs them in a process of their
-own, as NUMBA_ENABLE_CUDASIM is read once."""
+"""A thread of a block is a Python thread here, and all wait for each other often."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -11,19 +9,18 @@ from typing import Any
 import device_arrays
 import pytest
 
-if os.environ.get("NUMBA_ENABLE_CUDASIM") != "1":
-    collect_ignore_glob = ["*"]
+sys.setswitchinterval(5e-4)
 
 
-@pytest.fixture(autouse=True)
-def _libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Modules of the names of the libraries."""
+@pytest.fixture
+def libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules that have the names of PyTorch, CuPy and JAX."""
     for name, module in device_arrays.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
 
 
 @pytest.fixture
-def reference_launch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def reference_launch(libraries: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Passes by the reference, in the place of kernels."""
     import reference_launch
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from device_arrays import off, on
 from oracles import leaves, random_masks, random_stack, random_state
 from own_cells import minimal
@@ -13,6 +14,7 @@ from own_cells import minimal
 import fastlstm
 from fastlstm import reference
 
+pytestmark = pytest.mark.usefixtures("libraries")
 N, T, D = 2, 3, 2
 
 
