@@ -271,9 +271,7 @@ def scaling(results: Results) -> None:
     """docs/img/scaling.png: time against one size."""
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(
-        len(MODES), len(results["scaling"]), figsize=(12, 6), squeeze=False
-    )
+    figure, panels = plt.subplots(len(MODES), len(results["scaling"]), figsize=(12, 6), squeeze=False)
     for line, mode in zip(panels, MODES, strict=True):
         for panel, (axis, rows) in zip(line, results["scaling"].items(), strict=True):
             rows = [row for row in rows if row["mode"] == mode]
