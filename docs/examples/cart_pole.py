@@ -2,7 +2,8 @@
 A policy that has to remember
 =============================
 
-You learn here how a recurrent policy acts in 64 environments at once, by `Stream`, and learns from what it did, by `reset`.
+You learn here how a recurrent policy acts in 64 environments at once, by `Stream`, and how it learns from what it did,
+by `reset`.
 
 The policy balances poles, and sees no velocity: it has to remember where they were.
 The cart-pole of A. Barto, R. Sutton and C. Anderson (1983), of which only the position and the angle are shown. All
@@ -85,7 +86,7 @@ for update in range(UPDATES):
         print(f"update {update + 1:3}: a fall every {np.mean(lives[-10:]):6.1f} steps", flush=True)
 
 # %%
-# The curve climbs as long as the policy learns; no pole at all fell where it touches the ceiling, 64 poles times 100 steps.
+# The curve climbs as long as the policy learns. Where it touches 6400, no pole fell at all: 64 poles times 100 steps.
 
 figure, axes = plt.subplots()
 axes.semilogy(np.arange(1, UPDATES + 1), lives, label="the policy")

@@ -85,8 +85,7 @@ for n in range(STEPS):
     train(x[:, now], wanted[:, now], theta, params, packed, state, y, tape, gradient, grads, m, v, n + 1)
 
 # %%
-# A new tune, beside the best that a rule without memory can do: one curve from volts to volts, of degree nine, fitted to
-# the same training sound.
+# A new tune, beside a rule without memory: one curve from volts to volts, of degree nine, fitted to the same sound.
 
 curve = np.polynomial.Polynomial.fit(x.ravel(), wanted.ravel(), 9)
 u, state = guitar(4, rng), fastlstm.State(*np.zeros((2, H), np.float32))

@@ -103,5 +103,7 @@ axes.set(
 )
 axes.legend(loc="center right")
 plt.show()
-print(f"right: {right_share[-2]:.1f} % by hearing {heard_share[-2]:.0f} % of the frames, {right_share[-1]:.1f} % by hearing "
-      f"all; always the commonest speaker: {commonest:.1%}")  # fmt: skip
+print(
+    f"right: {right_share[-2]:.1f} % by hearing {heard_share[-2]:.0f} % of the frames, {right_share[-1]:.1f} % by all"
+)
+print(f"always the commonest speaker: {commonest:.1%}")

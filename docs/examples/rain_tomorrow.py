@@ -8,13 +8,14 @@ First the listing as it stands in many a tutorial, on random data: there is noth
 is that of a coin. Then the weather of eight days (NOAA's records), against the rule that tomorrow will be as today.
 2014 is forecast from what 2012 and 2013 taught, 2015 from that of 2012 to 2014.
 
-**How the settings were chosen.** By 2012 and 2013 alone, each half year forecast from the other three. Some 100 settings
-were compared by the cross-entropy of four networks' mean probabilities. One layer of 16 units with dropout was best of
-one or two layers of 4 to 32 units; the day of the year did harm, as it lets a network learn single half years by heart.
+**How the settings were chosen.** By 2012 and 2013 alone, each half year forecast from the other three. Some 100
+settings were compared by the cross-entropy of four networks' mean probabilities. One layer of 16 units with dropout was
+best of one or two layers of 4 to 32 units; the day of the year did harm, as it lets a network learn single half years
+by heart.
 
-**What came out.** 74 % right in those half years, where the rule is right on 72 %, but in 2014 and 2015, with ten networks,
-72.7 % against 72.2 %, which is 0.4 standard errors and may be chance: other tens of networks reached 71.9 to 72.7 %.
-A second search, which found changes of temperature to do better in the half years, did no better there. As
+**What came out.** 74 % right in those half years, where the rule is right on 72 %, but in 2014 and 2015, with ten
+networks, 72.7 % against 72.2 %, which is 0.4 standard errors and may be chance: other tens of networks reached 71.9 to
+72.7 %. A second search, which found changes of temperature to do better in the half years, did no better there. As
 probabilities the forecasts are worth more than the rule: their cross-entropy is lower by about two standard errors.
 """
 
