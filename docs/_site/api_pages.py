@@ -46,6 +46,7 @@ MODULES = {  # what stands in a module of its own: its heading
     "nn.callbacks": "Callbacks",
     "nn.initializers": "Initializers",
     "nn.regularizers": "Regularizers",
+    "nn.constraints": "Constraints",
     "nn.activations": "Activations",
     "nn.utils": "Utilities",
     "nn": "More of nn",

@@ -9,6 +9,7 @@ import sys
 from . import (
     activations,
     callbacks,
+    constraints,
     initializers,
     layers,
     losses,
@@ -21,24 +22,49 @@ from . import (
 )
 from ._src.public import publish
 from ._src.stack import GradientNorms
-from .layers import GRU, LSTM, Bidirectional, Dense, Dropout, Input, Layer, Masking, TimeDistributed
+from .layers import (
+    GRU,
+    LSTM,
+    Activation,
+    Bidirectional,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    Input,
+    Layer,
+    Masking,
+    RepeatVector,
+    SpatialDropout1D,
+    TimeDistributed,
+)
 from .models import Sequential, load_keras, load_model
 from .utils import set_random_seed
 
 __all__ = [
     "GRU",
     "LSTM",
+    "Activation",
     "Bidirectional",
     "Dense",
     "Dropout",
+    "Embedding",
+    "Flatten",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
     "GradientNorms",
     "Input",
     "Layer",
     "Masking",
+    "RepeatVector",
     "Sequential",
+    "SpatialDropout1D",
     "TimeDistributed",
     "activations",
     "callbacks",
+    "constraints",
     "initializers",
     "layers",
     "load_keras",
@@ -54,4 +80,4 @@ __all__ = [
 ]
 
 publish(layers, models, saving, losses, metrics, callbacks, optimizers, optimizers.schedules, initializers)
-publish(regularizers, activations, utils, sys.modules[__name__])
+publish(regularizers, constraints, activations, utils, sys.modules[__name__])

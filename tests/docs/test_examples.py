@@ -19,7 +19,7 @@ from fastlstm import nn
 ROOT = Path(__file__).parents[2]
 MODULES = [
     "config", "datasets", "formats.c_header", "formats.nam", "formats.npz", "formats.numpy_file", "formats.rtneural",
-    "formats.torch", "in_place", "initial", "sequences", "stream", "tape",
+    "formats.torch", "in_place", "initial", "sequences", "sklearn.forecaster", "sklearn.windowing", "stream", "tape",
 ]  # fmt: skip
 NN_MODULES = [nn, nn.optimizers.schedules, *filter(inspect.ismodule, (getattr(nn, name) for name in nn.__all__))]
 

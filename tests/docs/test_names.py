@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{name}.md" for name in
          ("architecture", "kernels", "equations", "cells", "streaming"))]  # fmt: skip
-FOLDERS = ("fastlstm", "tests", "asv_benchmarks", "docs")
+FOLDERS = ("fastlstm", "tests", "asv_benchmarks", "docs", ".github")
 OTHERS = {  # of PyTorch, TensorFlow, Keras, Numba
     "proj_size", "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "LayerNormLSTMCell",
     "LayerNormBasicLSTMCell", "recurrent_kernel", "forceinline",
@@ -43,7 +43,7 @@ def names() -> dict[str, frozenset[str]]:
 
 def exists(text: str) -> bool:
     """Whether what stands in backticks is there, where it is a file's name or a name in code; else True."""
-    if re.fullmatch(r"[\w./-]+(\.(py|md|json|toml|npz)|/)", text):
+    if re.fullmatch(r"[\w./-]+(\.(py|md|json|toml|npz|yml|cff)|/)", text):
         return any(f"/{path}".endswith("/" + text.rstrip("/")) for path in files())
     text = re.sub(r"\(.*\)$", "", text)
     if not re.fullmatch(r"[A-Za-z_][\w.]*\w", text):

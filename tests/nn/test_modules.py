@@ -19,7 +19,7 @@ from fastlstm import nn
 from fastlstm.nn import _src
 
 MODULES = [
-    "layers", "models", "optimizers", "optimizers.schedules", "losses", "metrics", "callbacks", "regularizers",
+    "layers", "models", "optimizers", "optimizers.schedules", "losses", "metrics", "callbacks", "regularizers", "constraints",
     "initializers", "activations", "saving", "utils",
 ]  # fmt: skip
 OURS = {"callbacks": {"Progress"}, "metrics": {"LossMetric"}}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ... import checks
 from . import names, randomness
+from .constraints import Constraint
 from .initializers import Initializer
 from .names import flag as flag
 from .options import Option, Options
@@ -29,6 +30,10 @@ Shape: TypeAlias = tuple[int | None, ...]
 """Of a batch; None where any size will do."""
 
 
+SMALL = 1 << 18
+"""Numbers of a layer's arrays with which its passes are recorded."""
+
+
 class Weight(NamedTuple):
     """A weight of a layer before it is there."""
 
@@ -36,6 +41,8 @@ class Weight(NamedTuple):
     shape: tuple[int, ...]
     initializer: Initializer
     regularizer: Regularizer | None = None
+    constraint: Constraint | None = None
+    trainable: bool = True
 
     @property
     def size(self) -> int:
@@ -43,20 +50,30 @@ class Weight(NamedTuple):
 
 
 class Trained:
-    """Something that always learns as a whole."""
+    """Something that learns, or not."""
 
     name: str
+    switches = 0
+    """How often `trainable` of any was set: who keeps what follows from it looks here."""
+
+    _trainable = True
 
     @property
     def trainable(self) -> bool:
-        """True: no layer can be left out of training."""
-        return True
+        """Whether training changes its weights. It may be set at any time: the next update heeds it. What is within, as
+        a model's layers, is set alike."""
+        return self._trainable
 
     @trainable.setter
     def trainable(self, value: Any) -> None:
-        if not flag("trainable", value):
-            raise AttributeError(f"{self.name}.trainable: expected True, as no layer can be frozen, got False; leave "
-                                 "its part of flat_grads out of an update of your own")  # fmt: skip
+        self._trainable = flag("trainable", value)
+        Trained.switches += 1
+        for one in self._within():
+            one.trainable = value
+
+    def _within(self) -> Iterable[Any]:
+        """What it has of such things."""
+        return ()
 
 
 class Layer(Trained, Options):
@@ -74,6 +91,8 @@ class Layer(Trained, Options):
         Of weights, inputs and outputs.
     input_shape : tuple of int or None, optional
         Of one sample: tells a model that begins with this layer what it will get.
+    trainable : bool
+        Whether training changes its weights.
 
     Attributes
     ----------
@@ -101,13 +120,23 @@ class Layer(Trained, Options):
     _ndim: tuple[int, int | None] = (2, None)  # axes of the input, at least and at most
     _made_when_bound: tuple[str, ...] = ()
     _mixes_time = False  # whether gradients at the inputs are kept, to see them fade over time
+    _fixes_steps = False  # whether it takes sequences of one length alone
+    _steps_from = 3  # axes of the input with which the second is time
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         for field in (*cls._fields, "dtype", "params", "grads"):
             setattr(cls, field, Option(field))
 
-    def __init__(self, *, name: str | None = None, dtype: Any = "float32", input_shape: Any = None, **unknown: Any):
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        dtype: Any = "float32",
+        input_shape: Any = None,
+        trainable: bool = True,
+        **unknown: Any,
+    ) -> None:
         for argument in unknown:
             near = difflib.get_close_matches(argument, self._fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else " (docs/keras.md lists what is there)"
@@ -115,6 +144,7 @@ class Layer(Trained, Options):
         self._named = name is not None
         self.name = names.snake_case(type(self).__name__) if name is None else names.text("name", name)
         self.dtype = _float_type(dtype)
+        self._trainable = flag("trainable", trainable)
         self._sample_shape = None if input_shape is None else (None, *sizes_of("input_shape", input_shape))
         self.params = Arrays()
         self.grads = Arrays()
@@ -281,11 +311,43 @@ class Layer(Trained, Options):
         """How many numbers its weights hold."""
         return sum(array.size for array in self.params.values())
 
+    @property
+    def weights(self) -> list[Array]:
+        """The weights themselves, in Keras's order."""
+        return list(self.params.values())
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        """Those of them that training changes."""
+        return [self.params[weight.name] for weight in self._trained()]
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        """The others."""
+        trained = {weight.name for weight in self._trained()}
+        return [array for name, array in self.params.items() if name not in trained]
+
+    def _trained(self) -> list[Weight]:
+        """What training changes."""
+        return [weight for weight in self.weights_ if weight.trainable] if self.trainable else []
+
     def penalty(self) -> float:
-        """What regularizers add to the loss."""
+        """What regularizers add to the loss; of weights that learn, as in Keras."""
         return sum(
-            weight.regularizer(self.params[weight.name]) for weight in self.weights_ if weight.regularizer is not None
+            weight.regularizer(self.params[weight.name]) for weight in self._trained() if weight.regularizer is not None
         )
+
+    def constrain(self) -> None:
+        """Bring the weights that learn back to what constraints allow; `fit` does so after each update.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A constraint of the caller's own that returns another shape, or no numbers.
+        """
+        for weight in self._trained():
+            if weight.constraint is not None:
+                self.params[weight.name] = weight.constraint(self.params[weight.name])
 
     def reset_state(self) -> None:
         """Forget what a stateful layer carries from batch to batch."""
@@ -326,14 +388,23 @@ class Layer(Trained, Options):
         found = checks.array(f"{self.name}: x", x)
         self._check_axes(found.shape)
         if not self.built:
-            self._make((None, *found.shape[1:]) if found.ndim < 3 else (None, None, *found.shape[2:]), draw=True)
+            self._make(self._freed(found.shape, steps=not self._fixes_steps), draw=True)
         self._check_shape(found.shape)
-        return checks.native(found, self.dtype, copy=training)
+        return self._native("x", found, copy=training)
+
+    def _native(self, name: str, x: Array, *, copy: bool = False) -> Array:
+        """Inputs in the type that the layer takes."""
+        return checks.native(x, self.dtype, copy=copy)
+
+    def _freed(self, shape: tuple[int, ...], *, steps: bool) -> Shape:
+        """The shape of any batch like one of this shape. steps: whether it may have any number of them."""
+        free = 2 if steps and len(shape) >= self._steps_from else 1
+        return (*(None,) * free, *shape[free:])
 
     def _mask(self, mask: Any, lengths: Any, x: Array) -> Mask:
         if mask is None and lengths is None:
             return None
-        if x.ndim < 3:
+        if x.ndim < self._steps_from:
             raise ValueError(f"{self.name}: expected no mask or lengths with x of shape {x.shape}, which has no steps")
         return checked_mask(self.name, mask, lengths, x.shape[0], x.shape[1])
 
@@ -371,14 +442,23 @@ class Layer(Trained, Options):
         return checks.native(found, self.dtype)
 
     def _backward(self, dy: Array) -> Array:
+        dx = self._back_through(dy)
+        self._add_penalties()
+        return dx
+
+    def _back_through(self, dy: Array) -> Array:
+        """`_backward`, but for the penalties."""
         dx = self._back(dy)
         self._tape = None
-        for weight in self.weights_:
-            if weight.regularizer is not None:
-                weight.regularizer.add_gradient(self.params[weight.name], self.grads[weight.name])
         if self._mixes_time:
             self._dx = dx
         return dx
+
+    def _add_penalties(self) -> None:
+        """The gradients of what regularizers add to the loss, to those of the weights that learn."""
+        for weight in self._trained():
+            if weight.regularizer is not None:
+                weight.regularizer.add_gradient(self.params[weight.name], self.grads[weight.name])
 
     def discard(self) -> None:
         """Give up what a call in training has kept."""
@@ -426,7 +506,7 @@ class Layer(Trained, Options):
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes, to make the same layer again, as JSON can hold it."""
-        config: dict[str, Any] = {"name": self.name, "dtype": self.dtype.name}
+        config: dict[str, Any] = {"name": self.name, "dtype": self.dtype.name, "trainable": self.trainable}
         for field in self._fields:
             value = getattr(self, field)
             config[field] = names.serialize(value) if hasattr(value, "get_config") else value

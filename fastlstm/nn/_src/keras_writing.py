@@ -18,6 +18,7 @@ from . import metrics
 from .architecture import parts_of
 from .base import Array, Layer
 from .keras_reading import arrays_for, described, slot_order
+from .layers import SpatialDropout1D
 
 SUFFIX, WEIGHTS_SUFFIX = ".keras", ".weights.h5"
 _VERSION = "3.8.0"  # whose layout it is; later ones read it too
@@ -139,7 +140,7 @@ def _policy(dtype: Any) -> dict[str, Any]:
 
 
 def _layer(layer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"trainable": True}
+    found: dict[str, Any] = {}
     for key, value in config.items():
         if key in _OWN:
             if value != _OWN[key]:
@@ -151,7 +152,9 @@ def _layer(layer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
             inner = layer.layer if key == "layer" else layer.backward_layer
             found[key] = _layer(inner, value["config"])
         elif isinstance(value, dict):
-            found[key] = _thing(value, "regularizers" if key.endswith("_regularizer") else "initializers")
+            found[key] = _thing(value, key.rpartition("_")[2] + "s")
+        elif key == "trainable" and type(layer) is SpatialDropout1D:
+            continue  # Keras's takes none
         else:
             found[key] = value
     record = {"module": "keras.layers", "class_name": type(layer).__name__, "config": found, "registered_name": None}
@@ -240,8 +243,8 @@ def _kept(model: Any) -> list[Array]:
     found = [state["iterations"].astype(np.int32)]
     if "learning_rate" in state:
         found.append(state["learning_rate"].astype(np.float32))
-    places = [(where, array.shape) for (_, where), array in zip(
-        model._slices(), (a for layer in model.layers for a in layer.params.values()), strict=True)]  # fmt: skip
+    places = [(where, array.shape)
+              for (_, where), array in zip(model._learning(), model.trainable_weights, strict=True)]  # fmt: skip
     for slot, which in slot_order(model.optimizer, slots, len(places)):
         where, shape = places[which]
         found.append(state[slot][where].reshape(shape))

@@ -113,6 +113,10 @@ class Loss(Options):
             No real numbers.
         """
 
+    def _counted(self, y_true: Any, rows: int) -> int:
+        """What the sum over that many samples or steps is divided by."""
+        return rows
+
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes, to make the same loss again."""
         return {"name": self.name}
@@ -443,11 +447,14 @@ class SparseCategoricalCrossentropy(_Categorical):
 
     def _fill(self, targets: Array, p: Array, weights: Array, values: Array, dy: Array) -> float:
         # a class number out of range is refused, so the smallest integer stands for none
-        ignored, count = -(2**63), len(targets)
+        ignored, count = -(2**63), self._counted(targets, len(targets))
         if self.ignore_class is not None:
-            ignored, count = self.ignore_class, len(targets) - int(np.count_nonzero(targets == self.ignore_class))
+            ignored = self.ignore_class
         share = 1.0 / count if count else 0.0
         return self._crossentropy(_NONE[p.dtype], targets, ignored, share, p, weights, values, dy)
+
+    def _counted(self, y_true: Any, rows: int) -> int:
+        return rows if self.ignore_class is None else rows - int(np.count_nonzero(y_true == self.ignore_class))
 
     def _check_range(self, targets: Array, K: int, weights: Array) -> None:
         wrong = (targets < 0) | (targets >= K)
@@ -484,7 +491,7 @@ def computed(loss: Loss, y_true: Any, y_pred: Array, sample_weight: Any) -> tupl
     return float(value), checks.native(dy, y_pred.dtype)
 
 
-def masked_weights(mask: Any, sample_weight: Any = None) -> Array:
+def masked_weights(mask: Any, sample_weight: Any = None, *, scaled: bool = True) -> Array:
     """Weights under which a loss is the mean over what the mask leaves, as Keras weighs a masked output.
 
     Parameters
@@ -492,6 +499,8 @@ def masked_weights(mask: Any, sample_weight: Any = None) -> Array:
     mask : array_like of bool, shape (N, ...)
         True where a sample or step counts.
     sample_weight : array_like, shape (N,) or (N, ...), optional
+    scaled : bool
+        False leaves 1, or the sample's weight, where the mask is true.
 
     Returns
     -------
@@ -511,7 +520,7 @@ def masked_weights(mask: Any, sample_weight: Any = None) -> Array:
     found = checks.array("mask", mask)
     if found.dtype != bool:
         raise TypeError(f"mask: expected booleans, got dtype {found.dtype}")
-    weights = found * (found.size / max(int(np.count_nonzero(found)), 1))
+    weights = found * (found.size / max(int(np.count_nonzero(found)), 1) if scaled else 1.0)
     if sample_weight is not None:
         weights *= spread("sample_weight", checks.array("sample_weight", sample_weight), found.shape)
     return np.asarray(weights, np.float64)

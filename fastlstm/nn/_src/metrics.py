@@ -601,6 +601,27 @@ class AUC(Metric):
         }  # fmt: skip
 
 
+def adds_up(metric: Any) -> bool:
+    """Whether a metric of several batches is that of the sums of theirs: the state of `Mean` or `AUC`, and no more."""
+    own = getattr(type(metric), "reset_state", None)
+    return isinstance(metric, (Mean, AUC)) and own in (Mean.reset_state, AUC.reset_state)
+
+
+def sums(metric: Any) -> Array:
+    """What such a metric has added up."""
+    if isinstance(metric, AUC):
+        return np.concatenate([metric._positives, metric._negatives])
+    return np.array([metric.total, metric.count], np.float64)
+
+
+def set_sums(metric: Any, sums: Array) -> None:
+    """Have a metric go on from those."""
+    if isinstance(metric, AUC):
+        metric._positives, metric._negatives = (part.copy() for part in np.split(sums, 2))
+    else:
+        metric.total, metric.count = sums.tolist()
+
+
 def _loss_metric(loss: Callable[[], losses.Loss]) -> Callable[[], Metric]:
     return lambda: LossMetric(loss())
 
