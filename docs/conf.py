@@ -32,6 +32,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_site", "examples", "scripts", "**/GALLERY_HEADER.rst"]
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(numpy|sklearn)\..*")]  # their pages are on the net
 suppress_warnings = ["config.cache"]  # the gallery's settings hold functions
 default_role = "code"
 

@@ -46,6 +46,7 @@ MODULES = {  # what stands in a module of its own: its heading
     "nn.callbacks": "Callbacks",
     "nn.initializers": "Initializers",
     "nn.regularizers": "Regularizers",
+    "nn.constraints": "Constraints",
     "nn.activations": "Activations",
     "nn.utils": "Utilities",
     "nn": "More of nn",
@@ -156,14 +157,27 @@ def _own_page(full: str) -> str:
         kind = "autofunction" if callable(thing) else "autodata"
         return f"{text}.. {kind}:: {full}\n"
     text += f".. autoclass:: {full}\n"
-    if not hasattr(thing, "_fields"):
-        text += "   :members:\n   :inherited-members: dict, list, tuple, object\n" if members(thing) else ""
+    if not hasattr(thing, "_fields") and (names := members(thing)):
+        text += f"   :members: {', '.join(names)}\n   :inherited-members:\n"
     return text
 
 
 def members(thing: type) -> list[str]:
-    """Documented public methods and properties."""
-    return [name for name, member in vars(thing).items() if not name.startswith("_") and member.__doc__]
+    """Documented public methods and properties that the package itself has written."""
+    found = []
+    for owner in reversed(thing.__mro__):
+        for name, member in vars(owner).items():
+            function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+            ours = (getattr(function, "__module__", None) or "").startswith("fastlstm")
+            if (
+                ours
+                and function.__doc__
+                and not name.startswith("_")
+                and not inspect.isclass(member)
+                and name not in found
+            ):
+                found.append(name)
+    return found
 
 
 def write(folder: Path) -> None:

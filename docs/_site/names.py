@@ -36,6 +36,7 @@ def to_the_gallery(app: Sphinx, page: str, source: list[str]) -> None:
     """In the files an example's link leads to its source, on the site to its page in the gallery."""
     if not page.startswith(("gallery/", "api/")):
         source[0] = re.sub(r"\]\(examples/(\w+)\.py\)", r"](gallery/\1.rst)", source[0])
+        source[0] = source[0].replace("](examples/)", "](gallery/index.rst)")
 
 
 def with_title(app: Sphinx, page: str, source: list[str]) -> None:
@@ -49,8 +50,8 @@ def with_title(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 def plain_words(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings are written as text: |e| is no substitution, and forward_ no link."""
-    lines[:] = map(api_pages.plain, lines)
+    """Docstrings are written as text: |e| is no substitution, and forward_ no link; docs/cells.md is that page."""
+    lines[:] = [re.sub(r"docs/([\w-]+)\.md", r":doc:`/\1`", api_pages.plain(line)) for line in lines]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
