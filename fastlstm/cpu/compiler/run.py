@@ -94,9 +94,15 @@ def loaded_as(typing: Any, record: Any, pointer: Any) -> Any:
 
 @compiled
 def alone(body: Any, turns: Any, pointer: Any) -> None:
-    """All turns of a kernel, called from compiled code: a helper's parameters are no constants, of which each would be
-    a type of its own to the kernel."""
-    body(0, turns, 0, 1, pointer)
+    """All turns of a kernel, called from compiled code."""
+    _called(body, 0, turns, 0, 1, pointer)
+
+
+@compiled
+def _called(body: Any, first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
+    """A kernel, of numbers that are parameters here: constants would each be a type of its own to it, and it would be
+    compiled once more for them."""
+    body(first, last, w, workers, pointer)
 
 
 @intrinsic  # type: ignore[misc]
