@@ -208,7 +208,8 @@ def scale_of(rows: Array, weights: Array | None) -> Scale:
     """Weighted mean and standard deviation of each column of (M, D), 1 for that of a constant column."""
     if weights is None:
         mean = rows.mean(axis=0, dtype=np.float64)
-        variance = np.square(rows - mean).mean(axis=0)
+        moved = rows - mean
+        variance = np.einsum("mk,mk->k", moved, moved) / len(rows)
     else:
         share = weights / weights.sum()
         mean = share @ rows
