@@ -155,8 +155,8 @@ def measure(fits: list[Fit], ranks: int, rounds: int) -> dict[str, Any]:
         print(f"{fit}:", ", ".join(f"{name} {report.number(fit.samples / s)} samples/s" for name, s in seconds.items()),
               f"exchanges {row['share']:.1%}, of {row['bytes']} bytes", flush=True)  # fmt: skip
         table.append(row)
-    return {"machine": machine(), "versions": versions(["mpi"], {"mpi": ["mpi4py"]}), "ranks": ranks, "rounds": rounds,
-            "table": table}  # fmt: skip
+    found_versions = versions(["mpi"], {"mpi": ["fastlstm", "mpi4py"]})
+    return {"machine": machine(), "versions": found_versions, "ranks": ranks, "rounds": rounds, "table": table}
 
 
 def exchange(size: int, machines: int, network: str) -> float:
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--from-json", action="store_true", help="measure nothing")
     parser.add_argument("--only", nargs="+", metavar="BATCH,T,D,H,SAMPLES", help="print these models, write nothing")
     parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turn", help=argparse.SUPPRESS)
     parser.add_argument("--with-mpi", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

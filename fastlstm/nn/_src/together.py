@@ -251,10 +251,9 @@ class Together:
         """What this rank adds to a `Whole`."""
         found = np.zeros(len(_HEAD) + len(self._kept))
         if seen is not None:
-            of_rows = seen.y_pred.shape[:-1]
-            rows = real = int(np.prod(of_rows))
+            rows = real = seen.y_pred.size // seen.y_pred.shape[-1]
             if seen.mask is not None:
-                real = int(np.count_nonzero(losses.spread("mask", seen.mask, of_rows)))
+                real = int(np.count_nonzero(losses.spread("mask", seen.mask, seen.y_pred.shape[:-1])))
             counted = self._model.loss._counted(seen.y, rows)
             found[:_STOP] = len(seen.y_pred), rows, real, counted, seen.loss * counted
         found[_STOP] = stop
