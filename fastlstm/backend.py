@@ -315,7 +315,10 @@ def placed(name: str, value: Any) -> Elsewhere | None:
     """An array on a device as its engine sees it, or None where it is none; name: the argument's."""
     if not is_elsewhere(value):
         return None
-    from .cuda.engine import wrapped  # not before such an array comes
+    from .cuda import machine  # not before such an array comes
+
+    machine.ready()
+    from .cuda.engine import wrapped
 
     return wrapped(name, value)
 
@@ -349,6 +352,9 @@ def to_device(record: AnyParams, device: Any) -> AnyParams:
     """A record of NumPy arrays on a device, which has a name."""
     if not isinstance(device, str):
         raise TypeError(f'device: expected "cuda", "cuda:1" or the like, or None, got {type(device).__name__}')
+    from .cuda import machine
+
+    machine.ready()
     from .cuda.engine import to_device
 
     moved: AnyParams = to_device(record, device)

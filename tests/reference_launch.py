@@ -31,6 +31,7 @@ class Room(NamedTuple):
 
 def pack(params: Any, stream: Any = 0) -> DeviceWeights:
     streams.append(stream)
+    _as_promised(*params)
     arrays = [_on(array.copy_to_host().copy()) for array in params]
     D, H, P = sizes(params)
     return DeviceWeights(cell_with(type(params)), D, H, P, *(arrays + [_on(np.zeros(1, params.W.dtype))] * 6)[:6])
@@ -54,7 +55,12 @@ def keep(weights: DeviceWeights, batch: Any, stream: Any = 0) -> Room:
     return Room([])
 
 
+def _as_promised(*arrays: Any) -> None:
+    assert all(array._ary.flags.c_contiguous for array in arrays if array is not None)
+
+
 def _problem(weights: DeviceWeights, batch: Any) -> tuple[Any, Any, dict[str, Any]]:
+    _as_promised(batch.x, batch.mask)
     mask = None if batch.mask is None else batch.mask.copy_to_host()
     return batch.x.copy_to_host(), _off(unpack(weights)), {**batch.schedule, "h_mask": mask}
 
@@ -63,6 +69,7 @@ def run_forward(weights: DeviceWeights, batch: Any, state: Any, y: Any, column: 
                 stream: Any = 0) -> None:  # fmt: skip
     streams.append(stream)
     x, params, options = _problem(weights, batch)
+    _as_promised(y, *state)
     begin = _off(state)
     found, last = reference.forward(x, params, begin, **options)
     if kept is not None:
@@ -76,6 +83,7 @@ def run_backward(weights: DeviceWeights, batch: Any, kept: Any, dy: Any, dstate:
                  stream: Any = 0) -> Any:  # fmt: skip
     streams.append(stream)
     x, params, options = _problem(weights, batch)
+    _as_promised(dy, dx, *dstate)
     _, _, tape = reference.forward_train(x, params, kept.given[0], **options)
     above = None if dy is None else dy.copy_to_host()[:, :, column : column + weights.P]
     grads = reference.backward(tape, above, _off(dstate))

@@ -33,7 +33,6 @@ def test_in_the_simulator(tmp_path: Path) -> None:
         assert row["error_gradients"] < 1e-6
         assert row["same_again"]
         assert row["alone_as_in_a_batch"]
-        assert row["processors_bits_forward"]
     assert [row["mode"] for row in found["speed"]["rows"]] == ["infer", "train", "step"]
     assert all(row["seconds"]["fastlstm"] > 0 for row in found["speed"]["rows"])
     assert "simulator" in found["barriers"]["missing"]

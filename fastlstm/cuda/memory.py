@@ -8,6 +8,7 @@ import numpy as np
 from numba import cuda
 
 from .arrays import CudaArray, dense
+from .device import kernel
 from .numba_arrays import SIMULATED, as_numpy, for_kernels
 
 _THREADS = 4 if SIMULATED else 256
@@ -19,7 +20,7 @@ def stream_at(address: int) -> Any:
     return 0 if SIMULATED or address == 0 else cuda.external_stream(address)
 
 
-@cuda.jit
+@kernel
 def _move(to: Any, given: Any) -> None:
     """Arrays of three axes of one shape, any strides and types."""
     T, K = to.shape[1], to.shape[2]
@@ -28,7 +29,7 @@ def _move(to: Any, given: Any) -> None:
         to[row // T, row % T, i % K] = given[row // T, row % T, i % K]
 
 
-@cuda.jit
+@kernel
 def _fill(to: Any, value: Any) -> None:
     T, K = to.shape[1], to.shape[2]
     for i in range(cuda.grid(1), to.shape[0] * T * K, cuda.gridsize(1)):

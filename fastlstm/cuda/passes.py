@@ -322,11 +322,11 @@ class Backward(Pass):
             return self.empty(rows, 1)
         tile: Tile = tile_for(rows)
         size = Depth(rows, width, self.M)
-        across, down = product_blocks(tile, size)
-        share, count = shares(self.M, across * down)
+        down, across = product_blocks(tile, size)
+        share, count = shares(self.M, down * across)
         parts = self.empty(count * rows, width)
         kernel = products.sums(self.real, tile)
-        kernel[(across, down, count), (tile.across, tile.down), self.stream](size, share, a, b, parts)
+        kernel[(down, across, count), (tile.across, tile.down), self.stream](size, share, a, b, parts)
         return self.added(size, parts, count)
 
     def column_sums(self, a: DeviceArray) -> DeviceArray:

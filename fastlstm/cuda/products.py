@@ -53,7 +53,7 @@ def tile_for(rows: int) -> Tile:
 @lru_cache(None)
 def product(real: Any, tile: Tile, transposed: bool, adds: bool) -> Any:
     """Kernel: out = a @ b, or out += a @ b where it `adds`. b is (depth, width), or, `transposed`, (width, depth) and
-    taken as b.T. A row of out with a negative number is not written to. Blocks: (across, down) the result."""
+    taken as b.T. A row of out with a negative number is not written to. Blocks: (down, across) the result."""
     across, down, rows, columns, deep = tile
     height, width, threads = tile.height, tile.width, across * down
     high, wide = (
@@ -69,8 +69,8 @@ def product(real: Any, tile: Tile, transposed: bool, adds: bool) -> Any:
         x = cuda.threadIdx.x
         y = cuda.threadIdx.y
         thread = y * across + x
-        r0 = cuda.blockIdx.y * height
-        c0 = cuda.blockIdx.x * width
+        r0 = cuda.blockIdx.x * height
+        c0 = cuda.blockIdx.y * width
         for i in range(rows):
             r = r0 + y * rows + i
             row = out.of[out.first + r] if r < size.rows else -1
@@ -110,7 +110,8 @@ def product(real: Any, tile: Tile, transposed: bool, adds: bool) -> Any:
 
 
 def product_blocks(tile: Tile, size: Depth) -> tuple[int, int]:
-    return -(-size.width // tile.width), -(-size.rows // tile.height)
+    """Down and across: of the first there may be more than 65535."""
+    return -(-size.rows // tile.height), -(-size.width // tile.width)
 
 
 @lru_cache(None)
@@ -129,8 +130,8 @@ def sums(real: Any, tile: Tile) -> Any:
         x = cuda.threadIdx.x
         y = cuda.threadIdx.y
         thread = y * across + x
-        p0 = cuda.blockIdx.y * height
-        q0 = cuda.blockIdx.x * width
+        p0 = cuda.blockIdx.x * height
+        q0 = cuda.blockIdx.y * width
         begin = cuda.blockIdx.z * share
         end = min(begin + share, size.depth)
         for i in range(rows):

@@ -106,8 +106,9 @@ class DeviceBatch(NamedTuple):
     schedule : Schedule
     mask : device array, shape (N, P), or None
         Factors of h where it enters the product.
-    kind : {"small", "wide", "product"} or None
-        Which kernels run the time loop (docs/cuda.md); None: what `launch.choose` says.
+    kind : {"small", "product"} or None
+        Which kernels run the time loop: one for all steps, with U in registers, where `small.Form.fits`; or some for
+        each step, a product and the equations. None: what `launch.choose` says.
     """
 
     x: DeviceArray

@@ -41,6 +41,26 @@ assert found == SEEN, found
     subprocess.run([sys.executable, "-c", code.replace("SEEN", seen.strip())], check=True)
 
 
+@pytest.mark.parametrize("call", ["forward(Array(), params)", "pack(params, device='cuda')"])
+def test_where_numba_has_no_target_for_it(call: str) -> None:
+    code = f"""
+import sys
+sys.modules["numba.cuda"] = None
+import fastlstm
+class Array: __cuda_array_interface__ = {{}}
+params = fastlstm.init_params(2, 3, rng=0)
+try:
+    fastlstm.{call}
+except RuntimeError as error:
+    assert "Numba has no CUDA target here" in str(error) and 'pip install "fastlstm[cuda]"' in str(error), error
+else:
+    raise SystemExit("not refused")
+fastlstm.show_config()
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert 'pip install "fastlstm[cuda]"' in done.stdout
+
+
 def gone(self: Any) -> Any:
     raise AttributeError("is_cuda is False")
 
