@@ -31,6 +31,9 @@ MODELS: dict[str, Any] = {
     "normalized": lambda: [nn.LSTM(20, cell="normalized"), nn.Dense(1)],
     "backwards": lambda: [nn.LSTM(6, go_backwards=True, use_bias=False), nn.Dense(1, use_bias=False)],
     "a step's outputs": lambda: [nn.LSTM(70, return_sequences=True), nn.Dense(3, "softmax")],
+    "bound, frozen": lambda: [
+        nn.LSTM(9, return_sequences=True, kernel_constraint="unit_norm"), nn.LSTM(6, trainable=False), nn.Dense(1)
+    ],
     "words, flattened": lambda: [
         nn.Embedding(40, 6), nn.LSTM(4, return_sequences=True), nn.Flatten(), nn.Dense(1)
     ],
