@@ -172,6 +172,12 @@ def test_a_mean_without_real_steps_is_zero() -> None:
     assert not layer.backward(np.ones((2, D)))[0].any()
 
 
+def test_equally_large_steps_share_the_gradient() -> None:
+    layer = nn.GlobalMaxPooling1D()
+    layer([[[1.0, 2.0], [3.0, 2.0], [3.0, 0.0]]], training=True)
+    assert layer.backward([[1.0, 1.0]]).tolist() == [[[0, 0.5], [0.5, 0.5], [0.5, 0]]]
+
+
 def test_padding_does_not_reach_a_mean() -> None:
     x = np.ones((1, T, D))
     x[:, 3:] = np.nan

@@ -34,6 +34,9 @@ MODELS: dict[str, Any] = {
     "regularizers": lambda: [
         nn.LSTM(6, kernel_regularizer="l2", bias_regularizer="l1"), nn.Dense(4), nn.Dense(1, kernel_regularizer="l1_l2"),
     ],
+    "bound, frozen": lambda: [
+        nn.LSTM(9, return_sequences=True, kernel_constraint="unit_norm"), nn.LSTM(6, trainable=False), nn.Dense(1)
+    ],
     "words, flattened": lambda: [
         nn.Embedding(40, 6), nn.LSTM(4, return_sequences=True), nn.Flatten(), nn.Dense(1)
     ],
