@@ -6,7 +6,8 @@ in full what does not fit.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -255,6 +256,14 @@ def pack_into(params: Stack, packed: PackedStack) -> None:
     )
     for one, layer in pairs:
         backend.engine.packing(one, layer)()
+
+
+@overload
+def make_tape(packed: Packed, N: int, T: int) -> Buffers: ...
+
+
+@overload
+def make_tape(packed: Sequence[Packed], N: int, T: int) -> tuple[Buffers, ...]: ...
 
 
 def make_tape(packed: PackedStack, N: int, T: int) -> Buffers | tuple[Buffers, ...]:

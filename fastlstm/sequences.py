@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar, Unpack, overload
 
 from numpy.typing import ArrayLike
 
 from . import backend, checks
 from .backend import Packed, Pass
 from .checks import Problem, Weights, assemble
-from .params import AnyParams, AnyState, Array, Batch, Grads
+from .params import AnyParams, AnyState, Array, Batch, Bidirectional, Grads, Hidden, OwnParams, State
 from .tape import Tape
-from .types import Masks, Stack, States, Structured
+from .types import Layer, Masks, Options, Stack, States, Structured, WithCells, WithoutCells
 
 _T = TypeVar("_T")
+
+
+@overload
+def pack(params: AnyParams | Packed) -> Packed: ...
+
+
+@overload
+def pack(params: Bidirectional) -> Bidirectional: ...
+
+
+@overload
+def pack(params: Sequence[Layer]) -> tuple[Any, ...]: ...
 
 
 def pack(params: Stack) -> Structured:
@@ -44,6 +56,36 @@ def pack(params: Stack) -> Structured:
     found = checks.weights(params)
     packed = [[one if isinstance(one, Packed) else backend.engine.pack(one) for one in level] for level in found.levels]
     return assemble(packed, found.stacked)
+
+
+@overload
+def forward(
+    x: ArrayLike, params: WithCells, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, State]: ...
+
+
+@overload
+def forward(
+    x: ArrayLike, params: WithoutCells, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Hidden]: ...
+
+
+@overload
+def forward(
+    x: ArrayLike, params: OwnParams | Packed, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, AnyState]: ...
+
+
+@overload
+def forward(
+    x: ArrayLike, params: Bidirectional, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Bidirectional]: ...
+
+
+@overload
+def forward(
+    x: ArrayLike, params: Sequence[Layer], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, tuple[Any, ...]]: ...
 
 
 def forward(
@@ -107,6 +149,30 @@ def forward(
     problem = checks.problem(x, params, state, lengths, reverse, reset, h_mask, copy=False)
     y, state, _ = _walk(problem, _plain)
     return y, state
+
+
+@overload
+def forward_cells(
+    x: ArrayLike, params: WithCells, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, State, Array]: ...
+
+
+@overload
+def forward_cells(
+    x: ArrayLike, params: OwnParams | Packed, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, State, Array]: ...
+
+
+@overload
+def forward_cells(
+    x: ArrayLike, params: Bidirectional, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Bidirectional, Bidirectional]: ...
+
+
+@overload
+def forward_cells(
+    x: ArrayLike, params: Sequence[Layer], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, tuple[Any, ...], tuple[Any, ...]]: ...
 
 
 def forward_cells(
@@ -199,6 +265,36 @@ def _in_structure(levels: list[list[AnyState]], stacked: bool, single: bool) -> 
     if single:
         levels = [[type(state)(*(a[0] for a in state)) for state in level] for level in levels]
     return assemble(levels, stacked)
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: WithCells, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, State, Tape]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: WithoutCells, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Hidden, Tape]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: OwnParams | Packed, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, AnyState, Tape]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: Bidirectional, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Bidirectional, Tape]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: Sequence[Layer], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, tuple[Any, ...], Tape]: ...
 
 
 def forward_train(

@@ -52,6 +52,8 @@ def imported(tree: ast.AST, name: str, path: Path, known: dict[str, Path]) -> se
     package = ["fastlstm", *name.split(".")][: None if path.name == "__init__.py" else -1]
     found = set()
     for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []  # read by checkers of types alone
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
