@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .benchmarks.shapes import MODES, Shape
@@ -15,7 +19,6 @@ PAGES = [ROOT / "README.md", DOCS / "performance.md"]
 COMMAND = "python -m asv_benchmarks.peers"
 TITLES = {"infer": "inference", "train": "training", "step": "one step"}
 BASE = {"fastlstm", "reference"}  # all others are peers
-README_SYSTEMS = ["fastlstm", "reference", "torch", "onnxruntime"]
 
 Results = dict[str, Any]
 
@@ -187,12 +190,22 @@ def exactness(results: Results) -> str:
     return table(["", "N, T, D, H", "y and states", "gradients"], lines)
 
 
+def ahead(results: Results) -> str:
+    """In a line: how many times as long as fastlstm the fastest peer takes."""
+    lines = []
+    for rows in (*(of_mode(results, mode) for mode in MODES), results["steps"]):
+        times = [peer[1] / row["seconds"]["fastlstm"] for row in rows if (peer := best_peer(row))]
+        mean = math.exp(sum(map(math.log, times)) / len(times))
+        lines.append(f"{TITLES[rows[0]['mode']]} {mean:.2f} (least {min(times):.2f})")
+    return f"Time of the fastest of them / fastlstm's, geometric mean: {', '.join(lines)}."
+
+
 def filled(text: str, results: Results) -> str:
     """The page with the parts of these results written anew."""
     systems = list(results["table"][0]["seconds"])
     modes = [*(of_mode(results, mode) for mode in MODES), results["steps"]]
     parts = {
-        "speed": "\n\n".join([*(times(rows, README_SYSTEMS) for rows in modes), conditions(results)]),
+        "speed": f"{ahead(results)}\n\n{conditions(results)}",
         "times": "\n\n".join(times(rows, systems) for rows in modes),
         "conditions": conditions(results),
         "ratios": ratios(results),
@@ -218,16 +231,56 @@ def fill(text: str, parts: dict[str, str]) -> str:
     )
 
 
-def plots(results: Results) -> None:
-    """docs/img/scaling.png, peak.png and ratio.png."""
+@contextmanager
+def style() -> Iterator[None]:
+    """The style of all pictures in the documents, on white."""
     import matplotlib
 
     matplotlib.use("Agg")
+    sys.path.insert(0, str(DOCS / "_site"))
+    try:
+        from style import STYLE
+    finally:
+        del sys.path[0]
+    with matplotlib.rc_context({**STYLE, "savefig.transparent": False}):
+        yield
+
+
+def speed(results: Results) -> None:
+    """docs/img/speed.png: how many times as long as fastlstm's the others' calls take, a line for each shape."""
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(
-        len(MODES), len(results["scaling"]), figsize=(12, 6), layout="constrained", squeeze=False
-    )
+    modes = {**{mode: of_mode(results, mode) for mode in MODES}, "step": results["steps"]}
+    peers = [name for name in results["table"][0]["seconds"] if name not in BASE]
+    figure, panels = plt.subplots(1, len(modes), figsize=(10, 3.7))
+    for panel, (mode, rows) in zip(panels, modes.items(), strict=True):
+        for number, (name, mark) in enumerate(zip(peers, "osv^", strict=True)):
+            times = [row["seconds"].get(name, math.nan) / row["seconds"]["fastlstm"] for row in rows]
+            panel.plot(times, range(len(rows)), mark, color=f"C{number}", label=name, markersize=7, alpha=0.9)
+        panel.axvline(1, color="0.3", linewidth=3, label="fastlstm")
+        panel.set_yticks(range(len(rows)), [label(row) for row in rows])
+        panel.invert_yaxis()
+        panel.set(xscale="log", xlim=(0.8, 100), xlabel="times as long as fastlstm", title=TITLES[mode])
+        panel.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+        panel.minorticks_off()
+    panels[0].set_ylabel("N, T, D, H")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(peers) + 1)
+    save(figure, "speed")
+
+
+def plots(results: Results) -> None:
+    """docs/img/speed.png, scaling.png, peak.png and ratio.png."""
+    with style():
+        speed(results)
+        scaling(results)
+        shares(results)
+
+
+def scaling(results: Results) -> None:
+    """docs/img/scaling.png: time against one size."""
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(len(MODES), len(results["scaling"]), figsize=(12, 6), squeeze=False)
     for line, mode in zip(panels, MODES, strict=True):
         for panel, (axis, rows) in zip(line, results["scaling"].items(), strict=True):
             rows = [row for row in rows if row["mode"] == mode]
@@ -245,6 +298,9 @@ def plots(results: Results) -> None:
     panels[0, 0].legend(fontsize="small")
     save(figure, "scaling")
 
+
+def shares(results: Results) -> None:
+    """docs/img/peak.png and ratio.png: how much of the machine is reached, and how far peers are behind."""
     share = {}
     for row in results["table"]:
         name, own = f"{TITLES[row['mode']]} {label(row)}", row["seconds"]["fastlstm"]
@@ -262,7 +318,7 @@ def bars(values: dict[str, float], title: str, name: str, line: float) -> None:
     """A plot of one bar each, with a line to compare with."""
     from matplotlib import pyplot as plt
 
-    figure, panel = plt.subplots(figsize=(8, 1 + 0.3 * len(values)), layout="constrained")
+    figure, panel = plt.subplots(figsize=(8, 1 + 0.3 * len(values)))
     drawn = panel.barh(list(values), list(values.values()))
     panel.bar_label(drawn, fmt="%.2f", padding=3)
     panel.axvline(line, color="black", linewidth=1)

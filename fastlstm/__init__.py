@@ -39,12 +39,14 @@ __all__ = [
     "show_config", "step", "to_c", "to_numpy", "to_torch", "zero_state",
 ]  # fmt: skip
 
-_LATER = ("datasets", "nn")  # imported where they are first used
+_LATER = ("dask", "datasets", "nn", "sklearn")  # imported where they are first used
 _FORMATS = ("from_nam", "from_onnx", "from_rtneural", "to_onnx", "to_rtneural")  # likewise, of formats
 
 if TYPE_CHECKING:
+    from . import dask as dask
     from . import datasets as datasets
     from . import nn as nn
+    from . import sklearn as sklearn
     from .formats.nam import from_nam as from_nam
     from .formats.onnx import from_onnx as from_onnx
     from .formats.onnx import to_onnx as to_onnx

@@ -16,7 +16,7 @@ usage: python -m fastlstm COMMAND ...
 
   convert  weights and models from one kind of file to another
   demo     train an LSTM to tell nine speakers apart
-  info     versions, processor, vector width, threads and cache folder
+  info     versions, processor, vector width, threads, cache folder and GPUs
   warmup   compile every kernel ahead
 
 COMMAND --help says which options it takes."""

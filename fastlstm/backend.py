@@ -2,7 +2,8 @@
 
 An engine lays weights out as it likes, runs a pass of one direction of a layer, forward or backward, and has the
 kernels that training needs besides. `Packed`, `Kept` and `Buffers` are the same records for all of them; what stands in
-their arrays is an engine's own. Callers ask `backend.engine`, which `use` changes, at each call.
+their arrays is an engine's own. Callers ask `backend.engine`, which `use` changes, at each call. Where arrays may be on
+a device they ask `engine_of` an array: it is that engine, or the one of the device.
 
 Letters: N batch, T time steps, D input size, H hidden size, P the width of h.
 """
@@ -22,11 +23,13 @@ from .cpu.callable.buffers import Buffers
 from .cpu.lstm.packing import Packed
 from .cpu.lstm.records import Kept
 from .cpu.training.moves import HELD, NONE
-from .params import AnyParams, Array, Batch
+from .params import AnyParams, Array, Batch, is_plain
+from .places import Elsewhere, is_elsewhere
 
 __all__ = [
     "HELD", "NONE", "Buffers", "Engine", "Kept", "LossRule", "Packed", "Pass", "Payoff", "Recording", "Standing",
-    "Training", "UpdateRule", "engine", "use",
+    "Training", "UpdateRule", "device_facts", "engine", "engine_of", "given_back",
+    "placed", "to_device", "use",
 ]  # fmt: skip
 
 
@@ -151,6 +154,12 @@ class Training(Protocol):
 
     def collect(self, dy: Array, where: NDArray[np.int64], dz: Array, dh: Array) -> None:
         """The way back; dz and dh are added to."""
+
+    def take(self, table: Array, numbers: NDArray[np.int64], y: Array) -> None:
+        """y (M, D): the rows of the table (V, D) that numbers (M,), from 0 to V - 1, name."""
+
+    def scatter(self, numbers: NDArray[np.int64], dy: Array, sums: Array) -> None:
+        """The way back: sums (V, D) of the rows of dy (M, D) that have each number; written to."""
 
     def zeros(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Zeros, anew each time that a recording runs."""
@@ -300,3 +309,54 @@ def use(other: Engine) -> Iterator[None]:
         yield
     finally:
         engine = before
+
+
+def placed(name: str, value: Any) -> Elsewhere | None:
+    """An array on a device as its engine sees it, or None where it is none; name: the argument's."""
+    if not is_elsewhere(value):
+        return None
+    from .cuda.engine import wrapped  # not before such an array comes
+
+    return wrapped(name, value)
+
+
+def engine_of(array: Any) -> Engine:
+    """What computes where that array lies."""
+    found: Engine = array.engine if isinstance(array, Elsewhere) else engine
+    return found
+
+
+def given_back(found: Any, like: Any) -> Any:
+    """Results, arrays in records and tuples, as the caller has them: those on a device in his library; like: one of
+    them."""
+    if not isinstance(like, Elsewhere):
+        return found
+    like.engine.finish()
+    return _in_library(found, like)
+
+
+def _in_library(found: Any, like: Elsewhere) -> Any:
+    if isinstance(found, Elsewhere):
+        return found.in_library(like)
+    if is_plain(found):
+        return tuple(_in_library(one, like) for one in found)
+    if isinstance(found, tuple) and not isinstance(found, Packed):
+        return type(found)(*(_in_library(one, like) for one in found))
+    return found
+
+
+def to_device(record: AnyParams, device: Any) -> AnyParams:
+    """A record of NumPy arrays on a device, which has a name."""
+    if not isinstance(device, str):
+        raise TypeError(f'device: expected "cuda", "cuda:1" or the like, or None, got {type(device).__name__}')
+    from .cuda.engine import to_device
+
+    moved: AnyParams = to_device(record, device)
+    return moved
+
+
+def device_facts() -> dict[str, object]:
+    """Rows of `show_config` about GPUs: what is there, or what is missing."""
+    from .cuda.machine import facts
+
+    return facts()

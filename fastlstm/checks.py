@@ -17,6 +17,7 @@ from . import backend
 from .arrays import array as array
 from .arrays import integer as integer
 from .backend import Kept, Packed
+from .cells.phases import Cell
 from .cells.table import CELLS as KERNEL_CELLS
 from .params import (
     CELLS,
@@ -34,6 +35,7 @@ from .params import (
     shapes,
 )
 from .params import sizes as sizes_of_record
+from .places import there, together
 from .strides import apart, in_step, rows_of
 from .types import Masks, Stack, States, Structured
 
@@ -91,18 +93,23 @@ class Problem(NamedTuple):
 def sizes(layer: AnyParams | Packed) -> tuple[int, int, int]:
     """D, H and P, the width of h, of one direction of a layer."""
     if isinstance(layer, Packed):
-        return backend.engine.sizes(layer)
+        return backend.engine_of(layer.panels).sizes(layer)
     return sizes_of_record(layer)
 
 
 def cell(layer: AnyParams | Packed) -> str:
     """The name of its cell."""
-    return backend.engine.cell_in(layer).name if isinstance(layer, Packed) else cell_name(type(layer))
+    return kernel_cell(layer).name if isinstance(layer, Packed) else cell_name(type(layer))
+
+
+def kernel_cell(layer: Packed) -> Cell:
+    """The row of its cell."""
+    return backend.engine_of(layer.panels).cell_in(layer)
 
 
 def record_of(layer: AnyParams | Packed) -> type[AnyParams]:
     """What its weights are when they are not packed."""
-    found: type[AnyParams] = backend.engine.cell_in(layer).record if isinstance(layer, Packed) else type(layer)
+    found: type[AnyParams] = kernel_cell(layer).record if isinstance(layer, Packed) else type(layer)
     return found
 
 
@@ -123,11 +130,15 @@ def _kind(value: object) -> str:
     return type(value).__name__
 
 
-def native(value: Array, dtype: DTypeLike, *, copy: bool = False) -> Array:
+def native(value: Any, dtype: DTypeLike, *, copy: bool = False) -> Array:
     """value in C order, aligned, of that native type; itself where it is that already, unless copy."""
+    if there(value):
+        moved: Array = value.as_type(dtype, copy=copy)
+        return moved
     kind = value.dtype
     if not copy and (kind is dtype or kind == dtype) and value.flags.c_contiguous and value.flags.aligned:
-        return value
+        same: Array = value
+        return same
     # a number past the float type's range becomes an infinity, as everywhere; in padding it means nothing
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if copy:
@@ -135,6 +146,47 @@ def native(value: Array, dtype: DTypeLike, *, copy: bool = False) -> Array:
             own[...] = value
             return own
         return np.require(value, dtype, ["C", "A"])
+
+
+def located(name: str, value: Any) -> Any:
+    """`array`, or what a device's engine makes of an array that lies there, of which nothing is read."""
+    found = None if type(value) is np.ndarray else backend.placed(name, value)
+    if found is None:
+        return array(name, value)
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}")
+    return found
+
+
+def _read(name: str, value: Any) -> Array:
+    """The same, here: for what has to be looked at before anything is computed."""
+    found = located(name, value)
+    read: Array = found.on_host() if there(found) else found
+    return read
+
+
+def in_one_place(layers: Iterable[AnyParams | Packed], stacked: bool, *others: tuple[str, Any], name: str) -> None:
+    """Refuse layers' weights and other arrays, or records of them, that do not all lie here, or on one device. name: of
+    the layers."""
+    layers = list(layers)
+    arrays = [one for _, other in others for one in (other if isinstance(other, tuple) else (other,))]
+    arrays += [one for layer in layers for one in ((layer.panels,) if isinstance(layer, Packed) else layer)]
+    if all(type(one) is np.ndarray or one is None for one in arrays):  # nearly always
+        return
+    found: list[Named] = []
+    for label, other in others:
+        fields = getattr(other, "_fields", ())
+        if fields:
+            found += [(f"{label}.{field}", one) for field, one in zip(fields, other, strict=True)]
+        elif other is not None:
+            found.append((label, other))
+    for i, layer in enumerate(layers):
+        label = f"{name}[{i}]" if stacked else name
+        if isinstance(layer, Packed):
+            found.append((label, layer.panels))
+        else:
+            found += [(f"{label}.{field}", one) for field, one in zip(layer._fields, layer, strict=True)]
+    together(found)
 
 
 def weights(params: Any, name: str = "params") -> Weights:
@@ -180,12 +232,14 @@ def steppable(packed: Any, name: str = "packed") -> tuple[list[Packed], Weights]
     return layers, found
 
 
-def own(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, whole: bool = True) -> None:
-    """Check an array that is changed in place. whole: it must be in C order; else its last axis, and no number of it
+def own(name: str, given: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, whole: bool = True) -> Any:
+    """An array that is changed in place, checked. whole: it must be in C order; else its last axis, and no number of it
     may be in the memory of another."""
+    value = given if type(given) is np.ndarray else backend.placed(name, given) or given
     if type(value) is np.ndarray and value.dtype == dtype and value.shape == shape and value.flags.carray:
-        return
-    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray) or value.dtype != dtype:
+        return value
+    plain = (isinstance(value, np.ndarray) or there(value)) and not isinstance(value, np.ma.MaskedArray)
+    if not plain or value.dtype != dtype:
         raise TypeError(f"{name}: expected an array of {dtype}, got {_kind(value)} of {getattr(value, 'dtype', None)}")
     if value.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {value.shape}")
@@ -198,15 +252,17 @@ def own(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, 
     if not value.flags.behaved:
         wrong = "a read-only one" if value.flags.aligned else "one that is not aligned"
         raise ValueError(f"{name}: expected a writable array, got {wrong}")
+    return value
 
 
-Named: TypeAlias = tuple[str, Array]
+Named: TypeAlias = tuple[str, Any]
 
 
 def share_nothing(written: list[Named], read: list[Named], but: tuple[str, str] = ("", "")) -> None:
     """Refuse arrays that share memory, of which one at least is written to. but: two that may."""
-    spans = [(*_span(one), name, one, change)
-             for named, change in ((written, True), (read, False)) for name, one in named if one.size]  # fmt: skip
+    spans = [(*_span(addresses), name, addresses, change)
+             for named, change in ((written, True), (read, False))
+             for name, one in named if one.size for addresses in (_addresses(one),)]  # fmt: skip
     spans.sort(key=operator.itemgetter(0))
     for n, (_, high, name, one, change) in enumerate(spans):
         for low, _, other, two, change_ in spans[n + 1 :]:
@@ -226,26 +282,33 @@ def _span(array: Array) -> tuple[int, int]:
     return low + sum(n for n in reach if n < 0), low + sum(n for n in reach if n > 0) + array.itemsize
 
 
+def _addresses(array: Any) -> Array:
+    """What knows an array's addresses, not to be read."""
+    found: Array = array.shadow() if there(array) else array
+    return found
+
+
 def overlap(one: Array, other: Array) -> bool:
     """Whether they share a number; where that is too hard to say, it counts as if they did."""
     try:
-        return np.shares_memory(one, other, max_work=10_000)  # type: ignore[arg-type] # any number will do
+        return np.shares_memory(_addresses(one), _addresses(other), max_work=10_000)  # type: ignore[arg-type] # any number will do
     except np.exceptions.TooHardError:
         return True
 
 
 def same_place(one: Array, other: Array) -> bool:
     """Whether they are the same numbers in memory."""
-    places = [(a.__array_interface__["data"][0], a.shape, a.strides, a.dtype) for a in (one, other)]
+    places = [(a.__array_interface__["data"][0], a.shape, a.strides, a.dtype) for a in map(_addresses, (one, other))]
     return places[0] == places[1]
 
 
 def out_of_the_way(x: Array, y: Array) -> Array:
     """x, to be read while y is written, both (N, T, ..) or (T, ..); a copy where they share memory, as they may where a
     step of y lies in that of the same step of x."""
-    if not (np.may_share_memory(x, y) and overlap(x, y)):
+    one, other = _addresses(x), _addresses(y)
+    if not (np.may_share_memory(one, other) and overlap(one, other)):
         return x
-    ahead = y.__array_interface__["data"][0] - x.__array_interface__["data"][0]
+    ahead = other.__array_interface__["data"][0] - one.__array_interface__["data"][0]
     if not in_step(x, y, ahead):
         raise ValueError("y: expected x itself or memory of its own, got some that other steps of x use")
     return x.copy()
@@ -257,7 +320,7 @@ def arrays_of(name: str, layers: Sequence[Any], stacked: bool) -> list[Named]:
     for i, layer in enumerate(layers):
         where = f"{name}[{i}]" if stacked else name
         found += [(f"{where}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)
-                  if isinstance(value, np.ndarray)]  # fmt: skip
+                  if (isinstance(value, np.ndarray) or there(value))]  # fmt: skip
     return found
 
 
@@ -276,9 +339,11 @@ def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[A
         expected = state_type(layer)
         if not isinstance(entry, expected):
             raise TypeError(f"{where}: expected {expected.__name__}, got {_kind(entry)}")
-        for field, value, width in _fields(entry, layer):
+        arrays = [
             own(f"{where}.{field}", value, (width,) if N is None else (N, width), weights.dtype)
-        found.append(entry)
+            for field, value, width in _fields(entry, layer)
+        ]
+        found.append(expected(*arrays))
     return found
 
 
@@ -309,7 +374,7 @@ def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
                         "cell `mine`, got OwnParams")  # fmt: skip
     if type(layer) not in ROWS:
         raise TypeError(f"{name}: expected {expected}, got {_kind(layer)}")
-    found = {field: array(f"{name}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)}
+    found = {field: located(f"{name}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)}
     W, U = found["W"], found["U"]
     kind = W.dtype if W.dtype.isnative else W.dtype.newbyteorder("=")
     if kind not in _FLOATS:
@@ -329,16 +394,19 @@ def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
             raise ValueError(f"{name}.{field}: expected shape {shape} for the {cell(layer)} cell with D, H"
                              + (f", P = {D}, {H}, {P}" if narrow else f" = {D}, {H}")
                              + f", got {found[field].shape}")  # fmt: skip
-    same: AnyParams = type(layer)(
-        *(value if value.dtype is kind else np.asarray(value, dtype=kind) for value in found.values())
-    )
+    same: AnyParams = type(layer)(*(one if one.dtype is kind else _of_type(one, kind) for one in found.values()))
     return same
+
+
+def _of_type(array: Any, kind: np.dtype[Any]) -> Any:
+    return native(array, kind) if there(array) else np.asarray(array, dtype=kind)
 
 
 def _packed(name: str, layer: Packed) -> Packed:
     panels, H, P, layout, second = layer
     whole = _whole(panels) and (second is None or _whole(second))
-    if whole and type(H) is int is type(P) and backend.engine.fits(layer):
+    engine = backend.engine_of(panels)
+    if whole and type(H) is int is type(P) and engine.fits(layer):
         return layer
     plain = isinstance(panels, np.ndarray) and not isinstance(panels, np.ma.MaskedArray)
     if not plain or not all(_is_integer(size) for size in (H, P)):
@@ -355,7 +423,7 @@ def _packed(name: str, layer: Packed) -> Packed:
 
 
 def _whole(array: Any) -> bool:
-    return type(array) is np.ndarray and array.flags.c_contiguous
+    return (type(array) is np.ndarray or there(array)) and bool(array.flags.c_contiguous)
 
 
 def _is_integer(value: Any) -> bool:
@@ -380,15 +448,19 @@ def problem(
     N, T, _ = rows.shape
     counts = None if lengths is None else step_counts(lengths, N, T, single=single)
     starts = None if reset is None else resets(reset, N, T, single=single, copy=copy)
-    begin = states("state", state, found, N, single=single)
+    begin = states("state", state, found, N, single=single, like=rows)
     factors = None if h_mask is None else masks("h_mask", h_mask, found, N, single=single, copy=copy)
+    others: list[tuple[str, Any]] = [("state", one) for level in begin for one in level]
+    others += [] if factors is None else [("h_mask", one) for level in factors for one in level]
+    layers = [layer for level in found.levels for layer in level]
+    in_one_place(layers, found.stacked, ("x", rows), *others, name="params")
     return Problem(found, rows, single, counts, starts, backwards, begin, factors)
 
 
 def sequences(x: Any, weights: Weights, *, copy: bool) -> tuple[Array, bool]:
     """x -> (N, T, D) of the weights' type, and whether it is a single sequence, which gets N = 1."""
     D, _, _ = sizes(weights.levels[0][0])
-    found = array("x", x)
+    found = located("x", x)
     if found.ndim not in (2, 3) or found.shape[-1] != D:
         raise ValueError(f"x: expected shape (N, T, {D}) or (T, {D}), got {found.shape}")
     single = found.ndim == 2
@@ -399,7 +471,7 @@ def step_counts(lengths: Any, N: int, T: int, *, single: bool) -> NDArray[np.int
     """lengths -> int64 (N,), each from 0 to T; a copy."""
     if single:
         raise ValueError(f"lengths: expected None with a single sequence (T, D), got {_kind(lengths)}")
-    found = array("lengths", lengths)
+    found = _read("lengths", lengths)
     if found.dtype.kind not in "iu" and not (found.size == 0 and is_plain(lengths)):
         raise TypeError(f"lengths: expected integers, got dtype {found.dtype}")
     if found.shape != (N,):
@@ -411,7 +483,7 @@ def step_counts(lengths: Any, N: int, T: int, *, single: bool) -> NDArray[np.int
 
 def resets(reset: Any, N: int, T: int, *, single: bool, copy: bool) -> NDArray[np.bool_]:
     """reset -> (N, T) in C order; a copy, or where that is not asked for perhaps itself."""
-    found = reset if type(reset) is np.ndarray else array("reset", reset)
+    found = reset if type(reset) is np.ndarray else _read("reset", reset)
     if found.dtype != _BOOL:
         raise TypeError(f"reset: expected booleans, got dtype {found.dtype}")
     expected = (T,) if single else (N, T)
@@ -435,18 +507,18 @@ def count(name: str, value: Any) -> int:
     return integer(name, value, 0)
 
 
-def states(name: str, state: Any, weights: Weights, N: int, *, single: bool) -> list[list[AnyState]]:
+def states(name: str, state: Any, weights: Weights, N: int, *, single: bool, like: Any = None) -> list[list[AnyState]]:
     """state -> fresh arrays (N, P) and (N, H), a State or Hidden for each direction of each level; zeros where it is
-    None."""
+    None, where the array `like` lies."""
     if state is None:
-        kind = weights.dtype
+        kind, zeros = weights.dtype, like.engine.zeros if there(like) else np.zeros
         fresh: list[list[AnyState]] = []
         for level in weights.levels:
             _, H, P = sizes(level[0])
             if state_type(level[0]) is State:
-                fresh.append([State(np.zeros((N, P), kind), np.zeros((N, H), kind)) for _ in level])
+                fresh.append([State(zeros((N, P), kind), zeros((N, H), kind)) for _ in level])
             else:
-                fresh.append([Hidden(np.zeros((N, P), kind)) for _ in level])
+                fresh.append([Hidden(zeros((N, P), kind)) for _ in level])
         return fresh
     return [
         [_state(where, entry, N, layer, weights.dtype, single) for where, entry, layer in level]
@@ -522,14 +594,18 @@ def output_gradient(dy: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], 
 
 def _shaped(name: str, value: Any, shape: tuple[int, ...], single: bool, whose: str = "") -> Array:
     """An array of that shape, the first axis of which a single sequence does not have."""
-    found, expected = array(name, value), shape[1:] if single else shape
+    found, expected = located(name, value), shape[1:] if single else shape
     if found.shape != expected:
         raise ValueError(f"{name}: expected shape {expected}{whose}, got {found.shape}")
-    return found.reshape(shape)
+    shaped: Array = found.reshape(shape)
+    return shaped
 
 
 def kept(name: str, found: Kept, packed: Packed) -> None:
-    """Refuse a tape in the layout of another processor, or of another cell: the kernels would read past its end."""
+    """Refuse a tape in the layout of another processor, or of another cell: the kernels would read past its end. One on
+    a device has never left it."""
+    if there(packed.panels):
+        return
     gates, H, shapes_of = found.gates, packed.hidden_size, backend.engine.kept_shapes
     T, N = gates.shape[:2]
     expected = shapes_of(cell(packed), gates.itemsize, H, N, T)[0]

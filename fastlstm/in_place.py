@@ -6,7 +6,8 @@ in full what does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, overload
 
 import numpy as np
@@ -17,6 +18,7 @@ from .backend import Buffers, Kept, Packed, Pass
 from .checks import Weights, assemble, record_of
 from .initial import zero_state
 from .params import ROWS, AnyParams, AnyState, Array, Batch, Grads, Hidden, State, cell_name, shapes
+from .places import there
 from .types import PackedStack, Stack, States, StateStack, TapeStack
 
 
@@ -59,19 +61,21 @@ def step(x: ArrayLike, packed: PackedStack, state: StateStack) -> None:
     ):
         return
     layers, found = checks.steppable(packed)
-    below = checks.array("x", x)
+    below = checks.located("x", x)
     single, (D, _, _) = below.ndim == 1, checks.sizes(layers[0])
     if below.ndim not in (1, 2) or below.shape[-1] != D:
         raise ValueError(f"x: expected shape {'(D,)' if single else '(N, D)'} with D = {D}, got {below.shape}")
     states = checks.own_states("state", state, found, None if single else len(below))
     written = checks.arrays_of("state", states, found.stacked)
+    checks.in_one_place(layers, found.stacked, ("x", below), *_named("state", states, found.stacked), name="packed")
     first = written[0][0] if checks.same_place(below, states[0].h) else ""
     checks.share_nothing(written, [("x", below), *checks.arrays_of("packed", layers, found.stacked)], ("x", first))
     below = checks.native(below, found.dtype)
-    for layer, own in zip(layers, states, strict=True):
-        if not backend.engine.step(below, layer, own):
-            _pass(below.reshape(-1, 1, below.shape[-1]).copy(), layer, own)
-        below = own.h
+    with _changing(states) as states:
+        for layer, own in zip(layers, states, strict=True):
+            if not backend.engine_of(below).step(below, layer, own):
+                _pass(below.reshape(-1, 1, below.shape[-1]).copy(), layer, own)
+            below = own.h
 
 
 def forward_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: Array) -> None:
@@ -100,10 +104,11 @@ def forward_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: Array)
     >>> bool((y[:, -1] == state.h).all())
     True
     """
-    given, layers, states, _ = _chunk(x, packed, state, y)
-    below = checks.native(checks.out_of_the_way(given, y), y.dtype)  # threads may write y ahead of reading x
-    for i, (layer, one) in enumerate(zip(layers, states, strict=True)):
-        below = _pass(below, layer, one, y if i == len(layers) - 1 else None)
+    given, layers, states, out, _ = _chunk(x, packed, state, y)
+    below = checks.native(checks.out_of_the_way(given, out), out.dtype)  # threads may write y ahead of reading x
+    with _changing(states) as states:
+        for i, (layer, one) in enumerate(zip(layers, states, strict=True)):
+            below = _pass(below, layer, one, out if i == len(layers) - 1 else None)
 
 
 def forward_train_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: Array, tape: TapeStack) -> None:
@@ -125,12 +130,31 @@ def forward_train_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: 
     --------
     See `backward_into`.
     """
-    given, layers, states, entries = _chunk(x, packed, state, y, tape)
-    below = checks.native(given, y.dtype)
-    for i, (layer, one, entry) in enumerate(zip(layers, states, entries, strict=True)):
-        entry.x[...], entry.h[...] = below, one.h
-        out = y if i == len(layers) - 1 else entries[i + 1].x
-        below = _pass(entry.x, layer, one, out, Kept(entry.gates, entry.cells))
+    given, layers, states, top, entries = _chunk(x, packed, state, y, tape)
+    below = checks.native(given, top.dtype)
+    with _changing(states) as states:
+        for i, (layer, one, entry) in enumerate(zip(layers, states, entries, strict=True)):
+            entry.x[...], entry.h[...] = below, one.h
+            out = top if i == len(layers) - 1 else entries[i + 1].x
+            below = _pass(entry.x, layer, one, out, Kept(entry.gates, entry.cells))
+
+
+@contextmanager
+def _changing(states: list[AnyState]) -> Iterator[list[AnyState]]:
+    """States that a call changes: on a device copies, which take the place of the states when all has gone well."""
+    if not there(states[0].h):
+        yield states
+        return
+    copies = [type(state)(*(array.copy() for array in state)) for state in states]
+    yield copies
+    for state, new in zip(states, copies, strict=True):
+        for mine, other in zip(state, new, strict=True):
+            mine[...] = other
+
+
+def _named(name: str, records: list[Any], stacked: bool) -> list[tuple[str, Any]]:
+    """The layers' records by name."""
+    return [(f"{name}[{i}]" if stacked else name, one) for i, one in enumerate(records)]
 
 
 def backward_into(
@@ -173,26 +197,36 @@ def backward_into(
     N, T, D = tape_entries[0].x.shape
     if not isinstance(grads, Grads):
         raise TypeError(f"grads: expected Grads from make_grads, got {type(grads).__name__}")
-    single = N == 1 and np.ndim(grads.x) == 2
-    checks.own("grads.x", grads.x, (T, D) if single else (N, T, D), found.dtype)
+    single = N == 1 and len(grads.x.shape) == 2
+    dx_first = checks.own("grads.x", grads.x, (T, D) if single else (N, T, D), found.dtype)
     own_states = checks.own_states("grads.state", grads.state, found, None if single else N)
     params = []
     for ((where, record, _),), layer in zip(
         checks.entries("grads.params", grads.params, found, "record"), layers, strict=True
     ):
-        params.append(_of_its_cell(where, record, layer))
-        for field, shape in _shapes(layer).items():
+        _of_its_cell(where, record, layer)
+        arrays = [
             checks.own(f"{where}.{field}", getattr(record, field), shape, found.dtype)
+            for field, shape in _shapes(layer).items()
+        ]
+        params.append(type(record)(*arrays))
     above = checks.output_gradient(dy, (N, T, layers[-1].output_size), found.dtype, single=single)
-    last = checks.states("dstate", dstate, found, N, single=single)
+    last = checks.states("dstate", dstate, found, N, single=single, like=tape_entries[0].x)
+    grads = Grads(dx_first, assemble([[one] for one in params], found.stacked),
+                  assemble([[one] for one in own_states], found.stacked))  # fmt: skip
+    records: dict[str, list[Any]] = {"grads.params": params, "grads.state": own_states, "dstate": [d for (d,) in last]}
+    named = [pair for name, entries in records.items() for pair in _named(name, entries, found.stacked)]
+    others = ("grads.x", grads.x), ("dy", above), ("the tape's x", tape_entries[0].x)
+    checks.in_one_place(layers, found.stacked, *others, *named, name="packed")
     _share_nothing(tape_entries, layers, above, dstate, grads, found.stacked)
     for i in reversed(range(len(layers))):
         entry, (dstates,) = tape_entries[i], last[i]
         dx = entry.dx if i else grads.x.reshape(N, T, D)
         dx.fill(0)
         done = Pass(layers[i], Batch(entry.x), entry.h, Kept(entry.gates, entry.cells))
-        room = backend.engine.standing_in(entry, params[i])
-        backend.engine.backward(done=done, dy=above, dstate=dstates, dx=dx, standing=room)
+        engine = backend.engine_of(entry.x)
+        room = engine.standing_in(entry, params[i])
+        engine.backward(done=done, dy=above, dstate=dstates, dx=dx, standing=room)
         for mine, new in zip(own_states[i], dstates, strict=True):
             mine[...] = new.reshape(mine.shape)
         above = dx
@@ -211,10 +245,17 @@ def _share_nothing(
     if dy is not None:
         read.append(("dy", dy))
     lasts = [] if dstate is None else list(dstate) if stacked else [dstate]
-    arrays = [pair for one, own in zip(lasts, states, strict=False) for pair in zip(one, own, strict=True)]
-    if not all(isinstance(one, np.ndarray) and checks.same_place(one, own) for one, own in arrays):
-        read += checks.arrays_of("dstate", lasts, stacked)
+    arrays = [(_seen(one), own) for last, state in zip(lasts, states, strict=False)
+              for one, own in zip(last, state, strict=True)]  # fmt: skip
+    if not all((isinstance(one, np.ndarray) or there(one)) and checks.same_place(one, own) for one, own in arrays):
+        read += checks.arrays_of("dstate", [type(one)(*map(_seen, one)) if hasattr(one, "_fields") else one
+                                            for one in lasts], stacked)  # fmt: skip
     checks.share_nothing(written, read)
+
+
+def _seen(array: Any) -> Any:
+    """An array, also one on a device, to be asked for its addresses."""
+    return array if isinstance(array, np.ndarray) else backend.placed("dstate", array) or array
 
 
 def pack_into(params: Stack, packed: PackedStack) -> None:
@@ -247,6 +288,8 @@ def pack_into(params: Stack, packed: PackedStack) -> None:
         if checks.sizes(record) != checks.sizes(layer):
             raise ValueError(f"{where}: expected D, H, P = {checks.sizes(layer)}, got {checks.sizes(record)}")
         pairs.append((record, layer))
+    checks.in_one_place((one for _, one in pairs), found.stacked, *_named("params", [one for one, _ in pairs],
+                                                                          found.stacked), name="packed")  # fmt: skip
     for name, array in checks.arrays_of("packed", list(packed) if found.stacked else [packed], found.stacked):
         if array.size:
             checks.own(name, array, array.shape, array.dtype)
@@ -255,7 +298,7 @@ def pack_into(params: Stack, packed: PackedStack) -> None:
         checks.arrays_of("packed", written, found.stacked), checks.arrays_of("params", read, found.stacked)
     )
     for one, layer in pairs:
-        backend.engine.packing(one, layer)()
+        backend.engine_of(layer.panels).packing(one, layer)()
 
 
 @overload
@@ -291,7 +334,8 @@ def make_tape(packed: PackedStack, N: int, T: int) -> Buffers | tuple[Buffers, .
     layers, found = checks.steppable(packed)
     N, T = checks.count("N", N), checks.count("T", T)
     tape: Buffers | tuple[Buffers, ...] = assemble(
-        [[backend.engine.make_tape(layer, N, T, first=i == 0)] for i, layer in enumerate(layers)], found.stacked
+        [[backend.engine_of(layer.panels).make_tape(layer, N, T, first=i == 0)] for i, layer in enumerate(layers)],
+        found.stacked,
     )
     return tape
 
@@ -302,7 +346,7 @@ def _tape_arrays(entries: tuple[Buffers, ...], stacked: bool) -> list[checks.Nam
     for i, entry in enumerate(entries):
         where = f"tape[{i}]" if stacked else "tape"
         arrays = checks.arrays_of("tape", [entry], False)
-        whole = entry.x.base
+        whole = getattr(entry.x, "base", None)
         if isinstance(whole, np.ndarray) and all(a.base is whole for _, a in arrays if a.size):
             found.append((where, whole))
         else:
@@ -335,11 +379,12 @@ def make_grads(packed: PackedStack, N: int, T: int) -> Grads:
     """
     layers, found = checks.steppable(packed)
     N, T = checks.count("N", N), checks.count("T", T)
-    params = [
-        [record_of(layer)(*(np.zeros(shape, found.dtype) for shape in _shapes(layer).values()))] for layer in layers
-    ]
-    x = np.zeros((N, T, checks.sizes(layers[0])[0]), found.dtype)
-    return Grads(x, assemble(params, found.stacked), zero_state(packed, N))
+    like = layers[0].panels
+    zeros = backend.engine_of(like).zeros if there(like) else np.zeros
+    params = [[record_of(layer)(*(zeros(shape, found.dtype) for shape in _shapes(layer).values()))] for layer in layers]
+    x, state = zeros((N, T, checks.sizes(layers[0])[0]), found.dtype), zero_state(packed, N)
+    gradients: Grads = backend.given_back(Grads(x, assemble(params, found.stacked), state), like)
+    return gradients
 
 
 def _pass(x: Array, layer: Packed, state: AnyState, y: Array | None = None, kept: Kept | None = None) -> Array:
@@ -350,9 +395,9 @@ def _pass(x: Array, layer: Packed, state: AnyState, y: Array | None = None, kept
     out = (
         y.reshape(*x.shape[:2], P)
         if y is not None and y.flags.c_contiguous
-        else backend.engine.empty((*x.shape[:2], P), rows.h.dtype)
+        else backend.engine_of(x).empty((*x.shape[:2], P), rows.h.dtype)
     )
-    backend.engine.forward(packed=layer, batch=Batch(x), state=rows, y=out, kept=kept)
+    backend.engine_of(x).forward(packed=layer, batch=Batch(x), state=rows, y=out, kept=kept)
     if y is not None and not y.flags.c_contiguous:
         y[...] = out.reshape(y.shape)
     return out
@@ -360,20 +405,22 @@ def _pass(x: Array, layer: Packed, state: AnyState, y: Array | None = None, kept
 
 def _chunk(
     x: ArrayLike, packed: PackedStack, state: StateStack, y: Array, *tape: TapeStack
-) -> tuple[Array, list[Packed], list[AnyState], tuple[Buffers, ...]]:
-    """x as an array, and what the layers have of packed, state and, where there is one, tape; all checked."""
+) -> tuple[Array, list[Packed], list[AnyState], Array, tuple[Buffers, ...]]:
+    """x as an array, what the layers have of packed and state, y and, where there is one, tape; all checked."""
     layers, found = checks.steppable(packed)
-    below = checks.array("x", x)
+    below = checks.located("x", x)
     D, _, _ = checks.sizes(layers[0])
     if below.ndim not in (2, 3) or below.shape[-1] != D:
         raise ValueError(f"x: expected shape (N, T, {D}) or (T, {D}), got {below.shape}")
     states = checks.own_states("state", state, found, None if below.ndim == 2 else len(below))
-    checks.own("y", y, (*below.shape[:-1], layers[-1].output_size), found.dtype, whole=False)
+    top = checks.own("y", y, (*below.shape[:-1], layers[-1].output_size), found.dtype, whole=False)
     sizes = (len(below) if below.ndim == 3 else 1, below.shape[-2])
     entries = _tape(tape[0], found, layers, sizes) if tape else ()
-    written = [*checks.arrays_of("state", states, found.stacked), *_tape_arrays(entries, found.stacked), ("y", y)]
+    checks.in_one_place(layers, found.stacked, ("x", below), ("y", top), *_named("state", states, found.stacked),
+                        *((f"tape[{i}].x", entry.x) for i, entry in enumerate(entries)), name="packed")  # fmt: skip
+    written = [*checks.arrays_of("state", states, found.stacked), *_tape_arrays(entries, found.stacked), ("y", top)]
     checks.share_nothing(written, [("x", below), *checks.arrays_of("packed", layers, found.stacked)], ("x", "y"))
-    return below, layers, states, entries
+    return below, layers, states, top, entries
 
 
 def _tape(tape: TapeStack, found: Weights, layers: list[Packed], sizes: tuple[int, int] | None) -> tuple[Buffers, ...]:
@@ -385,14 +432,15 @@ def _tape(tape: TapeStack, found: Weights, layers: list[Packed], sizes: tuple[in
     for i, (layer, entry) in enumerate(zip(layers, entries, strict=True)):
         name = f"tape[{i}]" if found.stacked else "tape"
         D, H, P = checks.sizes(layer)
-        cell, own = backend.engine.cell_with_mark(entry.layout), backend.engine.cell_in(layer)
+        engine = backend.engine_of(layer.panels)
+        cell, own = engine.cell_with_mark(entry.layout), engine.cell_in(layer)
         if cell is not own:
             raise ValueError(f"{name}: expected one for the {own.name} cell, got one for "
                              f"{f'the {cell.name} cell' if cell else 'another layout'}")  # fmt: skip
         if (entry.hidden_size, entry.output_size) != (H, P) or np.shape(entry.x) != (N, T, D):
             raise ValueError(f"{name}: expected make_tape(packed, {N}, {T}) for D, H, P = {D, H, P}, got one of x "
                              f"{np.shape(entry.x)} for H, P = {entry.hidden_size, entry.output_size}")  # fmt: skip
-        for field, shape, kind in backend.engine.tape_arrays(layer, entry, N, T, first=i == 0):
+        for field, shape, kind in engine.tape_arrays(layer, entry, N, T, first=i == 0):
             checks.own(f"{name}.{field}", getattr(entry, field), shape, kind)
     return entries
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, Unpack, overload
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import checks
+from . import backend, checks
 from .arrays import size_of
 from .cells.own import OwnCell
 from .checks import assemble
@@ -83,7 +83,11 @@ def zero_state(params: Stack, batch_size: int = 1) -> Structured:
     """
     found = checks.weights(params)
     N = checks.count("batch_size", batch_size)
-    return assemble(checks.states("state", None, found, N, single=False), found.stacked)
+    first = found.levels[0][0]
+    like = first.panels if isinstance(first, Packed) else first.W
+    return backend.given_back(
+        assemble(checks.states("state", None, found, N, single=False, like=like), found.stacked), like
+    )
 
 
 class _Options(TypedDict, total=False):

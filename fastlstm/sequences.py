@@ -11,6 +11,7 @@ from . import backend, checks
 from .backend import Packed, Pass
 from .checks import Problem, Weights, assemble
 from .params import AnyParams, AnyState, Array, Batch, Bidirectional, Grads, Hidden, OwnParams, State
+from .places import there
 from .tape import Tape
 from .types import Layer, Masks, Options, Stack, States, Structured, WithCells, WithoutCells
 
@@ -18,34 +19,38 @@ _T = TypeVar("_T")
 
 
 @overload
-def pack(params: AnyParams | Packed) -> Packed: ...
+def pack(params: AnyParams | Packed, *, device: str | None = None) -> Packed: ...
 
 
 @overload
-def pack(params: Bidirectional) -> Bidirectional: ...
+def pack(params: Bidirectional, *, device: str | None = None) -> Bidirectional: ...
 
 
 @overload
-def pack(params: Sequence[Layer]) -> tuple[Any, ...]: ...
+def pack(params: Sequence[Layer], *, device: str | None = None) -> tuple[Any, ...]: ...
 
 
-def pack(params: Stack) -> Structured:
+def pack(params: Stack, *, device: str | None = None) -> Structured:
     """Weights laid out for the kernels: once, for many calls; taken wherever params is.
 
     Parameters
     ----------
     params : Params or another cell's record, Bidirectional, or a stack of these
+    device : "cuda", or "cuda:1" and the like, optional
+        Puts weights from the host's memory on that GPU. Weights that are on one already are packed there without it.
 
     Returns
     -------
     Packed
         In the structure of params; a copy, which later changes to params do not reach. The layout is that of
-        this processor.
+        this processor, or of the device.
 
     Raises
     ------
     ValueError, TypeError
         Weights that make no sense.
+    RuntimeError
+        No device that can be used; the message says what is missing.
 
     Examples
     --------
@@ -54,8 +59,18 @@ def pack(params: Stack) -> Structured:
     >>> y, state = fastlstm.forward(np.ones((4, 10, 16)), packed)
     """
     found = checks.weights(params)
-    packed = [[one if isinstance(one, Packed) else backend.engine.pack(one) for one in level] for level in found.levels]
+    checks.in_one_place([one for level in found.levels for one in level], found.stacked, name="params")
+    packed = [[_packed(one, device) for one in level] for level in found.levels]
     return assemble(packed, found.stacked)
+
+
+def _packed(layer: AnyParams | Packed, device: str | None = None) -> Packed:
+    """One direction of a layer, packed where it lies, or on a device."""
+    if device is not None:
+        if isinstance(layer, Packed) or there(layer.W):
+            raise ValueError(f"device: expected None for weights that are packed or on a device, got {device!r}")
+        layer = backend.to_device(layer, device)
+    return layer if isinstance(layer, Packed) else backend.engine_of(layer.W).pack(layer)
 
 
 @overload
@@ -148,7 +163,8 @@ def forward(
     """
     problem = checks.problem(x, params, state, lengths, reverse, reset, h_mask, copy=False)
     y, state, _ = _walk(problem, _plain)
-    return y, state
+    found: tuple[Array, Structured] = backend.given_back((y, state), problem.x)
+    return found
 
 
 @overload
@@ -217,7 +233,9 @@ def forward_cells(
     checks.has_cells("params", (level[0] for level in problem.weights.levels))
     y, state, cells = _walk(problem, _with_cells)
     shown = [[c[0] if problem.single else c for c in level] for level in cells]
-    return y, state, assemble(shown, problem.weights.stacked)
+    c = assemble(shown, problem.weights.stacked)
+    found: tuple[Array, Structured, Structured] = backend.given_back((y, state, c), problem.x)
+    return found
 
 
 _Way: TypeAlias = Callable[[AnyParams | Packed, Batch, AnyState, Array, int], _T]
@@ -230,7 +248,7 @@ def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, Structured, list[list
     done = []
     for i, (level, own_states) in enumerate(zip(levels, states, strict=True)):
         P = own_states[0].h.shape[1]
-        y = backend.engine.empty((N, T, P * len(level)), dtype)
+        y = backend.engine_of(below).empty((N, T, P * len(level)), dtype)
         row = []
         for n, (layer, state) in enumerate(zip(level, own_states, strict=True)):
             mask = None if masks is None else masks[i][n]
@@ -243,20 +261,20 @@ def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, Structured, list[list
 def _plain(
     layer: AnyParams | Packed, batch: Batch, state: AnyState, y: Array, column: int, cells: Array | None = None
 ) -> None:
-    packed = layer if isinstance(layer, Packed) else backend.engine.pack(layer)
-    backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column, cells=cells)
+    engine = backend.engine_of(y)
+    engine.forward(packed=_packed(layer), batch=batch, state=state, y=y, column=column, cells=cells)
 
 
 def _with_cells(layer: AnyParams | Packed, batch: Batch, state: AnyState, y: Array, column: int) -> Array:
-    cells = backend.engine.empty((*y.shape[:2], checks.sizes(layer)[1]), y.dtype)
+    cells = backend.engine_of(y).empty((*y.shape[:2], checks.sizes(layer)[1]), y.dtype)
     _plain(layer, batch, state, y, column, cells)
     return cells
 
 
 def _in_training(layer: AnyParams | Packed, batch: Batch, state: AnyState, y: Array, column: int) -> Pass:
-    packed = layer.copy() if isinstance(layer, Packed) else backend.engine.pack(layer)
-    h, kept = state.h.copy(), backend.engine.keep(packed, y.shape[0], y.shape[1])
-    backend.engine.forward(packed=packed, batch=batch, state=state, y=y, column=column, kept=kept)
+    engine, packed = backend.engine_of(y), layer.copy() if isinstance(layer, Packed) else _packed(layer)
+    h, kept = state.h.copy(), engine.keep(packed, y.shape[0], y.shape[1])
+    engine.forward(packed=packed, batch=batch, state=state, y=y, column=column, kept=kept)
     return Pass(packed, batch, h, kept)
 
 
@@ -337,6 +355,7 @@ def forward_train(
     """
     problem = checks.problem(x, params, state, lengths, reverse, reset, h_mask, copy=True)
     y, state, passes = _walk(problem, _in_training)
+    y, state = backend.given_back((y, state), problem.x)
     return y, state, Tape._of(passes, problem.single, problem.weights.stacked)
 
 
@@ -382,19 +401,23 @@ def backward(tape: Tape, dy: ArrayLike | None = None, dstate: States | None = No
     found = Weights(tuple(tuple(done.packed for done in level) for level in levels), stacked, x.dtype)
     width = checks.sizes(found.levels[-1][0])[2] * len(found.levels[-1])
     above = checks.output_gradient(dy, (N, T, width), found.dtype, single=single)
-    state_levels = checks.states("dstate", dstate, found, N, single=single)
+    state_levels = checks.states("dstate", dstate, found, N, single=single, like=x)
+    given = [("dstate", one) for level in state_levels for one in level]
+    checks.in_one_place((), stacked, ("the tape's x", x), ("dy", above), *given, name="params")
     for level in levels:
         for done in level:
             checks.kept("tape", done.kept, done.packed)
     param_levels: list[list[AnyParams]] = []
     for level, states in zip(reversed(levels), reversed(state_levels), strict=True):
-        dx = backend.engine.zeros(level[0].batch.x.shape, found.dtype)
+        dx = backend.engine_of(x).zeros(level[0].batch.x.shape, found.dtype)
         grads = [
-            backend.engine.backward(
+            backend.engine_of(x).backward(
                 done=done, dy=above, column=way * done.packed.output_size, dstate=dstate_of_one, dx=dx
             )
             for way, (done, dstate_of_one) in enumerate(zip(level, states, strict=True))
         ]
         param_levels.insert(0, grads)
         above = dx
-    return Grads(dx[0] if single else dx, assemble(param_levels, stacked), _in_structure(state_levels, stacked, single))
+    state = _in_structure(state_levels, stacked, single)
+    gradients: Grads = backend.given_back(Grads(dx[0] if single else dx, assemble(param_levels, stacked), state), x)
+    return gradients

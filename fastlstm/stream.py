@@ -12,6 +12,7 @@ from .checks import assemble
 from .in_place import step
 from .initial import zero_state
 from .params import AnyState, Array, Hidden, State, is_plain
+from .places import HOST, where
 from .sequences import forward, pack
 from .types import Packed, Stack, States, Structured
 
@@ -48,7 +49,10 @@ class Stream:
 
     def __init__(self, params: Stack, batch_size: int = 1) -> None:
         packed = pack(params)
-        checks.steppable(packed, "params")
+        layers, _ = checks.steppable(packed, "params")
+        if (place := where(layers[0].panels)) != HOST:
+            raise TypeError(f"params: expected weights in {HOST}, got some on {place}: a Stream keeps its state here, "
+                            "step takes one that is there")  # fmt: skip
         self.__setstate__((packed, zero_state(packed, batch_size)))
 
     def __getstate__(self) -> tuple[Packed | tuple[Packed, ...], _Held]:

@@ -8,6 +8,7 @@ from . import backend
 from .backend import Pass
 from .checks import assemble, has_cells
 from .params import Array, form
+from .places import there
 from .types import Structured
 
 Levels: TypeAlias = list[list[Pass]]
@@ -23,7 +24,7 @@ class Tape:
     Attributes
     ----------
     x : ndarray, shape (N, T, D)
-        The input in the weights' float type. Read-only.
+        The input in the weights' float type. Read-only; on a device a copy, as c is there.
     c : ndarray, shape (N, T, H)
         The cell state after every step; a Bidirectional of two for a Bidirectional, a tuple, one entry a
         layer, for a stack. Read-only. TypeError where a layer's cell has none.
@@ -61,16 +62,20 @@ class Tape:
     @property
     def c(self) -> Structured:
         has_cells("c", (level[0].packed for level in self._levels))
-        cells = [[self._shown(backend.engine.cells(done)) for done in level] for level in self._levels]
+        cells = [[self._shown(backend.engine_of(done.batch.x).cells(done)) for done in level] for level in self._levels]
         return assemble(cells, self._stacked)
 
     def _shown(self, array: Array) -> Array:
         view = array[0] if self._single else array[...]
+        if there(view):
+            shown: Array = backend.given_back(view.copy(), view)
+            return shown
         view.flags.writeable = False
         return view
 
     def __repr__(self) -> str:
-        return f"Tape(x={form(self.x)}, layers={len(self._levels)})"
+        x = self._levels[0][0].batch.x
+        return f"Tape(x={form(x[0] if self._single else x)}, layers={len(self._levels)})"
 
     def __getstate__(self) -> tuple[Levels, bool, bool]:
         return self._levels, self._single, self._stacked

@@ -83,6 +83,8 @@ def _kernels_of_nn(dtype: np.dtype[Any]) -> _Calls:
     yield "masks", partial(kernels.expand, z, z, where, z.copy())
     yield "dropout", partial(kernels.drop, z, np.ones((1, 3), np.float32), 0.5, z.copy())
     yield "masks back", partial(kernels.collect, z, where, z.copy(), z[:, 0].copy())
+    yield "embedding", partial(kernels.take, W, where[0], W[:2].copy())
+    yield "embedding back", partial(kernels.scatter, where[0], W[:2], W.copy())
 
 
 def _recorded(call: Callable[..., object], *arguments: Any) -> None:

@@ -22,6 +22,10 @@ class Case(NamedTuple):
     holes: bool = False  # steps that Masking leaves out: at the beginning, within, at the end, or all
     loss: str = "mse"
     batch_shape: bool = False  # whether the batch size is fixed, as stateful layers want it
+    empty: bool = True  # whether the holes leave nothing of one sequence
+    words: int = 0  # x is (N, T), numbers below that, with zeros at the end and in between
+    steps: int = 1  # of gradient descent
+    rate: float = 1.0
 
 
 def lstm(units: int = 4, **more: Any) -> tuple[str, dict[str, Any]]:
@@ -36,6 +40,21 @@ def dense(units: int, activation: str | None = None, **more: Any) -> tuple[str, 
     return "Dense", {"units": units, "activation": activation, **more}
 
 
+def embedding(**more: Any) -> tuple[str, dict[str, Any]]:
+    return "Embedding", {"input_dim": 9, "output_dim": 5, **more}
+
+
+def pooled(kind: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    return f"Global{kind}Pooling1D", more
+
+
+def bound(kind: str, **more: Any) -> dict[str, Any]:
+    return {"class_name": kind, "config": more}
+
+
+FROZEN: dict[str, Any] = {"trainable": False}
+WORDS: dict[str, Any] = {"words": 9, "steps": 3, "rate": 0.3}
+STEPS: dict[str, Any] = {"steps": 3, "rate": 0.3}
 L1L2 = {"class_name": "L1L2", "config": {"l1": 0.02, "l2": 0.03}}
 MASK = ("Masking", {"mask_value": 0.5})
 RELU = {"activation": "relu", "recurrent_activation": "hard_sigmoid"}
@@ -93,6 +112,55 @@ CASES: dict[str, Case] = {
         [MASK, ("GRU", {"units": 4, "return_sequences": True, **SOFTSIGN}), dense(2)], holes=True
     ),
     "old keras": Case([lstm(activation="elu", recurrent_activation="hard_sigmoid_keras2"), dense(2)]),
+    "words": Case([embedding(), lstm(), dense(1)], **WORDS),
+    "words, masked": Case([embedding(mask_zero=True), lstm(), dense(1)], **WORDS),
+    "words, masked, sequences": Case(
+        [embedding(mask_zero=True), lstm(return_sequences=True), ("Activation", {"activation": "relu"}), dense(2)],
+        **WORDS,
+    ),
+    "words, masked, both": Case([embedding(mask_zero=True), both(return_sequences=True), pooled("Average")], **WORDS),
+    "words, regularized": Case([embedding(embeddings_regularizer="l2"), ("Flatten", {}), dense(2)], **WORDS),
+    "words, bound": Case(
+        [embedding(embeddings_constraint=bound("UnitNorm", axis=1)), lstm(), dense(2)], **WORDS
+    ),
+    "words, frozen": Case([embedding(**FROZEN), lstm(), dense(2)], **WORDS),
+    "frozen": Case(
+        [lstm(return_sequences=True, kernel_regularizer="l2", **FROZEN), lstm(kernel_regularizer="l2"), dense(2)],
+        **STEPS,
+    ),
+    "frozen, above": Case([lstm(), dense(3, "tanh", **FROZEN), dense(2)], **STEPS),
+    "frozen, one inside": Case([("Bidirectional", {"layer": lstm(**FROZEN)}), dense(2)], **STEPS),
+    "bound": Case(
+        [
+            lstm(
+                kernel_constraint=bound("MaxNorm", max_value=0.5), recurrent_constraint="unit_norm",
+                bias_constraint="non_neg", return_sequences=True,
+            ),
+            ("GRU", {"units": 4, "recurrent_constraint": bound("MinMaxNorm", min_value=0.2, max_value=0.9, rate=0.7),
+                     "bias_constraint": bound("MaxNorm", max_value=0.3, axis=1)}),
+            dense(2, kernel_constraint=bound("MaxNorm", max_value=0.4, axis=[0, 1]), bias_constraint="non_neg"),
+        ],
+        **STEPS,
+    ),
+    "bound, both": Case([both(kernel_constraint=bound("UnitNorm"), return_sequences=True), lstm(3)], **STEPS),
+    "bound, frozen": Case([lstm(kernel_constraint="unit_norm", **FROZEN), dense(2)], **STEPS),
+    "words, pooled": Case([embedding(), pooled("Max"), dense(2)], **WORDS),
+    "encoder, decoder": Case(
+        [lstm(), ("RepeatVector", {"n": 3}), lstm(5, return_sequences=True), dense(2)], **STEPS
+    ),
+    "mean": Case([lstm(return_sequences=True), pooled("Average"), dense(2)], **STEPS),
+    "masked mean": Case([MASK, lstm(return_sequences=True), pooled("Average"), dense(2)], holes=True,
+                        empty=False),
+    "masked means": Case([MASK, pooled("Average", keepdims=True), dense(2)], holes=True, empty=False),
+    "largest": Case([lstm(return_sequences=True), pooled("Max", keepdims=True), dense(2)], **STEPS),
+    "masked largest": Case([MASK, lstm(return_sequences=True), pooled("Max"), dense(2)], holes=True),
+    "equally large": Case([dense(4, "relu"), pooled("Max"), dense(2)]),
+    "flattened": Case([lstm(return_sequences=True), ("Flatten", {}), dense(2)], batch_shape=True, **STEPS),
+    "masked, flattened": Case([MASK, lstm(return_sequences=True), ("Flatten", {}), dense(2)], holes=True,
+                              batch_shape=True),
+    "no spatial dropout": Case([("SpatialDropout1D", {"rate": 0.0}), lstm(return_sequences=True), dense(2)]),
+    **{f"activation {name}": Case([dense(4), ("Activation", {"activation": name}), lstm(2)], **STEPS) for name in
+       ("linear", "relu", "sigmoid", "tanh", "softmax", "softplus", "elu", "exponential")},
 }  # fmt: skip
 
 
@@ -106,7 +174,10 @@ def build(layers: Any, sequential: Any, entry: Any, case: Case) -> Any:
             found["recurrent_activation"] = of_keras("hard_sigmoid_keras2")
         return getattr(layers, kind)(**found)
 
-    first = entry(batch_shape=case.shape) if case.batch_shape else entry(shape=(None, case.shape[2]))
+    if case.words:
+        first = entry(shape=(case.shape[1],))
+    else:
+        first = entry(batch_shape=case.shape) if case.batch_shape else entry(shape=(None, case.shape[2]))
     return sequential([first, *(made(one) for one in case.layers)])
 
 
@@ -115,10 +186,13 @@ def problem(case: Case, name: str) -> tuple[np.ndarray, Any]:
     rng = np.random.default_rng(sum(map(ord, name)))
     N, T, _ = case.shape
     x = rng.standard_normal(case.shape).astype(np.float32)
+    if case.words:
+        x = rng.integers(1, case.words, (N, T))
+        x[0, 4:], x[1, :2], x[2, 3], x[3, -1] = 0, 0, 0, 0
     if case.holes:
         left_out = rng.random((N, T)) < 0.4
         left_out[0] = False
-        left_out[1] = True
+        left_out[1] = case.empty
         left_out[2, :3], left_out[3, -3:] = True, True
         x[left_out] = 0.5
 
@@ -155,11 +229,11 @@ def run(model: Any, sgd: Any, case: Case, name: str) -> Arrays:
         reset(model)
         found |= {f"call {i}": np.asarray(model(x)) for i in range(3)}
         reset(model)
-    model.compile(loss=case.loss, optimizer=sgd(1.0))
+    model.compile(loss=case.loss, optimizer=sgd(case.rate))
     y = targets(found["predict"])
     found["loss"] = np.asarray(model.evaluate(x, y, batch_size=len(x), verbose=0))
     reset(model)
-    model.fit(x, y, batch_size=len(x), verbose=0, shuffle=False)
+    model.fit(x, y, batch_size=len(x), epochs=case.steps, verbose=0, shuffle=False)
     return found | {f"after {i}": array for i, array in enumerate(model.get_weights())}
 
 

@@ -200,5 +200,5 @@ def check_slopes(loss: Any, pairs: Any, count: int, rng: np.random.Generator) ->
 def of_nan(make: Any, shape: Any, dtype: Any) -> Any:
     """An array full of NaN, by a function that makes one."""
     array = make(shape, dtype)
-    array.fill(np.nan)
+    array.fill(np.nan if array.dtype.kind == "f" else -999)
     return array

@@ -15,15 +15,19 @@ import numpy as np
 from fastlstm import reference
 from fastlstm.backend import HELD, Buffers, Kept, LossRule, Packed, Pass, UpdateRule
 from fastlstm.cells.phases import Cell
-from fastlstm.cells.table import CELLS, cell_with
+from fastlstm.cells.table import CELLS, cell_named, cell_with
 from fastlstm.nn.activations import elu, exponential, linear, relu, sigmoid, softmax, softplus, tanh
-from fastlstm.params import CELLS as RECORDS
 from fastlstm.params import ROWS, AnyState, shapes
 from fastlstm.params import sizes as sizes_of_record
 
 Array = np.ndarray
-# dtypes of `layout`, in the order of the cells
-MARKS = (np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32)
+KNOWN = list(CELLS)  # and cells of one's own, as they come: a cell's place here is the length of `layout`
+
+
+def number_of(cell: Cell) -> int:
+    if cell not in KNOWN:
+        KNOWN.append(cell)
+    return KNOWN.index(cell)
 
 
 # weights
@@ -31,7 +35,7 @@ MARKS = (np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32)
 
 def pack(params: Any) -> Packed:
     _, H, P = sizes_of_record(params)
-    layout = np.empty((0, 0), MARKS[CELLS.index(cell_with(type(params)))])
+    layout = np.empty((0, number_of(cell_with(type(params)))), np.bool_)
     rest = np.empty(sum(array.size for array in params[1:]), params.W.dtype)
     packed = Packed(np.empty(params.W.shape, params.W.dtype), H, P, layout, rest)
     pack_into(params, packed)
@@ -48,7 +52,7 @@ def packing(params: Any, packed: Packed) -> Callable[[], None]:
 
 
 def unpack(packed: Packed) -> Any:
-    record, (D, H, P) = RECORDS[cell_in(packed).name], sizes(packed)
+    record, (D, H, P) = cell_in(packed).record, sizes(packed)
     arrays, at = [packed.panels.copy()], 0
     for shape in list(shapes(record, D, H, P).values())[1:]:
         size = int(np.prod(shape))
@@ -62,12 +66,12 @@ def sizes(packed: Packed) -> tuple[int, int, int]:
 
 
 def cell_with_mark(layout: Any) -> Cell | None:
-    known = isinstance(layout, np.ndarray) and layout.ndim == 2 and layout.dtype in MARKS
-    return CELLS[MARKS.index(layout.dtype)] if known else None
+    known = isinstance(layout, np.ndarray) and layout.ndim == 2 and layout.dtype == np.bool_ and layout.size == 0
+    return KNOWN[layout.shape[1]] if known and layout.shape[1] < len(KNOWN) else None
 
 
 def cell_in(packed: Packed) -> Cell:
-    return CELLS[MARKS.index(packed.layout.dtype)]
+    return KNOWN[packed.layout.shape[1]]
 
 
 def fits(packed: Packed) -> bool:
@@ -75,7 +79,7 @@ def fits(packed: Packed) -> bool:
     cell = cell_with_mark(layout)
     if cell is None or panels.ndim != 2 or panels.dtype not in (np.float32, np.float64) or not 1 <= P <= H:
         return False
-    W, *rest = shapes(RECORDS[cell.name], len(panels), H, P).values()
+    W, *rest = shapes(cell.record, len(panels), H, P).values()
     return panels.shape == W and second is not None and second.shape == (sum(int(np.prod(shape)) for shape in rest),)
 
 
@@ -131,7 +135,7 @@ def cells(done: Pass) -> Array:
 
 
 def kept_shapes(name: str, itemsize: int, H: int, N: int, T: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    number = [cell.name for cell in CELLS].index(name)
+    number = number_of(cell_named(name))
     return (T, N, number + 1, 2), (1, N, H)
 
 
@@ -347,6 +351,15 @@ class training:
                 dz[n, where[n, t]] += dy[n, t]
             elif where[n, t] == HELD:
                 dh[n] += dy[n, t]
+
+    @staticmethod
+    def take(table: Array, numbers: Array, y: Array) -> None:
+        y[...] = table[numbers]
+
+    @staticmethod
+    def scatter(numbers: Array, dy: Array, sums: Array) -> None:
+        sums[...] = 0
+        np.add.at(sums, numbers, dy)
 
     zeros = staticmethod(np.zeros)
     copied = staticmethod(np.copy)

@@ -11,8 +11,8 @@ import fastlstm
 PACKAGE = Path(fastlstm.__file__).parent
 FLOORS = (  # from the ground up: a module imports of its own floor and of those below
     {"params", "strides", "files", "_version"},
-    {"arrays", "cells"},
-    {"reference", "cpu"},
+    {"arrays", "cells", "places"},
+    {"reference", "cpu", "cuda"},
     {"backend"},
     {"types"},
     {"checks"},
@@ -21,7 +21,8 @@ FLOORS = (  # from the ground up: a module imports of its own floor and of those
     {"stream", "formats"},
     {"nn", "datasets"},
     {"formats.as_layers", "formats.nam", "formats.onnx", "formats.rtneural", "formats.rtneural_parts"},
-    {"warmup", "demo", "convert"},
+    {"sklearn"},
+    {"warmup", "demo", "convert", "dask"},
     {"__main__"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
@@ -80,8 +81,18 @@ def test_there_is_no_circle() -> None:
 
 def test_only_the_door_leads_to_what_computes() -> None:
     for name, others in imports().items():
-        if name.split(".")[0] not in ("backend", "cpu"):
-            assert not {one for one in others if one.split(".")[0] == "cpu"}, name
+        if name.split(".")[0] not in ("backend", "cpu", "cuda"):
+            assert not {one for one in others if one.split(".")[0] in ("cpu", "cuda")}, name
+
+
+def test_engines_share_records_alone() -> None:
+    """And activations: the same tanh, bit by bit."""
+    shared = {"cpu.callable.buffers", "cpu.lstm.packing", "cpu.vectors.activations"}
+    for name, others in imports().items():
+        if name.split(".")[0] == "cuda":
+            assert {one for one in others if one.split(".")[0] == "cpu"} <= shared, name
+        if name.split(".")[0] == "cpu":
+            assert not {one for one in others if one.split(".")[0] == "cuda"}, name
 
 
 def test_the_oracle_stands_alone() -> None:

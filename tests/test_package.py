@@ -19,9 +19,9 @@ from fastlstm import State, reference
 def test_modules_that_come_when_they_are_used() -> None:
     code = """
 import sys, fastlstm
-assert not {"fastlstm.nn", "fastlstm.datasets"} & set(sys.modules)
-assert {"nn", "datasets"} < set(dir(fastlstm))
-assert not {"fastlstm.nn", "fastlstm.datasets"} & set(sys.modules)
+assert not {"fastlstm.nn", "fastlstm.dask", "fastlstm.datasets"} & set(sys.modules)
+assert {"nn", "dask", "datasets", "sklearn"} < set(dir(fastlstm))
+assert not {"fastlstm.nn", "fastlstm.dask", "fastlstm.datasets"} & set(sys.modules)
 assert fastlstm.nn is sys.modules["fastlstm.nn"]
 assert fastlstm.datasets is sys.modules["fastlstm.datasets"]
 """
@@ -32,7 +32,7 @@ OF_FORMATS = {"from_nam", "from_onnx", "from_rtneural", "to_onnx", "to_rtneural"
 
 
 def test_names_of_the_package() -> None:
-    assert set(dir(fastlstm)) == {*fastlstm.__all__, "nn", "datasets", *OF_FORMATS}
+    assert set(dir(fastlstm)) == {*fastlstm.__all__, "nn", "dask", "datasets", "sklearn", *OF_FORMATS}
     assert all(getattr(fastlstm, name) is not None for name in dir(fastlstm))
     readers_and_writers = {name for name in dir(fastlstm) if name.startswith(("from_", "to_"))} | {"save", "load"}
     assert all(getattr(fastlstm.formats, name) is getattr(fastlstm, name) for name in readers_and_writers)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asv_benchmarks import cells, compare, own_cells, report, training, workers
+from asv_benchmarks import cells, compare, own_cells, report, scale, training, workers
 from asv_benchmarks.benchmarks import learning
 from asv_benchmarks.benchmarks.shapes import FITS, GATES, MODES, SHAPES, STEPPED, Fit, Shape, along
 from asv_benchmarks.systems import projections
@@ -52,6 +52,38 @@ def test_the_tables_of_other_cells_agree_with_their_results() -> None:
     if stored:
         rows = [(row["cell"], row["mode"], Shape(*row["shape"])) for row in stored["table"]]
         assert rows == own_cells.jobs(list(GATES), [])
+
+
+def test_the_tables_of_processes_agree_with_their_results() -> None:
+    stored, text = json.loads(scale.RESULTS.read_text()) if scale.RESULTS.exists() else {}, scale.PAGE.read_text()
+    assert report.fill(text, scale.parts(stored)) == text
+    assert not stored or [Fit(*row["fit"]) for row in stored["table"]] == scale.FITS
+
+
+def test_the_tables_of_processes() -> None:
+    """Of made up times: two ranks take what two threads take, and a tenth of it is exchanged."""
+    row = {"fit": [64, 8, 16, 32, 6400], "seconds": {"one thread": 2.0, "2 threads": 1.0, "2 ranks": 1.25},
+           "share": 0.1, "bytes": 1_100_000}  # fmt: skip
+    made_up = {
+        "processor": "none",
+        "cores": 2,
+        "threads": 2,
+        "vector_bits": 256,
+        "system": "",
+        "python": "3",
+        "date": "",
+    }
+    found = scale.parts({"table": [row], "ranks": 2, "rounds": 1, "machine": made_up, "versions": {}})
+    assert "| 64, 8, 16, 32, 6400 | 3200 | 6400 | 5120 | 80% | 10.0% | 1074 |" in found["scale"]
+    # 10 ms of a batch; two latencies and the gradient once between two machines: 1.06 ms
+    assert "| 64, 8, 16, 32, 6400 | 10.0 | 10 Gbit/s Ethernet | 90% |" in found["scale_model"]
+
+
+def test_ranks_learn_from_the_same_batches() -> None:
+    pytest.importorskip("mpi4py")
+    fit = Fit(4, 2, 1, 2, 16)
+    found = {name: [scale.run(fit, ranks, threads)["check"]] for name, (ranks, threads) in scale.ways(2).items()}
+    assert workers.disagreement({name: checks[0] for name, checks in found.items()}) < 1e-5
 
 
 def test_the_tables_of_other_cells() -> None:

@@ -1,12 +1,17 @@
-"""Do gradients vanish? Three experiments, which docs/vanishing-gradients.md tells about.
+"""
+Do gradients vanish?
+====================
+
+You learn here how to look at a gradient along time, and what the forget bias and clipping do to it.
+
+Three experiments, which docs/vanishing-gradients.md tells about:
 
 1. How the gradient of a loss at the last step fades with the lag, in networks as they begin: a plain tanh network, and
    LSTMs with forget biases of 0, 1 and 3.
 2. What these networks learn: the first step holds a bit, the steps behind it noise, the answer is asked at the end.
 3. What clipping the gradient changes, in the plain network, by plain gradient descent.
 
-python vanishing_gradients.py            # figures
-python vanishing_gradients.py docs/img   # and pictures in that folder (needs matplotlib)
+``python vanishing_gradients.py docs/img`` also writes the pictures into that folder.
 """
 
 import os
@@ -15,7 +20,8 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # so small a network gains little from a second thread, and where
-import numba  # others use the processor, its threads would mostly wait for each other
+import matplotlib.pyplot as plt  # others use the processor, its threads would mostly wait for each other
+import numba
 import numpy as np
 
 import fastlstm
@@ -115,6 +121,9 @@ def learn_lstm(T, seed, forget_bias):
     return np.mean((model.predict(x, verbose=0)[:, 0] > 0) == bits)
 
 
+# %%
+# What is left of a gradient that arrives after the last step, before anything is learnt?
+
 print("1. the gradient at a lag, as a part of that at lag 0, before learning")
 rng = np.random.default_rng(0)
 x, _ = remember(rng, 200, 101)
@@ -132,7 +141,10 @@ far = {name: curve[100] for name, curve in curves.items()}
 assert 1e3 * far["LSTM, forget bias 0"] < far["plain tanh"] < 1e-2 * far["LSTM, forget bias 1"]
 assert far["LSTM, forget bias 1"] < 1e-2 * far["LSTM, forget bias 3"]
 
-print(f"\n2. bits remembered after {BATCHES} batches of {BATCH}, by lag; half are right by chance")
+# %%
+# What can be learnt? A network finds what its gradient reaches.
+
+print(f"2. bits remembered after {BATCHES} batches of {BATCH}, by lag; half are right by chance")
 began = time.perf_counter()
 right = {name: [] for name in curves}
 for T in LAGS:
@@ -147,7 +159,10 @@ print(f"({time.perf_counter() - began:.0f} s)")
 assert right["LSTM, forget bias 3"][-1] > 0.95
 assert right["LSTM, forget bias 0"][-1] < 0.6
 
-print("\n3. plain tanh, lag 19, gradient descent with learning rate 0.3: does clipping to a norm of 1 help?")
+# %%
+# The other trouble: gradients that explode.
+
+print("3. plain tanh, lag 19, gradient descent with learning rate 0.3: does clipping to a norm of 1 help?")
 seeds, outcomes = range(8), {}
 for limit in (None, 1.0):
     runs = [learn_plain(20, seed, optimizers.SGD(0.3, global_clipnorm=limit), 400) for seed in seeds]
@@ -159,25 +174,28 @@ for limit in (None, 1.0):
 mean = {limit: np.mean([share for share, _ in runs]) for limit, runs in outcomes.items()}
 assert mean[1.0] > mean[None]
 
-if len(sys.argv) > 1:
-    from matplotlib.figure import Figure
+# %%
+# On the left, what reaches back before learning; on the right, what is learnt. The open forget gate keeps both alive.
 
-    folder = Path(sys.argv[1])
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, other = figure.subplots(1, 2)
-    for name, curve in curves.items():
-        left.semilogy(curve, label=name)
-    left.set(xlabel="lag, steps", ylabel="gradient, part of that at lag 0", ylim=(1e-20, 10), title="before learning")
-    left.legend()
-    for name, shares in right.items():
-        other.plot([T - 1 for T in LAGS], shares, "o-", label=name)
-    other.set(xlabel="lag, steps", ylabel="bits remembered", title=f"after {BATCHES} batches")
-    other.legend()
-    figure.savefig(folder / "vanishing.png", dpi=100)
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, (limit, runs) in zip(figure.subplots(1, 2, sharey=True), outcomes.items(), strict=True):
-        for _, norms in runs:
-            axes.semilogy(norms, linewidth=0.6)
-        axes.set(xlabel="batch", title="clipped to a norm of 1" if limit else "as it is")
-    figure.axes[0].set_ylabel("norm of the gradient before clipping")
-    figure.savefig(folder / "clipping.png", dpi=100)
+figures = {"vanishing": plt.figure(figsize=(10, 4)), "clipping": plt.figure(figsize=(10, 4))}
+left, other = figures["vanishing"].subplots(1, 2)
+for name, curve in curves.items():
+    left.semilogy(curve, label=name)
+left.set(xlabel="lag, steps", ylabel="gradient, part of that at lag 0", ylim=(1e-20, 100), title="Before learning")
+for mark, (name, shares) in zip("osD^", right.items(), strict=True):
+    other.plot([T - 1 for T in LAGS], 100 * np.array(shares), f"{mark}-", label=name)
+other.axhline(50, color="0.5", linestyle=":")
+other.annotate("chance", (79, 50), xytext=(0, 4), textcoords="offset points", color="0.5", ha="right")
+other.set(xlabel="lag, steps", ylabel="bits remembered, %", title=f"After {BATCHES} batches")
+figures["vanishing"].legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+for axes, (limit, runs) in zip(figures["clipping"].subplots(1, 2, sharey=True), outcomes.items(), strict=True):
+    for _, norms in runs:
+        axes.semilogy(norms, linewidth=0.6)
+    axes.axhline(1, color="0.5", linestyle=":")
+    good = sum(share > 0.99 for share, _ in runs)
+    axes.set(xlabel="batch", title=f"{'Clipped to 1' if limit else 'As it is'}: {good} of {len(runs)} runs above 99 %")
+figures["clipping"].axes[0].set_ylabel("norm of the gradient before clipping")
+if len(sys.argv) > 1:
+    for name, figure in figures.items():
+        figure.savefig(Path(sys.argv[1]) / f"{name}.png", dpi=100)
+plt.show()

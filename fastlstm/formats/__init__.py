@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .. import backend, checks
 from ..backend import Packed
 from ..params import AnyParams
+from ..places import there
 from ..types import Stack
 
 if TYPE_CHECKING:
@@ -62,7 +63,11 @@ def layers_of(params: Stack) -> tuple[list[list[AnyParams]], bool]:
 
 
 def _record(layer: AnyParams | Packed) -> AnyParams:
-    return backend.engine.unpack(layer) if isinstance(layer, Packed) else layer
+    """In the host's memory, wherever it lies."""
+    if isinstance(layer, Packed):
+        return backend.engine_of(layer.panels).unpack(layer)
+    arrays: list[Any] = list(layer)
+    return type(layer)(*(array.on_host() if there(array) else array for array in arrays))
 
 
 def prove(path: str | os.PathLike[str]) -> Proof:

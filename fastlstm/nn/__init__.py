@@ -9,36 +9,73 @@ import sys
 from . import (
     activations,
     callbacks,
+    constraints,
     initializers,
     layers,
     losses,
     metrics,
     models,
     optimizers,
+    preprocessing,
     regularizers,
     saving,
     utils,
 )
 from ._src.public import publish
 from ._src.stack import GradientNorms
-from .layers import GRU, LSTM, Bidirectional, Dense, Dropout, Input, Layer, Masking, TimeDistributed
+from .initializers import Initializer
+from .layers import (
+    GRU,
+    LSTM,
+    Activation,
+    Bidirectional,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    Input,
+    Layer,
+    Masking,
+    RepeatVector,
+    SpatialDropout1D,
+    TimeDistributed,
+)
+from .losses import Loss
+from .metrics import Metric
 from .models import Sequential, load_keras, load_model
+from .optimizers import Optimizer
+from .regularizers import Regularizer
 from .utils import set_random_seed
 
 __all__ = [
     "GRU",
     "LSTM",
+    "Activation",
     "Bidirectional",
     "Dense",
     "Dropout",
+    "Embedding",
+    "Flatten",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
     "GradientNorms",
+    "Initializer",
     "Input",
     "Layer",
+    "Loss",
     "Masking",
+    "Metric",
+    "Optimizer",
+    "Regularizer",
+    "RepeatVector",
     "Sequential",
+    "SpatialDropout1D",
     "TimeDistributed",
     "activations",
     "callbacks",
+    "constraints",
     "initializers",
     "layers",
     "load_keras",
@@ -47,6 +84,7 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "preprocessing",
     "regularizers",
     "saving",
     "set_random_seed",
@@ -54,4 +92,4 @@ __all__ = [
 ]
 
 publish(layers, models, saving, losses, metrics, callbacks, optimizers, optimizers.schedules, initializers)
-publish(regularizers, activations, utils, sys.modules[__name__])
+publish(regularizers, constraints, activations, utils, preprocessing, preprocessing.sequence, sys.modules[__name__])

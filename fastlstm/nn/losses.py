@@ -1,5 +1,13 @@
 """Losses: what `keras.losses` holds, as far as it exists here."""
 
+from ._src.functions import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    huber,
+    mean_absolute_error,
+    mean_squared_error,
+    sparse_categorical_crossentropy,
+)
 from ._src.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -10,6 +18,9 @@ from ._src.losses import (
     SparseCategoricalCrossentropy,
     get,
 )
+from ._src.names import serialize
+
+deserialize = get
 
 __all__ = [
     "BinaryCrossentropy",
@@ -19,5 +30,13 @@ __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "SparseCategoricalCrossentropy",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "deserialize",
     "get",
+    "huber",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "serialize",
+    "sparse_categorical_crossentropy",
 ]

@@ -21,7 +21,9 @@ MODULES = [
     "config", "datasets", "formats.c_header", "formats.nam", "formats.npz", "formats.numpy_file", "formats.rtneural",
     "formats.torch", "in_place", "initial", "sequences", "stream", "tape",
 ]  # fmt: skip
-NN_MODULES = [nn, nn.optimizers.schedules, *filter(inspect.ismodule, (getattr(nn, name) for name in nn.__all__))]
+NN_MODULES = [nn, nn.optimizers.schedules, nn.preprocessing.sequence,
+              *(module for module in map(vars(nn).get, nn.__all__)
+                if inspect.ismodule(module) and module is not nn.preprocessing)]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -58,6 +60,11 @@ def test_every_public_name_is_documented() -> None:
         "docs/streaming.md",
         "docs/keras.md",
         "docs/vanishing-gradients.md",
+        "docs/index.md",
+        "docs/first-steps.md",
+        "docs/train.md",
+        "docs/ragged.md",
+        "docs/from-pytorch.md",
     ],
 )
 def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,15 +77,29 @@ def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         exec(compile(block, page, "exec"), names)
 
 
-def test_page_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["models.md", "from-onnx.md", "from-rtneural.md"])
+def test_pages_of_models(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each example by itself, where the package that it needs is installed."""
     needs = {".keras": "h5py", ".safetensors": "safetensors", "onnx": "onnx"}
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for block in blocks:
         if all(importlib.util.find_spec(needs[part]) for part in needs if part in block):
-            exec(compile(block, "docs/models.md", "exec"), {})
+            exec(compile(block, f"docs/{page}", "exec"), {})
+
+
+@pytest.mark.parametrize("name", ["estimators", "forecaster", "windowing"])
+def test_docstrings_of_estimators(name: str) -> None:
+    pytest.importorskip("sklearn.base")
+    result = doctest.testmod(importlib.import_module(f"fastlstm.sklearn.{name}"))
+    assert result.attempted
+    assert not result.failed
+
+
+def test_page_of_estimators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn.base")
+    test_pages("docs/estimators.md", tmp_path, monkeypatch)
 
 
 def test_docstrings_of_onnx() -> None:

@@ -13,11 +13,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{name}.md" for name in
-         ("architecture", "kernels", "equations", "cells", "streaming"))]  # fmt: skip
+         ("architecture", "kernels", "equations", "cells", "estimators", "streaming"))]  # fmt: skip
 FOLDERS = ("fastlstm", "tests", "asv_benchmarks", "docs", ".github")
-OTHERS = {  # of PyTorch, TensorFlow, Keras, Numba
+OTHERS = {  # of PyTorch, TensorFlow, Keras, Numba, scikit-learn
     "proj_size", "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "LayerNormLSTMCell",
     "LayerNormBasicLSTMCell", "recurrent_kernel", "forceinline",
+    "Pipeline", "MLPClassifier", "MLPRegressor", "check_estimator",
 }  # fmt: skip
 
 

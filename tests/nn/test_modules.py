@@ -19,10 +19,11 @@ from fastlstm import nn
 from fastlstm.nn import _src
 
 MODULES = [
-    "layers", "models", "optimizers", "optimizers.schedules", "losses", "metrics", "callbacks", "regularizers",
+    "layers", "models", "optimizers", "optimizers.schedules", "losses", "metrics", "callbacks", "regularizers", "constraints",
     "initializers", "activations", "saving", "utils",
+    "preprocessing", "preprocessing.sequence",
 ]  # fmt: skip
-OURS = {"callbacks": {"Progress"}, "metrics": {"LossMetric"}}
+OURS = {"callbacks": {"Progress"}, "metrics": {"LossMetric"}, "models": {"load_keras"}, "utils": {"plot_history"}}
 
 POST = """
 from keras.models import Sequential

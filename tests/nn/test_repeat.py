@@ -31,13 +31,20 @@ MODELS: dict[str, Any] = {
     "normalized": lambda: [nn.LSTM(20, cell="normalized"), nn.Dense(1)],
     "backwards": lambda: [nn.LSTM(6, go_backwards=True, use_bias=False), nn.Dense(1, use_bias=False)],
     "a step's outputs": lambda: [nn.LSTM(70, return_sequences=True), nn.Dense(3, "softmax")],
+    "regularizers": lambda: [
+        nn.LSTM(6, kernel_regularizer="l2", bias_regularizer="l1"), nn.Dense(4), nn.Dense(1, kernel_regularizer="l1_l2"),
+    ],
+    "words, flattened": lambda: [
+        nn.Embedding(40, 6), nn.LSTM(4, return_sequences=True), nn.Flatten(), nn.Dense(1)
+    ],
     "dense alone": lambda: [nn.Dense(3, "tanh"), nn.LSTM(4), nn.Dense(1)],
 }  # fmt: skip
 OTHERS: dict[str, Any] = {
-    "regularizer": lambda: [nn.LSTM(6, kernel_regularizer="l2"), nn.Dense(1)],
     "stateful": lambda: [nn.LSTM(6, stateful=True), nn.Dense(1)],
     "sequences backwards": lambda: [nn.LSTM(6, return_sequences=True, go_backwards=True), nn.LSTM(3), nn.Dense(1)],
     "masked": lambda: [nn.Masking(), nn.LSTM(6), nn.Dense(1)],
+    "words, masked": lambda: [nn.Embedding(40, 6, mask_zero=True), nn.LSTM(6), nn.Dense(1)],
+    "mean": lambda: [nn.LSTM(6, return_sequences=True), nn.GlobalAveragePooling1D(), nn.Dense(1)],
     "both ways": lambda: [nn.Bidirectional(nn.LSTM(6)), nn.Dense(1)],
     "dropped": lambda: [nn.LSTM(6), nn.Dropout(0.2), nn.Dense(1)],
 }
@@ -56,7 +63,7 @@ def fitted(layers: Any, monkeypatch: pytest.MonkeyPatch, after: int, N: int = 50
     monkeypatch.setattr(repeat.Repeated, "__init__", noted)
     model = nn.Sequential(layers(), seed=0)
     rng = np.random.default_rng(1)
-    x = rng.standard_normal((N, T, D))
+    x = a_batch(model, N, rng)
     outputs = 3 if layers is MODELS["a step's outputs"] else 1
     y = rng.integers(0, 2, (N, T, 3) if outputs == 3 else (N, 1))
     y = y / np.maximum(1, y.sum(axis=-1, keepdims=True)) if outputs == 3 else y
@@ -64,6 +71,11 @@ def fitted(layers: Any, monkeypatch: pytest.MonkeyPatch, after: int, N: int = 50
     model.fit(x, y, batch_size=8, epochs=3, verbose=0, sample_weight=rng.uniform(size=N))
     monkeypatch.setattr(repeat.Repeated, "__init__", original)
     return model, len(made)
+
+
+def a_batch(model: Any, N: int, rng: np.random.Generator) -> np.ndarray:
+    words = isinstance(model.layers[0], nn.Embedding)
+    return rng.integers(0, 40, (N, T)) if words else rng.standard_normal((N, T, D))
 
 
 def assert_same(one: Any, two: Any) -> None:
@@ -83,7 +95,7 @@ def test_same_bits(name: str, together: bool, monkeypatch: pytest.MonkeyPatch) -
         recorded, some = fitted(MODELS[name], monkeypatch, 1)
     assert (none, some) == (0, 2)  # batches of 8, and the last of 2
     assert_same(recorded, own)
-    x = np.ones((3, T, D))
+    x = a_batch(own, 3, np.random.default_rng(2))
     assert (recorded.predict(x, verbose=0) == own.predict(x, verbose=0)).all()
 
 

@@ -760,7 +760,7 @@ def test_an_option_that_cannot_change(layer: nn.Layer, option: str, value: Any) 
 @pytest.mark.parametrize(("layer", "option", "value", "error"), [
     (nn.LSTM(3), "dropout", 1.5, ValueError), (nn.LSTM(3), "go_backwards", 1, TypeError),
     (nn.LSTM(3, cell="peephole"), "recurrent_dropout", 1.5, ValueError), (nn.Dropout(0.5), "rate", -1, ValueError),
-    (nn.Dense(3), "activation", "tanhh", ValueError), (nn.LSTM(3), "trainable", False, AttributeError), (nn.Sequential(), "trainable", False, AttributeError),
+    (nn.Dense(3), "activation", "tanhh", ValueError), (nn.LSTM(3), "trainable", 0, TypeError), (nn.Sequential(), "trainable", None, TypeError),
     (losses.Huber(), "delta", -1, ValueError), (losses.BinaryCrossentropy(), "label_smoothing", 2, ValueError),
     (optimizers.SGD(), "momentum", 2, ValueError), (optimizers.Adam(clipnorm=1), "clipvalue", 1, ValueError),
 ])  # fmt: skip

@@ -1,4 +1,4 @@
-"""Numbers that are only moved: zeros and copies, outputs of masked steps, dropped features.
+"""Numbers that are only moved: zeros and copies, outputs of masked steps, dropped features, rows of a table.
 
 Steps that a mask leaves out: outputs of the real steps are put where they belong, and gradients brought back. The real
 steps of each sequence run without gaps. where (N, T) says which of them an output shows: HELD is the state that the
@@ -70,6 +70,28 @@ def dropped(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
             rows_y[j] = rows_x[j] * (one if own[j] >= rate else zero)
 
 
+@kernel
+def taken(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
+    """y (M, D): the rows of a table (V, D) that numbers (M,) name. One turn."""
+    table, numbers, D, y = loaded(pointer)
+    M = len(numbers)
+    for i in range(M * w // workers, M * (w + 1) // workers):
+        copy(y, i * D, table, numbers[i] * D, D)
+
+
+@kernel
+def scattered(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
+    """The way back: sums (V, D) of the rows of dy (M, D) that have each number, in their order. A worker has a share of
+    the sums, and looks at all numbers. One turn."""
+    numbers, dy, D, sums = loaded(pointer)
+    V = len(sums) // D
+    begin, end = V * w // workers, V * (w + 1) // workers
+    clear(sums, begin * D, (end - begin) * D)
+    for i in range(len(numbers)):
+        if begin <= numbers[i] < end:
+            accumulate(sums, numbers[i] * D, dy, i * D, D)
+
+
 def _filled(source: _Array, out: _Array) -> _Array:
     run(fill, out.dtype, 1, 1, (source.reshape(-1), out.reshape(-1)))
     return out
@@ -102,3 +124,15 @@ def drop(x: _Array, draws: NDArray[np.float32], rate: float, y: _Array) -> None:
     if x.size:
         arguments = x.reshape(-1), draws.reshape(-1), np.float32(rate), 1 / (1 - rate), T, D, y.reshape(-1)
         run(dropped, x.dtype, 1, threads_for(N * T, _MOVE_WORK * x.size), arguments)
+
+
+def take(table: _Array, numbers: NDArray[np.int64], y: _Array) -> None:
+    if y.size:
+        arguments = table.reshape(-1), numbers, table.shape[1], y.reshape(-1)
+        run(taken, y.dtype, 1, threads_for(len(numbers), _MOVE_WORK * y.size), arguments)
+
+
+def scatter(numbers: NDArray[np.int64], dy: _Array, sums: _Array) -> None:
+    V, D = sums.shape
+    run(scattered, sums.dtype, 1, threads_for(V, _MOVE_WORK * (dy.size + sums.size)),
+        (numbers, dy.reshape(-1), D, sums.reshape(-1)))  # fmt: skip

@@ -65,6 +65,24 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+_SLOPES: dict[str, Callable[[Any], Any]] = {  # of each function, from what it gives
+    "linear": np.ones_like,
+    "relu": lambda y: y > 0,
+    "sigmoid": lambda y: y * (1 - y),
+    "tanh": lambda y: 1 - y * y,
+    "softplus": lambda y: -np.expm1(-y),
+    "elu": lambda y: np.where(y > 0, 1, y + 1).astype(y.dtype),
+    "exponential": lambda y: y,
+}
+
+
+def gradient(name: str, y: Any, dy: Any) -> Any:
+    """dx, from dy and from y, what the function of that name gave."""
+    if name == "softmax":
+        return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+    return dy * _SLOPES[name](y)
+
+
 def get(identifier: Any) -> Callable[..., Any]:
     """A function by its name; None is linear.
 
@@ -74,6 +92,11 @@ def get(identifier: Any) -> Callable[..., Any]:
         No such name; a function of another module.
     """
     return FUNCTIONS[name_of(identifier)]
+
+
+def serialize(activation: Any) -> str:
+    """The name of an activation, from which `get` makes it again."""
+    return name_of(activation)
 
 
 def name_of(identifier: Any) -> str:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import contextlib
 import difflib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
-from . import names, randomness
+from . import constraints, initializers, names, own, randomness, regularizers
+from .constraints import Constraint
 from .initializers import Initializer
 from .names import flag as flag
 from .options import Option, Options
@@ -29,6 +30,10 @@ Shape: TypeAlias = tuple[int | None, ...]
 """Of a batch; None where any size will do."""
 
 
+SMALL = 1 << 18
+"""Numbers of a layer's arrays with which its passes are recorded."""
+
+
 class Weight(NamedTuple):
     """A weight of a layer before it is there."""
 
@@ -36,6 +41,8 @@ class Weight(NamedTuple):
     shape: tuple[int, ...]
     initializer: Initializer
     regularizer: Regularizer | None = None
+    constraint: Constraint | None = None
+    trainable: bool = True
 
     @property
     def size(self) -> int:
@@ -43,20 +50,30 @@ class Weight(NamedTuple):
 
 
 class Trained:
-    """Something that always learns as a whole."""
+    """Something that learns, or not."""
 
     name: str
+    switches = 0
+    """How often `trainable` of any was set: who keeps what follows from it looks here."""
+
+    _trainable = True
 
     @property
     def trainable(self) -> bool:
-        """True: no layer can be left out of training."""
-        return True
+        """Whether training changes its weights. It may be set at any time: the next update heeds it. What is within, as
+        a model's layers, is set alike."""
+        return self._trainable
 
     @trainable.setter
     def trainable(self, value: Any) -> None:
-        if not flag("trainable", value):
-            raise AttributeError(f"{self.name}.trainable: expected True, as no layer can be frozen, got False; leave "
-                                 "its part of flat_grads out of an update of your own")  # fmt: skip
+        self._trainable = flag("trainable", value)
+        Trained.switches += 1
+        for one in self._within():
+            one.trainable = value
+
+    def _within(self) -> Iterable[Any]:
+        """What it has of such things."""
+        return ()
 
 
 class Layer(Trained, Options):
@@ -74,6 +91,8 @@ class Layer(Trained, Options):
         Of weights, inputs and outputs.
     input_shape : tuple of int or None, optional
         Of one sample: tells a model that begins with this layer what it will get.
+    trainable : bool
+        Whether training changes its weights.
 
     Attributes
     ----------
@@ -91,9 +110,45 @@ class Layer(Trained, Options):
 
     Notes
     -----
+    For a layer of your own, derive from `Layer` and write
+
+    - ``call(self, x, training, mask)``, y from x, of which training and mask may be missing. In training it keeps what
+      backward needs, in attributes of its own. x (N, ...) is of the layer's type, and not to be written to.
+    - ``backward(self, dy)``, dx from dy, where the loss is to be differentiated. Gradients of the weights are written
+      into ``self.grads[name][...]``, which hold those of the batch before. There is no autograd.
+    - ``build(self, input_shape)``, where there are weights: an `add_weight` for each. None in input_shape is what any
+      size will do for.
+    - ``compute_output_shape(self, input_shape)``, where y is not of x's shape.
+    - ``supports_masking = True``, where call heeds a mask, or hands it on; without it masks end here, with a warning,
+      as in Keras. ``compute_mask(self, x, mask)`` says what the mask of y is, if not that of x.
+    - ``fixed_length = True``, where weights depend on the number of steps.
+
+    Files take it where its class was registered (`fastlstm.nn.saving.register_keras_serializable`). Models with it run
+    batch by batch as ever, and are not recorded. docs/keras.md has an example with weights and masks.
+
     Rates of dropout, go_backwards, stateful, zero_output_for_mask and a dense layer's activation may be set at any
     time, in a callback of `fit` too. Other arguments of the constructor stay as they are: to set one is an
     AttributeError.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm import nn
+    >>> class Scale(nn.Layer):
+    ...     def build(self, input_shape):
+    ...         self.add_weight((input_shape[-1],), "ones", name="factors")
+    ...     def call(self, x, training=False):
+    ...         if training:
+    ...             self.x = x
+    ...         return x * self.params["factors"]
+    ...     def backward(self, dy):
+    ...         self.grads["factors"][...] = (dy * self.x).sum(axis=tuple(range(dy.ndim - 1)))
+    ...         return dy * self.params["factors"]
+    >>> model = nn.Sequential([nn.LSTM(4, input_shape=(5, 3)), Scale(), nn.Dense(1)], seed=0)
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(np.ones((8, 5, 3)), np.ones(8), verbose=0)
+    >>> bool((model.layers[1].params["factors"] != 1).all())
+    True
     """
 
     _fields: tuple[str, ...] = ()  # arguments of the constructor, for get_config; those in _options may change
@@ -101,13 +156,28 @@ class Layer(Trained, Options):
     _ndim: tuple[int, int | None] = (2, None)  # axes of the input, at least and at most
     _made_when_bound: tuple[str, ...] = ()
     _mixes_time = False  # whether gradients at the inputs are kept, to see them fade over time
+    fixed_length = False
+    supports_masking = False
+    _adding: list[Weight] | None = None  # while `build` of a class of the caller's own says what weights there are
+    _returning: bool | None = None  # while its `backward` runs
+    _steps_from = 3  # axes of the input with which the second is time
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         for field in (*cls._fields, "dtype", "params", "grads"):
             setattr(cls, field, Option(field))
+        if cls.call is not Layer.call:
+            own.guard(cls, Layer)
 
-    def __init__(self, *, name: str | None = None, dtype: Any = "float32", input_shape: Any = None, **unknown: Any):
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        dtype: Any = "float32",
+        input_shape: Any = None,
+        trainable: bool = True,
+        **unknown: Any,
+    ) -> None:
         for argument in unknown:
             near = difflib.get_close_matches(argument, self._fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else " (docs/keras.md lists what is there)"
@@ -115,6 +185,7 @@ class Layer(Trained, Options):
         self._named = name is not None
         self.name = names.snake_case(type(self).__name__) if name is None else names.text("name", name)
         self.dtype = _float_type(dtype)
+        self._trainable = flag("trainable", trainable)
         self._sample_shape = None if input_shape is None else (None, *sizes_of("input_shape", input_shape))
         self.params = Arrays()
         self.grads = Arrays()
@@ -135,9 +206,74 @@ class Layer(Trained, Options):
 
     # what a kind of layer says about itself
 
+    def call(self, x: Array, training: bool = False, mask: Mask = None) -> Array:
+        """y from x: for a class of your own, see `Layer`."""
+        raise NotImplementedError(f"{type(self).__name__}: expected call to be overridden")
+
+    def compute_mask(self, x: Array, mask: Mask) -> Mask:
+        """The mask of y, where `supports_masking` is true: that of x, unless it is overridden."""
+        return mask
+
+    def add_weight(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "glorot_uniform",
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+    ) -> None:
+        """Say, in `build`, that there is a weight: it will be ``params[name]``, and its gradient ``grads[name]``.
+
+        Parameters
+        ----------
+        shape : tuple of int
+        initializer : str or Initializer
+        trainable : bool
+            Whether training changes it.
+        regularizer : str or Regularizer, optional
+        constraint : str or Constraint, optional
+        name : str, optional
+            weight, weight_1 and so on by default.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Arguments that make no sense; a name that is taken.
+        RuntimeError
+            A call anywhere else.
+        """
+        if self._adding is None:
+            raise RuntimeError(f"{self.name}: expected add_weight in build alone")
+        sizes = sizes_of("shape", shape)
+        if None in sizes:
+            raise ValueError(f"{self.name}: shape: expected integers, got {sizes}")
+        taken = {weight.name for weight in self._adding}
+        if name is None:
+            name = f"weight_{len(taken)}" if taken else "weight"
+        if names.text("name", name) in taken:
+            raise ValueError(f"{self.name}: name: expected one that no weight has yet, got {name!r}")
+        self._adding.append(
+            Weight(
+                name,
+                tuple(size for size in sizes if size is not None),
+                initializers.get(initializer),
+                regularizers.get(regularizer),
+                constraints.get(constraint),
+                flag("trainable", trainable),
+            )
+        )
+
     def _weights(self, input_shape: Shape) -> list[Weight]:
         """What it needs for such inputs; checks their shape as far as weights depend on it."""
-        return []
+        if type(self).call is Layer.call or type(self).build is Layer.build:
+            return []
+        self._adding = []
+        try:
+            self.build(input_shape)
+            return self._adding
+        finally:
+            self._adding = None
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
         """The shape of what comes out.
@@ -152,11 +288,11 @@ class Layer(Trained, Options):
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         """y and its mask, from x in C order and of this layer's type. In training _tape is then a tuple: the shape of
         what dy must have, and what `_back` needs."""
-        raise NotImplementedError
+        return own.forward(self, x, mask, training)
 
     def _back(self, dy: Array) -> Array:
         """dx from dy, which is not written to; gradients of the weights into grads."""
-        raise NotImplementedError
+        return own.back(self, dy)
 
     def _repeats(self, input_shape: tuple[int, ...]) -> bool:
         """Whether a recording of `_forward` and `_back`, in training without a mask, over batches of that shape, does
@@ -197,7 +333,8 @@ class Layer(Trained, Options):
         ValueError, TypeError
             A shape that does not fit.
         """
-        self._make(sizes_of("input_shape", input_shape), draw=True)
+        if self._adding is None:  # else a class of the caller's own hands on to its base
+            self._make(sizes_of("input_shape", input_shape), draw=True)
 
     def _plan(self, input_shape: Shape) -> list[Weight]:
         """Its weights for such inputs, without making them."""
@@ -281,11 +418,43 @@ class Layer(Trained, Options):
         """How many numbers its weights hold."""
         return sum(array.size for array in self.params.values())
 
+    @property
+    def weights(self) -> list[Array]:
+        """The weights themselves, in Keras's order."""
+        return list(self.params.values())
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        """Those of them that training changes."""
+        return [self.params[weight.name] for weight in self._trained()]
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        """The others."""
+        trained = {weight.name for weight in self._trained()}
+        return [array for name, array in self.params.items() if name not in trained]
+
+    def _trained(self) -> list[Weight]:
+        """What training changes."""
+        return [weight for weight in self.weights_ if weight.trainable] if self.trainable else []
+
     def penalty(self) -> float:
-        """What regularizers add to the loss."""
+        """What regularizers add to the loss; of weights that learn, as in Keras."""
         return sum(
-            weight.regularizer(self.params[weight.name]) for weight in self.weights_ if weight.regularizer is not None
+            weight.regularizer(self.params[weight.name]) for weight in self._trained() if weight.regularizer is not None
         )
+
+    def constrain(self) -> None:
+        """Bring the weights that learn back to what constraints allow; `fit` does so after each update.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A constraint of the caller's own that returns another shape, or no numbers.
+        """
+        for weight in self._trained():
+            if weight.constraint is not None:
+                self.params[weight.name] = weight.constraint(self.params[weight.name])
 
     def reset_state(self) -> None:
         """Forget what a stateful layer carries from batch to batch."""
@@ -326,14 +495,23 @@ class Layer(Trained, Options):
         found = checks.array(f"{self.name}: x", x)
         self._check_axes(found.shape)
         if not self.built:
-            self._make((None, *found.shape[1:]) if found.ndim < 3 else (None, None, *found.shape[2:]), draw=True)
+            self._make(self._freed(found.shape, steps=not self.fixed_length), draw=True)
         self._check_shape(found.shape)
-        return checks.native(found, self.dtype, copy=training)
+        return self._native("x", found, copy=training)
+
+    def _native(self, name: str, x: Array, *, copy: bool = False) -> Array:
+        """Inputs in the type that the layer takes."""
+        return checks.native(x, self.dtype, copy=copy)
+
+    def _freed(self, shape: tuple[int, ...], *, steps: bool) -> Shape:
+        """The shape of any batch like one of this shape. steps: whether it may have any number of them."""
+        free = 2 if steps and len(shape) >= self._steps_from else 1
+        return (*(None,) * free, *shape[free:])
 
     def _mask(self, mask: Any, lengths: Any, x: Array) -> Mask:
         if mask is None and lengths is None:
             return None
-        if x.ndim < 3:
+        if x.ndim < self._steps_from:
             raise ValueError(f"{self.name}: expected no mask or lengths with x of shape {x.shape}, which has no steps")
         return checked_mask(self.name, mask, lengths, x.shape[0], x.shape[1])
 
@@ -357,6 +535,8 @@ class Layer(Trained, Options):
         RuntimeError
             No call in training before.
         """
+        if self._returning:
+            raise NotImplementedError(f"{type(self).__name__}: expected backward to be overridden")
         return self._backward(self._gradient("dy", dy, self._pending()[0]))
 
     def _pending(self) -> Any:
@@ -371,14 +551,23 @@ class Layer(Trained, Options):
         return checks.native(found, self.dtype)
 
     def _backward(self, dy: Array) -> Array:
+        dx = self._back_through(dy)
+        self._add_penalties()
+        return dx
+
+    def _back_through(self, dy: Array) -> Array:
+        """`_backward`, but for the penalties."""
         dx = self._back(dy)
         self._tape = None
-        for weight in self.weights_:
-            if weight.regularizer is not None:
-                weight.regularizer.add_gradient(self.params[weight.name], self.grads[weight.name])
         if self._mixes_time:
             self._dx = dx
         return dx
+
+    def _add_penalties(self) -> None:
+        """The gradients of what regularizers add to the loss, to those of the weights that learn."""
+        for weight in self._trained():
+            if weight.regularizer is not None:
+                weight.regularizer.add_gradient(self.params[weight.name], self.grads[weight.name])
 
     def discard(self) -> None:
         """Give up what a call in training has kept."""
@@ -425,10 +614,12 @@ class Layer(Trained, Options):
     # description
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes, to make the same layer again, as JSON can hold it."""
-        config: dict[str, Any] = {"name": self.name, "dtype": self.dtype.name}
-        for field in self._fields:
-            value = getattr(self, field)
+        """What the constructor takes, to make the same layer again, as JSON can hold it. Of a class of your own these
+        are the attributes of the names of its constructor's arguments."""
+        config: dict[str, Any] = {"name": self.name, "dtype": self.dtype.name, "trainable": self.trainable}
+        own_layer = type(self).call is not Layer.call
+        fields = own.arguments(self) if own_layer else {field: getattr(self, field) for field in self._fields}
+        for field, value in fields.items():
             config[field] = names.serialize(value) if hasattr(value, "get_config") else value
         return config
 

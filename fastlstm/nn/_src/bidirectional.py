@@ -123,6 +123,16 @@ class Bidirectional(Layer):
             for weight in half._plan(input_shape)
         ]
 
+    def _within(self) -> list[Recurrent]:
+        return self._halves
+
+    def _trained(self) -> list[Weight]:
+        if not self.trainable:
+            return []
+        return [
+            weight._replace(name=prefix + weight.name) for prefix, half in self._both() for weight in half._trained()
+        ]
+
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
         N, T, _ = input_shape
         sizes = [half.output_size for half in self._halves]

@@ -37,8 +37,9 @@ defaults, not by leaving them out."""
 
 
 class Callback:
-    """A callback that does nothing. `set_model` and `set_params` give it `model` and `params` (verbose, epochs, steps)
-    before training begins; `on_batch_begin` and `on_batch_end` are other names for the hooks of training batches.
+    """A callback that does nothing. `set_model` and `set_params` give it `model` and `params` (verbose, epochs, steps;
+    where `fit` was given comm, rank and ranks too) before training begins; `on_batch_begin` and `on_batch_end` are
+    other names for the hooks of training batches.
 
     Examples
     --------
@@ -56,6 +57,15 @@ class Callback:
 
     def __repr__(self) -> str:
         return names.call(self)
+
+    @property
+    def _speaks(self) -> bool:
+        """Whether this process, of all that learn together, is the one that prints and writes files."""
+        return not (self.params or {}).get("rank", 0)
+
+    def _say(self, text: str) -> None:
+        if self._speaks:
+            print(text, flush=True)
 
     def set_model(self, model: Any) -> None:
         self.model = model
@@ -475,10 +485,10 @@ class EarlyStopping(_Monitor):
             return
         self._ended = True
         if self.stopped_epoch > 0 and self.verbose > 0:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping", flush=True)
+            self._say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:
             if self.verbose > 0:
-                print(f"Restoring the weights of epoch {self.best_epoch + 1}, the best", flush=True)
+                self._say(f"Restoring the weights of epoch {self.best_epoch + 1}, the best")
             self.model.set_weights(self.best_weights)
 
 
@@ -582,17 +592,19 @@ class ModelCheckpoint(_Monitor):
                 before = "None" if self.best is None else f"{self.best:.5f}"
                 if not self._better(value, self.best):
                     if self.verbose > 0:
-                        print(f"{message}{self.monitor} did not improve from {before}", flush=True)
+                        self._say(f"{message}{self.monitor} did not improve from {before}")
                     return
                 message += f"{self.monitor} improved from {before} to {value:.5f}, "
                 self.best = value
+        if not self._speaks:
+            return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         if self.save_weights_only:
             self.model.save_weights(path)
         else:
             self.model.save(path)
         if self.verbose > 0:
-            print(f"{message}saved to {path}", flush=True)
+            self._say(f"{message}saved to {path}")
 
 
 class ReduceLROnPlateau(_Monitor):
@@ -677,7 +689,7 @@ class ReduceLROnPlateau(_Monitor):
                 self.model.optimizer.learning_rate = lower
                 self.cooldown_counter, self.wait = self.cooldown, 0
                 if self.verbose > 0:
-                    print(f"Epoch {epoch + 1}: learning rate reduced to {lower:g}", flush=True)
+                    self._say(f"Epoch {epoch + 1}: learning rate reduced to {lower:g}")
 
 
 class LearningRateScheduler(Callback):
@@ -722,7 +734,7 @@ class LearningRateScheduler(Callback):
         rate = self.schedule(epoch, before) if self._takes_rate else self.schedule(epoch)
         self.model.optimizer.learning_rate = names.real("schedule", rate, 0.0)
         if self.verbose > 0:
-            print(f"Epoch {epoch + 1}: learning rate set to {rate:g}", flush=True)
+            self._say(f"Epoch {epoch + 1}: learning rate set to {rate:g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
@@ -760,11 +772,15 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.on_train_end()
+        if not self._speaks:
+            return
         self._file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115, until training ends
         self._columns = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
+        if not self._speaks:
+            return
         if self._file is None:
             raise RuntimeError(f"CSVLogger: expected on_train_begin before on_epoch_end for {self.filename}")
         writer = csv.writer(self._file, delimiter=self.separator)
@@ -812,7 +828,7 @@ class TerminateOnNaN(Callback):
             return
         if self.raise_error:
             raise RuntimeError(f"TerminateOnNaN: expected a finite loss, got {loss} at batch {batch}")
-        print(f"Batch {batch}: the loss is {loss}; training ends", flush=True)
+        self._say(f"Batch {batch}: the loss is {loss}; training ends")
         self.model.stop_training = True
 
 
@@ -903,6 +919,8 @@ class Progress(Callback):
 
     def _open(self, title: str) -> None:
         self._close()
+        if not self._speaks:
+            return
         self._title, self._began, self._done = title, time.perf_counter(), 0
         self._shown = self._began
         if self.verbose == 1:
@@ -935,6 +953,8 @@ class Progress(Callback):
         self._bar.update(self._done - self._bar.n)
 
     def _finish(self, logs: Logs | None) -> None:
+        if not self._speaks:
+            return
         if self._bar is not None:
             self._show(logs)
             self._close()

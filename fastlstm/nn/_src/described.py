@@ -12,7 +12,7 @@ from ...params import AnyParams, AnyState, GRUBeforeParams
 from .base import Layer
 from .bidirectional import Bidirectional
 from .gru import GRU
-from .layers import Dense, Dropout, Masking, TimeDistributed
+from .layers import Activation, Dense, Dropout, Masking, SpatialDropout1D, TimeDistributed
 from .recurrent import LSTM, Recurrent
 
 
@@ -106,5 +106,7 @@ _DESCRIBE: dict[type[Layer], Callable[[Any], list[plan.Stage]]] = {
     Dense: _dense,
     Masking: lambda layer: [plan.Masking(float(layer.mask_value))],
     TimeDistributed: _of_every_step,
+    Activation: lambda layer: [plan.Activation(layer.activation)],
     Dropout: lambda layer: [],
+    SpatialDropout1D: lambda layer: [],
 }

@@ -66,7 +66,8 @@ class GRU(Recurrent):
 
     _fields = (
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
-        "bias_initializer", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "dropout",
+        "bias_initializer", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "kernel_constraint",
+        "recurrent_constraint", "bias_constraint", "dropout",
         "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
         "zero_output_for_mask", "reset_after", "first_state",
     )  # fmt: skip
@@ -84,6 +85,9 @@ class GRU(Recurrent):
         kernel_regularizer: Any = None,
         recurrent_regularizer: Any = None,
         bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -99,8 +103,10 @@ class GRU(Recurrent):
         options = {
             "kernel_initializer": kernel_initializer, "recurrent_initializer": recurrent_initializer,
             "bias_initializer": bias_initializer, "kernel_regularizer": kernel_regularizer,
-            "recurrent_regularizer": recurrent_regularizer, "bias_regularizer": bias_regularizer, "dropout": dropout,
-            "recurrent_dropout": recurrent_dropout, "seed": seed, "return_sequences": return_sequences,
+            "recurrent_regularizer": recurrent_regularizer, "bias_regularizer": bias_regularizer,
+            "kernel_constraint": kernel_constraint, "recurrent_constraint": recurrent_constraint,
+            "bias_constraint": bias_constraint, "dropout": dropout, "recurrent_dropout": recurrent_dropout,
+            "seed": seed, "return_sequences": return_sequences,
             "return_state": return_state, "go_backwards": go_backwards, "stateful": stateful,
             "zero_output_for_mask": zero_output_for_mask,
         }  # fmt: skip
@@ -116,12 +122,12 @@ class GRU(Recurrent):
     def _weights(self, input_shape: Shape) -> list[Weight]:
         D, H = self._input_size(input_shape), self.units
         shape = (2, 3 * H) if self.reset_after else (3 * H,)
-        bias = [Weight("bias", shape, self.bias_initializer, self.bias_regularizer)] if self.use_bias else []
-        return [
-            Weight("kernel", (D, 3 * H), self.kernel_initializer, self.kernel_regularizer),
-            Weight("recurrent_kernel", (H, 3 * H), self.recurrent_initializer, self.recurrent_regularizer),
-            *bias,
-        ]
+        how = self.bias_initializer, self.bias_regularizer, self.bias_constraint
+        bias = [Weight("bias", shape, *how)] if self.use_bias else []
+        how = self.recurrent_initializer, self.recurrent_regularizer, self.recurrent_constraint
+        recurrent = Weight("recurrent_kernel", (H, 3 * H), *how)
+        how = self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint
+        return [Weight("kernel", (D, 3 * H), *how), recurrent, *bias]
 
     def _as_record(self, arrays: Mapping[str, Array]) -> AnyParams:
         W, U = arrays["kernel"], arrays["recurrent_kernel"]

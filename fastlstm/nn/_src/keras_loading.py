@@ -14,7 +14,7 @@ from ...formats.plan import plan_of
 from ...formats.proof import SHAPES, TOLERANCE, Proof, compare, rerun
 from ...formats.vectors import cases_in
 from .architecture import from_config
-from .keras_reading import arrays_for, compile_as, described
+from .keras_reading import compile_as, described
 
 if TYPE_CHECKING:
     from .model import Sequential
@@ -71,21 +71,6 @@ def _model_in(file: KerasFile) -> tuple[Any, Proof | None]:
         for array, dataset in zip(layer.params.values(), own, strict=True):
             array[...] = dataset.read()
     return model, None if file.vectors is None else _run(model, file.vectors)
-
-
-def take_weights(model: Any, name: str) -> None:
-    """Let a model have the weights of a file, of the same architecture: `load_weights`'s part for Keras's files.
-
-    Raises
-    ------
-    ValueError
-        A damaged file or one of another kind; other layers or shapes. Nothing has been changed then.
-    """
-    with opened(name) as file:
-        found = [[array.read() for array in own] for own in arrays_for(model.layers, file)]
-    for layer, arrays in zip(model.layers, found, strict=True):
-        for array, there in zip(layer.params.values(), arrays, strict=True):
-            array[...] = there
 
 
 def check(name: str) -> Proof:

@@ -17,11 +17,12 @@ from ...formats.keras_file import (
     layers_of_model,
     name_of,
     named,
+    opened,
     optimizer_arrays,
     parts,
     without_layer,
 )
-from . import initializers, losses, metrics, optimizers, regularizers, schedules
+from . import constraints, initializers, losses, metrics, optimizers, regularizers, schedules
 from .architecture import parts_of, planned
 from .base import KNOWN_LAYERS, Array
 
@@ -31,8 +32,7 @@ _SILENT = {  # arguments of Keras's that say nothing of the numbers
     "autocast", "supports_masking",
 }  # fmt: skip
 _NEUTRAL: dict[str, tuple[Any, ...]] = {  # arguments that are not here, and the values with which they do nothing
-    "trainable": (True,), "activity_regularizer": (None,), "kernel_constraint": (None,), "bias_constraint": (None,),
-    "recurrent_constraint": (None,), "embeddings_constraint": (None,), "gamma_constraint": (None,),
+    "activity_regularizer": (None,), "gamma_constraint": (None,),
     "beta_constraint": (None,), "time_major": (False,), "lora_rank": (None,), "lora_alpha": (None,),
     "quantization_config": (None,), "weights": (None,), "sparse": (False,), "ragged": (False,), "optional": (False,),
     "input_axes": (None,), "output_axes": (None,), "use_ema": (False,), "loss_scale_factor": (None,),
@@ -40,6 +40,9 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {  # arguments that are not here, and the
     (True, False, None), "reduction": ("sum_over_batch_size", "auto", "mean"), "axis": (-1,), "multi_label": (False,),
     "num_labels": (None,), "label_weights": (None,), "from_logits": (False,), "num_regressors": (0,),
     "registered_name": (None,), "fn": (None,),
+}  # fmt: skip
+_KINDS: dict[str, Mapping[str, Any]] = {  # by the ends of arguments' names
+    "initializer": initializers.KNOWN, "regularizer": regularizers.KNOWN, "constraint": constraints.KNOWN,
 }  # fmt: skip
 _SILENT_OF_OPTIMIZERS = {"ema_momentum", "ema_overwrite_frequency"}  # while use_ema is false
 _MOST = 100  # metrics, as in files of our own
@@ -67,6 +70,21 @@ def described(file: KerasFile) -> tuple[dict[str, Any], list[list[Dataset]]]:
     return config, arrays
 
 
+def take_weights(model: Any, name: str) -> None:
+    """Let a model have the weights of a file, of the same architecture: `load_weights`'s part for Keras's files.
+
+    Raises
+    ------
+    ValueError
+        A damaged file or one of another kind; other layers or shapes. Nothing has been changed then.
+    """
+    with opened(name) as file:
+        found = [[array.read() for array in own] for own in arrays_for(model.layers, file)]
+    for layer, arrays in zip(model.layers, found, strict=True):
+        for array, there in zip(layer.params.values(), arrays, strict=True):
+            array[...] = there
+
+
 def arrays_for(layers: Sequence[Any], file: KerasFile) -> list[list[Dataset]]:
     """The arrays that layers of a model take from a file, whether it describes a model or holds weights alone.
 
@@ -91,6 +109,28 @@ def arrays_for(layers: Sequence[Any], file: KerasFile) -> list[list[Dataset]]:
             raise Damaged(f"expected arrays of shapes {expected} of {layer.name!r}, got {shapes}")
     found_for = iter(there)
     return [next(found_for) if layer.params else [] for layer in layers]
+
+
+def is_of_keras(config: Any) -> bool:
+    """Whether Keras 3 has made what describes a Sequential: its layers say where they are from."""
+    layers = config.get("layers") if isinstance(config, Mapping) else None
+    return isinstance(layers, (list, tuple)) and any(isinstance(one, Mapping) and "module" in one for one in layers)
+
+
+def of_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What `get_config` of Keras's Sequential returns, as that of `fastlstm.nn` has it.
+
+    Raises
+    ------
+    ValueError
+        A layer, or an option, that is not here; the message names it.
+    """
+    record = {"class_name": "Sequential", "config": {**config, "layers": list(config["layers"])}}
+    try:
+        layers = [_layer(one) for one in layers_of_model(record) if one["class_name"] != "InputLayer"]
+    except Damaged as error:
+        raise ValueError(f"config: {error}") from error
+    return {"name": _own_name(record), "input_shape": _input_shape(record), "layers": layers}
 
 
 def _own_name(record: Mapping[str, Any]) -> str:
@@ -144,9 +184,9 @@ def _layer(record: Any, prefix: str = "") -> dict[str, Any]:
         if config.get(key) is not None:
             found[key] = _layer(config[key], before if kind == "Bidirectional" else "")
     for key, value in found.items():
-        if isinstance(value, dict) and key.endswith(("_initializer", "_regularizer")):
-            known: Mapping[str, Any] = initializers.KNOWN if key.endswith("_initializer") else regularizers.KNOWN
-            found[key] = _described(value, known, f"{name}.{key}")
+        kinds = _KINDS.get(key.rpartition("_")[2])
+        if isinstance(value, dict) and kinds is not None:
+            found[key] = _described(value, kinds, f"{name}.{key}")
         elif isinstance(value, dict) and key.endswith("activation"):
             found[key] = _function(value, f"{name}.{key}")
     return {"class_name": kind, "config": found}
@@ -308,7 +348,7 @@ def _learned(model: Any, there: Mapping[str, Dataset]) -> None:
     arrays = list(there.values())
     if not arrays or (next(iter(there)) != "0" and not next(iter(there)).endswith("/iteration")):
         return
-    weights = [array for layer in model.layers for array in layer.params.values()]
+    weights, places = model.trainable_weights, [where for _, where in model._learning()]
     order = slot_order(optimizer, slots, len(weights))
     head = 1 + ("learning_rate" in state)
     if len(arrays) != head + len(order):
@@ -316,13 +356,10 @@ def _learned(model: Any, there: Mapping[str, Dataset]) -> None:
             raise Damaged(f"optimizer: expected {head + len(order)} arrays of {type(optimizer).__name__}, got "
                           f"{len(arrays)}")  # fmt: skip
         order = []
-    found: dict[str, Any] = {name: [np.zeros(0)] * len(weights) for name in slots}
     for (slot, which), array in zip(order, arrays[head:], strict=False):
         if array.shape != weights[which].shape:
             raise Damaged(f"optimizer: expected {slot} of shape {weights[which].shape}, got {array.shape}")
-        found[slot][which] = array.read().reshape(-1)
-    if order or not slots:
-        state |= {slot: np.concatenate(found[slot]).astype(model.dtype) for slot in slots}
+        state[slot][places[which]] = array.read().reshape(-1)
     state["iterations"] = _scalar(arrays[0], "iterations").astype(np.int64)
     if head == 2:
         state["learning_rate"] = _scalar(arrays[1], "learning_rate").astype(np.float64)

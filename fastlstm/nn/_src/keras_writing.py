@@ -14,10 +14,11 @@ import numpy as np
 from ...files import file_name, write_whole
 from ...formats.hdf5 import Dataset
 from ...formats.keras_file import VECTORS, content_of, snake_case
-from . import metrics
+from . import metrics, registry
 from .architecture import parts_of
 from .base import Array, Layer
 from .keras_reading import arrays_for, described, slot_order
+from .layers import SpatialDropout1D
 
 SUFFIX, WEIGHTS_SUFFIX = ".keras", ".weights.h5"
 _VERSION = "3.8.0"  # whose layout it is; later ones read it too
@@ -138,8 +139,15 @@ def _policy(dtype: Any) -> dict[str, Any]:
     return {**_POLICY, "config": {"name": dtype}}
 
 
+def _refuse_own(kind: str) -> None:
+    if kind in registry.OWN:
+        raise ValueError(f"{kind}: expected what Keras has in a .keras file, got a class of your own; a .safetensors "
+                         "file takes it")  # fmt: skip
+
+
 def _layer(layer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"trainable": True}
+    _refuse_own(type(layer).__name__)
+    found: dict[str, Any] = {}
     for key, value in config.items():
         if key in _OWN:
             if value != _OWN[key]:
@@ -151,7 +159,9 @@ def _layer(layer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
             inner = layer.layer if key == "layer" else layer.backward_layer
             found[key] = _layer(inner, value["config"])
         elif isinstance(value, dict):
-            found[key] = _thing(value, "regularizers" if key.endswith("_regularizer") else "initializers")
+            found[key] = _thing(value, key.rpartition("_")[2] + "s")
+        elif key == "trainable" and type(layer) is SpatialDropout1D:
+            continue  # Keras's takes none
         else:
             found[key] = value
     record = {"module": "keras.layers", "class_name": type(layer).__name__, "config": found, "registered_name": None}
@@ -161,6 +171,7 @@ def _layer(layer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _thing(record: Mapping[str, Any], module: str, **more: Any) -> dict[str, Any]:
+    _refuse_own(record["class_name"])
     return {"module": f"keras.{module}", "class_name": record["class_name"], "config": {**record["config"], **more},
             "registered_name": None}  # fmt: skip
 
@@ -240,8 +251,8 @@ def _kept(model: Any) -> list[Array]:
     found = [state["iterations"].astype(np.int32)]
     if "learning_rate" in state:
         found.append(state["learning_rate"].astype(np.float32))
-    places = [(where, array.shape) for (_, where), array in zip(
-        model._slices(), (a for layer in model.layers for a in layer.params.values()), strict=True)]  # fmt: skip
+    places = [(where, array.shape)
+              for (_, where), array in zip(model._learning(), model.trainable_weights, strict=True)]  # fmt: skip
     for slot, which in slot_order(model.optimizer, slots, len(places)):
         where, shape = places[which]
         found.append(state[slot][where].reshape(shape))

@@ -1,4 +1,4 @@
-"""Layers without memory: dense, dropout, masking; Keras's names, defaults, weights and shapes."""
+"""Layers without memory: dense, activations, dropout, masking; Keras's names, defaults, weights and shapes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from ... import backend
 from ...arrays import size_of
-from . import activations, initializers, names, regularizers
-from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, shown, sizes_of
+from . import activations, constraints, initializers, names, regularizers
+from .base import KNOWN_LAYERS, SMALL, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, shown, sizes_of
 from .options import Checks
 from .randomness import checked_seed
 
@@ -56,9 +56,6 @@ class Input:
         return f"<Input {self.name!r}: {shown(self.batch_shape)}>"
 
 
-_SMALL = 1 << 18  # numbers of a layer's input and weights with which its passes are recorded
-
-
 class Dense(Layer):
     """y = f(x @ kernel + bias) on the last axis, of every sample and every step.
 
@@ -71,6 +68,7 @@ class Dense(Layer):
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
+    kernel_constraint, bias_constraint : str or Constraint, optional
     **common
         As in `Layer`.
 
@@ -95,7 +93,7 @@ class Dense(Layer):
     """
 
     _fields = ("units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer",
-               "bias_regularizer")  # fmt: skip
+               "bias_regularizer", "kernel_constraint", "bias_constraint")  # fmt: skip
     _options: ClassVar[Checks] = {"activation": lambda _, value: activations.name_of(value)}
     _made_when_bound = ("_W", "_dW", "_b", "_db")
 
@@ -108,6 +106,8 @@ class Dense(Layer):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
@@ -118,14 +118,18 @@ class Dense(Layer):
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
         self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
         self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
+        self.kernel_constraint = constraints.get(kernel_constraint, "kernel_constraint")
+        self.bias_constraint = constraints.get(bias_constraint, "bias_constraint")
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
         D = input_shape[-1]
         if D is None:
             raise ValueError(f"{self.name}: expected inputs of a known size D, got shape {input_shape}")
-        found = [Weight("kernel", (D, self.units), self.kernel_initializer, self.kernel_regularizer)]
+        how = self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint
+        found = [Weight("kernel", (D, self.units), *how)]
         if self.use_bias:
-            found.append(Weight("bias", (self.units,), self.bias_initializer, self.bias_regularizer))
+            how = self.bias_initializer, self.bias_regularizer, self.bias_constraint
+            found.append(Weight("bias", (self.units,), *how))
         return found
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
@@ -136,7 +140,7 @@ class Dense(Layer):
         self._b, self._db = self.params.get("bias"), self.grads.get("bias")
 
     def _repeats(self, input_shape: tuple[int, ...]) -> bool:
-        return 0 not in input_shape and self._W.size + int(np.prod(input_shape)) <= _SMALL
+        return 0 not in input_shape and self._W.size + int(np.prod(input_shape)) <= SMALL
 
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
@@ -188,9 +192,9 @@ class Dropout(Layer):
     ([0.0, 2.0], True)
     """
 
-    _fields = ("rate", "noise_shape", "seed")
+    _fields: tuple[str, ...] = ("rate", "noise_shape", "seed")
     _options: ClassVar[Checks] = {"rate": lambda name, value: names.real(name, value, 0.0, 1.0)}
-    _ndim = (1, None)
+    _ndim: tuple[int, int | None] = (1, None)
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **common: Any) -> None:
         super().__init__(**common)
@@ -226,6 +230,85 @@ class Dropout(Layer):
     def _back(self, dy: Array) -> Array:
         _, factors = self._tape
         return dy if factors is None else dy * factors
+
+
+class SpatialDropout1D(Dropout):
+    """In training, sets a feature of a sequence to 0 at all steps with probability rate; else as `Dropout` [1]_.
+
+    Parameters
+    ----------
+    rate : float
+        0 to 1.
+    seed : int, optional
+        For random numbers of its own; else they are its model's.
+    **common
+        As in `Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Arguments that make no sense.
+
+    References
+    ----------
+    .. [1] J. Tompson et al., "Efficient Object Localization Using Convolutional Networks", CVPR 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.nn import SpatialDropout1D
+    >>> y = SpatialDropout1D(0.5, seed=0)(np.ones((2, 7, 30)), training=True)
+    >>> bool((y == y[:, :1]).all()), np.unique(y).tolist()
+    (True, [0.0, 2.0])
+    """
+
+    _fields = ("rate", "seed")
+    _ndim = (3, 3)
+
+    def __init__(self, rate: float, seed: int | None = None, **common: Any) -> None:
+        super().__init__(rate, (None, 1, None), seed, **common)
+
+
+class Activation(Layer):
+    """y = f(x), as a layer by itself.
+
+    Parameters
+    ----------
+    activation : str or function
+        One of `fastlstm.nn.activations`, as in `Dense`.
+    **common
+        As in `Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        No such activation.
+
+    Examples
+    --------
+    >>> from fastlstm.nn import Activation
+    >>> Activation("relu")([[-1.0, 2.0]]).tolist()
+    [[0.0, 2.0]]
+    """
+
+    _fields = ("activation",)
+    _options: ClassVar[Checks] = {"activation": lambda _, value: activations.name_of(value)}
+    _ndim = (1, None)
+
+    def __init__(self, activation: Any, **common: Any) -> None:
+        super().__init__(**common)
+        self.activation: Any = activation
+
+    def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
+        y = activations.FUNCTIONS[self.activation](x)
+        if training:
+            self._tape = y.shape, y, self.activation
+        return y, mask
+
+    def _back(self, dy: Array) -> Array:
+        _, y, name = self._tape
+        dx: Array = activations.gradient(name, y, dy)
+        return dx
 
 
 class Masking(Layer):
@@ -334,6 +417,12 @@ class TimeDistributed(Layer):
         self.layer._bind(params, grads)
         vars(self).update(params=self.layer.params, grads=self.layer.grads)
 
+    def _within(self) -> list[Layer]:
+        return [self.layer]
+
+    def _trained(self) -> list[Weight]:
+        return self.layer._trained() if self.trainable else []
+
     def _draw(self, rng: np.random.Generator) -> None:
         self.layer._draw(rng)
 
@@ -378,4 +467,6 @@ def inner_layer(layer: Any) -> Layer:
     return layer
 
 
-KNOWN_LAYERS.update({one.__name__: one for one in (Dense, Dropout, Masking, TimeDistributed)})
+KNOWN_LAYERS.update(
+    {one.__name__: one for one in (Activation, Dense, Dropout, Masking, SpatialDropout1D, TimeDistributed)}
+)

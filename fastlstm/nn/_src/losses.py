@@ -5,6 +5,7 @@ Letters: N samples, ... further axes such as time, K outputs of one sample or st
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -29,7 +30,8 @@ _NONE: dict[Any, Array] = {dtype: np.zeros(0, dtype) for dtype in _FLOATS}
 
 
 class Loss(Options):
-    """What all losses have in common. For one of your own, derive from it and write `value_and_gradient`.
+    """What all losses have in common. For one of your own, derive from it and write `value_and_gradient`; and `values`,
+    where it is to be a metric too.
 
     The value is the sum over all samples and steps of their losses times their weights, divided by their number
     (not by the sum of the weights): Keras's reduction "sum_over_batch_size".
@@ -46,6 +48,34 @@ class Loss(Options):
     >>> value, dy = loss.value_and_gradient([1, 0], np.array([[0.8], [0.4]]))
     >>> round(value, 4), dy.round(4).tolist()
     (0.367, [[-0.625], [0.8333]])
+
+    One of your own, for forecasts that are to be exceeded once in ten times. y_true comes in y_pred's shape, (N, K);
+    the weights, one a sample, are those of ``fit``, and 0 where a mask leaves something out.
+
+    >>> from fastlstm import nn
+    >>> @nn.saving.register_keras_serializable()  # so that files of models may name it
+    ... class Pinball(losses.Loss):
+    ...     def __init__(self, quantile=0.9, name="pinball"):
+    ...         super().__init__(name)
+    ...         self.quantile = quantile
+    ...     def values(self, y_true, y_pred):
+    ...         error = np.subtract(y_true, y_pred)
+    ...         return np.maximum(self.quantile * error, (self.quantile - 1) * error).mean(axis=-1)
+    ...     def value_and_gradient(self, y_true, y_pred, sample_weight=None):
+    ...         N, K = y_pred.shape
+    ...         weights = np.ones(N) if sample_weight is None else np.reshape(sample_weight, N)
+    ...         slopes = np.where(y_true > y_pred, -self.quantile, 1 - self.quantile)
+    ...         value = (weights * self.values(y_true, y_pred)).sum() / N
+    ...         return value, weights[:, None] * slopes / (N * K)
+    ...     def get_config(self):
+    ...         return {"quantile": self.quantile, "name": self.name}
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.standard_normal((500, 5, 1)), rng.uniform(0, 1, (500, 1))
+    >>> model = nn.Sequential([nn.LSTM(2, input_shape=(5, 1)), nn.Dense(1)], seed=0)
+    >>> model.compile(nn.optimizers.Adam(0.02), Pinball(0.9))
+    >>> history = model.fit(x, y, epochs=15, verbose=0)
+    >>> 0.8 < float((y < model.predict(x, verbose=0)).mean()) < 0.97
+    True
     """
 
     name = "loss"
@@ -112,6 +142,10 @@ class Loss(Options):
         TypeError
             No real numbers.
         """
+
+    def _counted(self, y_true: Any, rows: int) -> int:
+        """What the sum over that many samples or steps is divided by."""
+        return rows
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes, to make the same loss again."""
@@ -443,11 +477,14 @@ class SparseCategoricalCrossentropy(_Categorical):
 
     def _fill(self, targets: Array, p: Array, weights: Array, values: Array, dy: Array) -> float:
         # a class number out of range is refused, so the smallest integer stands for none
-        ignored, count = -(2**63), len(targets)
+        ignored, count = -(2**63), self._counted(targets, len(targets))
         if self.ignore_class is not None:
-            ignored, count = self.ignore_class, len(targets) - int(np.count_nonzero(targets == self.ignore_class))
+            ignored = self.ignore_class
         share = 1.0 / count if count else 0.0
         return self._crossentropy(_NONE[p.dtype], targets, ignored, share, p, weights, values, dy)
+
+    def _counted(self, y_true: Any, rows: int) -> int:
+        return rows if self.ignore_class is None else rows - int(np.count_nonzero(y_true == self.ignore_class))
 
     def _check_range(self, targets: Array, K: int, weights: Array) -> None:
         wrong = (targets < 0) | (targets >= K)
@@ -484,7 +521,7 @@ def computed(loss: Loss, y_true: Any, y_pred: Array, sample_weight: Any) -> tupl
     return float(value), checks.native(dy, y_pred.dtype)
 
 
-def masked_weights(mask: Any, sample_weight: Any = None) -> Array:
+def masked_weights(mask: Any, sample_weight: Any = None, *, scaled: bool = True) -> Array:
     """Weights under which a loss is the mean over what the mask leaves, as Keras weighs a masked output.
 
     Parameters
@@ -492,6 +529,8 @@ def masked_weights(mask: Any, sample_weight: Any = None) -> Array:
     mask : array_like of bool, shape (N, ...)
         True where a sample or step counts.
     sample_weight : array_like, shape (N,) or (N, ...), optional
+    scaled : bool
+        False leaves 1, or the sample's weight, where the mask is true.
 
     Returns
     -------
@@ -511,7 +550,7 @@ def masked_weights(mask: Any, sample_weight: Any = None) -> Array:
     found = checks.array("mask", mask)
     if found.dtype != bool:
         raise TypeError(f"mask: expected booleans, got dtype {found.dtype}")
-    weights = found * (found.size / max(int(np.count_nonzero(found)), 1))
+    weights = found * (found.size / max(int(np.count_nonzero(found)), 1) if scaled else 1.0)
     if sample_weight is not None:
         weights *= spread("sample_weight", checks.array("sample_weight", sample_weight), found.shape)
     return np.asarray(weights, np.float64)
@@ -523,8 +562,8 @@ def get(identifier: Any) -> Loss:
     Parameters
     ----------
     identifier : str, dict or Loss
-        A name as Keras has it ("binary_crossentropy", "BinaryCrossentropy", "bce"), what `names.serialize` made, or
-        a loss, which is returned.
+        A name as Keras has it ("binary_crossentropy", "BinaryCrossentropy", "bce"), the function of that name, what
+        `names.serialize` made, or a loss, which is returned.
 
     Raises
     ------
@@ -541,6 +580,9 @@ def get(identifier: Any) -> Loss:
     """
     if isinstance(identifier, Loss):
         return identifier
+    with contextlib.suppress(TypeError):  # what has no hash is no function
+        if identifier in FUNCTIONS:
+            return FUNCTIONS[identifier]()
     wanted = "a name or a Loss (derive from it for one of your own: the gradient is needed too)"
     found: Loss = names.made("loss", identifier, KNOWN, wanted)
     return found
@@ -555,6 +597,8 @@ KNOWN: dict[str, Callable[[], Loss]] = {
     "huber": Huber,
 }  # fmt: skip
 """Names that `get` knows."""
+FUNCTIONS: dict[Callable[..., Array], Callable[[], Loss]] = {}
+"""The same as functions, of Keras's names too."""
 
 
 @functools.lru_cache

@@ -28,6 +28,33 @@ class Metric:
     name : str
     direction : "up", "down" or None
         Whether more is better or less. Where it is None, callbacks that watch the metric need to be given `mode`.
+
+    Examples
+    --------
+    The largest error so far; `fit` starts each epoch, and each validation, with `reset_state`.
+
+    >>> import numpy as np
+    >>> from fastlstm import nn
+    >>> @nn.saving.register_keras_serializable()  # so that files of models may name it
+    ... class LargestError(nn.metrics.Metric):
+    ...     direction = "down"
+    ...     def __init__(self, name="largest_error"):
+    ...         super().__init__(name)
+    ...     def reset_state(self):
+    ...         self.largest = 0.0
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         errors = np.abs(np.subtract(y_true, y_pred))
+    ...         if sample_weight is not None:  # 0 where a sample or a step does not count
+    ...             errors = errors[np.reshape(sample_weight, errors.shape[:-1]) != 0]
+    ...         self.largest = max(self.largest, float(errors.max(initial=0.0)))
+    ...     def result(self):
+    ...         return self.largest
+    >>> model = nn.Sequential([nn.LSTM(2, input_shape=(5, 1)), nn.Dense(1)], seed=0)
+    >>> model.compile("sgd", "mse", metrics=[LargestError()])
+    >>> x, y = np.ones((8, 5, 1)), np.arange(8.0)
+    >>> loss, largest = model.evaluate(x, y, verbose=0)
+    >>> bool(abs(largest - np.abs(model.predict(x, verbose=0)[:, 0] - y).max()) < 1e-5)
+    True
     """
 
     direction: ClassVar[str | None] = None
@@ -131,6 +158,11 @@ class _MeanOfValues(Mean):
         self.total += float(np.where(weights == 0, 0, values * weights).sum()) / of_each
         self.count += float(weights.sum()) / of_each
 
+    def values(self, y_true: Any, y_pred: Any) -> Array:
+        """What it is the mean of, for each sample or step."""
+        found: Array = self._values(y_true, checks.array("y_pred", y_pred))
+        return found
+
     def _values(self, y_true: Any, y_pred: Array) -> Any:
         raise NotImplementedError
 
@@ -141,8 +173,8 @@ class MeanMetricWrapper(_MeanOfValues):
     Parameters
     ----------
     fn : callable
-        fn(y_true, y_pred, **kwargs) -> numbers of y_pred's shape or of its first axes, (N,) or (N, ...); or one number
-        for all of the batch. y_true comes in y_pred's shape where the two differ by a last axis of 1 only.
+        `fn(y_true, y_pred, **kwargs)` gives numbers of y_pred's shape or of its first axes, (N,) or (N, ...); or one
+        number for all of the batch. y_true comes in y_pred's shape where the two differ by a last axis of 1 only.
     name : str, optional
         The function's by default.
     kwargs
@@ -601,6 +633,27 @@ class AUC(Metric):
         }  # fmt: skip
 
 
+def adds_up(metric: Any) -> bool:
+    """Whether a metric of several batches is that of the sums of theirs: the state of `Mean` or `AUC`, and no more."""
+    own = getattr(type(metric), "reset_state", None)
+    return isinstance(metric, (Mean, AUC)) and own in (Mean.reset_state, AUC.reset_state)
+
+
+def sums(metric: Any) -> Array:
+    """What such a metric has added up."""
+    if isinstance(metric, AUC):
+        return np.concatenate([metric._positives, metric._negatives])
+    return np.array([metric.total, metric.count], np.float64)
+
+
+def set_sums(metric: Any, sums: Array) -> None:
+    """Have a metric go on from those."""
+    if isinstance(metric, AUC):
+        metric._positives, metric._negatives = (part.copy() for part in np.split(sums, 2))
+    else:
+        metric.total, metric.count = sums.tolist()
+
+
 def _loss_metric(loss: Callable[[], losses.Loss]) -> Callable[[], Metric]:
     return lambda: LossMetric(loss())
 
@@ -678,6 +731,8 @@ def get(identifier: Any, loss: Any = None, output_shape: Sequence[int | None] | 
         made.name = identifier
         return made
     if callable(identifier):
+        if identifier in losses.FUNCTIONS:
+            return LossMetric(losses.get(identifier))
         return MeanMetricWrapper(identifier)
     raise TypeError(f"metric: expected a name, a Metric or a function, got {type(identifier).__name__}")
 

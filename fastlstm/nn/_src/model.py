@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from ... import checks
 from ...arrays import size_of
-from . import architecture, data, described, losses, metrics, names, optimizers, saving
-from .base import Mask
+from . import architecture, data, described, keras_reading, losses, metrics, names, optimizers, saving, summary
+from .base import Mask, Trained
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Given, Stream
+from .ranks import Ranks
 from .repeat import Repeated, Repeats
 from .stack import Stack
+from .together import Alone, Seen, Together
 
 Array = NDArray[Any]
 _BATCH = 32  # samples, as in Keras
@@ -84,6 +86,7 @@ class Sequential(Stack):
         self._given_metrics: tuple[list[Any], list[Any]] = ([], [])
         self._metrics: list[tuple[Any, bool]] = []
         self._total: Any = metrics.Mean("loss")
+        self._switches = 0  # of what learns, when the optimizer was built
         self._fitting, self._runs = False, 0  # whether `fit` is under way; runs, one within another
         super().__init__(layers, name, seed)
 
@@ -91,13 +94,33 @@ class Sequential(Stack):
     def from_config(cls, config: Mapping[str, Any]) -> Sequential:
         """A model of that architecture, with new weights.
 
+        Parameters
+        ----------
+        config : dict
+            What `get_config` returns, here or of a `Sequential` of Keras 3.
+
         Raises
         ------
         ValueError, TypeError
-            Something that `get_config` does not make; an unknown layer.
+            Something that `get_config` does not make; a layer, or an option, that is not here, by its name.
         """
+        if keras_reading.is_of_keras(config):
+            config = keras_reading.of_config(config)
         made: Sequential = architecture.from_config(cls, config, draw=True)
         return made
+
+    def _bare(self) -> Sequential:
+        """A copy that predicts alike, without all that learning has made."""
+        bare = object.__new__(type(self))
+        nothing: dict[str, Any] = {
+            "optimizer": None,
+            "history": None,
+            "_loss": None,
+            "_given_metrics": ([], []),
+            "_metrics": [],
+        }
+        vars(bare).update(vars(self) | nothing | {"compiled": False, "_total": metrics.Mean("loss"), "_shape": None})
+        return copy.deepcopy(bare)
 
     def _rejoined(self, before: Array) -> None:
         if self.compiled:
@@ -105,10 +128,15 @@ class Sequential(Stack):
             if self.optimizer._knows(before):
                 self.optimizer._forget()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: what is one array here may be two there, as joblib writes them."""
+        taught = self.optimizer is not None and self.optimizer._knows(self.flat_params)
+        return {**vars(self), "_taught": taught}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__({name: value for name, value in state.items() if name != "_taught"})
         self._fitting, self._runs = False, 0
-        if self.optimizer is not None and self.optimizer._knows(state["flat_params"]):
+        if state["_taught"]:
             self.optimizer._moved(self.flat_params)
 
     def compile(
@@ -228,10 +256,10 @@ class Sequential(Stack):
         first._check_shape(found.shape)
         if targets and y is None:
             raise ValueError("y: expected targets, got None")
-        x = checks.native(found, self.dtype)
-        mask = first._mask(given.mask, given.lengths, x)
+        mask = first._mask(given.mask, given.lengths, found)
         if mask is not None:
-            x = data.without(x, mask)
+            found = data.without(found, mask)
+        x = first._native("x", found)
         if not allow_nan:
             data.no_nan("x", x)
         if y is not None:
@@ -309,9 +337,9 @@ class Sequential(Stack):
 
     def _source(
         self, given: Given, size: int | None, steps: int | None, *,
-        targets: bool = True, allow_nan: bool = False, class_weight: Any = None,
+        targets: bool = True, allow_nan: bool = False, class_weight: Any = None, none_too: bool = False,
     ) -> Arrays | Stream:  # fmt: skip
-        """Batches to go through."""
+        """Batches to go through. none_too: whether there may be no sample."""
         steps = _at_least_one("steps", steps)
         if data.is_stream(given.x):
             for name, value in (given._asdict() | {"batch_size": size}).items():
@@ -333,7 +361,7 @@ class Sequential(Stack):
         if steps is not None:
             raise ValueError(f"steps: expected None with arrays, whose batches are counted, got {steps}")
         batch = self._weighted(self._prepared(given, targets=targets, allow_nan=allow_nan), class_weight)
-        if not len(batch.x):
+        if not len(batch.x) and not none_too:
             raise ValueError("x: expected at least one sample, got none")
         if targets:
             self._check_targets(batch)
@@ -361,6 +389,7 @@ class Sequential(Stack):
         lengths: Any = None,
         mask: Any = None,
         allow_nan: bool = False,
+        comm: Any = None,
     ) -> History:
         """Learn.
 
@@ -400,6 +429,9 @@ class Sequential(Stack):
             The same with gaps: true at real steps. At most one of the two.
         allow_nan : bool
             Whether NaN in x or y is taken, and not an error.
+        comm : communicator of mpi4py, optional
+            Its processes, the ranks, learn one model together, each from data of its own. All call `fit` alike: model,
+            loss, metrics and epochs must be the same. docs/scale.md has more.
 
         Returns
         -------
@@ -411,56 +443,72 @@ class Sequential(Stack):
         ValueError, TypeError
             Data or arguments that do not fit, before anything is changed.
         RuntimeError
-            The model is not compiled; `fit` is under way, and calls a callback that calls it.
+            The model is not compiled; `fit` is under way, and calls a callback that calls it. Something has failed at
+            another rank.
         KeyboardInterrupt
             Ctrl-C: the weights are those after the last whole batch, `history` holds the epochs so far.
+
+        Notes
+        -----
+        With `comm`, a batch is all ranks' batches of batch_size samples joined: weights are the same bits at all ranks
+        after each, and those of one process that learns from the joined batches, but for rounding. Parts may be of any
+        lengths; a rank whose data is through, or which has x of no samples, adds nothing. Weights and optimizer begin
+        as they are at rank 0; dropout and shuffling draw other numbers at each rank. Losses and metrics that are logged
+        are those of all data. Rank 0 alone prints, and writes the files of this package's callbacks. A rank that fails
+        ends all.
         """
-        self._ready("fit", learns=True)
-        if self._fitting:
-            raise RuntimeError("fit: expected no fit of this model under way, got a call within a callback of one")
-        epochs, initial_epoch = checks.count("epochs", epochs), checks.count("initial_epoch", initial_epoch)
-        shown = _verbosity(verbose)
-        every = size_of("validation_freq", validation_freq)
-        steps_per_epoch = _at_least_one("steps_per_epoch", steps_per_epoch)
-        validation_steps = _at_least_one("validation_steps", validation_steps)
-        validation_batch_size = _at_least_one("validation_batch_size", validation_batch_size)
-        split = names.real("validation_split", validation_split, 0.0, 1.0)
-        given = Given(x, y, sample_weight, lengths, mask)
-        if split and validation_data is None:
-            given, validation_data = _split(given, split)
-        train = self._source(given, batch_size, steps_per_epoch, allow_nan=allow_nan, class_weight=class_weight)
-        judge = None
-        if validation_data is not None:
-            held_out = _validation(validation_data)
-            size = None if data.is_stream(held_out.x) else validation_batch_size or batch_size
-            judge = self._source(held_out, size, validation_steps, allow_nan=allow_nan)
-        params = {"verbose": shown, "epochs": epochs, "steps": train.steps}
-        hooks = CallbackList(callbacks, self, params, shown)
-        logged = self.metrics_names
-        hooks.check_names(logged if judge is None else [*logged, *(f"val_{name}" for name in logged)])
+        ranks = Ranks.of(comm)
+        how = Alone(self) if ranks is None else Together(self, ranks)
+        with how.agreed():
+            self._ready("fit", learns=True)
+            if self._fitting:
+                raise RuntimeError("fit: expected no fit of this model under way, got a call within a callback of one")
+            epochs, initial_epoch = checks.count("epochs", epochs), checks.count("initial_epoch", initial_epoch)
+            shown = _verbosity(verbose)
+            every = size_of("validation_freq", validation_freq)
+            steps_per_epoch = _at_least_one("steps_per_epoch", steps_per_epoch)
+            validation_steps = _at_least_one("validation_steps", validation_steps)
+            validation_batch_size = _at_least_one("validation_batch_size", validation_batch_size)
+            split = names.real("validation_split", validation_split, 0.0, 1.0)
+            given = Given(x, y, sample_weight, lengths, mask)
+            options: dict[str, Any] = {"allow_nan": allow_nan, "none_too": ranks is not None}
+            if split and validation_data is None:
+                given, validation_data = _split(given, split, none_too=ranks is not None)
+            train = self._source(given, batch_size, steps_per_epoch, class_weight=class_weight, **options)
+            judge = None
+            if validation_data is not None:
+                held_out = _validation(validation_data)
+                size = None if data.is_stream(held_out.x) else validation_batch_size or batch_size
+                judge = self._source(held_out, size, validation_steps, **options)
+        params = {"verbose": shown, "epochs": epochs} | how.plan(train, judge, (initial_epoch, epochs, every))
+        with how.agreed():
+            hooks = CallbackList(callbacks, self, params, shown if how.first else 0)
+            logged = self.metrics_names
+            hooks.check_names([*logged, *(f"val_{name}" for name in logged)] if how.judges else logged)
+        how.begin(hooks)
         self.history = hooks.history
         self.stop_training = False
         logs: dict[str, Any] = {}
         rng = self.rng if shuffle else None
-        repeats = Repeats(self)
-        with self._run():
+        with how.guarded(), self._run():
             self._fitting = True
             try:
-                hooks.on_train_begin()
-                for epoch in range(initial_epoch, epochs):
-                    hooks.on_epoch_begin(epoch)
-                    self._train_epoch(train.epoch(rng), hooks, repeats)
-                    logs = self._logs()
-                    if judge is not None and (epoch + 1) % every == 0:
-                        logs |= {f"val_{name}": value for name, value in self._judge(judge, hooks).items()}
-                    self.epoch = epoch + 1
-                    hooks.on_epoch_end(epoch, logs)
-                    if self.stop_training:
-                        break
+                with how.guarded():
+                    how.attempt(hooks.on_train_begin)
+                    for epoch in range(initial_epoch, epochs):
+                        how.attempt(hooks.on_epoch_begin, epoch)
+                        how.train(train.epoch(rng))
+                        logs = how.attempt(self._logs) or {}
+                        if how.judges and (epoch + 1) % every == 0:
+                            logs |= {f"val_{name}": value for name, value in how.judge(judge).items()}
+                        self.epoch = epoch + 1
+                        how.attempt(hooks.on_epoch_end, epoch, logs)
+                        if how.ends():
+                            break
             finally:
                 self._fitting = False
                 self._discard()
-                hooks.on_train_end(logs)
+                how.finish(hooks.on_train_end, logs)
         return hooks.history
 
     def _train_epoch(self, batches: Iterator[Batch], hooks: CallbackList, repeats: Repeats) -> None:
@@ -474,37 +522,59 @@ class Sequential(Stack):
 
     def _train(self, batch: Batch, repeated: Repeated | None = None) -> None:
         """One update, and what the metrics see of it."""
-        x, y, weights, mask = batch
+        seen, penalty = self._learn(batch, repeated), self._penalty()
+        self._update()
+        self._look(seen, penalty)
+
+    def _learn(self, batch: Batch, repeated: Repeated | None = None, *, part: bool = False) -> Seen:
+        """Both passes: gradients into flat_grads, without those of penalties. part: as in `_seen`."""
         if repeated is not None:
-            y_pred = repeated.forward(x)
+            y_pred, mask = repeated.forward(batch.x), batch.mask
         else:
-            y_pred, mask = self._forward(x, mask, True)
-        counted = weights if mask is None else losses.masked_weights(mask, weights)
-        value, dy = losses.computed(self._loss, y, y_pred, counted)
-        for layer in self._regular:
-            value += layer.penalty()
+            y_pred, mask = self._forward(batch.x, batch.mask, True)
+        seen, dy = self._compared(batch, y_pred, mask, part)
         if repeated is not None:
             repeated.backward(dy)
         else:
-            self._backward(dy)
-        if not self.optimizer._knows(self.flat_params):
+            self._back_through(dy)
+        return seen
+
+    def _seen(self, batch: Batch, *, part: bool = False) -> Seen:
+        """What comes out of a batch that is not learnt from. part: whether it is a part of a larger one, by whose
+        number of real steps weights are yet to be multiplied."""
+        return self._compared(batch, *self._forward(batch.x, batch.mask, False), part)[0]
+
+    def _compared(self, batch: Batch, y_pred: Array, mask: Mask, part: bool) -> tuple[Seen, Array]:
+        """With the targets: and the gradient at y_pred."""
+        weights = batch.weights if mask is None else losses.masked_weights(mask, batch.weights, scaled=not part)
+        value, dy = losses.computed(self._loss, batch.y, y_pred, weights)
+        return Seen(value, batch.y, y_pred, mask, weights), dy
+
+    def _update(self) -> None:
+        """Of the weights, by flat_grads and the penalties' gradients."""
+        self._add_penalties()
+        if self._switches != Trained.switches or not self.optimizer._knows(self.flat_params):
             self._build_optimizer()
         self.optimizer.update(self.flat_params, self.flat_grads)
-        self._look(value, x, y, y_pred, mask, counted)
+        self.constrain()
 
     def _build_optimizer(self) -> None:
         self._check_optimizer(self.optimizer)
-        self.optimizer.build(self.flat_params, list(self._slices()))
+        self.optimizer.build(self.flat_params, self._learning())
+        self._switches = Trained.switches
 
-    def _look(self, value: float, x: Array, y: Any, y_pred: Array, mask: Mask, weights: Any) -> None:
-        self._total.add(value, len(x))
+    def _look(self, seen: Seen, penalty: float) -> None:
+        self._total.add(seen.loss + penalty, len(seen.y_pred))
         for metric, weighted in self._metrics:
-            if weighted:
-                metric.update_state(y, y_pred, weights)
-            elif mask is not None:
-                metric.update_state(y, y_pred, mask)
-            else:
-                metric.update_state(y, y_pred)
+            self._measure(metric, weighted, seen)
+
+    def _measure(self, metric: Any, weighted: bool, seen: Seen) -> None:
+        if weighted:
+            metric.update_state(seen.y, seen.y_pred, seen.weights)
+        elif seen.mask is not None:
+            metric.update_state(seen.y, seen.y_pred, seen.mask)
+        else:
+            metric.update_state(seen.y, seen.y_pred)
 
     def _reset_metrics(self) -> None:
         for metric in self.metrics:
@@ -514,13 +584,7 @@ class Sequential(Stack):
         return {metric.name: metric.result() for metric in self.metrics}
 
     def _test(self, batch: Batch) -> None:
-        x, y, weights, mask = batch
-        y_pred, mask = self._forward(x, mask, False)
-        counted = weights if mask is None else losses.masked_weights(mask, weights)
-        value = losses.computed(self._loss, y, y_pred, counted)[0]
-        for layer in self._regular:
-            value += layer.penalty()
-        self._look(value, x, y, y_pred, mask, counted)
+        self._look(self._seen(batch), self._penalty())
 
     def _judge(self, source: Arrays | Stream, hooks: CallbackList) -> dict[str, Any]:
         with self._apart():
@@ -706,6 +770,35 @@ class Sequential(Stack):
         with self._apart():
             return self(x, mask=mask, lengths=lengths)
 
+    def summary(
+        self, line_length: int | None = None, positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None, show_trainable: bool = False,
+    ) -> None:  # fmt: skip
+        """Print a table of the layers, their outputs and numbers of weights, as Keras does.
+
+        Parameters
+        ----------
+        line_length : int, optional
+            88, or what the terminal has room for.
+        positions : sequence of float, optional
+            Where columns end, as shares of the line.
+        print_fn : callable, optional
+            Gets the text, all at once; else it is printed.
+        show_trainable : bool
+            Whether a column says which layers learn.
+
+        Raises
+        ------
+        ValueError, TypeError
+            No room for the columns; numbers that make no sense.
+        """
+        length = _at_least_one("line_length", line_length)
+        text = summary.text_of(self, length, positions, names.flag("show_trainable", show_trainable))
+        if print_fn is None:
+            print(text, end="")
+        else:
+            print_fn(text)
+
     def _described(self) -> tuple[Any, ...]:
         """What it predicts, as stages (`fastlstm.formats.plan`)."""
         self._built()
@@ -748,8 +841,8 @@ def _verbosity(verbose: Any) -> int:
     return int(verbose)
 
 
-def _split(given: Given, share: float) -> tuple[Given, Given]:
-    """The first samples to learn from, and the last ones to validate with."""
+def _split(given: Given, share: float, *, none_too: bool) -> tuple[Given, Given]:
+    """The first samples to learn from, and the last ones to validate with. none_too: whether there may be no sample."""
     if data.is_stream(given.x):
         raise ValueError("validation_split: expected 0 where x yields batches: there is no telling where it ends")
     found = {name: None if value is None else checks.array(name, value) for name, value in given._asdict().items()}
@@ -759,7 +852,7 @@ def _split(given: Given, share: float) -> tuple[Given, Given]:
     data.same_length(**found)
     n = len(x)
     first = int(np.floor(n * (1.0 - share)))
-    if not 0 < first < n:
+    if not 0 < first < n and not (n == 0 and none_too):
         raise ValueError(f"validation_split: expected samples on both sides, got {share:g} of {n} samples: {first} to "
                          f"learn from and {n - first} to validate with")  # fmt: skip
     learn, judge = (Given(**{name: None if array is None else array[part] for name, array in found.items()})

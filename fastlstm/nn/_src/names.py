@@ -17,9 +17,9 @@ _T = TypeVar("_T")
 
 
 def snake_case(name: str) -> str:
-    """RMSprop -> rmsprop, MeanSquaredError -> mean_squared_error."""
+    """MeanSquaredError -> mean_squared_error, L1L2 -> l1_l2, SpatialDropout1D -> spatial_dropout1d."""
     name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
-    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+    return re.sub(r"([a-z0-9])([A-Z])(?!$)", r"\1_\2", name).lower()
 
 
 def find(argument: str, name: str, known: Mapping[str, _T]) -> _T:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import backend, checks
 from ...backend import UpdateRule
-from . import names, schedules
+from . import names, records, schedules
 from .options import Options
 from .schedules import LearningRateSchedule
 
@@ -39,6 +39,19 @@ def _decay(name: str, value: Any) -> float:
 
 _BELOW_1 = math.nextafter(1.0, 0.0)
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
+
+
+class _Records(NamedTuple):
+    """Weights that `step` was called for: names, shapes and types; their places in vectors, and these."""
+
+    about: list[tuple[str, tuple[int, ...], np.dtype[Any]]]
+    parts: list[slice]
+    params: Array
+    grads: Array
+
+
+def _listed(about: Iterable[tuple[str, tuple[int, ...], Any]]) -> str:
+    return ", ".join(f"{name} {shape} {dtype}" for name, shape, dtype in about)
 
 
 class Optimizer(Options):
@@ -90,6 +103,7 @@ class Optimizer(Options):
         self._slots: dict[str, Array] = {}
         self._layout: tuple[Any, ...] | None = None  # shape, type and variables that it was built for
         self._params: Array | None = None  # the parameters themselves
+        self._records: _Records | None = None  # where `step` has put others
 
     def _checked(self, name: str, value: Any) -> Any:
         found = super()._checked(name, value)
@@ -162,8 +176,8 @@ class Optimizer(Options):
         self._excluded = found
 
     def build(self, flat_params: Array, slices: Sequence[tuple[str, slice]] | None = None) -> None:
-        """Learn what is to be updated, and make room for what the rule keeps. A second call for the same vector and
-        variables changes nothing; one for others begins anew.
+        """Learn what is to be updated, and make room for what the rule keeps. A second call for the same vector may
+        name other variables, and changes nothing besides; one for another vector begins anew.
 
         Parameters
         ----------
@@ -193,7 +207,9 @@ class Optimizer(Options):
         layout = ((P,), dtype, [name for name, _ in variables], edges)
         if layout == self._layout and self._knows(flat_params):
             return
-        self._layout, self._params, self.iterations, self._slots = layout, flat_params, 0, {}
+        if not self._knows(flat_params):
+            self._params, self.iterations, self._slots = flat_params, 0, {}
+        self._layout = layout
         self._chunks = backend.engine.training.cut(begins, ends)
         self._squares = np.empty(len(self._chunks))
         self._settled = -1
@@ -224,13 +240,18 @@ class Optimizer(Options):
         return self._params is flat_params
 
     def _moved(self, flat_params: Array) -> None:
-        """The parameters that it was built for stand in this vector now."""
+        """The parameters that it was built for stand in this vector now. This is a copy: its arrays may be mapped files
+        that cannot be written to, and what was one array may be two, as joblib reads them."""
         self._params = flat_params
+        self._slots = {name: np.array(slot) for name, slot in self._slots.items()}
+        self._chunks, self._squares = np.array(self._chunks), np.empty(len(self._chunks))
+        self._settled = -1
+        self._settle()
 
     def _forget(self) -> None:
         """What was learned; the next `build` begins anew."""
         self._layout = self._params = None
-        self._slots, self.iterations = {}, 0
+        self._slots, self.iterations, self._records = {}, 0, None
 
     def update(self, flat_params: Array, flat_grads: Array) -> None:
         """Change the parameters in place by one step against their gradient.
@@ -258,6 +279,68 @@ class Optimizer(Options):
         if len(self._chunks):
             backend.engine.training.update(self._rule, flat_params, flat_grads, self._own)
         self.iterations += 1
+
+    def step(self, params: Any, grads: Any) -> None:
+        """`update` for weights of the functional core: each array is changed in place.
+
+        The first call builds the optimizer; all others are about the same weights, by their names and shapes. Between
+        them it keeps what the rule keeps. What `fastlstm.pack` made of the weights has to be made again.
+
+        Parameters
+        ----------
+        params : a record of weights, Bidirectional, a stack of these; or any tuple, list or dict of such and of arrays
+            Of float32 or of float64, all alike.
+        grads : the same of gradients, or what `fastlstm.backward` returns
+
+        Raises
+        ------
+        ValueError, TypeError
+            Others than arrays that may be written to; gradients, or weights, that do not fit those of the first call.
+        RuntimeError
+            The optimizer was built for a vector.
+
+        Notes
+        -----
+        Names, for `exclude_from_weight_decay`, are kernel, recurrent_kernel and bias, and of a stack 0/bias,
+        1/forward/bias and so on.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastlstm
+        >>> from fastlstm.nn.optimizers import Adam
+        >>> rng = np.random.default_rng(0)
+        >>> x, target = rng.standard_normal((8, 20, 3)), rng.uniform(-0.5, 0.5, (8, 20, 4))
+        >>> params, adam = fastlstm.init_params(3, 4, rng=0), Adam(0.01)
+        >>> errors = []
+        >>> for _ in range(50):
+        ...     y, _, tape = fastlstm.forward_train(x, params)
+        ...     errors.append(float(np.square(y - target).mean()))
+        ...     adam.step(params, fastlstm.backward(tape, 2 * (y - target) / y.size))
+        >>> errors[-1] < 0.8 * errors[0]
+        True
+        """
+        found = records.weights(params)
+        slopes = records.gradients(grads, found)
+        about = [(name, array.shape, array.dtype) for name, array in found]
+        if self._records is None:
+            if self.built:
+                raise RuntimeError(f"{self.name}: expected an optimizer that was not built, got one that learns for a "
+                                   f"vector; {type(self).__name__}.from_config(optimizer.get_config()) makes another "
+                                   "like it")  # fmt: skip
+            ends = np.cumsum([array.size for _, array in found])
+            flat = np.zeros(ends[-1], found[0][1].dtype)
+            parts = [slice(end - array.size, end) for end, (_, array) in zip(ends.tolist(), found, strict=True)]
+            self.build(flat, [(name, part) for (name, _), part in zip(found, parts, strict=True)])
+            self._records = _Records(about, parts, flat, np.zeros_like(flat))
+        about_first, parts, flat, flat_grads = self._records
+        if about != about_first:
+            raise ValueError(f"params: expected {_listed(about_first)}, as at the first call, got {_listed(about)}")
+        for part, (_, array), slope in zip(parts, found, slopes, strict=True):
+            flat[part], flat_grads[part] = array.reshape(-1), slope.reshape(-1)
+        self.update(flat, flat_grads)
+        for part, (_, array) in zip(parts, found, strict=True):
+            array[...] = flat[part].reshape(array.shape)
 
     def state(self) -> dict[str, Array]:
         """All that an update depends on besides parameters and gradient, but for the constructor's arguments: copies

@@ -14,7 +14,7 @@ from ...backend import Pass, Standing
 from ...cells import OwnCell
 from ...initial import output_size, own_named, record_of
 from ...params import CELLS, ROWS, AnyParams, AnyState, Batch, State, cell_name, shapes
-from . import cells, initializers, names, regularizers
+from . import cells, constraints, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight
 from .names import flag
 from .options import Checks
@@ -76,6 +76,9 @@ class Recurrent(Layer):
     kernel_regularizer: Any
     recurrent_regularizer: Any
     bias_regularizer: Any
+    kernel_constraint: Any
+    recurrent_constraint: Any
+    bias_constraint: Any
     _ndim = (3, 3)
     _options: ClassVar[Checks] = {
         "dropout": rate_of, "recurrent_dropout": rate_of, "go_backwards": flag, "stateful": flag,
@@ -97,6 +100,8 @@ class Recurrent(Layer):
                 value = initializers.get(value, field)
             elif field.endswith("_regularizer"):
                 value = regularizers.get(value, field)
+            elif field.endswith("_constraint"):
+                value = constraints.get(value, field)
             elif field == "seed":
                 value = None if value is None else checked_seed(value)
             elif field in ("return_sequences", "return_state"):
@@ -414,6 +419,7 @@ class LSTM(Recurrent):
     unit_forget_bias : bool
         Whether the forget gate's bias begins with 1; the interpolated cell's with -1/4, as from `init_params`.
     kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
+    kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
     dropout, recurrent_dropout : float
         0 to below 1. In training, features of x, or units of h where it enters the recurrent product, are set to 0 with
         that probability, the others divided by what is left of 1; the same ones at all steps of a sequence [1]_.
@@ -455,7 +461,7 @@ class LSTM(Recurrent):
     of `fastlstm.Params`. Those of the interpolated cell: kernel (D, 3H), recurrent_kernel (H, 4H), memory_kernel (H,
     H), bias (3H,), as in `fastlstm.InterpolatedParams`. Those of the projected cell: kernel (D, 4H), recurrent_kernel
     (P, 4H), projection_kernel (H, P), bias (4H,), as in `fastlstm.ProjectedParams`. memory_kernel and projection_kernel
-    have the initializer and the regularizer of recurrent_kernel. The peephole cell has those of the standard one,
+    have initializer, regularizer and constraint of recurrent_kernel. The peephole cell has those of the standard one,
     and before the bias peephole_kernel (3H,), blocks i, f, o: p of `fastlstm.PeepholeParams`. It begins as from
     `init_params`, by RandomUniform(-1/√H, 1/√H), and has no regularizer. The normalized cell has kernel and
     recurrent_kernel of the standard one, then scale (5H,), s of `fastlstm.NormalizedParams`, which begins with ones and
@@ -490,7 +496,8 @@ class LSTM(Recurrent):
     _fields = (
         "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
         "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
-        "dropout", "recurrent_dropout", "seed", "return_sequences", "return_state", "go_backwards", "stateful",
+        "kernel_constraint", "recurrent_constraint", "bias_constraint", "dropout", "recurrent_dropout",
+        "seed", "return_sequences", "return_state", "go_backwards", "stateful",
         "zero_output_for_mask", "cell", "projection_size", "first_state",
     )  # fmt: skip
 
@@ -509,6 +516,9 @@ class LSTM(Recurrent):
         kernel_regularizer: Any = None,
         recurrent_regularizer: Any = None,
         bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -525,8 +535,10 @@ class LSTM(Recurrent):
         options = {
             "kernel_initializer": kernel_initializer, "recurrent_initializer": recurrent_initializer,
             "bias_initializer": bias_initializer, "kernel_regularizer": kernel_regularizer,
-            "recurrent_regularizer": recurrent_regularizer, "bias_regularizer": bias_regularizer, "dropout": dropout,
-            "recurrent_dropout": recurrent_dropout, "seed": seed, "return_sequences": return_sequences,
+            "recurrent_regularizer": recurrent_regularizer, "bias_regularizer": bias_regularizer,
+            "kernel_constraint": kernel_constraint, "recurrent_constraint": recurrent_constraint,
+            "bias_constraint": bias_constraint, "dropout": dropout, "recurrent_dropout": recurrent_dropout,
+            "seed": seed, "return_sequences": return_sequences,
             "return_state": return_state, "go_backwards": go_backwards, "stateful": stateful,
             "zero_output_for_mask": zero_output_for_mask,
         }  # fmt: skip
@@ -553,13 +565,13 @@ class LSTM(Recurrent):
         D, H = self._input_size(input_shape), self.units
         of_units = initializers.RandomUniform(-1 / H**0.5, 1 / H**0.5), None
         how = {
-            "W": (self.kernel_initializer, self.kernel_regularizer),
-            "U": (self.recurrent_initializer, self.recurrent_regularizer),
-            "V": (self.recurrent_initializer, self.recurrent_regularizer),
+            "W": (self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint),
+            "U": (self.recurrent_initializer, self.recurrent_regularizer, self.recurrent_constraint),
+            "V": (self.recurrent_initializer, self.recurrent_regularizer, self.recurrent_constraint),
             "w": of_units,
             "p": of_units,
             "s": (initializers.Ones(), None),
-            "b": (self.bias_initializer, self.bias_regularizer),
+            "b": (self.bias_initializer, self.bias_regularizer, self.bias_constraint),
         }
         return [
             Weight(self._name_of(field), shape, *how[field])

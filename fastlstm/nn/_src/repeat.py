@@ -23,7 +23,7 @@ class _Way:
                 self.y, _ = model._forward(self.x, None, True)
             self.dy = np.zeros_like(self.y)
             with self.back:
-                model._backward(self.dy)
+                model._back_through(self.dy)
         self.inner = [(layer, layer._dx) for layer in model.layers if layer._mixes_time]
 
 
@@ -56,7 +56,7 @@ class Repeated:
         return self._way.y
 
     def backward(self, dy: Array) -> None:
-        """Gradients of the weights, into the layers' grads."""
+        """Gradients of the weights, into the layers' grads, without those of penalties, which no recording has."""
         began = time.perf_counter()
         np.copyto(self._way.dy, dy)
         self._way.back.run()
@@ -110,4 +110,4 @@ class Repeats:
             if "_repeats" not in vars(type(layer)) or not layer._repeats(shape):
                 return False
             shape = (shape[0], *layer.compute_output_shape(shape)[1:])
-        return not self._model._regular
+        return True

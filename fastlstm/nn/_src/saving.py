@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...files import file_name, regular, write_whole
 from ...formats.safetensors_file import HEADER, SUFFIX, damage_said, library
-from . import keras_loading, keras_writing, losses, metrics, names, optimizers, randomness
+from . import keras_reading, keras_writing, losses, metrics, names, optimizers, randomness
 from .architecture import parts_of
 
 Array = NDArray[Any]
@@ -166,7 +166,7 @@ def load_weights(model: Any, path: Any) -> None:
     name = file_name(path)
     regular(name, "of weights")
     if os.path.isdir(name) or _start(name).startswith(tuple(_OTHERS)):
-        keras_loading.take_weights(model, name)
+        keras_reading.take_weights(model, name)
         return
     with opened(name) as (file, _):
         expected = {

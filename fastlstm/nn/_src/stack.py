@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,6 +75,7 @@ class Stack(Trained):
         self.built = False
         self._input: Shape | None = None
         self._regular: list[Layer] = []  # those with penalties
+        self._bounded: list[Layer] = []  # those with constraints
         self._shape: tuple[int, ...] | None = None  # of the last output in training
         if not isinstance(layers, (list, tuple, type(None))):
             raise TypeError(f"layers: expected a list of layers, got {type(layers).__name__}")
@@ -207,6 +209,7 @@ class Stack(Trained):
         vars(self).update(flat_params=params, flat_grads=grads)
         self.built = bool(self.layers)
         self._regular = [layer for layer in self.layers if any(weight.regularizer for weight in layer.weights_)]
+        self._bounded = [layer for layer in self.layers if any(weight.constraint for weight in layer.weights_)]
 
     def __copy__(self) -> Any:
         raise TypeError(f"{self.name}: expected copy.deepcopy, got copy.copy, whose copy would share the layers")
@@ -296,30 +299,36 @@ class Stack(Trained):
         self._built()
         return len(self.flat_params)
 
+    def _within(self) -> list[Layer]:
+        return self.layers
+
+    @property
+    def weights(self) -> list[Array]:
+        """The weights themselves, in Keras's order."""
+        return [array for layer in self.layers for array in layer.weights]
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        """Those of them that training changes; none where the model's own `trainable` is False, as in Keras."""
+        return [array for layer in self.layers for array in layer.trainable_weights] if self.trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        """The others."""
+        if not self.trainable:
+            return self.weights
+        return [array for layer in self.layers for array in layer.non_trainable_weights]
+
+    def constrain(self) -> None:
+        """Bring the weights that learn back to what constraints allow; `fit` does so after each update."""
+        if self.trainable:
+            for layer in self._bounded:
+                layer.constrain()
+
     def reset_state(self) -> None:
         """Let stateful layers begin anew."""
         for layer in self.layers:
             layer.reset_state()
-
-    def summary(self, line_length: int = 78, print_fn: Callable[[str], Any] = print) -> None:
-        """Print a table of the layers, their outputs and numbers of weights.
-
-        Parameters
-        ----------
-        line_length : int
-        print_fn : callable
-            Gets the text, all at once.
-        """
-        left, middle = line_length * 45 // 100, line_length * 30 // 100
-        rows = [("Layer (type)", "Output shape", "Parameters")]
-        for layer in self.layers:
-            shape = str(layer.output_shape) if layer.built else "not built yet"
-            count = f"{layer.count_params():,}" if layer.built else ""
-            rows.append((f"{layer.name} ({type(layer).__name__})", shape, count))
-        lines = [f"{a:<{left}} {b:<{middle}} {c:>{line_length - left - middle - 2}}" for a, b, c in rows]
-        rule = "-" * line_length
-        total = f"Parameters: {self.count_params():,} ({self.flat_params.nbytes / 1024:,.1f} KB)" if self.built else ""
-        print_fn("\n".join([f"Model: {self.name}", rule, lines[0], rule, *lines[1:], rule, total]).rstrip())
 
     def get_config(self) -> dict[str, Any]:
         """Architecture, as JSON can hold it."""
@@ -328,6 +337,10 @@ class Stack(Trained):
             "input_shape": None if self._input is None else list(self._input),
             "layers": [names.serialize(layer) for layer in self.layers],
         }
+
+    def to_json(self) -> str:
+        """The same as a text, for `model_from_json`."""
+        return json.dumps(names.serialize(self))
 
     # one batch
 
@@ -389,9 +402,23 @@ class Stack(Trained):
         return x, mask
 
     def _backward(self, dy: Array) -> Array:
+        dx = self._back_through(dy)
+        self._add_penalties()
+        return dx
+
+    def _back_through(self, dy: Array) -> Array:
+        """`_backward`, but for the penalties."""
         for layer in reversed(self.layers):
-            dy = layer._backward(dy)
+            dy = layer._back_through(dy)
         return dy
+
+    def _add_penalties(self) -> None:
+        for layer in self._regular:
+            layer._add_penalties()
+
+    def _penalty(self) -> float:
+        """What regularizers add to the loss."""
+        return sum(layer.penalty() for layer in self._regular)
 
     def _discard(self) -> None:
         self._shape = None
@@ -399,9 +426,12 @@ class Stack(Trained):
             layer.discard()
 
     def _make_for(self, x: Array) -> None:
-        """Build for such data where that has not happened, with any number of steps."""
+        """Build for such data where that has not happened, with any number of steps where all layers take that."""
         if not self.built:
-            self._make((None, *x.shape[1:]) if x.ndim < 3 else (None, None, *x.shape[2:]), draw=True)
+            if not self.layers:
+                self._make(None, draw=True)  # which says what is missing
+            steps = not any(layer.fixed_length for layer in self.layers)
+            self._make(self.layers[0]._freed(x.shape, steps=steps), draw=True)
 
     def gradient_norms(self) -> GradientNorms:
         """How large the gradients of the last batch are: where they vanish or explode.
@@ -437,6 +467,13 @@ class Stack(Trained):
             for name, array in layer.params.items():
                 yield f"{layer.name}/{name}", slice(at, at + array.size)
                 at += array.size
+
+    def _learning(self) -> list[tuple[str, slice]]:
+        """The same of the weights that training changes."""
+        if not self.trainable:
+            return []
+        trained = {f"{layer.name}/{weight.name}" for layer in self.layers for weight in layer._trained()}
+        return [(name, where) for name, where in self._slices() if name in trained]
 
     def __repr__(self) -> str:
         kinds = [type(layer).__name__ for layer in self.layers]

@@ -1,6 +1,9 @@
 """Optimizers: what `keras.optimizers` holds, as far as it exists here."""
 
+from .._src.names import serialize
 from .._src.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, get
 from . import schedules
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
+deserialize = get
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "schedules", "serialize"]

@@ -1,5 +1,6 @@
 """Learning rates that change: what `keras.optimizers.schedules` holds, as far as it exists here."""
 
+from .._src.names import serialize
 from .._src.schedules import (
     CosineDecay,
     ExponentialDecay,
@@ -7,7 +8,10 @@ from .._src.schedules import (
     LearningRateSchedule,
     PiecewiseConstantDecay,
     PolynomialDecay,
+    get,
 )
+
+deserialize = get
 
 __all__ = [
     "CosineDecay",
@@ -16,4 +20,6 @@ __all__ = [
     "LearningRateSchedule",
     "PiecewiseConstantDecay",
     "PolynomialDecay",
+    "deserialize",
+    "serialize",
 ]

@@ -1,0 +1,299 @@
+"""The time loop of a layer whose recurrent weights fit into the registers of one block of threads.
+
+A block has R sequences over all their steps. It has a thread for each column of U, which that thread holds, and meets
+twice a step: when all sums are there, and when all of the new h is. A number of z is one chain of multiply-adds over h
+in order: the CPU's bits. For the equations a thread has a unit of every G-th sequence, G being the number of gates.
+
+For cells of one phase.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..cells.phases import Cell
+from . import scalars
+from .device import add, cuda, fma, helper, kernel_of, multiply
+from .records import DeviceBatch, DeviceWeights
+from .steps import States
+
+BLOCKS = 132  # that may run at the same time: multiprocessors of an H100
+
+
+class Form(NamedTuple):
+    """What a kernel is made for.
+
+    Attributes
+    ----------
+    cell : Cell
+    real : type
+        numpy.float32 or numpy.float64.
+    H, R : int
+        Units, and sequences of a block.
+    masked, resets, tape : bool
+        Whether h has a mask, whether some rows begin with zeros, whether all rows are kept.
+    """
+
+    cell: Cell
+    real: Any
+    H: int
+    R: int
+    masked: bool
+    resets: bool
+    tape: bool = True
+
+    @property
+    def threads(self) -> int:
+        return self.cell.gate_count * self.H
+
+    @property
+    def fits(self) -> bool:
+        """Whether a block has registers for it: U's column in each thread, and by measure (docs/cuda.md) so many
+        more."""
+        words = np.dtype(self.real).itemsize // 4
+        wanted = words * (self.H + 2 * self.R) + (70 if words == 1 else 90)
+        one = self.cell.phase_count == 1 and self.cell.of_h > 0
+        return one and self.threads <= 1024 and wanted <= min(255, 65536 // self.threads)
+
+
+def form_for(weights: DeviceWeights, batch: DeviceBatch, *, tape: bool) -> Form:
+    """The kernel for a pass: as few sequences a block as keep a large device's multiprocessors busy."""
+    which = batch.schedule
+    R = next((R for R in (1, 2, 4) if which.N <= R * BLOCKS), 8)
+    form = Form(weights.cell, weights.W.dtype.type, weights.H, R, batch.mask is not None, which.resets, tape)
+    while form.R > 1 and not form.fits:
+        form = form._replace(R=form.R // 2)
+    return form
+
+
+class Ranks(NamedTuple):
+    """Sequences by falling length, as in `records.Schedule`; new: where the new state of row 0 is; mask: (N, P)."""
+
+    N: int
+    steps: int
+    new: int
+    begins: Any
+    place: Any
+    old: Any
+    order: Any
+    mask: Any
+
+
+class Ends(NamedTuple):
+    """h and c, or their gradients, of the first step and of the last: (N, P) and (N, H), in place."""
+
+    h: Any
+    c: Any
+
+
+@helper
+def begins_anew(at: Ranks, s: int, rank: int) -> bool:
+    """Whether a sequence has step s, and begins it with zeros."""
+    return s < at.steps and rank < at.begins[s + 1] - at.begins[s] and at.old[at.begins[s] + rank] == 0
+
+
+@lru_cache(None)
+def chains(H: int, R: int) -> Any:
+    """sums[r] += operands[r, part] @ u, in order; R sums over H numbers."""
+    half = min(R, 4)  # longer loops would not be unrolled, and sums not be in registers
+
+    @helper
+    def add_products(operands: Any, part: int, u: Any, sums: Any) -> None:
+        for k in range(H):
+            for r in range(half):
+                sums[r] = fma(operands[r, part, k], u[k], sums[r])
+        if half < R:
+            for k in range(H):
+                for r in range(half, R):
+                    sums[r] = fma(operands[r, part, k], u[k], sums[r])
+
+    return add_products
+
+
+@lru_cache(None)
+def tape_writer(K: int, H: int) -> Any:
+    """What the tape keeps of unit j of a row: K numbers, c, h, and h as it enters the next product."""
+
+    @helper
+    def write(states: States, row: int, new: int, j: int, made: Any, entered: Any) -> None:
+        for k in range(K):
+            states.gates[row, k * H + j] = made[k]
+        states.c[new, j] = made[K]
+        states.h[new, j] = made[K + 1]
+        states.h_in[new, j] = entered
+
+    return write
+
+
+@lru_cache(None)
+def forward(form: Form) -> Any:
+    """Kernel: y (N T, width) from column `column` on, the last state in place of the first, and the tape.
+
+    z (M, gates * H) is b + x @ W. Blocks: one for R sequences."""
+    cell, real, H, R, masked, resets, tape = form
+    equations, add_products = scalars.first(cell), chains(H, R)
+    threads, alone, G, W, K = form.threads, cell.alone, cell.gate_count, scalars.weight_count(cell), cell.kept
+    ins, outs, Q, unread, write = G + 2 + W, K + 2, -(-R // G), (G - cell.of_h) * H, tape_writer(K, H)
+
+    @kernel_of(threads)
+    def small(at: Ranks, z: Any, U: Any, states: States, ends: Ends, y: Any, column: int) -> None:
+        hs = cuda.shared.array((R, 1, H), real)
+        zs = cuda.shared.array((R, threads), real)
+        u = cuda.local.array(H, real)
+        sums = cuda.local.array(R, real)
+        ahead = cuda.local.array(R, real)
+        h = cuda.local.array(Q, real)
+        c = cuda.local.array(Q, real)
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
+        tid = cuda.threadIdx.x
+        first = cuda.blockIdx.x * R
+        group = tid // H
+        j = tid - group * H
+        for k in range(H):
+            u[k] = U[k, tid - unread] if tid >= unread else real(0)
+        for n in range(W):
+            inputs[G + 2 + n] = states.w[n * H + j]
+        for q in range(Q):
+            r = group + G * q
+            h[q] = 0
+            c[q] = 0
+            if r < R and first + r < at.N:
+                n = at.order[first + r]
+                if not (resets and begins_anew(at, 0, first + r)):
+                    h[q] = ends.h[n, j]
+                    c[q] = h[q] if alone else ends.c[n, j]
+                hs[r, 0, j] = multiply(h[q], at.mask[n, j]) if masked else h[q]
+        for r in range(R):
+            ahead[r] = z[min(first + r, at.begins[1] - 1), tid]
+        cuda.syncthreads()
+        for s in range(at.steps):
+            begin = at.begins[s]
+            active = at.begins[s + 1] - begin - first
+            if active <= 0:
+                break
+            after = at.begins[min(s + 1, at.steps - 1)]
+            last = max(at.begins[min(s + 2, at.steps)] - 1, after)
+            for r in range(R):
+                sums[r] = ahead[r]
+                ahead[r] = z[min(after + first + r, last), tid]
+            add_products(hs, 0, u, sums)
+            for r in range(R):
+                zs[r, tid] = sums[r]
+            cuda.syncthreads()
+            for q in range(Q):
+                r = group + G * q
+                if r < R and r < active:
+                    row = begin + first + r
+                    for g in range(G):
+                        inputs[g] = zs[r, g * H + j]
+                    inputs[G] = c[q]
+                    inputs[G + 1] = h[q]
+                    equations(inputs, outputs)
+                    y[at.place[row], column + j] = outputs[K + 1]
+                    c[q] = outputs[K]
+                    h[q] = outputs[K + 1]
+                    entered = multiply(h[q], at.mask[at.order[first + r], j]) if masked else h[q]
+                    if tape:
+                        write(states, row, at.new + row, j, outputs, entered)
+                    if resets and begins_anew(at, s + 1, first + r):
+                        h[q] = c[q] = entered = real(0)
+                    hs[r, 0, j] = entered
+            cuda.syncthreads()
+        for q in range(Q):
+            r = group + G * q
+            if r < R and first + r < at.begins[1]:  # a sequence without a step keeps its state
+                ends.h[at.order[first + r], j] = h[q]
+                if not alone:
+                    ends.c[at.order[first + r], j] = c[q]
+
+    return small
+
+
+@lru_cache(None)
+def backward(form: Form) -> Any:
+    """Kernel: dz of all rows and those of unit weights; the first state's gradients in place of the last one's. dy:
+    from column `column` on; none is read where that is negative.
+
+    Thread (gate, k) adds up dh of unit k over the columns of its gate, and holds that part of row k of U."""
+    cell, real, H, R, masked, resets, _ = form
+    equations, add_products = scalars.first_back(cell), chains(H, R)
+    threads, alone, G, W, K = form.threads, cell.alone, cell.gate_count, scalars.weight_count(cell), cell.kept
+    ins, outs, Q, unread = K + 4 + W, G + 2 + W, -(-R // G), (G - cell.of_h) * H
+
+    @kernel_of(threads)
+    def small_back(at: Ranks, dy: Any, column: int, U: Any, states: States, ends: Ends, dz: Any, dw: Any) -> None:
+        zs = cuda.shared.array((R, G, H), real)
+        ps = cuda.shared.array((R, threads), real)
+        u = cuda.local.array(H, real)
+        sums = cuda.local.array(R, real)
+        dh = cuda.local.array(Q, real)
+        dc = cuda.local.array(Q, real)
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
+        tid = cuda.threadIdx.x
+        first = cuda.blockIdx.x * R
+        group = tid // H
+        j = tid - group * H
+        for k in range(H):
+            u[k] = U[j, group * H - unread + k] if tid >= unread else real(0)
+        for n in range(W):
+            inputs[K + 4 + n] = states.w[n * H + j]
+        for q in range(Q):
+            r = group + G * q
+            dh[q] = 0
+            dc[q] = 0
+            if r < R and first + r < at.N:
+                dh[q] = ends.h[at.order[first + r], j]
+                dc[q] = real(0) if alone else ends.c[at.order[first + r], j]
+        for back in range(at.steps):
+            s = at.steps - 1 - back
+            begin = at.begins[s]
+            active = at.begins[s + 1] - begin - first
+            for q in range(Q):
+                r = group + G * q
+                row = begin + first + r
+                if r < R and r < active:
+                    for k in range(K):
+                        inputs[k] = states.gates[row, k * H + j]
+                    inputs[K] = states.c[at.old[row], j]
+                    inputs[K + 1] = states.c[at.new + row, j]
+                    inputs[K + 2] = add(dh[q], dy[at.place[row], column + j]) if column >= 0 else dh[q]
+                    inputs[K + 3] = dc[q]
+                    equations(inputs, outputs)
+                    for g in range(G):
+                        zs[r, g, j] = outputs[g]
+                        dz[row, g * H + j] = outputs[g]
+                    for n in range(W):
+                        dw[row, n * H + j] = outputs[G + 2 + n]
+                    dc[q] = outputs[G]
+                    dh[q] = outputs[G + 1]
+            cuda.syncthreads()
+            for r in range(R):
+                sums[r] = 0
+            add_products(zs, group, u, sums)
+            for r in range(R):
+                ps[r, tid] = sums[r]
+            cuda.syncthreads()
+            for q in range(Q):
+                r = group + G * q
+                if r < R and r < active:
+                    through = ps[r, unread + j]
+                    for g in range(unread // H + 1, G):
+                        through = add(through, ps[r, g * H + j])
+                    if masked:
+                        through = multiply(through, at.mask[at.order[first + r], j])
+                    dh[q] = add(dh[q], through)
+                    if resets and begins_anew(at, s, first + r):
+                        dh[q] = dc[q] = real(0)
+        for q in range(Q):
+            r = group + G * q
+            if r < R and first + r < at.N:
+                ends.h[at.order[first + r], j] = add(dh[q], dc[q]) if alone else dh[q]
+                if not alone:
+                    ends.c[at.order[first + r], j] = dc[q]
+
+    return small_back

@@ -1,0 +1,192 @@
+"""Kernels of one step's phases, behind their products forward and before them backward: a thread has a unit of a row.
+
+`size` is that of a step: its rows, and H. Where their numbers are says `Index`; states stand as in `records.Schedule`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from ..cells.phases import Cell
+from . import scalars
+from .device import cuda, kernel
+from .rows import Size
+
+
+class Index(NamedTuple):
+    """Where a step's rows have their numbers.
+
+    Attributes
+    ----------
+    first : int
+        The number of the step's first row.
+    tape : int
+        What the tape has there is at the row's number less this.
+    new : int
+        Where the new state of row 0 is: 1 + N.
+    old, sequence : device array
+        As in `records.Schedule`.
+    """
+
+    first: int
+    tape: int
+    new: int
+    old: Any
+    sequence: Any
+
+
+class States(NamedTuple):
+    """h, h as it enters the product, and c of all rows; gates: what the phases keep; w: unit weights."""
+
+    h: Any
+    h_in: Any
+    c: Any
+    gates: Any
+    w: Any
+
+
+class Flow(NamedTuple):
+    """Gradients: of h (N, P) and c (N, H), by sequence; of z (M, gates * H) and of unit weights (M, rows * gates *
+    H)."""
+
+    dh: Any
+    dc: Any
+    dz: Any
+    dw: Any
+
+
+@lru_cache(None)
+def first_phase(cell: Cell, real: Any) -> Any:
+    """Kernel: from z (M, gates * H) and the old state the new c, and h; where another phase follows, what that goes on
+    from in the place of h: into `made`, which is z itself but for a projection."""
+    equations = scalars.first(cell)
+    G, R, K = cell.gate_count, scalars.weight_count(cell), len(cell.phases[0].keeps)
+    ends, made_gate = cell.phase_count == 1, max(cell.later_gate, 0)
+    reads_h, gates_h = cell.reads_h, cell.gates_h
+    ins, outs = G + 2 + R, K + 2
+
+    @kernel
+    def first(size: Size, at: Index, z: Any, states: States, made: Any) -> None:
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
+        e = cuda.grid(1)
+        if e < size.rows * size.width:
+            row = at.first + e // size.width
+            j = e % size.width
+            old = at.old[row]
+            for g in range(G):
+                inputs[g] = z[row, g * size.width + j]
+            inputs[G] = states.c[old, j]
+            inputs[G + 1] = 0
+            if reads_h:
+                inputs[G + 1] = states.h_in[old, j] if gates_h else states.h[old, j]
+            for n in range(R):
+                inputs[G + 2 + n] = states.w[n * size.width + j]
+            equations(inputs, outputs)
+            for k in range(K):
+                states.gates[row - at.tape, k * size.width + j] = outputs[k]
+            states.c[at.new + row, j] = outputs[K]
+            if ends:
+                states.h[at.new + row, j] = outputs[K + 1]
+            else:
+                made[row, made_gate * size.width + j] = outputs[K + 1]
+
+    return first
+
+
+@lru_cache(None)
+def later_phase(cell: Cell, real: Any) -> Any:
+    """Kernel: from the sums of the last gate, in z, the new h."""
+    equations = scalars.later(cell)
+    K, L, gate = len(cell.phases[0].keeps), len(cell.phases[1].keeps), cell.later_gate
+    ins, outs = K + 3, L + 1
+
+    @kernel
+    def later(size: Size, at: Index, z: Any, states: States) -> None:
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
+        e = cuda.grid(1)
+        if e < size.rows * size.width:
+            row = at.first + e // size.width
+            j = e % size.width
+            for k in range(K):
+                inputs[k] = states.gates[row - at.tape, k * size.width + j]
+            inputs[K] = z[row, gate * size.width + j]
+            inputs[K + 1] = states.c[at.new + row, j]
+            inputs[K + 2] = states.h[at.old[row], j]
+            equations(inputs, outputs)
+            for k in range(L):
+                states.gates[row - at.tape, (K + k) * size.width + j] = outputs[k]
+            states.h[at.new + row, j] = outputs[L]
+
+    return later
+
+
+@lru_cache(None)
+def later_phase_back(cell: Cell, real: Any) -> Any:
+    """Kernel: the gradient of the last gate's sums; dh and dc go on, without what comes through the product with V."""
+    equations = scalars.later_back(cell)
+    K, gate = cell.kept, cell.later_gate
+    ins, outs = K + 3, 3
+
+    @kernel
+    def later_back(size: Size, at: Index, states: States, flow: Flow) -> None:
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
+        e = cuda.grid(1)
+        if e < size.rows * size.width:
+            row = at.first + e // size.width
+            j = e % size.width
+            n = at.sequence[row]
+            for k in range(K):
+                inputs[k] = states.gates[row, k * size.width + j]
+            inputs[K] = states.c[at.new + row, j]
+            inputs[K + 1] = flow.dh[n, j]
+            inputs[K + 2] = flow.dc[n, j]
+            equations(inputs, outputs)
+            flow.dz[row, gate * size.width + j] = outputs[0]
+            flow.dh[n, j] = outputs[1]
+            flow.dc[n, j] = outputs[2]
+
+    return later_back
+
+
+@lru_cache(None)
+def first_phase_back(cell: Cell, real: Any) -> Any:
+    """Kernel: from dh and dc the gradients of z, of unit weights, and of the old c; dh becomes what goes past z.
+    Nothing goes on where a row began with zeros, but for dc of cells with p in its place, which has to pass a mask
+    yet."""
+    equations = scalars.first_back(cell)
+    G, R, K = cell.gate_count, scalars.weight_count(cell), cell.kept
+    later, gates_h = cell.later_gate, cell.gates_h
+    ins, outs = K + 4 + R, G + 2 + R
+
+    @kernel
+    def first_back(size: Size, at: Index, states: States, flow: Flow) -> None:
+        inputs = cuda.local.array(ins, real)
+        outputs = cuda.local.array(outs, real)
+        e = cuda.grid(1)
+        if e < size.rows * size.width:
+            row = at.first + e // size.width
+            j = e % size.width
+            n = at.sequence[row]
+            old = at.old[row]
+            for k in range(K):
+                inputs[k] = states.gates[row, k * size.width + j]
+            inputs[K] = states.c[old, j]
+            inputs[K + 1] = states.c[at.new + row, j]
+            inputs[K + 2] = flow.dh[n, j]
+            inputs[K + 3] = flow.dc[n, j]
+            for m in range(R):
+                inputs[K + 4 + m] = states.w[m * size.width + j]
+            equations(inputs, outputs)
+            for g in range(G):
+                if g != later:
+                    flow.dz[row, g * size.width + j] = outputs[g]
+            for m in range(R):
+                flow.dw[row, m * size.width + j] = outputs[G + 2 + m]
+            flow.dc[n, j] = outputs[G] if old > 0 or gates_h else real(0)
+            flow.dh[n, j] = outputs[G + 1] if old > 0 else real(0)
+
+    return first_back
