@@ -6,9 +6,9 @@ in full what does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -299,6 +299,14 @@ def pack_into(params: Stack, packed: PackedStack) -> None:
     )
     for one, layer in pairs:
         backend.engine_of(layer.panels).packing(one, layer)()
+
+
+@overload
+def make_tape(packed: Packed, N: int, T: int) -> Buffers: ...
+
+
+@overload
+def make_tape(packed: Sequence[Packed], N: int, T: int) -> tuple[Buffers, ...]: ...
 
 
 def make_tape(packed: PackedStack, N: int, T: int) -> Buffers | tuple[Buffers, ...]:

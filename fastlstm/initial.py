@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
@@ -16,18 +17,42 @@ from .params import (
     CELLS,
     ROWS,
     AnyParams,
+    AnyState,
     Array,
+    Bidirectional,
     GRUBeforeParams,
     GRUParams,
+    Hidden,
     InterpolatedParams,
     NormalizedParams,
     OwnParams,
     Params,
     PeepholeParams,
     ProjectedParams,
+    State,
     shapes,
 )
-from .types import Packed, Stack, Structured
+from .types import Layer, Packed, Stack, Structured, WithCells, WithoutCells
+
+
+@overload
+def zero_state(params: WithCells, batch_size: int = 1) -> State: ...
+
+
+@overload
+def zero_state(params: WithoutCells, batch_size: int = 1) -> Hidden: ...
+
+
+@overload
+def zero_state(params: OwnParams | Packed, batch_size: int = 1) -> AnyState: ...
+
+
+@overload
+def zero_state(params: Bidirectional, batch_size: int = 1) -> Bidirectional: ...
+
+
+@overload
+def zero_state(params: Sequence[Layer], batch_size: int = 1) -> tuple[Any, ...]: ...
 
 
 def zero_state(params: Stack, batch_size: int = 1) -> Structured:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar, Unpack, overload
 
 from numpy.typing import ArrayLike
 
 from . import backend, checks
 from .backend import Packed, Pass
 from .checks import Problem, Weights, assemble
-from .params import AnyParams, AnyState, Array, Batch, Grads
+from .params import AnyParams, AnyState, Array, Batch, Bidirectional, Grads, Hidden, OwnParams, State
 from .places import there
 from .tape import Tape
-from .types import Masks, Stack, States, Structured
+from .types import Layer, Masks, Options, Stack, States, Structured, WithCells, WithoutCells
 
 _T = TypeVar("_T")
+
+
+@overload
+def pack(params: AnyParams | Packed, *, device: str | None = None) -> Packed: ...
+
+
+@overload
+def pack(params: Bidirectional, *, device: str | None = None) -> Bidirectional: ...
+
+
+@overload
+def pack(params: Sequence[Layer], *, device: str | None = None) -> tuple[Any, ...]: ...
 
 
 def pack(params: Stack, *, device: str | None = None) -> Structured:
@@ -59,6 +71,36 @@ def _packed(layer: AnyParams | Packed, device: str | None = None) -> Packed:
             raise ValueError(f"device: expected None for weights that are packed or on a device, got {device!r}")
         layer = backend.to_device(layer, device)
     return layer if isinstance(layer, Packed) else backend.engine_of(layer.W).pack(layer)
+
+
+@overload
+def forward(
+    x: ArrayLike, params: WithCells, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, State]: ...
+
+
+@overload
+def forward(
+    x: ArrayLike, params: WithoutCells, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Hidden]: ...
+
+
+@overload
+def forward(
+    x: ArrayLike, params: OwnParams | Packed, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, AnyState]: ...
+
+
+@overload
+def forward(
+    x: ArrayLike, params: Bidirectional, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Bidirectional]: ...
+
+
+@overload
+def forward(
+    x: ArrayLike, params: Sequence[Layer], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, tuple[Any, ...]]: ...
 
 
 def forward(
@@ -123,6 +165,30 @@ def forward(
     y, state, _ = _walk(problem, _plain)
     found: tuple[Array, Structured] = backend.given_back((y, state), problem.x)
     return found
+
+
+@overload
+def forward_cells(
+    x: ArrayLike, params: WithCells, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, State, Array]: ...
+
+
+@overload
+def forward_cells(
+    x: ArrayLike, params: OwnParams | Packed, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, State, Array]: ...
+
+
+@overload
+def forward_cells(
+    x: ArrayLike, params: Bidirectional, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Bidirectional, Bidirectional]: ...
+
+
+@overload
+def forward_cells(
+    x: ArrayLike, params: Sequence[Layer], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, tuple[Any, ...], tuple[Any, ...]]: ...
 
 
 def forward_cells(
@@ -217,6 +283,36 @@ def _in_structure(levels: list[list[AnyState]], stacked: bool, single: bool) -> 
     if single:
         levels = [[type(state)(*(a[0] for a in state)) for state in level] for level in levels]
     return assemble(levels, stacked)
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: WithCells, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, State, Tape]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: WithoutCells, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Hidden, Tape]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: OwnParams | Packed, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, AnyState, Tape]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: Bidirectional, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Bidirectional, Tape]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: Sequence[Layer], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, tuple[Any, ...], Tape]: ...
 
 
 def forward_train(

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 from numpy.typing import ArrayLike
 
 from .backend import Buffers as Buffers
 from .backend import Packed as Packed
 from .params import AnyParams as AnyParams
-from .params import AnyState, Bidirectional
+from .params import (
+    AnyState,
+    Bidirectional,
+    GRUBeforeParams,
+    GRUParams,
+    InterpolatedParams,
+    NormalizedParams,
+    Params,
+    PeepholeParams,
+    ProjectedParams,
+)
 from .params import Array as Array
 
 Layer: TypeAlias = AnyParams | Packed | Bidirectional
@@ -27,3 +37,16 @@ TapeStack: TypeAlias = Buffers | Sequence[Buffers]
 """What `make_tape` makes."""
 Structured: TypeAlias = Any
 """A result in the structure of the weights: of a layer, a Bidirectional of two, or a tuple, one entry a layer."""
+WithCells: TypeAlias = Params | InterpolatedParams | ProjectedParams | PeepholeParams | NormalizedParams
+"""Weights of cells whose state is a State."""
+WithoutCells: TypeAlias = GRUParams | GRUBeforeParams
+"""Weights of cells whose state is a Hidden."""
+
+
+class Options(TypedDict, total=False):
+    """Options of passes over whole sequences."""
+
+    lengths: ArrayLike | None
+    reverse: bool
+    reset: ArrayLike | None
+    h_mask: Masks | None

@@ -103,7 +103,7 @@ def test_forward(module: Any, call: Any, kind: type[Exception], message: str) ->
         (lambda: fastlstm.Tape(), TypeError, "Tape: made by forward_train only"),
         (lambda: init_params(0, 5), ValueError, "input_size: expected at least 1, got 0"),
         (lambda: init_params(4.9, 5), TypeError, "input_size: expected an integer, got float"),
-        (lambda: init_params(np.timedelta64(4), 5), TypeError, "input_size: expected an integer, got timedelta64"),
+        (lambda: init_params(np.timedelta64(4, "s"), 5), TypeError, "input_size: expected an integer, got timedelta64"),
         (lambda: init_params(2**70, 5), ValueError, "input_size: expected at most"),
         (lambda: init_params(3, 5, forget_bias="1"), TypeError, "forget_bias: expected a number, got str"),
         (lambda: init_params(3, 5, forget_bias=np.nan), ValueError, "forget_bias: expected a finite number of float32, got nan"),

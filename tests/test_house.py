@@ -51,8 +51,12 @@ def imports() -> dict[str, set[str]]:
 
 def imported(tree: ast.AST, name: str, path: Path, known: dict[str, Path]) -> set[str]:
     package = ["fastlstm", *name.split(".")][: None if path.name == "__init__.py" else -1]
+    branches = (node for node in ast.walk(tree) if isinstance(node, ast.If) and isinstance(node.test, ast.Name))
+    unread = {one for node in branches if node.test.id == "TYPE_CHECKING" for one in node.body}  # but by type checkers
     found = set()
     for node in ast.walk(tree):
+        if node in unread:
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 from .. import backend, checks
 from ..backend import Packed
@@ -11,8 +12,26 @@ from ..params import AnyParams
 from ..places import there
 from ..types import Stack
 
+if TYPE_CHECKING:
+    from .c_header import to_c as to_c
+    from .keras import from_keras as from_keras
+    from .nam import from_nam as from_nam
+    from .npz import load as load
+    from .npz import save as save
+    from .numpy_file import to_numpy as to_numpy
+    from .onnx import from_onnx as from_onnx
+    from .onnx import onnx_nodes as onnx_nodes
+    from .onnx import to_onnx as to_onnx
+    from .onnx_reading import OnnxNode as OnnxNode
+    from .proof import Proof as Proof
+    from .rtneural import from_rtneural as from_rtneural
+    from .rtneural import to_rtneural as to_rtneural
+    from .torch import from_torch as from_torch
+    from .torch import to_torch as to_torch
+
 _LATER = {  # names of modules here that are imported where they are first used
     "OnnxNode": "onnx",
+    "Proof": "proof",
     "from_keras": "keras",
     "from_nam": "nam",
     "from_onnx": "onnx",
@@ -29,10 +48,12 @@ _LATER = {  # names of modules here that are imported where they are first used
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # for a checker, only the names above are there
+
+    def __getattr__(name: str) -> Any:
+        if name in _LATER:
+            return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def layers_of(params: Stack) -> tuple[list[list[AnyParams]], bool]:
@@ -49,7 +70,7 @@ def _record(layer: AnyParams | Packed) -> AnyParams:
     return type(layer)(*(array.on_host() if there(array) else array for array in arrays))
 
 
-def prove(path: Any) -> Any:
+def prove(path: str | os.PathLike[str]) -> Proof:
     """Run a file that carries inputs and outputs, and compare what comes out with what stands there.
 
     The file is run as it is: a Python file is executed, a C header compiled and executed. So prove what is your own. Of
@@ -81,4 +102,5 @@ def prove(path: Any) -> Any:
     --------
     See `fastlstm.to_numpy`.
     """
-    return importlib.import_module(".proof", __name__).prove(path)
+    found: Proof = importlib.import_module(".proof", __name__).prove(path)
+    return found

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 from .. import checks
-from ..params import AnyParams, Bidirectional, GRUBeforeParams, Params
+from ..params import AnyParams, Bidirectional, GRUBeforeParams, Layer, Params
 from . import gates
 from .hdf5 import Damaged, Dataset, Group
 from .keras_file import (
@@ -40,6 +40,14 @@ class _Layer(NamedTuple):
     name: str
     ways: list[list[Dataset]]
     configs: list[Mapping[str, Any] | None]
+
+
+@overload
+def from_keras(path: str | os.PathLike[str], layer: None = None) -> dict[str, Layer]: ...
+
+
+@overload
+def from_keras(path: str | os.PathLike[str], layer: str) -> Layer: ...
 
 
 def from_keras(path: str | os.PathLike[str], layer: str | None = None) -> Any:

@@ -119,7 +119,7 @@ def onnx_nodes(path: str | os.PathLike[str]) -> tuple[OnnxNode, ...]:
     return tuple(read_node(one, name) for one in recurrent_nodes(model, name))
 
 
-def to_onnx(params: Any, path: str | os.PathLike[str], *, stateful: bool = False, lengths: bool = False) -> Any:
+def to_onnx(params: Any, path: str | os.PathLike[str], *, stateful: bool = False, lengths: bool = False) -> Proof:
     """Write weights or a model as an ONNX file, with any number of sequences and of steps.
 
     Parameters
@@ -184,7 +184,9 @@ def to_onnx(params: Any, path: str | os.PathLike[str], *, stateful: bool = False
         onnx_own.put(model, own, proof)
         return [(os.path.splitext(file_name(path))[1], model.SerializeToString())]
 
-    return write(path, make, check)
+    found = write(path, make, check)
+    assert found is not None
+    return found
 
 
 def check(path: str) -> Proof:

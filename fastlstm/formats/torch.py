@@ -12,7 +12,7 @@ import numpy as np
 from .. import checks
 from ..checks import assemble
 from ..files import file_name
-from ..params import ROWS, AnyParams, Array, GRUParams, Params, ProjectedParams, cell_name, sizes
+from ..params import ROWS, AnyParams, Array, GRUParams, Layer, Params, ProjectedParams, cell_name, sizes
 from ..types import Stack
 from . import layers_of, safetensors_file
 from .gates import gru_of, two_biases
@@ -33,7 +33,7 @@ _ADVICE = {  # ends of names that stand in the place of weights, and what makes 
 _PICKLES = ".pt", ".pth", ".bin", ".pkl", ".ckpt"
 
 
-def from_torch(state_dict: Mapping[str, Any] | str | os.PathLike[str], prefix: str = "") -> tuple[Any, ...]:
+def from_torch(state_dict: Mapping[str, Any] | str | os.PathLike[str], prefix: str = "") -> tuple[Layer, ...]:
     """The stack of a `torch.nn.LSTM` or a `torch.nn.GRU`, from its state_dict or a .safetensors file of it.
 
     PyTorch's gates are in the order of ours and its weights transposed; its two biases are added up. Of a GRU's
@@ -87,7 +87,7 @@ def from_torch(state_dict: Mapping[str, Any] | str | os.PathLike[str], prefix: s
     return _stack(found, own)
 
 
-def _from_file(path: str | os.PathLike[str], prefix: str) -> tuple[Any, ...]:
+def _from_file(path: str | os.PathLike[str], prefix: str) -> tuple[Layer, ...]:
     name = _no_pickle(path)
     with safetensors_file.opened(name) as file:
         own = _own_names(file.names, prefix)
@@ -186,7 +186,7 @@ def _tensor(name: str, value: Any) -> Array:
     return checks.array(name, value)
 
 
-def _stack(arrays: Mapping[str, Array], names: Mapping[str, str]) -> tuple[Any, ...]:
+def _stack(arrays: Mapping[str, Array], names: Mapping[str, str]) -> tuple[Layer, ...]:
     """names: what each array is called in the whole, for messages."""
     tree: dict[int, dict[bool, dict[str, Array]]] = {}
     spelt = {key: match.groups() for key in arrays if (match := _kind(key)) is not None}

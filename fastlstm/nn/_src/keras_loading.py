@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +16,11 @@ from ...formats.vectors import cases_in
 from .architecture import from_config
 from .keras_reading import compile_as, described
 
+if TYPE_CHECKING:
+    from .model import Sequential
 
-def load_keras(path: Any, compile: bool = True) -> Any:
+
+def load_keras(path: str | os.PathLike[str], compile: bool = True) -> Sequential:
     """Read a `Sequential` that Keras wrote: a .keras file, or an .h5 file of a whole model, also one of Keras 2.
 
     Parameters
@@ -49,7 +53,7 @@ def load_keras(path: Any, compile: bool = True) -> Any:
     """
     with opened(path) as file:
         try:
-            model, _ = _model_in(file)
+            model: Sequential = _model_in(file)[0]
             if compile and file.compiled is not None:
                 compile_as(model, file)
         except (ValueError, TypeError, RuntimeError, KeyError, AttributeError, OverflowError) as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...files import file_name
 from ...initial import NoSuchCell
@@ -12,8 +13,13 @@ from .architecture import from_config, parts_of, planned
 from .registry import custom_object_scope
 from .saving import check_tensors, opened, restore
 
+if TYPE_CHECKING:
+    from .model import Sequential
 
-def load_model(path: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> Any:
+
+def load_model(
+    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+) -> Sequential:
     """Read a model that `save_model` wrote.
 
     Parameters
@@ -58,7 +64,7 @@ def load_model(path: Any, custom_objects: Mapping[str, Any] | None = None, compi
             strange = [key for key in file.keys() if not key.startswith(parts)]  # noqa: SIM118 - no mapping
             if strange:
                 raise ValueError(f"tensors: expected {', '.join(parts)}, got {strange[0]!r}")
-            model = from_config(Sequential, about["model"], draw=False)
+            model: Sequential = from_config(Sequential, about["model"], draw=False)
             for layer in model.layers:
                 for key, array in layer.params.items():
                     array[...] = file.get_tensor(f"weights/{layer.name}/{key}")
