@@ -158,7 +158,9 @@ def _own_page(full: str) -> str:
         return f"{text}.. {kind}:: {full}\n"
     text += f".. autoclass:: {full}\n"
     if not hasattr(thing, "_fields") and (names := members(thing)):
-        text += f"   :members: {', '.join(names)}\n   :inherited-members:\n"
+        others = sorted(name for name in dir(thing) if not name.startswith("_") and name not in names)
+        text += "   :members:\n   :inherited-members:\n"
+        text += f"   :exclude-members: {', '.join(others)}\n" if others else ""
     return text
 
 
