@@ -157,8 +157,10 @@ def _own_page(full: str) -> str:
         kind = "autofunction" if callable(thing) else "autodata"
         return f"{text}.. {kind}:: {full}\n"
     text += f".. autoclass:: {full}\n"
-    if not hasattr(thing, "_fields") and (names := members(thing)):
-        text += f"   :members: {', '.join(names)}\n   :inherited-members:\n"
+    if not issubclass(thing, tuple) and (names := members(thing)):
+        others = sorted(name for name in dir(thing) if not name.startswith("_") and name not in names)
+        text += "   :members:\n   :inherited-members:\n"
+        text += f"   :exclude-members: {', '.join(others)}\n" if others else ""
     return text
 
 

@@ -92,7 +92,7 @@ heard_share, right_share = 100 * np.array(found).T
 figure, axes = plt.subplots()
 axes.plot(heard_share, right_share, "o-", label="answers when it is sure")
 for x_at, y_at, sure in zip(heard_share, right_share, (0.5, 0.8, 0.95, 0.99, 1.0), strict=True):
-    axes.annotate(f"sure to {sure:g}", (x_at, y_at), xytext=(6, -12), textcoords="offset points")
+    axes.annotate(f"sure to {sure:g}", (x_at, y_at), xytext=(0, -8), textcoords="offset points", rotation=-45, va="top")
 axes.axhline(right_share[-1], color="C2", linestyle=":", label="hears all")
 axes.axhline(100 * commonest, color="C3", linestyle="--", label="always the commonest speaker")
 axes.set(
