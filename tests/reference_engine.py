@@ -21,6 +21,7 @@ from fastlstm.params import ROWS, AnyState, shapes
 from fastlstm.params import sizes as sizes_of_record
 
 Array = np.ndarray
+MARK = np.dtype(np.complex128)  # of `layout`; none of the other engine's
 KNOWN = list(CELLS)  # and cells of one's own, as they come: a cell's place here is the length of `layout`
 
 
@@ -35,7 +36,7 @@ def number_of(cell: Cell) -> int:
 
 def pack(params: Any) -> Packed:
     _, H, P = sizes_of_record(params)
-    layout = np.empty((0, number_of(cell_with(type(params)))), np.bool_)
+    layout = np.empty((0, number_of(cell_with(type(params)))), MARK)
     rest = np.empty(sum(array.size for array in params[1:]), params.W.dtype)
     packed = Packed(np.empty(params.W.shape, params.W.dtype), H, P, layout, rest)
     pack_into(params, packed)
@@ -66,7 +67,7 @@ def sizes(packed: Packed) -> tuple[int, int, int]:
 
 
 def cell_with_mark(layout: Any) -> Cell | None:
-    known = isinstance(layout, np.ndarray) and layout.ndim == 2 and layout.dtype == np.bool_ and layout.size == 0
+    known = isinstance(layout, np.ndarray) and layout.ndim == 2 and layout.dtype == MARK and layout.size == 0
     return KNOWN[layout.shape[1]] if known and layout.shape[1] < len(KNOWN) else None
 
 

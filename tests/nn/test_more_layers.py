@@ -43,7 +43,7 @@ LAYERS: dict[str, Any] = {
     "max, keepdims": (lambda: nn.GlobalMaxPooling1D(keepdims=True, **F64), (N, T, D)),
     "spatial": (lambda: nn.SpatialDropout1D(0.4, seed=2, **F64), (N, T, D)),
     **{f"Activation {name}": (lambda name=name: nn.Activation(name, **F64), (N, T, D))
-       for name in nn.activations.__all__ if name != "get"},
+       for name in nn.activations.__all__ if name not in ("get", "deserialize", "serialize")},
 }  # fmt: skip
 
 
