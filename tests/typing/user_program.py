@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastlstm
-from fastlstm import cells, datasets, formats, nn
+from fastlstm import cells, dask, datasets, formats, nn, sklearn
 
 Array = NDArray[Any]
 AnyWeights = (
@@ -147,6 +147,29 @@ def models(folder: Path) -> None:
     layer: nn.Layer = nn.layers.LSTM(32, cell=coupled)
     y = layer(x, training=True)
     assert_type(layer.backward(y), Array)
+
+
+def more_layers() -> None:
+    model = nn.Sequential([nn.Embedding(100, 8), nn.Flatten(), nn.RepeatVector(3), nn.Activation("tanh"), nn.GRU(4)])
+    assert_type(dask.predict(model, x), Any)
+    assert_type(model.add(nn.SpatialDropout1D(0.1)), None)
+    poolings: list[nn.Layer] = [nn.GlobalAveragePooling1D(), nn.GlobalMaxPooling1D()]
+    model.add(poolings[0])
+    limit: object = nn.constraints.MaxNorm(2.0)
+    begin: nn.Initializer = nn.initializers.Zeros()
+    penalty: nn.Regularizer = nn.regularizers.L1(0.1)
+    nn.Dense(1, kernel_initializer=begin, kernel_regularizer=penalty, kernel_constraint=limit)
+    loss: nn.Loss = nn.losses.Huber()
+    metric: nn.Metric = nn.metrics.AUC()
+    optimizer: nn.Optimizer = nn.optimizers.SGD(0.1)
+    model.compile(optimizer, loss, [metric])
+    nn.preprocessing.__name__.upper()
+
+
+def estimators() -> None:
+    sklearn.LSTMClassifier().fit(x, np.zeros(4, int)).predict(x)
+    sklearn.LSTMRegressor().fit(x, np.zeros(4)).predict(x)
+    sklearn.LSTMForecaster(1, 5).fit(x[0, :, 0])
 
 
 def norms(found: nn.GradientNorms) -> None:
