@@ -28,6 +28,14 @@ def read(text: str) -> tuple[list[np.ndarray], list[int]]:
     return utterances, labels
 
 
+def packed(frames: np.ndarray) -> np.ndarray:
+    """Millionths, which all of these numbers are whole numbers of: first all lowest bytes, then all second ones and so
+    on (4, 12, frames). So they take a third less room than as numbers of float32."""
+    whole = np.rint(frames.astype(np.float64) * 1e6).astype("<i4")
+    assert ((whole / 1e6).astype(np.float32) == frames).all()
+    return np.ascontiguousarray(whole.view(np.uint8).reshape(*frames.shape, 4).transpose(2, 1, 0))
+
+
 def main(wheel: str) -> None:
     arrays: dict[str, Any] = {}
     with zipfile.ZipFile(wheel) as archive:
@@ -35,7 +43,7 @@ def main(wheel: str) -> None:
             utterances, labels = read(archive.read(f"{FOLDER}{part.upper()}.ts").decode())
             assert len(utterances) == count
             assert all(u.shape[1] == 12 for u in utterances)
-            arrays[f"{part}_frames"] = np.concatenate(utterances)
+            arrays[f"{part}_frames"] = packed(np.concatenate(utterances))
             arrays[f"{part}_lengths"] = np.array([len(u) for u in utterances], np.int64)
             arrays[f"{part}_labels"] = np.array(labels, np.int64)
     np.savez_compressed(DATASETS / "japanese_vowels.npz", **arrays)
