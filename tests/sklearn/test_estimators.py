@@ -278,7 +278,7 @@ def test_cells(ragged: list[np.ndarray], kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["gru", "gru_before", minimal], ids=str)
-def test_cells_of_kernels_alone(ragged: list[np.ndarray], kind: Any, kernels: None) -> None:
+def test_the_gru_and_cells_of_ones_own(ragged: list[np.ndarray], kind: Any) -> None:
     labels = [x[-1, 0] > 3 for x in ragged]
     given = LSTMClassifier((3, 2), cell=kind, **QUICK)
     fitted = clone(given).fit(ragged, labels)
