@@ -15,11 +15,12 @@ much as a share of so few years strays by itself. Looked at before that choice w
 held 86 %.
 
 python sunspots.py              # figures
-python sunspots.py picture.png  # and a plot (needs matplotlib)
+python sunspots.py picture.png  # and writes the plot to a file
 """
 
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.model_selection import ParameterGrid
 
@@ -108,19 +109,17 @@ others = [rmse(backtested(made(seed, calibration=0, **best), known, len(years)))
 alone = [one["LSTMForecaster"] for one in others]
 print(f"five networks with other random numbers: {min(alone):.1f} to {max(alone):.1f}")
 
+year = years[result.origin[rows]]
+figure, axes = plt.subplots(figsize=(10, 4), layout="constrained")
+axes.fill_between(year, sunspots(ours - half)[:, 0], sunspots(ours + half)[:, 0], alpha=0.25,
+                  label=f"band, {COVERAGE:.0%} meant")  # fmt: skip
+axes.plot(year, sunspots(ours)[:, 0], label="forecast, one year ahead")
+axes.plot(years[years > 1900], number[years > 1900], ".", color="0.5", markersize=4, label="observed")
+axes.set(xlabel="year", ylabel="sunspots", title=f"root mean squared error {errors['LSTMForecaster']:.1f}")
+axes.legend()
 if len(sys.argv) > 1:
-    from matplotlib.figure import Figure
-
-    year = years[result.origin[rows]]
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.fill_between(year, sunspots(ours - half)[:, 0], sunspots(ours + half)[:, 0], alpha=0.25,
-                      label=f"band, {COVERAGE:.0%} meant")  # fmt: skip
-    axes.plot(year, sunspots(ours)[:, 0], label="forecast, one year ahead")
-    axes.plot(years[years > 1900], number[years > 1900], "k.", markersize=4, label="observed")
-    axes.set(xlabel="year", ylabel="sunspots", title=f"root mean squared error {errors['LSTMForecaster']:.1f}")
-    axes.legend()
     figure.savefig(sys.argv[1], dpi=100)
+plt.show()
 
 assert max(errors["LSTMForecaster"], *alone) < 0.8 * min(errors["persistence"], errors["seasonal naive"])
 assert abs(covered(result) - COVERAGE) < 0.1  # the standard error of such a share is 4 points

@@ -14,11 +14,12 @@ straight lines' is 3.5, which is better by 0.8 standard errors and may be chance
 network to find that lines do not.
 
 python warm_days.py              # figures
-python warm_days.py picture.png  # and a plot (needs matplotlib)
+python warm_days.py picture.png  # and writes the plot to a file
 """
 
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.model_selection import ParameterGrid
 
@@ -77,19 +78,17 @@ for name in ("persistence", "seasonal naive", "straight lines"):
 inside = np.abs(result.actual - ours) <= result.half_width
 print("within the bands, by how many days ahead: " + ", ".join(f"{share:.0%}" for share in inside.mean(axis=0)))
 
+days = weather.date[result.origin + HORIZON - 1]
+figure, axes = plt.subplots(figsize=(10, 4), layout="constrained")
+axes.fill_between(days, ours[:, -1] - result.half_width[:, -1], ours[:, -1] + result.half_width[:, -1], alpha=0.25,
+                  label=f"band, {COVERAGE:.0%} meant")  # fmt: skip
+axes.plot(days, ours[:, -1], label="forecast, seven days ahead")
+axes.plot(weather.date[known:], y[known:], ".", color="0.5", markersize=3, label="measured")
+axes.set(ylabel="highest temperature, °C")
+axes.legend()
 if len(sys.argv) > 1:
-    from matplotlib.figure import Figure
-
-    days = weather.date[result.origin + HORIZON - 1]
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.fill_between(days, ours[:, -1] - result.half_width[:, -1], ours[:, -1] + result.half_width[:, -1], alpha=0.25,
-                      label=f"band, {COVERAGE:.0%} meant")  # fmt: skip
-    axes.plot(days, ours[:, -1], label="forecast, seven days ahead")
-    axes.plot(weather.date[known:], y[known:], "k.", markersize=3, label="measured")
-    axes.set(ylabel="highest temperature, °C")
-    axes.legend()
     figure.savefig(sys.argv[1], dpi=100)
+plt.show()
 
 assert result.errors["LSTMForecaster"]["RMSE"] < 0.9 * result.errors["persistence"]["RMSE"]
 assert result.errors["LSTMForecaster"]["RMSE"] < 0.9 * result.errors["seasonal naive"]["RMSE"]
