@@ -10,6 +10,7 @@ Letters: N batch, T time steps, D input size, H hidden size, P the width of h.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, Protocol
@@ -28,7 +29,7 @@ from .places import Elsewhere, is_elsewhere
 
 __all__ = [
     "HELD", "NONE", "Buffers", "Engine", "Kept", "LossRule", "Packed", "Pass", "Payoff", "Recording", "Standing",
-    "Training", "UpdateRule", "device_facts", "engine", "engine_of", "given_back",
+    "Training", "UpdateRule", "device_facts", "devices_used", "engine", "engine_of", "given_back",
     "placed", "to_device", "use",
 ]  # fmt: skip
 
@@ -298,6 +299,7 @@ class Engine(Protocol):
 
 
 engine: Engine = cpu
+_DEVICES = f"{__package__}.cuda.engine"  # what `placed` imports where it is needed
 
 
 @contextmanager
@@ -321,6 +323,11 @@ def placed(name: str, value: Any) -> Elsewhere | None:
     from .cuda.engine import wrapped
 
     return wrapped(name, value)
+
+
+def devices_used() -> bool:
+    """Whether an array on a device has come in this process. Until then all are here, and nobody needs to ask."""
+    return _DEVICES in sys.modules
 
 
 def engine_of(array: Any) -> Engine:

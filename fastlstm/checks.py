@@ -35,7 +35,7 @@ from .params import (
     shapes,
 )
 from .params import sizes as sizes_of_record
-from .places import there, together
+from .places import ARRAYS, there, together
 from .strides import apart, in_step, rows_of
 from .types import Masks, Stack, States, Structured
 
@@ -167,12 +167,7 @@ def _read(name: str, value: Any) -> Array:
 
 def in_one_place(layers: Iterable[AnyParams | Packed], stacked: bool, *others: tuple[str, Any], name: str) -> None:
     """Refuse layers' weights and other arrays, or records of them, that do not all lie here, or on one device. name: of
-    the layers."""
-    layers = list(layers)
-    arrays = [one for _, other in others for one in (other if isinstance(other, tuple) else (other,))]
-    arrays += [one for layer in layers for one in ((layer.panels,) if isinstance(layer, Packed) else layer)]
-    if all(type(one) is np.ndarray or one is None for one in arrays):  # nearly always
-        return
+    the layers. Callers that are quick ask `backend.devices_used` first."""
     found: list[Named] = []
     for label, other in others:
         fields = getattr(other, "_fields", ())
@@ -238,7 +233,7 @@ def own(name: str, given: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, 
     value = given if type(given) is np.ndarray else backend.placed(name, given) or given
     if type(value) is np.ndarray and value.dtype == dtype and value.shape == shape and value.flags.carray:
         return value
-    plain = (isinstance(value, np.ndarray) or there(value)) and not isinstance(value, np.ma.MaskedArray)
+    plain = isinstance(value, ARRAYS) and not isinstance(value, np.ma.MaskedArray)
     if not plain or value.dtype != dtype:
         raise TypeError(f"{name}: expected an array of {dtype}, got {_kind(value)} of {getattr(value, 'dtype', None)}")
     if value.shape != shape:
@@ -261,8 +256,8 @@ Named: TypeAlias = tuple[str, Any]
 def share_nothing(written: list[Named], read: list[Named], but: tuple[str, str] = ("", "")) -> None:
     """Refuse arrays that share memory, of which one at least is written to. but: two that may."""
     spans = [(*_span(addresses), name, addresses, change)
-             for named, change in ((written, True), (read, False))
-             for name, one in named if one.size for addresses in (_addresses(one),)]  # fmt: skip
+             for named, change in ((written, True), (read, False)) for name, one in named if one.size
+             for addresses in (one if type(one) is np.ndarray else _addresses(one),)]  # fmt: skip
     spans.sort(key=operator.itemgetter(0))
     for n, (_, high, name, one, change) in enumerate(spans):
         for low, _, other, two, change_ in spans[n + 1 :]:
@@ -296,7 +291,7 @@ def overlap(one: Array, other: Array) -> bool:
         return True
 
 
-def same_place(one: Array, other: Array) -> bool:
+def same_place(one: Any, other: Any) -> bool:
     """Whether they are the same numbers in memory."""
     places = [(a.__array_interface__["data"][0], a.shape, a.strides, a.dtype) for a in map(_addresses, (one, other))]
     return places[0] == places[1]
@@ -320,7 +315,7 @@ def arrays_of(name: str, layers: Sequence[Any], stacked: bool) -> list[Named]:
     for i, layer in enumerate(layers):
         where = f"{name}[{i}]" if stacked else name
         found += [(f"{where}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)
-                  if (isinstance(value, np.ndarray) or there(value))]  # fmt: skip
+                  if isinstance(value, ARRAYS)]  # fmt: skip
     return found
 
 
@@ -450,10 +445,11 @@ def problem(
     starts = None if reset is None else resets(reset, N, T, single=single, copy=copy)
     begin = states("state", state, found, N, single=single, like=rows)
     factors = None if h_mask is None else masks("h_mask", h_mask, found, N, single=single, copy=copy)
-    others: list[tuple[str, Any]] = [("state", one) for level in begin for one in level]
-    others += [] if factors is None else [("h_mask", one) for level in factors for one in level]
-    layers = [layer for level in found.levels for layer in level]
-    in_one_place(layers, found.stacked, ("x", rows), *others, name="params")
+    if backend.devices_used():
+        others: list[tuple[str, Any]] = [("state", one) for level in begin for one in level]
+        others += [] if factors is None else [("h_mask", one) for level in factors for one in level]
+        layers = [layer for level in found.levels for layer in level]
+        in_one_place(layers, found.stacked, ("x", rows), *others, name="params")
     return Problem(found, rows, single, counts, starts, backwards, begin, factors)
 
 

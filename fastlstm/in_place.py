@@ -6,8 +6,7 @@ in full what does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -18,7 +17,7 @@ from .backend import Buffers, Kept, Packed, Pass
 from .checks import Weights, assemble, record_of
 from .initial import zero_state
 from .params import ROWS, AnyParams, AnyState, Array, Batch, Grads, Hidden, State, cell_name, shapes
-from .places import there
+from .places import ARRAYS, there
 from .types import PackedStack, Stack, States, StateStack, TapeStack
 
 
@@ -67,15 +66,17 @@ def step(x: ArrayLike, packed: PackedStack, state: StateStack) -> None:
         raise ValueError(f"x: expected shape {'(D,)' if single else '(N, D)'} with D = {D}, got {below.shape}")
     states = checks.own_states("state", state, found, None if single else len(below))
     written = checks.arrays_of("state", states, found.stacked)
-    checks.in_one_place(layers, found.stacked, ("x", below), *_named("state", states, found.stacked), name="packed")
+    if backend.devices_used():
+        checks.in_one_place(layers, found.stacked, ("x", below), *_named("state", states, found.stacked), name="packed")
     first = written[0][0] if checks.same_place(below, states[0].h) else ""
     checks.share_nothing(written, [("x", below), *checks.arrays_of("packed", layers, found.stacked)], ("x", first))
     below = checks.native(below, found.dtype)
-    with _changing(states) as states:
-        for layer, own in zip(layers, states, strict=True):
-            if not backend.engine_of(below).step(below, layer, own):
-                _pass(below.reshape(-1, 1, below.shape[-1]).copy(), layer, own)
-            below = own.h
+    new = _to_change(states)
+    for layer, own in zip(layers, new, strict=True):
+        if not backend.engine_of(below).step(below, layer, own):
+            _pass(below.reshape(-1, 1, below.shape[-1]).copy(), layer, own)
+        below = own.h
+    _take(states, new)
 
 
 def forward_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: Array) -> None:
@@ -106,9 +107,10 @@ def forward_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: Array)
     """
     given, layers, states, out, _ = _chunk(x, packed, state, y)
     below = checks.native(checks.out_of_the_way(given, out), out.dtype)  # threads may write y ahead of reading x
-    with _changing(states) as states:
-        for i, (layer, one) in enumerate(zip(layers, states, strict=True)):
-            below = _pass(below, layer, one, out if i == len(layers) - 1 else None)
+    new = _to_change(states)
+    for i, (layer, one) in enumerate(zip(layers, new, strict=True)):
+        below = _pass(below, layer, one, out if i == len(layers) - 1 else None)
+    _take(states, new)
 
 
 def forward_train_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: Array, tape: TapeStack) -> None:
@@ -132,24 +134,27 @@ def forward_train_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: 
     """
     given, layers, states, top, entries = _chunk(x, packed, state, y, tape)
     below = checks.native(given, top.dtype)
-    with _changing(states) as states:
-        for i, (layer, one, entry) in enumerate(zip(layers, states, entries, strict=True)):
-            entry.x[...], entry.h[...] = below, one.h
-            out = top if i == len(layers) - 1 else entries[i + 1].x
-            below = _pass(entry.x, layer, one, out, Kept(entry.gates, entry.cells))
+    new = _to_change(states)
+    for i, (layer, one, entry) in enumerate(zip(layers, new, entries, strict=True)):
+        entry.x[...], entry.h[...] = below, one.h
+        out = top if i == len(layers) - 1 else entries[i + 1].x
+        below = _pass(entry.x, layer, one, out, Kept(entry.gates, entry.cells))
+    _take(states, new)
 
 
-@contextmanager
-def _changing(states: list[AnyState]) -> Iterator[list[AnyState]]:
-    """States that a call changes: on a device copies, which take the place of the states when all has gone well."""
+def _to_change(states: list[AnyState]) -> list[AnyState]:
+    """States that a call changes: on a device copies, which `_take` puts in the place of the states when all has gone
+    well."""
     if not there(states[0].h):
-        yield states
-        return
-    copies = [type(state)(*(array.copy() for array in state)) for state in states]
-    yield copies
-    for state, new in zip(states, copies, strict=True):
-        for mine, other in zip(state, new, strict=True):
-            mine[...] = other
+        return states
+    return [type(state)(*(array.copy() for array in state)) for state in states]
+
+
+def _take(states: list[AnyState], new: list[AnyState]) -> None:
+    if new is not states:
+        for state, other in zip(states, new, strict=True):
+            for mine, changed in zip(state, other, strict=True):
+                mine[...] = changed
 
 
 def _named(name: str, records: list[Any], stacked: bool) -> list[tuple[str, Any]]:
@@ -214,10 +219,12 @@ def backward_into(
     last = checks.states("dstate", dstate, found, N, single=single, like=tape_entries[0].x)
     grads = Grads(dx_first, assemble([[one] for one in params], found.stacked),
                   assemble([[one] for one in own_states], found.stacked))  # fmt: skip
-    records: dict[str, list[Any]] = {"grads.params": params, "grads.state": own_states, "dstate": [d for (d,) in last]}
-    named = [pair for name, entries in records.items() for pair in _named(name, entries, found.stacked)]
-    others = ("grads.x", grads.x), ("dy", above), ("the tape's x", tape_entries[0].x)
-    checks.in_one_place(layers, found.stacked, *others, *named, name="packed")
+    if backend.devices_used():
+        records: dict[str, list[Any]] = {"grads.params": params, "grads.state": own_states,
+                                         "dstate": [one for (one,) in last]}  # fmt: skip
+        named = [pair for name, entries in records.items() for pair in _named(name, entries, found.stacked)]
+        others = ("grads.x", grads.x), ("dy", above), ("the tape's x", tape_entries[0].x)
+        checks.in_one_place(layers, found.stacked, *others, *named, name="packed")
     _share_nothing(tape_entries, layers, above, dstate, grads, found.stacked)
     for i in reversed(range(len(layers))):
         entry, (dstates,) = tape_entries[i], last[i]
@@ -247,7 +254,7 @@ def _share_nothing(
     lasts = [] if dstate is None else list(dstate) if stacked else [dstate]
     arrays = [(_seen(one), own) for last, state in zip(lasts, states, strict=False)
               for one, own in zip(last, state, strict=True)]  # fmt: skip
-    if not all((isinstance(one, np.ndarray) or there(one)) and checks.same_place(one, own) for one, own in arrays):
+    if not all(isinstance(one, ARRAYS) and checks.same_place(one, own) for one, own in arrays):
         read += checks.arrays_of("dstate", [type(one)(*map(_seen, one)) if hasattr(one, "_fields") else one
                                             for one in lasts], stacked)  # fmt: skip
     checks.share_nothing(written, read)
@@ -288,8 +295,9 @@ def pack_into(params: Stack, packed: PackedStack) -> None:
         if checks.sizes(record) != checks.sizes(layer):
             raise ValueError(f"{where}: expected D, H, P = {checks.sizes(layer)}, got {checks.sizes(record)}")
         pairs.append((record, layer))
-    checks.in_one_place((one for _, one in pairs), found.stacked, *_named("params", [one for one, _ in pairs],
-                                                                          found.stacked), name="packed")  # fmt: skip
+    if backend.devices_used():
+        named = _named("params", [one for one, _ in pairs], found.stacked)
+        checks.in_one_place((one for _, one in pairs), found.stacked, *named, name="packed")
     for name, array in checks.arrays_of("packed", list(packed) if found.stacked else [packed], found.stacked):
         if array.size:
             checks.own(name, array, array.shape, array.dtype)
@@ -416,8 +424,10 @@ def _chunk(
     top = checks.own("y", y, (*below.shape[:-1], layers[-1].output_size), found.dtype, whole=False)
     sizes = (len(below) if below.ndim == 3 else 1, below.shape[-2])
     entries = _tape(tape[0], found, layers, sizes) if tape else ()
-    checks.in_one_place(layers, found.stacked, ("x", below), ("y", top), *_named("state", states, found.stacked),
-                        *((f"tape[{i}].x", entry.x) for i, entry in enumerate(entries)), name="packed")  # fmt: skip
+    if backend.devices_used():
+        xs = ((f"tape[{i}].x", entry.x) for i, entry in enumerate(entries))
+        checks.in_one_place(layers, found.stacked, ("x", below), ("y", top), *_named("state", states, found.stacked),
+                            *xs, name="packed")  # fmt: skip
     written = [*checks.arrays_of("state", states, found.stacked), *_tape_arrays(entries, found.stacked), ("y", top)]
     checks.share_nothing(written, [("x", below), *checks.arrays_of("packed", layers, found.stacked)], ("x", "y"))
     return below, layers, states, top, entries

@@ -66,6 +66,9 @@ class Elsewhere:
         raise TypeError(f"expected an array in {HOST}, got one on {self.where}")
 
 
+ARRAYS = (np.ndarray, Elsewhere)  # what this package takes for arrays
+
+
 def there(array: Any) -> bool:
     """Whether an array of this package's is on a device."""
     return isinstance(array, Elsewhere)

@@ -245,10 +245,10 @@ def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, Structured, list[list
     """y, the last state, and what way(layer, batch, state, y, column) returns of each direction of each level."""
     (levels, stacked, dtype), below, single, lengths, reset, backwards, states, masks = problem
     N, T, _ = below.shape
-    done = []
+    engine, done = backend.engine_of(below), []
     for i, (level, own_states) in enumerate(zip(levels, states, strict=True)):
         P = own_states[0].h.shape[1]
-        y = backend.engine_of(below).empty((N, T, P * len(level)), dtype)
+        y = engine.empty((N, T, P * len(level)), dtype)
         row = []
         for n, (layer, state) in enumerate(zip(level, own_states, strict=True)):
             mask = None if masks is None else masks[i][n]
@@ -402,8 +402,9 @@ def backward(tape: Tape, dy: ArrayLike | None = None, dstate: States | None = No
     width = checks.sizes(found.levels[-1][0])[2] * len(found.levels[-1])
     above = checks.output_gradient(dy, (N, T, width), found.dtype, single=single)
     state_levels = checks.states("dstate", dstate, found, N, single=single, like=x)
-    given = [("dstate", one) for level in state_levels for one in level]
-    checks.in_one_place((), stacked, ("the tape's x", x), ("dy", above), *given, name="params")
+    if backend.devices_used():
+        given = [("dstate", one) for level in state_levels for one in level]
+        checks.in_one_place((), stacked, ("the tape's x", x), ("dy", above), *given, name="params")
     for level in levels:
         for done in level:
             checks.kept("tape", done.kept, done.packed)
