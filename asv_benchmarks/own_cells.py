@@ -12,7 +12,6 @@ cores. What is not installed is left out by name.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from typing import Any
 
@@ -117,6 +116,7 @@ def main() -> None:
         only = [Shape.parse(text) for text in arguments.only]
     except ValueError as error:
         parser.error(str(error))
+    results = None
     if not arguments.from_json:
         systems = installed(arguments.systems, NEEDS)
         if "fastlstm" not in systems or not set(systems) - {"fastlstm"}:
@@ -125,10 +125,7 @@ def main() -> None:
         results = measure(todo, systems, arguments.rounds, arguments.seconds)
         if only:
             return
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    elif not RESULTS.exists():
-        parser.error(f"--from-json: {RESULTS.name} is missing; measure first")
-    PAGE.write_text(report.fill(PAGE.read_text(), parts(json.loads(RESULTS.read_text()))))
+    report.publish(results, RESULTS, PAGE, parts, parser.error)
 
 
 if __name__ == "__main__":

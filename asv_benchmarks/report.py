@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from .benchmarks.shapes import MODES, Shape
@@ -229,6 +231,18 @@ def fill(text: str, parts: dict[str, str]) -> str:
         text,
         flags=re.DOTALL,
     )
+
+
+def publish(
+    results: Any, path: Path, page: Path, parts: Callable[[Any], dict[str, str]], refuse: Callable[[str], Any]
+) -> None:
+    """Keep what was measured in a file, and fill the page with its parts; where results is None, with those of the file
+    as it is. refuse: says that there is none, and ends the program."""
+    if results is not None:
+        path.write_text(json.dumps(results, indent=1) + "\n")
+    elif not path.exists():
+        refuse(f"--from-json: {path.name} is missing; measure first")
+    page.write_text(fill(page.read_text(), parts(json.loads(path.read_text()))))
 
 
 @contextmanager

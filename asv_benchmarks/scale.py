@@ -211,16 +211,14 @@ def main() -> None:
         parser.error(str(error))
     if any(fit.batch % arguments.ranks or fit.samples % fit.batch for fit in fits):
         parser.error("a batch has to be of equal parts for all ranks, and the samples of whole batches")
+    results = None
     if not arguments.from_json:
         if not installed(["mpi"], {"mpi": ["mpi4py"]}):
             parser.error("mpi4py is needed: pip install mpi4py mpich")
         results = measure(fits, arguments.ranks, arguments.rounds)
         if arguments.only:
             return
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    elif not RESULTS.exists():
-        parser.error(f"--from-json: {RESULTS.name} is missing; measure first")
-    PAGE.write_text(report.fill(PAGE.read_text(), parts(json.loads(RESULTS.read_text()))))
+    report.publish(results, RESULTS, PAGE, parts, parser.error)
 
 
 if __name__ == "__main__":

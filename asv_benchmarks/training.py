@@ -12,7 +12,6 @@ system's threads, but JAX's, which takes all cores.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from typing import Any
 
@@ -85,6 +84,7 @@ def main() -> None:
         fits = [Fit.parse(text) for text in arguments.only or ()] or FITS
     except ValueError as error:
         parser.error(str(error))
+    results = None
     if not arguments.from_json:
         systems = installed(arguments.systems, NEEDS)
         if not set(systems) - {"fastlstm"}:
@@ -94,10 +94,7 @@ def main() -> None:
         results = measure(systems, fits, arguments.rounds)
         if arguments.only:
             return
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    elif not RESULTS.exists():
-        parser.error(f"--from-json: {RESULTS.name} is missing; measure first")
-    PAGE.write_text(report.fill(PAGE.read_text(), parts(json.loads(RESULTS.read_text()))))
+    report.publish(results, RESULTS, PAGE, parts, parser.error)
 
 
 if __name__ == "__main__":
