@@ -185,9 +185,6 @@ class CudaEngine:
             with self._here():
                 memory.wait(self.place.stream)
 
-    def wrapped(self, name: str, value: Any) -> CudaArray:
-        return wrapped(name, value)
-
     # weights
 
     def pack(self, params: AnyParams) -> DevicePacked:
