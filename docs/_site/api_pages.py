@@ -137,7 +137,7 @@ def _first_line(thing: Any) -> str:
     """A docstring's first sentence, without marks of notes."""
     doc = inspect.getdoc(thing) or ""
     first = re.sub(r" \[\d+\]_", "", " ".join(doc.split("\n\n")[0].split()))
-    return plain(re.split(r"(?<=[a-z)])\. (?=[A-Z])|: ", first)[0].removesuffix(".") + ".")
+    return linked(plain(re.split(r"(?<=[a-z)])\. (?=[A-Z])|: ", first)[0].removesuffix(".") + "."))
 
 
 def plain(line: str) -> str:
@@ -148,6 +148,11 @@ def plain(line: str) -> str:
     return "".join(
         part if n % 2 else re.sub(r"(?<=\w)_(?=\W|$)", r"\\_", part.replace("|", r"\|")) for n, part in enumerate(parts)
     )
+
+
+def linked(line: str) -> str:
+    """A line of text in which the name of one of these pages' files leads to the page."""
+    return re.sub(r"(?<![`\w/])docs/([\w-]+)\.md", r":doc:`/\1`", line)
 
 
 def _own_page(full: str) -> str:

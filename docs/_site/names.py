@@ -46,12 +46,23 @@ def with_title(app: Sphinx, page: str, source: list[str]) -> None:
         first, _, rest = rest.lstrip("\n").partition("\n")
         if not re.match(r"(.)\1{2,}\s", rest):
             first = first.removesuffix(".")
-            source[0] = f"{label}{name}\n{first}\n{'=' * len(first)}\n{rest}"
+            rest = f"{'=' * len(first)}\n{rest}"
+        rest = re.sub(r"(?m)^\S.*$", lambda line: api_pages.linked(line[0]), rest)  # code is indented
+        source[0] = f"{label}{name}\n{first}\n{_with_commands(rest)}"
+
+
+def _with_commands(text: str) -> str:
+    """Lines that are typed at the command line, and stand by themselves, as code."""
+
+    def code(found: re.Match[str]) -> str:
+        return ".. code-block:: console\n\n" + re.sub(r"(?m)^(?=.)", "    ", found[0])
+
+    return re.sub(r"(?m)(?<=\n\n)(?:python .*\n)+(?=\n)", code, text)
 
 
 def plain_words(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Docstrings are written as text: |e| is no substitution, and forward_ no link; docs/cells.md is that page."""
-    lines[:] = [re.sub(r"docs/([\w-]+)\.md", r":doc:`/\1`", api_pages.plain(line)) for line in lines]
+    lines[:] = [api_pages.linked(api_pages.plain(line)) for line in lines]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
