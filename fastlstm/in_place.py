@@ -362,6 +362,14 @@ def _tape_arrays(entries: tuple[Buffers, ...], stacked: bool) -> list[checks.Nam
     return found
 
 
+@overload
+def make_grads(packed: Packed, N: int, T: int) -> Grads[AnyParams, AnyState]: ...
+
+
+@overload
+def make_grads(packed: Sequence[Packed], N: int, T: int) -> Grads[tuple[AnyParams, ...], tuple[AnyState, ...]]: ...
+
+
 def make_grads(packed: PackedStack, N: int, T: int) -> Grads:
     """Arrays for `backward_into`, of zeros.
 

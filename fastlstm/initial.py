@@ -48,7 +48,23 @@ def zero_state(params: OwnParams | Packed, batch_size: int = 1) -> AnyState: ...
 
 
 @overload
-def zero_state(params: Bidirectional, batch_size: int = 1) -> Bidirectional: ...
+def zero_state(params: Bidirectional[WithCells], batch_size: int = 1) -> Bidirectional[State]: ...
+
+
+@overload
+def zero_state(params: Bidirectional[WithoutCells], batch_size: int = 1) -> Bidirectional[Hidden]: ...
+
+
+@overload
+def zero_state(params: Bidirectional, batch_size: int = 1) -> Bidirectional[AnyState]: ...
+
+
+@overload
+def zero_state(params: Sequence[WithCells], batch_size: int = 1) -> tuple[State, ...]: ...
+
+
+@overload
+def zero_state(params: Sequence[WithoutCells], batch_size: int = 1) -> tuple[Hidden, ...]: ...
 
 
 @overload

@@ -6,13 +6,29 @@ for every cell but the projected one.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # checkers of types have it; in Python itself since 3.13
+else:
+
+    def TypeVar(name: str, **_: object) -> Any:
+        """A type variable without a default."""
+        return typing.TypeVar(name)
+
+
 Array: TypeAlias = NDArray[Any]
+Way = TypeVar("Way", default=Any, covariant=True)
+"""What a Bidirectional has two of."""
+ParamsLike = TypeVar("ParamsLike", default=Any, covariant=True)
+"""The structure of the weights: a record, a Bidirectional of two, or a tuple, one entry a layer."""
+StateLike = TypeVar("StateLike", default=Any, covariant=True)
+"""The structure of the states."""
 
 
 def shown(record: Any) -> str:
@@ -265,22 +281,22 @@ class Batch(NamedTuple):
         return shown(self)
 
 
-class Bidirectional(NamedTuple):
+class Bidirectional(NamedTuple, Generic[Way]):
     """Two of a kind, one for each direction of time: records of weights, states or gradients."""
 
-    forward: Any
-    backward: Any
+    forward: Way
+    backward: Way
 
     def __repr__(self) -> str:
         return shown(self)
 
 
-class Grads(NamedTuple):
+class Grads(NamedTuple, Generic[ParamsLike, StateLike]):
     """Gradients; each field has the structure and the shapes of what it is the gradient of."""
 
     x: Array
-    params: Any
-    state: Any
+    params: ParamsLike
+    state: StateLike
 
     def __repr__(self) -> str:
         return shown(self)
@@ -297,7 +313,7 @@ AnyParams: TypeAlias = (
     | OwnParams
 )
 AnyState: TypeAlias = State | Hidden
-Layer: TypeAlias = "AnyParams | Bidirectional"
+Layer: TypeAlias = "AnyParams | Bidirectional[AnyParams]"
 Stack: TypeAlias = "Layer | Sequence[Layer]"
 CELLS: dict[str, type[AnyParams]] = {
     "standard": Params,

@@ -16,6 +16,10 @@ from .tape import Tape
 from .types import Layer, Masks, Options, Stack, States, Structured, WithCells, WithoutCells
 
 _T = TypeVar("_T")
+_WithCells = TypeVar("_WithCells", bound=WithCells)
+_WithoutCells = TypeVar("_WithoutCells", bound=WithoutCells)
+_Params = TypeVar("_Params")
+_State = TypeVar("_State")
 
 
 @overload
@@ -23,7 +27,11 @@ def pack(params: AnyParams | Packed, *, device: str | None = None) -> Packed: ..
 
 
 @overload
-def pack(params: Bidirectional, *, device: str | None = None) -> Bidirectional: ...
+def pack(params: Bidirectional, *, device: str | None = None) -> Bidirectional[Packed]: ...
+
+
+@overload
+def pack(params: Sequence[AnyParams | Packed], *, device: str | None = None) -> tuple[Packed, ...]: ...
 
 
 @overload
@@ -93,8 +101,32 @@ def forward(
 
 @overload
 def forward(
+    x: ArrayLike, params: Bidirectional[WithCells], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Bidirectional[State]]: ...
+
+
+@overload
+def forward(
+    x: ArrayLike, params: Bidirectional[WithoutCells], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Bidirectional[Hidden]]: ...
+
+
+@overload
+def forward(
     x: ArrayLike, params: Bidirectional, state: States | None = None, **options: Unpack[Options]
-) -> tuple[Array, Bidirectional]: ...
+) -> tuple[Array, Bidirectional[AnyState]]: ...
+
+
+@overload
+def forward(
+    x: ArrayLike, params: Sequence[WithCells], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, tuple[State, ...]]: ...
+
+
+@overload
+def forward(
+    x: ArrayLike, params: Sequence[WithoutCells], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, tuple[Hidden, ...]]: ...
 
 
 @overload
@@ -182,7 +214,13 @@ def forward_cells(
 @overload
 def forward_cells(
     x: ArrayLike, params: Bidirectional, state: States | None = None, **options: Unpack[Options]
-) -> tuple[Array, Bidirectional, Bidirectional]: ...
+) -> tuple[Array, Bidirectional[State], Bidirectional[Array]]: ...
+
+
+@overload
+def forward_cells(
+    x: ArrayLike, params: Sequence[WithCells], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, tuple[State, ...], tuple[Array, ...]]: ...
 
 
 @overload
@@ -287,32 +325,62 @@ def _in_structure(levels: list[list[AnyState]], stacked: bool, single: bool) -> 
 
 @overload
 def forward_train(
-    x: ArrayLike, params: WithCells, state: States | None = None, **options: Unpack[Options]
-) -> tuple[Array, State, Tape]: ...
+    x: ArrayLike, params: _WithCells, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, State, Tape[_WithCells, State]]: ...
 
 
 @overload
 def forward_train(
-    x: ArrayLike, params: WithoutCells, state: States | None = None, **options: Unpack[Options]
-) -> tuple[Array, Hidden, Tape]: ...
+    x: ArrayLike, params: _WithoutCells, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Hidden, Tape[_WithoutCells, Hidden]]: ...
 
 
 @overload
 def forward_train(
-    x: ArrayLike, params: OwnParams | Packed, state: States | None = None, **options: Unpack[Options]
-) -> tuple[Array, AnyState, Tape]: ...
+    x: ArrayLike, params: OwnParams, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, AnyState, Tape[OwnParams, AnyState]]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: Packed, state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, AnyState, Tape[AnyParams, AnyState]]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: Bidirectional[_WithCells], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Bidirectional[State], Tape[Bidirectional[_WithCells], Bidirectional[State]]]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: Bidirectional[_WithoutCells], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, Bidirectional[Hidden], Tape[Bidirectional[_WithoutCells], Bidirectional[Hidden]]]: ...
 
 
 @overload
 def forward_train(
     x: ArrayLike, params: Bidirectional, state: States | None = None, **options: Unpack[Options]
-) -> tuple[Array, Bidirectional, Tape]: ...
+) -> tuple[Array, Bidirectional[AnyState], Tape[Bidirectional[AnyParams], Bidirectional[AnyState]]]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: Sequence[WithCells], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, tuple[State, ...], Tape[tuple[WithCells, ...], tuple[State, ...]]]: ...
+
+
+@overload
+def forward_train(
+    x: ArrayLike, params: Sequence[WithoutCells], state: States | None = None, **options: Unpack[Options]
+) -> tuple[Array, tuple[Hidden, ...], Tape[tuple[WithoutCells, ...], tuple[Hidden, ...]]]: ...
 
 
 @overload
 def forward_train(
     x: ArrayLike, params: Sequence[Layer], state: States | None = None, **options: Unpack[Options]
-) -> tuple[Array, tuple[Any, ...], Tape]: ...
+) -> tuple[Array, tuple[Any, ...], Tape[tuple[Any, ...], tuple[Any, ...]]]: ...
 
 
 def forward_train(
@@ -359,7 +427,9 @@ def forward_train(
     return y, state, Tape._of(passes, problem.single, problem.weights.stacked)
 
 
-def backward(tape: Tape, dy: ArrayLike | None = None, dstate: States | None = None) -> Grads:
+def backward(
+    tape: Tape[_Params, _State], dy: ArrayLike | None = None, dstate: States | None = None
+) -> Grads[_Params, _State]:
     """Gradients of a loss through the LSTM, from those that arrive at its outputs.
 
     Parameters
@@ -420,5 +490,7 @@ def backward(tape: Tape, dy: ArrayLike | None = None, dstate: States | None = No
         param_levels.insert(0, grads)
         above = dx
     state = _in_structure(state_levels, stacked, single)
-    gradients: Grads = backend.given_back(Grads(dx[0] if single else dx, assemble(param_levels, stacked), state), x)
+    gradients: Grads[_Params, _State] = backend.given_back(
+        Grads(dx[0] if single else dx, assemble(param_levels, stacked), state), x
+    )
     return gradients

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Generic, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,15 +12,15 @@ from . import checks
 from .checks import assemble
 from .in_place import step
 from .initial import zero_state
-from .params import AnyState, Array, Hidden, State, is_plain
+from .params import AnyState, Array, Hidden, OwnParams, State, StateLike, is_plain
 from .places import HOST, where
 from .sequences import forward, pack
-from .types import Packed, Stack, States, Structured
+from .types import Layer, Packed, Stack, States, WithCells, WithoutCells
 
 _Held: TypeAlias = AnyState | tuple[AnyState, ...]
 
 
-class Stream:
+class Stream(Generic[StateLike]):
     """An LSTM that is fed step by step and keeps its state.
 
     Parameters
@@ -47,6 +48,18 @@ class Stream:
 
     __slots__ = ("_packed", "_state", "_top")
 
+    @overload
+    def __init__(self: Stream[State], params: WithCells, batch_size: int = 1) -> None: ...
+    @overload
+    def __init__(self: Stream[Hidden], params: WithoutCells, batch_size: int = 1) -> None: ...
+    @overload
+    def __init__(self: Stream[AnyState], params: OwnParams | Packed, batch_size: int = 1) -> None: ...
+    @overload
+    def __init__(self: Stream[tuple[State, ...]], params: Sequence[WithCells], batch_size: int = 1) -> None: ...
+    @overload
+    def __init__(self: Stream[tuple[Hidden, ...]], params: Sequence[WithoutCells], batch_size: int = 1) -> None: ...
+    @overload
+    def __init__(self: Stream[tuple[Any, ...]], params: Sequence[Layer], batch_size: int = 1) -> None: ...
     def __init__(self, params: Stack, batch_size: int = 1) -> None:
         packed = pack(params)
         layers, _ = checks.steppable(packed, "params")
@@ -96,10 +109,11 @@ class Stream:
                 array[which] = 0
 
     @property
-    def state(self) -> Structured:
+    def state(self) -> StateLike:
         """The state, a copy; assign one to go on from there."""
         copies = [[type(state)(*(array.copy() for array in state))] for state in self._levels()]
-        return assemble(copies, is_plain(self._state))
+        found: StateLike = assemble(copies, is_plain(self._state))
+        return found
 
     @state.setter
     def state(self, value: States) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Generic, TypeAlias
 
 from . import backend
 from .backend import Pass
 from .checks import assemble, has_cells
-from .params import Array, form
+from .params import Array, ParamsLike, StateLike, form
 from .places import there
 from .types import Structured
 
@@ -15,7 +15,7 @@ Levels: TypeAlias = list[list[Pass]]
 """A layer each, bottom first: one direction, or the two of a Bidirectional."""
 
 
-class Tape:
+class Tape(Generic[ParamsLike, StateLike]):
     """What `forward_train` keeps for `backward`: its own copies, so that no later change reaches it.
 
     Made by `forward_train` only. It can be pickled; its gates are in the layout of the processor that made
@@ -50,7 +50,7 @@ class Tape:
         raise TypeError("Tape: made by forward_train only")
 
     @classmethod
-    def _of(cls, levels: Levels, single: bool, stacked: bool) -> Tape:
+    def _of(cls, levels: Levels, single: bool, stacked: bool) -> Tape[ParamsLike, StateLike]:
         tape = cls.__new__(cls)
         tape.__setstate__((levels, single, stacked))
         return tape

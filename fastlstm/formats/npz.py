@@ -16,8 +16,8 @@ from .. import checks
 from ..checks import assemble
 from ..files import file_name, regular, write_whole
 from ..initial import NoSuchCell, own_named
-from ..params import CELLS, ROWS, AnyParams, Array, Bidirectional, Params, cell_name
-from ..types import Stack, Structured
+from ..params import CELLS, ROWS, AnyParams, Array, Bidirectional, Layer, Params, cell_name
+from ..types import Stack
 from . import layers_of
 
 _FORMAT = 1
@@ -78,7 +78,7 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
     write_whole(where, lambda file: np.savez(file, **entries))
 
 
-def load(path: str | os.PathLike[str]) -> Structured:
+def load(path: str | os.PathLike[str]) -> Layer | tuple[Layer, ...]:
     """Read weights that `save` wrote; nothing in the file is ever run.
 
     Parameters
@@ -165,7 +165,7 @@ def _array(archive: zipfile.ZipFile, key: str, info: zipfile.ZipInfo) -> Array:
     return numbers.reshape(shape, order="F" if header[2] == b"True" else "C")
 
 
-def _from_entries(entries: Mapping[str, Any], name: object) -> Structured:
+def _from_entries(entries: Mapping[str, Any], name: object) -> Layer | tuple[Layer, ...]:
     """Names and arrays -> the structure that the names spell out, checked."""
     tree: dict[int | None, dict[str | None, dict[str, Array]]] = {}
     for key, array in entries.items():
@@ -186,7 +186,8 @@ def _from_entries(entries: Mapping[str, Any], name: object) -> Structured:
         found = checks.weights(assemble(levels, stacked), "path")
     except TypeError as error:  # the caller's type is right, the file's content is not
         raise ValueError(f"{error} in {name!r}") from error
-    return assemble(found.levels, stacked)
+    checked: Layer | tuple[Layer, ...] = assemble(found.levels, stacked)
+    return checked
 
 
 def _record(arrays: Mapping[str, Array], name: object) -> AnyParams:

@@ -22,6 +22,7 @@ AnyWeights = (
     | fastlstm.GRUBeforeParams
     | fastlstm.OwnParams
 )
+AnyLayer = AnyWeights | fastlstm.Bidirectional[AnyWeights]
 
 x = np.zeros((4, 10, 16), np.float32)
 
@@ -49,32 +50,51 @@ def weights_and_states() -> None:
     assert_type(lstm.W, Array)
     assert_type(fastlstm.zero_state(lstm, 4), fastlstm.State)
     assert_type(fastlstm.zero_state(gru), fastlstm.Hidden)
-    both: fastlstm.Bidirectional = fastlstm.zero_state(fastlstm.Bidirectional(lstm, lstm))
-    assert_type(both, fastlstm.Bidirectional)
+    assert_type(fastlstm.Bidirectional(lstm, lstm).forward.W, Array)
+    both: fastlstm.Bidirectional = fastlstm.zero_state(fastlstm.Bidirectional(lstm, lstm))  # of anything
+    two: fastlstm.Bidirectional[fastlstm.Params] = fastlstm.Bidirectional(lstm, lstm)
+    assert_type(fastlstm.zero_state(two), fastlstm.Bidirectional[fastlstm.State])
+    assert_type(both.backward.h, Any)
+    assert_type(fastlstm.zero_state([lstm, lstm]), tuple[fastlstm.State, ...])
     assert_type(fastlstm.zero_state([lstm, gru]), tuple[Any, ...])
     fastlstm.show_config()
 
 
 def passes() -> None:
     lstm, gru = fastlstm.init_params(16, 32), fastlstm.init_params(16, 32, cell="gru")
-    both = fastlstm.Bidirectional(lstm, lstm)
+    both: fastlstm.Bidirectional[fastlstm.Params] = fastlstm.Bidirectional(lstm, lstm)
+    other: fastlstm.Bidirectional[fastlstm.GRUParams] = fastlstm.Bidirectional(gru, gru)
     y, state = fastlstm.forward(x, lstm)
     assert_type(y, Array)
     assert_type(state, fastlstm.State)
     assert_type(fastlstm.forward(x, lstm, state, lengths=[10, 7, 0, 3], reverse=True)[1].c, Array)
     assert_type(fastlstm.forward(x, gru, reset=np.zeros((4, 10), bool)), tuple[Array, fastlstm.Hidden])
-    states: fastlstm.Bidirectional = fastlstm.forward(x, both)[1]
+    states = fastlstm.forward(x, both)[1]
+    assert_type(states, fastlstm.Bidirectional[fastlstm.State])
+    assert_type(states.backward.c, Array)
     fastlstm.forward(x, both, states)
+    assert_type(fastlstm.forward(x, other)[1].forward, fastlstm.Hidden)
+    assert_type(fastlstm.forward(x, [lstm, lstm])[1], tuple[fastlstm.State, ...])
     assert_type(fastlstm.forward(x, [both, gru]), tuple[Array, tuple[Any, ...]])
     assert_type(fastlstm.forward(x, fastlstm.pack(lstm))[1], fastlstm.State | fastlstm.Hidden)
     assert_type(fastlstm.forward_cells(x, lstm), tuple[Array, fastlstm.State, Array])
     y, last, tape = fastlstm.forward_train(x, lstm, h_mask=np.ones((4, 32)))
     assert_type(last, fastlstm.State)
-    assert_type(tape, fastlstm.Tape)
+    assert_type(tape, fastlstm.Tape[fastlstm.Params, fastlstm.State])
     assert_type(tape.x, Array)
     grads = fastlstm.backward(tape, dy=y, dstate=last)
-    assert_type(grads, fastlstm.Grads)
+    assert_type(grads, fastlstm.Grads[fastlstm.Params, fastlstm.State])
     assert_type(grads.x, Array)
+    assert_type(grads.params, fastlstm.Params)
+    assert_type(grads.state.c, Array)
+    anything: fastlstm.Grads = grads
+    assert_type(anything.params, Any)
+    assert_type(fastlstm.backward(fastlstm.forward_train(x, gru)[2]).params.b_n, Array)
+    of_both = fastlstm.backward(fastlstm.forward_train(x, both)[2])
+    assert_type(of_both.params.forward, fastlstm.Params)
+    assert_type(of_both.state.backward.h, Array)
+    assert_type(fastlstm.backward(fastlstm.forward_train(x, [gru, gru])[2]).params[0].W, Array)
+    assert_type(fastlstm.backward(fastlstm.forward_train(x, fastlstm.pack(lstm))[2]).params, AnyWeights)
     slow, _, kept = fastlstm.reference.forward_train(x, lstm)
     fastlstm.reference.backward(kept, slow)
     fastlstm.reference.forward(x, lstm)
@@ -90,6 +110,7 @@ def in_place() -> None:
     fastlstm.forward_train_into(x, packed, state, y, tape)
     fastlstm.backward_into(tape, packed, y, None, grads)
     fastlstm.pack_into(lstm, packed)
+    assert_type(grads.params.W, Array)
     stack = fastlstm.pack([lstm, fastlstm.init_params(32, 32)])
     assert_type(len(fastlstm.make_tape(stack, 4, 10)), int)
     stream = fastlstm.Stream(lstm, batch_size=4)
@@ -97,16 +118,22 @@ def in_place() -> None:
     assert_type(stream.run(x), Array)
     stream.reset([True, False, False, True])
     stream.state = state
+    assert_type(stream.state, fastlstm.State)
+    assert_type(fastlstm.Stream([lstm, lstm]).state, tuple[fastlstm.State, ...])
 
 
 def files(folder: Path) -> None:
     lstm = fastlstm.init_params(16, 32)
     fastlstm.save(folder / "weights.npz", lstm)
-    fastlstm.forward(x, fastlstm.load(folder / "weights.npz"))
+    saved = fastlstm.load(folder / "weights.npz")
+    assert_type(saved, AnyLayer | tuple[AnyLayer, ...])
+    fastlstm.forward(x, saved)
+    if isinstance(saved, fastlstm.Params):
+        assert_type(fastlstm.forward(x, saved)[1].c, Array)
     assert_type(fastlstm.to_torch(lstm), dict[str, Array])
-    assert_type(fastlstm.from_torch({}), tuple[AnyWeights | fastlstm.Bidirectional, ...])
+    assert_type(fastlstm.from_torch({}), tuple[AnyLayer, ...])
     fastlstm.forward(x, fastlstm.from_torch(folder / "m.safetensors", "encoder."))
-    assert_type(fastlstm.from_keras("m.keras", "memory"), AnyWeights | fastlstm.Bidirectional)
+    assert_type(fastlstm.from_keras("m.keras", "memory"), AnyLayer)
     fastlstm.forward(x, fastlstm.from_keras("m.keras")["memory"])
     assert_type(fastlstm.to_c(lstm, "m.h"), formats.Proof | None)
     assert_type(fastlstm.to_numpy(lstm, folder / "m.py").error, float)
