@@ -225,7 +225,7 @@ def test_bad_input(da: Any) -> None:
             "x: expected a dask array, got ndarray; model.predict takes what is in",
         ),
         ((model(), x.sum()), {}, ValueError, r"x: expected shape \(N, ...\) of which N alone may be unknown, got \(\)"),
-        ((model(), x[:, 0]), {}, ValueError, "expected x of 3 axes, got shape"),
+        ((model(), x[:, 0]), {}, ValueError, r"expected x of 3 axes, \(N, T, D\), got shape"),
         ((model(), x[:, :, :2]), {}, ValueError, r"expected x of shape \(N, T, 3\), got \(0, 6, 2\)"),
         ((model(), unknown.T), {}, ValueError, "x: expected shape .* x.compute_chunk_sizes"),
         ((model(), x.astype(complex)), {}, TypeError, "x: expected real numbers, got dtype complex"),

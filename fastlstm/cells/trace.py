@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 Row: TypeAlias = tuple[Any, ...]
 """An operation's name and the places of its operands; ("input", a name); ("constant", a number)."""
@@ -146,6 +146,11 @@ class _Unknown:
 
     def __bool__(self) -> bool:
         raise TypeError(_BRANCH)
+
+    def __pow__(self, other: object) -> NoReturn:
+        raise TypeError("powers cannot be followed: a square is a product, z * z")
+
+    __rpow__ = __pow__
 
     def __eq__(self, other: object) -> bool:
         raise TypeError("numbers of a cell cannot be asked whether they are equal: compare by < > <= or >=")

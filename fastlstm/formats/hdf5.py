@@ -35,6 +35,10 @@ class Damaged(ValueError):
     """What a file says of itself does not fit together, or is not read here."""
 
 
+class NotTaken(Damaged):
+    """A sound file of the right kind, of something that is not there or not asked for."""
+
+
 def room_of(size: int) -> int:
     """Bytes that what is compressed in a file of that size may take."""
     return (64 << 20) + 4 * size

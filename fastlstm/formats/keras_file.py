@@ -20,7 +20,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from ..files import file_name, regular
-from .hdf5 import SIGNATURE, Damaged, Dataset, File, Group, room_of
+from .hdf5 import SIGNATURE, Damaged, Dataset, File, Group, NotTaken, room_of
 from .json_file import parsed
 
 _ZIP = b"PK\x03\x04"
@@ -85,6 +85,8 @@ def opened(path: Any) -> Iterator[KerasFile]:
         try:
             with _content(source, name) as found:
                 yield found
+        except NotTaken as error:
+            raise ValueError(f"path: {error!s:.1000} (in {name!r})") from error
         except (Damaged, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OverflowError, RuntimeError,
                 MemoryError) as error:  # fmt: skip
             raise ValueError(f"path: expected {_FORMS}, got {name!r}: {error!s:.1000}") from error

@@ -671,7 +671,7 @@ BAD = [
      "backward_layer: expected outputs of size 3, as in layer, to sum both, got 2"),
     (lambda: nn.TimeDistributed(3), TypeError, "layer: expected a layer, got int"),
     (lambda: nn.TimeDistributed(nn.LSTM(3, stateful=True)), ValueError, "expected one without states"),
-    (lambda: nn.LSTM(3)(np.ones((2, 3))), ValueError, r"lstm: expected x of 3 axes, got shape \(2, 3\)"),
+    (lambda: nn.LSTM(3)(np.ones((2, 3))), ValueError, r"lstm: expected x of 3 axes, \(N, T, D\), got shape \(2, 3\)"),
     (lambda: nn.LSTM(3)([[["a"]]]), TypeError, "lstm: x: expected real numbers"),
     (lambda: nn.Dense(3)(np.ones(3)), ValueError, "dense: expected x of at least 2 axes"),
     (lambda: nn.LSTM(3)(np.ones((2, 3, 4)), mask=np.ones((2, 4), bool)), ValueError, r"mask: expected shape \(2, 3\)"),

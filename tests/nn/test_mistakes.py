@@ -129,7 +129,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nn.Masking(1e308), ValueError, r"mask_value: expected -3.40282e\+38 to 3.40282e\+38, got 1e\+308"),
     (lambda: nn.LSTM(2, dtype="9" * 5000), TypeError, "dtype: expected float32 or float64, got '999"),
     # batches
-    (lambda: small().fit(iter([[]]), steps_per_epoch=1), ValueError, r"lstm: expected x of 3 axes, got shape \(0\)"),
+    (lambda: small().fit(iter([[]]), steps_per_epoch=1), ValueError, r"lstm: expected x of 3 axes, \(N, T, D\), got shape \(0\)"),
     (lambda: small().fit(iter([(X, Y)]), steps_per_epoch="2"), TypeError, "steps_per_epoch: expected an integer, got str"),
     (lambda: small().fit([(X, Y)], validation_data=[(X, Y)], validation_steps=0), ValueError, "validation_steps: expected at least 1, got 0"),
     (lambda: small().evaluate([(X, Y)], steps=-1), ValueError, "steps: expected at least 1, got -1"),

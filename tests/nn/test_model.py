@@ -468,7 +468,7 @@ NAN = X.copy()
 NAN[3, 2, 1] = np.nan
 BAD_FIT = [
     ((X[:, :, :3], Y), {}, ValueError, r"lstm: expected x of shape \(N, T, 4\), got \(50, 6, 3\)"),
-    ((X[:, 0], Y), {}, ValueError, r"lstm: expected x of 3 axes, got shape \(50, 4\)"),
+    ((X[:, 0], Y), {}, ValueError, r"lstm: expected x of 3 axes, \(N, T, D\), got shape \(50, 4\)"),
     ((X, Y[:-1]), {}, ValueError, "y: expected 50 samples, as in x, got 49"),
     ((X, None), {}, ValueError, "y: expected targets, got None"),
     ((X, Y * 2), {}, ValueError, "y_true: expected 0 to 1 for binary_crossentropy, got 2"),

@@ -579,6 +579,7 @@ class Layer(Trained, Options):
         low, high = self._ndim
         if not low <= len(shape) <= (high or len(shape)):
             wanted = f"{low} axes" if low == high else f"at least {low} axes"
+            wanted += ", (N, T, D)" if low == high == 3 else ""
             raise ValueError(f"{self.name}: expected x of {wanted}, got shape {shown(shape)}")
 
     def _check_shape(self, shape: Shape) -> None:

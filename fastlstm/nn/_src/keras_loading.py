@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...formats.hdf5 import Damaged
+from ...formats.hdf5 import Damaged, NotTaken
 from ...formats.keras_file import KerasFile, opened
 from ...formats.plan import plan_of
 from ...formats.proof import SHAPES, TOLERANCE, Proof, compare, rerun
@@ -56,6 +56,8 @@ def load_keras(path: str | os.PathLike[str], compile: bool = True) -> Sequential
             model: Sequential = _model_in(file)[0]
             if compile and file.compiled is not None:
                 compile_as(model, file)
+        except NotTaken:
+            raise
         except (ValueError, TypeError, RuntimeError, KeyError, AttributeError, OverflowError) as error:
             raise Damaged(str(error)) from error
     return model

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...formats.hdf5 import Damaged, Dataset
+from ...formats.hdf5 import Damaged, Dataset, NotTaken
 from ...formats.keras_file import (
     KerasFile,
     arrays_by_class,
@@ -52,11 +52,11 @@ def described(file: KerasFile) -> tuple[dict[str, Any], list[list[Dataset]]]:
     """The model in an open file, as `Sequential.get_config` has it, and each layer's arrays, of the shapes that its
     weights will have."""
     if file.model is None:
-        raise Damaged("expected a whole model, got weights alone: fastlstm.from_keras reads those of recurrent layers, "
-                      "model.set_weights takes them")  # fmt: skip
+        raise NotTaken("expected a whole model, got weights alone: fastlstm.from_keras reads those of recurrent "
+                       "layers, model.load_weights takes those of a model of the same layers")  # fmt: skip
     if file.model.get("class_name") != "Sequential":
-        raise Damaged(f"expected a Sequential, got {file.model.get('class_name')!r:.60}: fastlstm.from_keras reads the "
-                      "weights of its recurrent layers")  # fmt: skip
+        raise NotTaken(f"expected a Sequential, got {file.model.get('class_name')!r:.60}: fastlstm.from_keras reads "
+                       "the weights of its recurrent layers")  # fmt: skip
     config = {"name": _own_name(file.model), "input_shape": _input_shape(file.model), "layers": []}
     arrays: list[list[Dataset]] = []
     for record, own in arrays_of_layers(file):
@@ -175,7 +175,7 @@ def _layer(record: Any, prefix: str = "") -> dict[str, Any]:
                       "in a file is run")  # fmt: skip
     _of_keras(record, kind, f"the layer {name!r}")
     if kind not in KNOWN_LAYERS:
-        raise Damaged(f"expected layers that nn has, {', '.join(KNOWN_LAYERS)}, got {kind!r:.60} ({name!r}); {_HERE}")
+        raise NotTaken(f"expected layers that nn has, {', '.join(KNOWN_LAYERS)}, got {kind!r:.60} ({name!r}); {_HERE}")
     found = _arguments(KNOWN_LAYERS[kind], config, {"name", "dtype", "layer", "backward_layer"}, name)
     found["name"] = name.removeprefix(prefix)
     if "dtype" in config:
