@@ -244,7 +244,7 @@ def nested(z, c):
         (of_a_truth, TypeError, "expected a comparison of numbers, got True"),
         (unknown_gate, ValueError, "z has no gate 'k', but 'a b'"),
         (unknown_weight, ValueError, "w has no unit weight 'q', but 'p'"),
-        (a_power, TypeError, r"a square is a product, z \* z"),
+        (a_power, TypeError, "a square is a product, z * z"),
         (a_helper, TypeError, "there is nothing to branch on"),
         (nested, TypeError, "there is nothing to branch on"),
     ],
