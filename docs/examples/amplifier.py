@@ -135,8 +135,8 @@ print(f"a curve without memory: {ratio(curve(u)):.2%}")
 assert ratio(heard) < 0.1 * ratio(curve(u))
 
 # %%
-# Into C. `to_c` writes one header with the weights and two functions, `amp_reset` and `amp_step`, and takes no memory but
-# the state. The program around it stands for a plug-in. It plays the same tune, where a compiler is at hand.
+# Into C. `to_c` writes one header with the weights and two functions, ``amp_reset`` and ``amp_step``. It takes no
+# memory but the state. The program around it stands for a plug-in. It plays the same tune, where a compiler is at hand.
 
 PROGRAM = """
 #include <stdio.h>

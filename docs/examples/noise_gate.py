@@ -10,10 +10,11 @@ ends of all. The network hears six bands of each block of 10 ms, remembers what 
 it is that a string sounds.
 
 The sound is synthetic: plucked strings, soft ones and loud ones, the hum of the mains, and noise whose loudness and
-colour change once in each recording. So it is known when a string sounds: where its loudest sample in a block is above
-3 % of full scale. The baseline, chosen before looking, is the usual gate. It opens above one threshold, closes below
-another, and not before it was open for some blocks. These three numbers are the best of a grid on the recordings that the
-network learns from.
+colour change once in each recording. So it is known in which blocks a string sounds: those where it reaches 3 % of full
+scale.
+
+The baseline, chosen before looking, is the usual gate. It opens above one threshold and closes below another, and it
+stays open for some blocks. These three numbers are the best of a grid, on the recordings that the network learns from.
 """
 
 import itertools
@@ -101,8 +102,8 @@ settings = min(grid, key=lambda one: np.mean(usual(decibels(blocks), *one) != so
 print("the usual gate opens above {} dB, closes below {} dB, after {} blocks".format(*settings))
 
 # %%
-# New recordings, as they would come in: a block, its bands, one step of the stream, the gate. All that the network knows
-# of what was before is in the stream.
+# New recordings, as they would come in: a block, its bands, one step of the stream, the gate. All that the network
+# knows of what was before is in the stream.
 
 layer = model.layers[0].params
 stream = fastlstm.Stream(fastlstm.Params(layer["kernel"], layer["recurrent_kernel"], layer["bias"]))
