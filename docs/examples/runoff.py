@@ -144,9 +144,9 @@ print(f"the mean of the five: {efficiency(together, runoff_real[test]):.3f}")
 assert np.mean(alone) > simple + 0.05
 
 # %%
-# Look at the dry summer: the regression has runoff after each rain, but the soil takes it all up. At the end of the year
-# it has runoff too, but all of that falls as snow. The network was told of neither soil nor snow. In the floods it is too
-# low: there are few to learn from.
+# Look at the dry summer: the regression has runoff after each rain, but the soil takes it all up. At the end of the
+# year it has runoff too, but all of that falls as snow. The network was told of neither soil nor snow. In the floods it
+# is too low: there are few to learn from.
 
 date = weather.date[test]
 figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(8, 5), height_ratios=[3, 1])
