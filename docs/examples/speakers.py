@@ -74,8 +74,8 @@ print(f"logistic regression on means and deviations: {simple.mean():.1%}; publis
 assert scores.mean() >= 0.97
 
 # %%
-# Of each speaker, the share of recordings that are taken for another's. The ten points of a speaker are the networks. The
-# baseline does not know the order of the frames, which tells apart what means and deviations do not.
+# Of each speaker, the share of recordings that are taken for another's. The ten points of a speaker are the networks.
+# The baseline does not know the order of the frames, which tells apart what means and deviations do not.
 
 speakers = np.unique(test.labels)
 figure, axes = plt.subplots()
@@ -86,6 +86,6 @@ for speaker in speakers:
     axes.hlines(100 * np.mean(~simple[test.labels == speaker]), speaker + 0.6, speaker + 1.4, color="C3",
                 label="logistic regression" if speaker == 0 else None)  # fmt: skip
 title = f"{1 - scores.mean():.1%} of all are wrong, {1 - simple.mean():.1%} without the order of frames"
-axes.set(xlabel="speaker", ylabel="recordings wrong, %", xticks=speakers + 1, title=title)
-axes.legend()
+axes.set(xlabel="speaker", ylabel="recordings wrong, %", xticks=speakers + 1, ylim=(-0.5, 13), title=title)
+axes.legend(loc="upper center", ncols=2)
 plt.show()

@@ -117,8 +117,8 @@ alone = [one["LSTMForecaster"] for one in others]
 print(f"five networks with other random numbers: {min(alone):.1f} to {max(alone):.1f}")
 
 # %%
-# Look at the tops of the cycles: the band is wide there, because the numbers' spread grows with them, and the highest
-# cycle that was ever observed, of 1957, still leaves it.
+# Look at the band: it is wide at the tops of the cycles and narrow in the quiet years, because the spread grows with
+# the number. That is what the root was taken for.
 
 year = years[result.origin[rows]]
 figure, axes = plt.subplots(figsize=(8, 4))

@@ -90,7 +90,7 @@ print("within the bands, by how many days ahead: " + ", ".join(f"{share:.0%}" fo
 
 # %%
 # What was forecast of each day seven days before, and what came. So far ahead the forecast knows the season and little
-# else: its line is smooth, and its bands are wide.
+# else: each warm or cold spell leaves its line on one side.
 
 days = weather.date[result.origin + HORIZON - 1]
 figure, axes = plt.subplots(figsize=(8, 4))
