@@ -12,8 +12,10 @@ from matplotlib.text import Text
 from style import STYLE
 
 ORDER = [  # of the gallery's pages; others follow
-    "speakers.py", "rain_tomorrow.py", "sunspots.py", "diode_clipper.py", "early_answer.py", "cart_pole.py",
-    "vanishing_gradients.py",
+    "speakers.py", "temperature_tomorrow.py", "warm_days.py", "sunspots.py",  # estimators
+    "rain_tomorrow.py", "runoff.py",  # layers, and loops of one's own
+    "amplifier.py", "noise_gate.py", "early_answer.py", "cart_pole.py",  # step by step
+    "own_cells.py", "vanishing_gradients.py",  # inside
 ]  # fmt: skip
 BLACK, WHITE = "#222832", "#ced6dd"  # the theme's colours of text
 

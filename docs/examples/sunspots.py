@@ -1,10 +1,14 @@
-"""How many sunspots will next year have?
+"""
+Sunspots of next year, with a band
+==================================
 
-A forecast with a band, from the yearly numbers of three centuries.
+You learn here how a script chooses its own settings by backtests, before it looks at the test years.
 
-Before anything was computed it was said what it must beat: next year as this year (persistence), and as eleven years
-before it, the length of the sun's cycle (the seasonal naive forecast). The years up to 1920 are there to learn from and
-to choose the settings by; those from 1921 to 2008 to test with. A linear autoregression is shown too.
+How many sunspots will next year have? The yearly numbers of three centuries are real (the sunspot index of the Royal
+Observatory of Belgium). Before anything was computed it was said what it must beat: next year as this year
+(persistence), and as eleven years before it, the length of the sun's cycle (the seasonal naive forecast). The years up
+to 1920 are there to learn from and to choose the settings by; those from 1921 to 2008 to test with. A linear
+autoregression is shown too.
 
 Cycles are of unlike height: each year is learnt lower and higher too, as two more series. Settings: each combination
 forecasts 1801 to 1840, 1841 to 1880 and 1881 to 1920, each from all years before, with two sets of random numbers. How
@@ -15,12 +19,7 @@ What came out: an error of 15 sunspots where the two rules' are 30 and 34, which
 linear one's is 15 too, and the difference may be chance. Of 88 years 76 % lie within the bands: 4 points too few, as
 much as a share of so few years strays by itself. Looked at before that choice was made, bands of 60 years and refit
 held 86 %.
-
-python sunspots.py              # figures
-python sunspots.py picture.png  # and writes the plot to a file
 """
-
-import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -74,6 +73,9 @@ def covered(result):
     return np.mean(off <= result.half_width[rows])
 
 
+# %%
+# Both searches: no year after 1920 takes part.
+
 tried = [(judged(settings), settings) for settings in ParameterGrid(GRID)]
 tried.sort(key=lambda one: one[0]["LSTMForecaster"])
 print("1801 to 1920, root mean squared error in sunspots")
@@ -89,6 +91,9 @@ for options in ParameterGrid(BANDS):
     bands.append((np.mean(shares), options))
     print(f"{np.mean(shares):.1%} within the bands with {options}")
 _, options = min(bands, key=lambda one: abs(one[0] - COVERAGE))
+
+# %%
+# The test years, each forecast from all before it by a network that has learnt up to 1920.
 
 result = backtested(made(0, **best, **options), known, len(years), COVERAGE)
 before, ahead = windows(series[:, 0], 9)
@@ -111,16 +116,19 @@ others = [rmse(backtested(made(seed, calibration=0, **best), known, len(years)))
 alone = [one["LSTMForecaster"] for one in others]
 print(f"five networks with other random numbers: {min(alone):.1f} to {max(alone):.1f}")
 
+# %%
+# Look at the band: it is wide at the tops of the cycles and narrow in the quiet years, because the spread grows with
+# the number. That is what the root was taken for.
+
 year = years[result.origin[rows]]
-figure, axes = plt.subplots(figsize=(10, 4), layout="constrained")
+figure, axes = plt.subplots(figsize=(8, 4))
 axes.fill_between(year, sunspots(ours - half)[:, 0], sunspots(ours + half)[:, 0], alpha=0.25,
                   label=f"band, {COVERAGE:.0%} meant")  # fmt: skip
 axes.plot(year, sunspots(ours)[:, 0], label="forecast, one year ahead")
 axes.plot(years[years > 1900], number[years > 1900], ".", color="0.5", markersize=4, label="observed")
-axes.set(xlabel="year", ylabel="sunspots", title=f"root mean squared error {errors['LSTMForecaster']:.1f}")
+title = f"{errors['LSTMForecaster']:.1f} sunspots off; next year as this one: {errors['persistence']:.1f}"
+axes.set(xlabel="year", ylabel="sunspots", title=title)
 axes.legend()
-if len(sys.argv) > 1:
-    figure.savefig(sys.argv[1], dpi=100)
 plt.show()
 
 assert max(errors["LSTMForecaster"], *alone) < 0.8 * min(errors["persistence"], errors["seasonal naive"])
