@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 from collections.abc import Iterator
 
@@ -29,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for place, item in zip((0, share), warmups, strict=False):
         others.insert(place, item)
     items[:] = others
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays, and compiling makes much that goes without the collector, which looks less often."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture

@@ -26,7 +26,16 @@ def minimal(z: Any, h: Any) -> Any:
 def of_x_alone(z: Any, c: Any) -> Any:
     f = sigmoid(z.f)
     c = f * c + (1 - f) * tanh(z.g)
-    return c, sigmoid(z.o) * c
+    return c, hard_sigmoid(z.o) * c
+
+
+MANY = [f"w{n}" for n in range(130)]  # more than there is room for at once where their gradients are added up
+
+
+@cell(gates="f g", gates_of_h="f", unit_weights=MANY)
+def weighty(z: Any, h: Any, w: Any) -> Any:
+    f = sigmoid(z.f)
+    return f * h + (1 - f) * tanh(z.g + sum(weight * h for weight in w))
 
 
 CELLS = everything, minimal, of_x_alone

@@ -98,8 +98,12 @@ class Case:
         assert_same(kept, before)
 
 
-@pytest.mark.parametrize(("cell", "dtype", "single"), [
-    *((cell, np.float32, False) for cell in CELLS), ("standard", np.float64, True),
+IN_STACKS = "interpolated", "gru"  # in_place/test_in_place.py trains these in compiled code
+
+
+@pytest.mark.parametrize(("cell", "dtype", "single"), [  # each compiles for eight seconds
+    *((cell, np.float32, False) for cell in CELLS if cell not in ("standard", *IN_STACKS)),
+    ("standard", np.float64, True),
 ])  # fmt: skip
 def test_every_function_compiled(cell: str, dtype: Any, single: bool) -> None:
     case, new = Case(cell, dtype), Case(cell, dtype, seed=4)
