@@ -331,8 +331,8 @@ def kind_of(packed: Packed, N: int, T: int) -> str:
 
 def _forced(weights: DeviceWeights, batch: DeviceBatch) -> str | None:
     kind = _KIND.get()
-    if kind not in (None, "product") and kind != (chosen := launch.choose(weights, batch)):
-        raise ValueError(f"kind: expected {chosen} or product for these sizes, got {kind}")
+    if kind is not None and kind not in (possible := launch.kinds(weights, batch)):
+        raise ValueError(f"kind: expected one of {', '.join(possible)} for these sizes, got {kind}")
     return kind
 
 

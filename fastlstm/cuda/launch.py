@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..params import AnyParams
-from . import small
+from . import small, wide
 from .passes import Backward, Forward, room_for
 from .records import DeviceArray, DeviceBatch, DeviceKept, DeviceWeights
 from .rows import THREADS, Rows, Size, blocks, clear_padding, copy
 from .schedule import schedule
 from .weights import pack, unpack
 
-__all__ = ["cells_of", "choose", "keep", "pack", "run_backward", "run_forward", "schedule", "unpack"]
+__all__ = ["cells_of", "choose", "keep", "kinds", "pack", "run_backward", "run_forward", "schedule", "unpack"]
 
 
 def keep(weights: DeviceWeights, batch: DeviceBatch, stream: Any = 0) -> DeviceKept:
@@ -24,9 +24,19 @@ def keep(weights: DeviceWeights, batch: DeviceBatch, stream: Any = 0) -> DeviceK
     return room_for(weights, batch, stream, tape=True)
 
 
+def kinds(weights: DeviceWeights, batch: DeviceBatch) -> tuple[str, ...]:
+    """The kinds of kernels that can run the time loop, best first: a function of sizes alone."""
+    form = wide.form_for(weights, batch, tape=True)
+    few = wide.group_rows(form, batch.schedule.N) <= wide.FEW
+    found = ["small"] if small.form_for(weights, batch, tape=True).fits else []
+    if form.fits:
+        return (*found, "wide", "product") if few else (*found, "product", "wide")
+    return (*found, "product")
+
+
 def choose(weights: DeviceWeights, batch: DeviceBatch) -> str:
-    """The kind of kernels that runs the time loop where the batch names none: a function of sizes alone."""
-    return "small" if small.form_for(weights, batch, tape=True).fits else "product"
+    """The kind that does where the batch names none."""
+    return kinds(weights, batch)[0]
 
 
 def _chosen(weights: DeviceWeights, batch: DeviceBatch) -> DeviceBatch:
