@@ -47,8 +47,8 @@ def schedule(N: int, T: int, lengths: Any = None, reset: Any = None, *, reverse:
     return {"lengths": lengths, "reset": reset, "reverse": reverse}
 
 
-def choose(weights: DeviceWeights, batch: Any) -> str:
-    return "small"
+def kinds(weights: DeviceWeights, batch: Any) -> tuple[str, ...]:
+    return "small", "product"
 
 
 def keep(weights: DeviceWeights, batch: Any, stream: Any = 0) -> Room:

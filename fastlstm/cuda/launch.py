@@ -16,7 +16,7 @@ from .rows import THREADS, Rows, Size, blocks, clear_padding, copy
 from .schedule import schedule
 from .weights import pack, unpack
 
-__all__ = ["cells_of", "choose", "keep", "kinds", "pack", "run_backward", "run_forward", "schedule", "unpack"]
+__all__ = ["cells_of", "keep", "kinds", "pack", "run_backward", "run_forward", "schedule", "unpack"]
 
 
 def keep(weights: DeviceWeights, batch: DeviceBatch, stream: Any = 0) -> DeviceKept:
@@ -25,7 +25,8 @@ def keep(weights: DeviceWeights, batch: DeviceBatch, stream: Any = 0) -> DeviceK
 
 
 def kinds(weights: DeviceWeights, batch: DeviceBatch) -> tuple[str, ...]:
-    """The kinds of kernels that can run the time loop, best first: a function of sizes alone."""
+    """The kinds of kernels that can run the time loop, best first: a function of sizes alone. The first one does where
+    the batch names none."""
     form = wide.form_for(weights, batch, tape=True)
     few = wide.group_rows(form, batch.schedule.N) <= wide.FEW
     found = ["small"] if small.form_for(weights, batch, tape=True).fits else []
@@ -34,13 +35,8 @@ def kinds(weights: DeviceWeights, batch: DeviceBatch) -> tuple[str, ...]:
     return (*found, "product")
 
 
-def choose(weights: DeviceWeights, batch: DeviceBatch) -> str:
-    """The kind that does where the batch names none."""
-    return kinds(weights, batch)[0]
-
-
 def _chosen(weights: DeviceWeights, batch: DeviceBatch) -> DeviceBatch:
-    return batch if batch.kind else batch._replace(kind=choose(weights, batch))
+    return batch if batch.kind else batch._replace(kind=kinds(weights, batch)[0])
 
 
 def run_forward(

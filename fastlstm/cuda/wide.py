@@ -1,11 +1,11 @@
 """The time loop of a layer whose recurrent weights fit into the registers of the whole device.
 
-A block owns some units and keeps their columns of U in registers over all steps, some of the depth in each thread. The
-sequences are in groups; the blocks of a group exchange h through the rows of the tape, and meet after each step. No
+A block owns some units, and its threads hold the parts of U that make these, over all steps. The sequences are in
+groups; the blocks of a group exchange h, and backward dz, through the rows of the pass, and meet after each step. No
 block waits for another within a step: where they cannot all run at once, a launch for each step does the same.
 
-Forward, a number of z is one chain of multiply-adds over h in order: the CPU's bits. A thread goes on where the one that
-has the weights before it has come to, at the next meeting of the block, while that one has the next sequences.
+Forward, a number of z is one chain of multiply-adds over h in order: the CPU's bits. The threads that share a column
+take turns: each goes on with the sum where the one before has left it, while that one has the next sequences.
 
 For cells of one phase.
 """
@@ -20,7 +20,7 @@ import numpy as np
 
 from ..cells.phases import Cell
 from . import scalars, small
-from .device import SIMULATED, add, blocks_at_once, cuda, helper, kernel_of, multiply
+from .device import SIMULATED, add, blocks_at_once, cuda, fma, helper, kernel_of, multiply
 from .products import NOTHING
 from .records import DeviceBatch, DeviceWeights
 from .steps import Flow, Index, States, of_unit, of_unit_back
@@ -31,6 +31,7 @@ if SIMULATED:  # where a thread is a Python thread
 SHARED = 40960  # bytes of shared memory that a block takes, at most
 ROWS = 16  # that it works on at a time, at most
 FEW = 32  # sequences of a group: with more, a product that shares the loads of U among rows is better
+UNROLLED = 32  # turns of a loop
 LONGEST = 1 << 20  # steps of a launch: a counter of meetings has 31 bits
 
 
@@ -166,6 +167,52 @@ def meet(arrived: Any, group: int, wanted: int) -> None:
     cuda.syncthreads()
 
 
+def in_pieces(piece: Callable[[int, int], Any], begin: int, end: int) -> Any:
+    """A loop from begin to end as helpers one after another, piece(begin, end) each: a longer one would not be
+    unrolled, and what it indexes not be in registers."""
+    if end - begin <= UNROLLED:
+        return piece(begin, end)
+    middle = (begin + end) // 2
+    before, behind = in_pieces(piece, begin, middle), in_pieces(piece, middle, end)
+
+    @helper
+    def both(*given: Any) -> None:
+        before(*given)
+        behind(*given)
+
+    return both
+
+
+def holding(deep: int, H: int, real: Any) -> Any:
+    """u = U[row : row + deep, column]; what nothing comes of from `known` on."""
+
+    def piece(begin: int, end: int) -> Any:
+        @helper
+        def hold(U: Any, row: int, column: int, known: int, u: Any) -> None:
+            for k in range(begin, end):
+                value = U[min(row + k, H - 1), column]
+                u[k] = value if k < known else real(NOTHING)
+
+        return hold
+
+    return in_pieces(piece, 0, deep)
+
+
+def chains(deep: int, few: int) -> Any:
+    """sums[r] += operands[r, part] @ u, in order; `few` sums over `deep` numbers."""
+
+    def piece(begin: int, end: int) -> Any:
+        @helper
+        def add_products(operands: Any, part: int, u: Any, sums: Any) -> None:
+            for k in range(begin, end):
+                for r in range(few):
+                    sums[r] = fma(operands[r, part, k], u[k], sums[r])
+
+        return add_products
+
+    return in_pieces(piece, 0, deep)
+
+
 @lru_cache(None)
 def forward(form: Form, meets: bool) -> Any:
     """Kernel: h, c and what the phase keeps, of all rows. z (M, gates * H) is b + x @ W. A round is a step.
@@ -173,15 +220,16 @@ def forward(form: Form, meets: bool) -> Any:
     Blocks: (form.blocks, groups). meets: whether all run at once, and so any number of rounds in one launch."""
     cell, real, H, _, masked, tape = form
     S, deep, R, A, threads = form.forward
-    J, C, Q, width = form.units, COLUMNS, R // A, deep + 4
+    J, C, Q, slots, width = form.units, COLUMNS, R // A, R // A * S, deep + 4
     G, heard, K = cell.gate_count, cell.of_h, cell.kept
     unread = G - heard  # gates of x alone
-    unit, add_products = of_unit(cell), small.chains(deep, A)
+    unit, add_products = of_unit(cell), chains(deep, A)
+    hold = holding(deep, H, real)
     ins, outs = G + 2 + scalars.weight_count(cell), K + 2
 
     @kernel_of(threads)
     def wide(at: Index, rounds: Rounds, z: Any, U: Any, states: States) -> None:
-        hs = cuda.shared.array((A, Q * S, width), real)
+        hs = cuda.shared.array((A, slots, width), real)
         zs = cuda.shared.array((R, C), real)
         u = cuda.local.array(deep, real)
         sums = cuda.local.array(A, real)
@@ -195,8 +243,9 @@ def forward(form: Form, meets: bool) -> Any:
         low = group * rounds.rows
         g = column // J
         j = own + column - g * J
-        for k in range(deep):
-            u[k] = U[part * deep + k, g * H + j] if g < heard and j < H and part * deep + k < H else real(NOTHING)
+        known = H - part * deep if g < heard and j < H else 0
+        place = min(g, heard - 1) * H + min(j, H - 1)
+        hold(U, part * deep, place, known, u)
         for s in range(rounds.first, rounds.end):
             begin = rounds.begins[s]
             high = min(low + rounds.rows, rounds.begins[s + 1] - begin)
@@ -206,16 +255,16 @@ def forward(form: Form, meets: bool) -> Any:
                 for e in range(tid, R * S * deep, threads):
                     r = e // (S * deep)
                     k = e - r * (S * deep)
-                    known = base + r < high and k < H
+                    there = base + r < high and k < H
                     hs[r % A, r // A * S + k // deep, k % deep] = (
-                        states.h_in[at.old[begin + base + r], k] if known else real(0)
+                        states.h_in[at.old[begin + base + r], k] if there else real(0)
                     )
                 for e in range(tid, R * C, threads):
                     r = e // C
                     g = (e - r * C) // J
                     j = own + e - r * C - g * J
-                    known = base + r < high and g < heard and j < H
-                    zs[r, e - r * C] = z[begin + base + r, (unread + g) * H + j] if known else real(0)
+                    there = base + r < high and g < heard and j < H
+                    zs[r, e - r * C] = z[begin + base + r, (unread + g) * H + j] if there else real(0)
                 cuda.syncthreads()
                 for turn in range(S + Q - 1):
                     q = turn - part
@@ -255,14 +304,14 @@ def backward(form: Form, meets: bool) -> Any:
     none behind it, the last, one more than there are steps, no step of its own. Blocks: as forward."""
     cell, real, H, _, masked, _ = form
     S, deep, R, A, threads = form.backward
-    J, Q, width = form.units, R // A, deep + 4
+    J, Q, slots, width = form.units, R // A, R // A * S, deep + 4
     unread, depth = (cell.gate_count - cell.of_h) * H, cell.of_h * H
-    unit, add_products, W = of_unit_back(cell, real), small.chains(deep, A), scalars.weight_count(cell)
+    unit, add_products, W = of_unit_back(cell, real), chains(deep, A), scalars.weight_count(cell)
     ins, outs = cell.kept + 4 + W, cell.gate_count + 2 + W
 
     @kernel_of(threads)
     def wide_back(at: Index, rounds: Rounds, dy: Any, column: int, U: Any, states: States, flow: Flow) -> None:
-        zs = cuda.shared.array((A, Q * S, width), real)
+        zs = cuda.shared.array((A, slots, width), real)
         ps = cuda.shared.array((S, R, J), real)
         u = cuda.local.array(deep, real)
         sums = cuda.local.array(A, real)
@@ -274,8 +323,9 @@ def backward(form: Form, meets: bool) -> Any:
         own = cuda.blockIdx.x * J
         group = cuda.blockIdx.y
         low = group * rounds.rows
+        known = depth - part * deep if own + m < H else 0
         for k in range(deep):
-            u[k] = U[own + m, part * deep + k] if own + m < H and part * deep + k < depth else real(NOTHING)
+            u[k] = U[own + m, part * deep + k] if k < known else real(NOTHING)
         for back in range(rounds.first, rounds.end):
             s = rounds.steps - back
             if back > 0:
@@ -285,9 +335,9 @@ def backward(form: Form, meets: bool) -> Any:
                     for e in range(tid, R * S * deep, threads):
                         r = e // (S * deep)
                         k = e - r * (S * deep)
-                        known = base + r < high and k < depth
+                        there = base + r < high and k < depth
                         zs[r % A, r // A * S + k // deep, k % deep] = (
-                            flow.dz[begin + base + r, unread + k] if known else real(0)
+                            flow.dz[begin + base + r, unread + k] if there else real(0)
                         )
                     cuda.syncthreads()
                     for q in range(Q):
