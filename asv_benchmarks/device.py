@@ -40,7 +40,8 @@ SPEED = [Shape(*sizes) for sizes in (
 )]  # fmt: skip
 RAGGED = [Shape(48, 120, 40, 96), Shape(64, 200, 256, 256)]
 STEPS = [Shape(1, 1, 16, 64), Shape(1, 1, 256, 256), Shape(16, 1, 16, 64)]
-EXACT = [Shape(1, 20, 3, 20), Shape(5, 30, 16, 64), Shape(70, 12, 32, 96), Shape(9, 8, 24, 200)]
+EXACT = [Shape(1, 20, 3, 20), Shape(5, 30, 16, 64), Shape(70, 12, 32, 96), Shape(9, 8, 24, 200), Shape(20, 6, 16, 512),
+         Shape(3, 5, 8, 1024)]  # fmt: skip
 
 
 class Run(NamedTuple):

@@ -384,15 +384,14 @@ def run(make: Callable[[Form, bool], Any], form: Form, groups: int, stream: Any,
     at, whole, *rest = given
     threads = (form.backward if make is backward else form.forward).threads
 
-    def part(first: int, end: int) -> Rounds:
+    def some(first: int, end: int) -> Rounds:
         arrived = cuda.to_device(np.zeros(groups, np.int32), stream=stream)
         return whole._replace(first=first, end=min(end, whole.end), arrived=arrived)
 
-    kernel = make(form, True)
-    if blocks_at_once(kernel, threads, (at, part(0, 1), *rest)) >= form.blocks * groups:
-        parts = [part(first, first + LONGEST) for first in range(0, whole.end, LONGEST)]
-    else:
-        kernel = make(form, False)
-        parts = [whole._replace(first=first, end=first + 1) for first in range(whole.end)]
-    for rounds in parts:
-        kernel[(form.blocks, groups), threads, stream](at, rounds, *rest)
+    def at_once() -> int:
+        return blocks_at_once(make(form, True), threads, (at, some(0, 1), *rest))
+
+    meets = whole.end > 1 and at_once() >= form.blocks * groups
+    for first in range(0, whole.end, LONGEST if meets else 1):
+        rounds = some(first, first + LONGEST) if meets else whole._replace(first=first, end=first + 1)
+        make(form, meets)[(form.blocks, groups), threads, stream](at, rounds, *rest)
