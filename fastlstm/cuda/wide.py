@@ -384,14 +384,17 @@ def run(make: Callable[[Form, bool], Any], form: Form, groups: int, stream: Any,
     at, whole, *rest = given
     threads = (form.backward if make is backward else form.forward).threads
 
-    def some(first: int, end: int) -> Rounds:
+    def rounds_from(first: int) -> Rounds:
         arrived = cuda.to_device(np.zeros(groups, np.int32), stream=stream)
-        return whole._replace(first=first, end=min(end, whole.end), arrived=arrived)
+        return whole._replace(first=first, end=min(first + LONGEST, whole.end), arrived=arrived)
 
-    def at_once() -> int:
-        return blocks_at_once(make(form, True), threads, (at, some(0, 1), *rest))
-
-    meets = whole.end > 1 and at_once() >= form.blocks * groups
+    rounds, meets = whole, False
+    if whole.end > 1:
+        rounds = rounds_from(0)
+        meets = blocks_at_once(make(form, True), threads, (at, rounds, *rest)) >= form.blocks * groups
     for first in range(0, whole.end, LONGEST if meets else 1):
-        rounds = some(first, first + LONGEST) if meets else whole._replace(first=first, end=first + 1)
+        if not meets:
+            rounds = whole._replace(first=first, end=first + 1)
+        elif first:
+            rounds = rounds_from(first)
         make(form, meets)[(form.blocks, groups), threads, stream](at, rounds, *rest)
