@@ -40,7 +40,8 @@ SPEED = [Shape(*sizes) for sizes in (
 )]  # fmt: skip
 RAGGED = [Shape(48, 120, 40, 96), Shape(64, 200, 256, 256)]
 STEPS = [Shape(1, 1, 16, 64), Shape(1, 1, 256, 256), Shape(16, 1, 16, 64)]
-EXACT = [Shape(1, 20, 3, 20), Shape(5, 30, 16, 64), Shape(70, 12, 32, 96), Shape(9, 8, 24, 200)]
+EXACT = [Shape(1, 20, 3, 20), Shape(5, 30, 16, 64), Shape(70, 12, 32, 96), Shape(9, 8, 24, 200), Shape(20, 6, 16, 512),
+         Shape(3, 5, 8, 1024)]  # fmt: skip
 
 
 class Run(NamedTuple):
@@ -109,7 +110,7 @@ class Problem(NamedTuple):
 def exact(run: Run) -> dict[str, Any]:
     """Errors against the reference in float64, and bits: the processor's, of a second run, of a row alone."""
     import fastlstm
-    from fastlstm.cuda.engine import force, kind_of
+    from fastlstm.cuda.engine import force, kinds_of
 
     def measure(job: Any) -> dict[str, Any]:
         cell, dtype, shape, kind = job
@@ -120,8 +121,8 @@ def exact(run: Run) -> dict[str, Any]:
                 return [systems.on_host(one) for one in problem.passed(fastlstm, systems.on_device, rows)]
 
         packed = fastlstm.pack(problem.params, device="cuda")
-        chosen = kind_of(packed, shape.N, shape.T)
-        if kind not in ("product", chosen):
+        possible = kinds_of(packed, shape.N, shape.T)
+        if kind not in possible:
             return {"cell": cell, "dtype": dtype, "shape": shape, "kind": kind, "does_not_fit": True}
         found, again = there(), there()
         double = problem._replace(x=problem.x.astype(float), dy=problem.dy.astype(float),
@@ -131,7 +132,7 @@ def exact(run: Run) -> dict[str, Any]:
         own = len(found) - len(problem.params)  # what belongs to a row: weights' gradients are sums over rows
         alone = there(slice(0, 1))[:own]
         return {
-            "cell": cell, "dtype": dtype, "shape": shape, "kind": kind, "chosen": kind == chosen,
+            "cell": cell, "dtype": dtype, "shape": shape, "kind": kind, "chosen": kind == possible[0],
             "error_forward": apart(found[:states], right[:states]),
             "error_gradients": apart(found[states:], right[states:]),
             "processors_bits_forward": same(found[:states], here[:states]),
@@ -144,7 +145,7 @@ def exact(run: Run) -> dict[str, Any]:
     if not run.tiny:
         compiled(cells, dtypes, run.until)
     jobs = [(cell, dtype, shape, kind) for dtype in dtypes for cell in cells for shape in shapes
-            for kind in ("small", "product")]  # fmt: skip
+            for kind in ("small", "wide", "product")]  # fmt: skip
     return run.rows(jobs, measure)
 
 

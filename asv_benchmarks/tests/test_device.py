@@ -27,7 +27,7 @@ def run(tmp_path: Path, *options: str, simulator: str) -> Any:
 def test_in_the_simulator(tmp_path: Path) -> None:
     found = run(tmp_path, "--parts", "exact", "barriers", "speed", "sanitizer", simulator="1")
     rows = {row["kind"]: row for row in found["exact"]["rows"]}
-    assert rows.keys() == {"small", "product"}
+    assert rows.keys() == {"small", "wide", "product"}
     for row in rows.values():
         assert row["error_forward"] < 1e-6
         assert row["error_gradients"] < 1e-6

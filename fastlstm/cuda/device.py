@@ -308,3 +308,13 @@ def kernel_of(threads: int) -> Callable[[Any], Any]:
 def helper(function: Any) -> Any:
     """A function that kernels call. In the simulator it is a plain one: it may not name `cuda`."""
     return function if SIMULATED else cuda.jit(device=True, fastmath=False)(function)
+
+
+def blocks_at_once(kernel: Any, threads: int, arguments: tuple[Any, ...]) -> int:
+    """How many blocks of a kernel the current device runs at the same time, in launches that say so, as all of that
+    kernel do from now on (cooperative ones). 0 where that cannot be had."""
+    if SIMULATED or not cuda.get_current_device().COOPERATIVE_LAUNCH:
+        return 0
+    compiled = kernel.compile(tuple(kernel.typeof_pyval(one) for one in arguments))
+    compiled.cooperative = True
+    return int(compiled.max_cooperative_grid_blocks(threads))

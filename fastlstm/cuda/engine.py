@@ -321,18 +321,18 @@ class CudaEngine:
         return gradients
 
 
-def kind_of(packed: Packed, N: int, T: int) -> str:
-    """The kind of kernels that runs passes over N sequences of T steps."""
+def kinds_of(packed: Packed, N: int, T: int) -> tuple[str, ...]:
+    """The kinds of kernels that can run passes over N sequences of T steps, the one that does first."""
     engine: CudaEngine = packed.panels.engine  # type: ignore[attr-defined]
     with engine._here():
         schedule = _regular(engine.place.number, N, T, False)
-        return launch.choose(packed.layout, DeviceBatch(packed.layout.W, schedule))
+        return tuple(launch.kinds(packed.layout, DeviceBatch(packed.layout.W, schedule)))
 
 
 def _forced(weights: DeviceWeights, batch: DeviceBatch) -> str | None:
     kind = _KIND.get()
-    if kind not in (None, "product") and kind != (chosen := launch.choose(weights, batch)):
-        raise ValueError(f"kind: expected {chosen} or product for these sizes, got {kind}")
+    if kind is not None and kind not in (possible := tuple(launch.kinds(weights, batch))):
+        raise ValueError(f"kind: expected one of {', '.join(possible)} for these sizes, got {kind}")
     return kind
 
 
@@ -379,4 +379,4 @@ def to_device(record: Any, name: str = "cuda") -> Any:
     return type(record)(*arrays)
 
 
-__all__ = ["CudaEngine", "force", "kind_of", "to_device", "wrapped"]
+__all__ = ["CudaEngine", "force", "kinds_of", "to_device", "wrapped"]

@@ -6,17 +6,18 @@ its work on `stream` and returns; what it allocates and lets go of is freed when
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..params import AnyParams
-from . import small
+from . import small, wide
 from .passes import Backward, Forward, room_for
 from .records import DeviceArray, DeviceBatch, DeviceKept, DeviceWeights
 from .rows import THREADS, Rows, Size, blocks, clear_padding, copy
 from .schedule import schedule
 from .weights import pack, unpack
 
-__all__ = ["cells_of", "choose", "keep", "pack", "run_backward", "run_forward", "schedule", "unpack"]
+__all__ = ["cells_of", "keep", "kinds", "pack", "run_backward", "run_forward", "schedule", "unpack"]
 
 
 def keep(weights: DeviceWeights, batch: DeviceBatch, stream: Any = 0) -> DeviceKept:
@@ -24,13 +25,22 @@ def keep(weights: DeviceWeights, batch: DeviceBatch, stream: Any = 0) -> DeviceK
     return room_for(weights, batch, stream, tape=True)
 
 
-def choose(weights: DeviceWeights, batch: DeviceBatch) -> str:
-    """The kind of kernels that runs the time loop where the batch names none: a function of sizes alone."""
-    return "small" if small.form_for(weights, batch, tape=True).fits else "product"
+def kinds(weights: DeviceWeights, batch: DeviceBatch) -> Iterator[str]:
+    """The kinds of kernels that can run the time loop, best first: a function of sizes alone. The first one does where
+    the batch names none."""
+    if small.form_for(weights, batch, tape=True).fits:
+        yield "small"
+    form = wide.form_for(weights, batch, tape=True)
+    few = wide.group_rows(form, batch.schedule.N) <= wide.FEW
+    if form.fits and few:
+        yield "wide"
+    yield "product"
+    if form.fits and not few:
+        yield "wide"
 
 
 def _chosen(weights: DeviceWeights, batch: DeviceBatch) -> DeviceBatch:
-    return batch if batch.kind else batch._replace(kind=choose(weights, batch))
+    return batch if batch.kind else batch._replace(kind=next(kinds(weights, batch)))
 
 
 def run_forward(

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..cells.phases import Cell
 from ..params import AnyParams, State
-from . import norms, products, small, steps
+from . import norms, products, small, steps, wide
 from .device import cuda
 from .products import Depth, Tile, product_blocks, tile_for
 from .records import DeviceArray, DeviceBatch, DeviceKept, DeviceWeights
@@ -93,6 +93,13 @@ class Pass:
         steps = len(which.first) - 1
         return small.Ranks(self.N, steps, self.new, which.begins, which.place, which.old, which.order, mask)
 
+    def rounds(self, make: Any, form: wide.Form, count: int, *arguments: Any) -> None:
+        """The time loop by kernels that have U in the registers of all blocks."""
+        ranks = self.ranks()
+        rows = wide.group_rows(form, self.N)
+        rounds = wide.Rounds(0, count, rows, ranks.steps, ranks.begins, ranks.place, ranks.mask, ranks.begins)
+        wide.run(make, form, -(-self.N // rows), self.stream, self.index(0), rounds, *arguments)
+
     def product(
         self, size: Depth, a: Rows, b: DeviceArray, out: Rows, *, transposed: bool = False, adds: bool = False
     ) -> None:
@@ -144,8 +151,13 @@ class Forward(Pass):
                 self.ranks(), self.z, self.weights.U, self.states, small.Ends(state[0], state[-1]), flat, column
             )
             return
-        for s in range(len(self.schedule.first) - 1):
-            self.step(*self.rows_at(s))
+        count = len(self.schedule.first) - 1
+        if self.batch.kind == "wide":
+            form = wide.form_for(self.weights, self.batch, tape=self.tape)
+            self.rounds(wide.forward, form, count, self.z, self.weights.U, self.states)
+        else:
+            for s in range(count):
+                self.step(*self.rows_at(s))
         self.end(state, y, column)
 
     def step(self, first: int, count: int) -> None:
@@ -223,16 +235,24 @@ class Backward(Pass):
             )  # fmt: skip
             return
         flat = None if dy is None else dy.reshape(-1, dy.shape[2])
-        for s in reversed(range(len(self.schedule.first) - 1)):
-            first, count = self.rows_at(s)
-            if flat is not None:
-                self.run(accumulate, Size(count, self.weights.P), Rows(flat, self.schedule.place, first, column),
-                         Rows(self.dh, self.schedule.sequence, first))  # fmt: skip
-            self.step(first, count)
-            self.past(first, count)
+        if self.batch.kind == "wide":
+            form, flow = wide.form_for(self.weights, self.batch, tape=True), self.flow
+            self.rounds(wide.backward, form, len(self.schedule.first), flow.dz if flat is None else flat,
+                        -1 if flat is None else column, self.weights.U, self.states, flow)  # fmt: skip
+        else:
+            self.step_by_step(flat, column)
         if self.cell.alone:  # h is in the place of c: its gradient is the sum of the two
             own = self.schedule.own
             self.run(accumulate, Size(self.N, self.weights.H), Rows(self.flow.dc, own, 0), Rows(self.dh, own, 0))
+
+    def step_by_step(self, dy: DeviceArray | None, column: int) -> None:
+        for s in reversed(range(len(self.schedule.first) - 1)):
+            first, count = self.rows_at(s)
+            if dy is not None:
+                self.run(accumulate, Size(count, self.weights.P), Rows(dy, self.schedule.place, first, column),
+                         Rows(self.dh, self.schedule.sequence, first))  # fmt: skip
+            self.step(first, count)
+            self.past(first, count)
 
     def step(self, first: int, count: int) -> None:
         """From dh and dc of a step's rows those of z."""

@@ -106,9 +106,10 @@ class DeviceBatch(NamedTuple):
     schedule : Schedule
     mask : device array, shape (N, P), or None
         Factors of h where it enters the product.
-    kind : {"small", "product"} or None
-        Which kernels run the time loop: one for all steps, with U in registers, where `small.Form.fits`; or some for
-        each step, a product and the equations. None: what `launch.choose` says.
+    kind : {"small", "wide", "product"} or None
+        Which kernels run the time loop: one for all steps, with U in a block's registers, where `small.Form.fits`, or
+        in those of all blocks, where `wide.Form.fits`; or some for each step, a product and the equations. None: the
+        first of `launch.kinds`.
     """
 
     x: DeviceArray

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..cells.phases import Cell
 from . import scalars
-from .device import cuda, kernel
+from .device import cuda, helper, kernel
 from .rows import Size
 
 
@@ -57,14 +57,70 @@ class Flow(NamedTuple):
 
 
 @lru_cache(None)
+def of_unit(cell: Cell) -> Any:
+    """The first phase of unit j of a row: inputs begin with z of its gates. What the phase keeps goes to row `kept` of
+    the tape, the new c to its place; outputs end with h, or with what another phase goes on from."""
+    equations = scalars.first(cell)
+    G, R, K = cell.gate_count, scalars.weight_count(cell), len(cell.phases[0].keeps)
+    reads_h, gates_h = cell.reads_h, cell.gates_h
+
+    @helper
+    def unit(at: Index, states: States, row: int, kept: int, j: int, H: int, inputs: Any, outputs: Any) -> None:
+        old = at.old[row]
+        inputs[G] = states.c[old, j]
+        inputs[G + 1] = 0
+        if reads_h:
+            inputs[G + 1] = states.h_in[old, j] if gates_h else states.h[old, j]
+        for n in range(R):
+            inputs[G + 2 + n] = states.w[n * H + j]
+        equations(inputs, outputs)
+        for k in range(K):
+            states.gates[kept, k * H + j] = outputs[k]
+        states.c[at.new + row, j] = outputs[K]
+
+    return unit
+
+
+@lru_cache(None)
+def of_unit_back(cell: Cell, real: Any) -> Any:
+    """The way back of it: from dh and dc the gradients of z, of unit weights, and of the old c; dh becomes what goes
+    past z. Nothing goes on where the row began with zeros, but for dc of cells with p in its place, which has to pass a
+    mask yet."""
+    equations = scalars.first_back(cell)
+    G, R, K = cell.gate_count, scalars.weight_count(cell), cell.kept
+    later, gates_h = cell.later_gate, cell.gates_h
+
+    @helper
+    def unit(at: Index, states: States, flow: Flow, row: int, j: int, H: int, inputs: Any, outputs: Any) -> None:
+        n = at.sequence[row]
+        old = at.old[row]
+        for k in range(K):
+            inputs[k] = states.gates[row, k * H + j]
+        inputs[K] = states.c[old, j]
+        inputs[K + 1] = states.c[at.new + row, j]
+        inputs[K + 2] = flow.dh[n, j]
+        inputs[K + 3] = flow.dc[n, j]
+        for m in range(R):
+            inputs[K + 4 + m] = states.w[m * H + j]
+        equations(inputs, outputs)
+        for g in range(G):
+            if g != later:
+                flow.dz[row, g * H + j] = outputs[g]
+        for m in range(R):
+            flow.dw[row, m * H + j] = outputs[G + 2 + m]
+        flow.dc[n, j] = outputs[G] if old > 0 or gates_h else real(0)
+        flow.dh[n, j] = outputs[G + 1] if old > 0 else real(0)
+
+    return unit
+
+
+@lru_cache(None)
 def first_phase(cell: Cell, real: Any) -> Any:
     """Kernel: from z (M, gates * H) and the old state the new c, and h; where another phase follows, what that goes on
     from in the place of h: into `made`, which is z itself but for a projection."""
-    equations = scalars.first(cell)
-    G, R, K = cell.gate_count, scalars.weight_count(cell), len(cell.phases[0].keeps)
+    unit, G, K = of_unit(cell), cell.gate_count, len(cell.phases[0].keeps)
     ends, made_gate = cell.phase_count == 1, max(cell.later_gate, 0)
-    reads_h, gates_h = cell.reads_h, cell.gates_h
-    ins, outs = G + 2 + R, K + 2
+    ins, outs = G + 2 + scalars.weight_count(cell), K + 2
 
     @kernel
     def first(size: Size, at: Index, z: Any, states: States, made: Any) -> None:
@@ -74,19 +130,9 @@ def first_phase(cell: Cell, real: Any) -> Any:
         if e < size.rows * size.width:
             row = at.first + e // size.width
             j = e % size.width
-            old = at.old[row]
             for g in range(G):
                 inputs[g] = z[row, g * size.width + j]
-            inputs[G] = states.c[old, j]
-            inputs[G + 1] = 0
-            if reads_h:
-                inputs[G + 1] = states.h_in[old, j] if gates_h else states.h[old, j]
-            for n in range(R):
-                inputs[G + 2 + n] = states.w[n * size.width + j]
-            equations(inputs, outputs)
-            for k in range(K):
-                states.gates[row - at.tape, k * size.width + j] = outputs[k]
-            states.c[at.new + row, j] = outputs[K]
+            unit(at, states, row, row - at.tape, j, size.width, inputs, outputs)
             if ends:
                 states.h[at.new + row, j] = outputs[K + 1]
             else:
@@ -154,13 +200,9 @@ def later_phase_back(cell: Cell, real: Any) -> Any:
 
 @lru_cache(None)
 def first_phase_back(cell: Cell, real: Any) -> Any:
-    """Kernel: from dh and dc the gradients of z, of unit weights, and of the old c; dh becomes what goes past z.
-    Nothing goes on where a row began with zeros, but for dc of cells with p in its place, which has to pass a mask
-    yet."""
-    equations = scalars.first_back(cell)
-    G, R, K = cell.gate_count, scalars.weight_count(cell), cell.kept
-    later, gates_h = cell.later_gate, cell.gates_h
-    ins, outs = K + 4 + R, G + 2 + R
+    """Kernel: `of_unit_back` of all units of a step."""
+    unit, R = of_unit_back(cell, real), scalars.weight_count(cell)
+    ins, outs = cell.kept + 4 + R, cell.gate_count + 2 + R
 
     @kernel
     def first_back(size: Size, at: Index, states: States, flow: Flow) -> None:
@@ -168,25 +210,6 @@ def first_phase_back(cell: Cell, real: Any) -> Any:
         outputs = cuda.local.array(outs, real)
         e = cuda.grid(1)
         if e < size.rows * size.width:
-            row = at.first + e // size.width
-            j = e % size.width
-            n = at.sequence[row]
-            old = at.old[row]
-            for k in range(K):
-                inputs[k] = states.gates[row, k * size.width + j]
-            inputs[K] = states.c[old, j]
-            inputs[K + 1] = states.c[at.new + row, j]
-            inputs[K + 2] = flow.dh[n, j]
-            inputs[K + 3] = flow.dc[n, j]
-            for m in range(R):
-                inputs[K + 4 + m] = states.w[m * size.width + j]
-            equations(inputs, outputs)
-            for g in range(G):
-                if g != later:
-                    flow.dz[row, g * size.width + j] = outputs[g]
-            for m in range(R):
-                flow.dw[row, m * size.width + j] = outputs[G + 2 + m]
-            flow.dc[n, j] = outputs[G] if old > 0 or gates_h else real(0)
-            flow.dh[n, j] = outputs[G + 1] if old > 0 else real(0)
+            unit(at, states, flow, at.first + e // size.width, e % size.width, size.width, inputs, outputs)
 
     return first_back

@@ -22,7 +22,7 @@ nvidia = pytest.importorskip("nvidia", reason="pip install fastlstm[ptx]")
 from numba import config, cuda  # noqa: E402
 
 from fastlstm.cells.table import CELLS, cell_named  # noqa: E402
-from fastlstm.cuda import norms, products, rows, small, steps  # noqa: E402
+from fastlstm.cuda import norms, products, rows, small, steps, wide  # noqa: E402
 from fastlstm.cuda.device import Simulated  # noqa: E402
 from fastlstm.cuda.scalars import Scalar  # noqa: E402
 
@@ -62,6 +62,7 @@ def kinds(real: Any) -> SimpleNamespace:
         depth=record(products.Depth, whole, whole, whole), rows=record(rows.Rows, matrix, index, whole, whole),
         at=record(steps.Index, whole, whole, whole, index, index),
         states=record(steps.States, *[matrix] * 4, vector), flow=record(steps.Flow, *[matrix] * 4),
+        rounds=record(wide.Rounds, *[whole] * 4, index, index, matrix, index),
         ranks=record(small.Ranks, whole, whole, whole, *[index] * 4, matrix), ends=record(small.Ends, matrix, matrix),
     )  # fmt: skip
 
@@ -122,6 +123,18 @@ def of_a_block(name: str, real: Any, H: int, R: int) -> Iterator[Case]:
                wide)  # fmt: skip
 
 
+def of_all_blocks(name: str, real: Any, H: int, R: int) -> Iterator[Case]:
+    """The time loop of wide layers, with the meetings: what a block's threads hold of U is in registers."""
+    k, form = kinds(real), wide.Form(cell_named(name), real, H, R, False)
+    assert form.fits
+    for way, make, tile, arguments in (
+        ("forward", wide.forward, form.forward, (k.matrix, k.matrix, k.states)),
+        ("backward", wide.backward, form.backward, (k.matrix, k.whole, k.matrix, k.states, k.flow)),
+    ):
+        loads = tile.deep * tile.few // 4 * np.dtype(real).itemsize // 4
+        yield Case(way, make(form, True), (k.at, k.rounds, *arguments), tile.threads, 255, 32, loads)
+
+
 def ptx_of(case: Case, monkeypatch: pytest.MonkeyPatch) -> str:
     from numba.cuda import dispatcher, types
 
@@ -179,6 +192,17 @@ def test_phases(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 )  # fmt: skip
 def test_time_loops(name: str, real: Any, H: int, R: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for case in of_a_block(name, real, H, R):
+        check(case, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("name", "real", "H", "R"),
+    [("standard", np.float32, 1024, 8), ("standard", np.float64, 512, 2)],
+)
+def test_time_loops_of_many_blocks(
+    name: str, real: Any, H: int, R: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for case in of_all_blocks(name, real, H, R):
         check(case, tmp_path, monkeypatch)
 
 

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("cell", "kind", "BLOCKS"),
     [("standard", "small", 1), ("standard", "small", 9), ("peephole", "small", 2), ("gru", "small", 3),
+     ("standard", "wide", 3), ("peephole", "wide", 9), ("gru", "wide", 3),
      ("standard", "product", 9), ("projected", "product", 9), ("gru", "product", 9)],
 )  # fmt: skip
 def test_of_the_cpu(cell: str, kind: str, BLOCKS: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,13 +32,13 @@ def test_of_the_cpu(cell: str, kind: str, BLOCKS: int, monkeypatch: pytest.Monke
         assert_same(found[:2], fastlstm.forward(given.x, given.params, given.state, **given.options))
 
 
-@pytest.mark.parametrize("kind", ["small", "product"])
+@pytest.mark.parametrize("kind", ["small", "wide", "product"])
 def test_of_the_cpu_in_float64(kind: str) -> None:
     given = problem(params_of("standard", 3, 5, np.float64), 3, 4, "lengths reverse")
     assert_same(forward(given, kind)[:2], fastlstm.forward(given.x, given.params, given.state, **given.options))
 
 
-@pytest.mark.parametrize(("cell", "kind"), [("standard", "small"), ("normalized", "product")])
+@pytest.mark.parametrize(("cell", "kind"), [("standard", "small"), ("standard", "wide"), ("normalized", "product")])
 def test_of_a_sequence_alone_and_in_a_batch(cell: str, kind: str) -> None:
     given = problem(params_of(cell, 2, 3, np.float32), 9, 3, "")
     y, state = forward(given, kind)[:2]

@@ -108,16 +108,3 @@ def test_sequences_of_no_length() -> None:
     assert (found.y == 0).all()
     assert_same(found.state, given.state)
     assert (found.dx == 0).all()
-
-
-def test_which_kind_is_chosen() -> None:
-    def chosen(cell: str, H: int, dtype: Any) -> str:
-        given = problem(params_of(cell, 1, 1, dtype), 1, 1, "")
-        weights = launch.pack(to_device(given.params))
-        return launch.choose(weights._replace(H=H, P=H), batch_of(given, None))
-
-    assert chosen("standard", 96, np.float32) == "small"
-    assert chosen("standard", 128, np.float32) == "product"
-    assert chosen("standard", 64, np.float64) == "small"
-    assert chosen("standard", 96, np.float64) == "product"
-    assert chosen("projected", 16, np.float32) == "product"
