@@ -105,13 +105,13 @@ def flipped(data: bytes) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.parametrize("damage", ["flipped", "another kernel's"])
-def test_a_damaged_cache_is_compiled_again(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_cache_is_compiled_again(tmp_path: Path) -> None:
+    """Two of its files have bits flipped, and the other two change places."""
     expected = cache_of(BOTH + "print(digest())", tmp_path)
     files = sorted(tmp_path.rglob("*.nbc"))
     assert len(files) == 4
     contents = [file.read_bytes() for file in files]
-    changed = map(flipped, contents) if damage == "flipped" else [contents[-1], *contents[:-1]]
+    changed = [flipped(contents[0]), contents[2], contents[1], flipped(contents[3])]
     for file, data in zip(files, changed, strict=True):
         file.write_bytes(data)
     done = python(BOTH + "print(digest(), compiled())", tmp_path)

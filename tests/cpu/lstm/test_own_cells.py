@@ -50,7 +50,7 @@ def options(params: Any, rng: Any) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("own", (everything, minimal, of_x_alone), ids=lambda own: own.name)
+@pytest.mark.parametrize("own", [everything, minimal, of_x_alone], ids=lambda own: own.name)
 def test_the_reference_against_differences(own: Any, rng: Any) -> None:
     x, params, state, dy, down = problem(own, 6, rng)
     given = options(params, rng)[1]
