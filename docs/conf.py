@@ -56,6 +56,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
+    "capture_repr": (),  # what is shown is printed
     "min_reported_time": 0,
     "plot_gallery": "True",  # quick: -D plot_gallery=0
     "download_all_examples": False,

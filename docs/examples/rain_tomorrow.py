@@ -10,8 +10,9 @@ is that of a coin. Then the weather of eight days (NOAA's records), against the 
 
 **How the settings were chosen.** By 2012 and 2013 alone, each half year forecast from the other three, and settings
 compared by the cross-entropy of four networks' mean probabilities. ``python rain_tomorrow.py --search`` does it again,
-in some minutes. Some 100 others had been compared in the same way: the day of the year did harm, as it lets a network
-learn single half years by heart.
+in some minutes. Of its 24 settings one layer of 16 units with dropout is best, 0.537; one of four units is next, 0.540.
+Some 100 others had been compared in the same way before: the day of the year did harm, as it lets a network learn
+single half years by heart.
 
 **What came out.** 74 % right in those half years, where the rule is right on 72 %, but in 2014 and 2015, with ten
 networks, 72.7 % against 72.2 %, which is 0.4 standard errors and may be chance: other tens of networks reached 71.9 to
