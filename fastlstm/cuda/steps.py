@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..cells.phases import Cell
 from . import scalars
-from .device import cuda, kernel
+from .device import cuda, helper, kernel
 from .rows import Size
 
 
@@ -56,6 +57,28 @@ class Flow(NamedTuple):
     dw: Any
 
 
+def of_units(real: Any, ins: int, outs: int) -> Callable[[Any], Any]:
+    """A kernel that does what it decorates, a device function, for each unit of a step's rows, in a thread each.
+
+    Kernel: (size, at, given). Function: (at, row, j, H, given, inputs, outputs), of unit j of a row; inputs and outputs
+    are local arrays of so many numbers; given: a tuple of what it works on."""
+
+    def decorate(function: Any) -> Any:
+        of_one = helper(function)
+
+        @kernel
+        def units(size: Size, at: Index, given: Any) -> None:
+            inputs = cuda.local.array(ins, real)
+            outputs = cuda.local.array(outs, real)
+            e = cuda.grid(1)
+            if e < size.rows * size.width:
+                of_one(at, at.first + e // size.width, e % size.width, size.width, given, inputs, outputs)
+
+        return units
+
+    return decorate
+
+
 @lru_cache(None)
 def first_phase(cell: Cell, real: Any) -> Any:
     """Kernel: from z (M, gates * H) and the old state the new c, and h; where another phase follows, what that goes on
@@ -66,31 +89,26 @@ def first_phase(cell: Cell, real: Any) -> Any:
     reads_h, gates_h = cell.reads_h, cell.gates_h
     ins, outs = G + 2 + R, K + 2
 
-    @kernel
-    def first(size: Size, at: Index, z: Any, states: States, made: Any) -> None:
-        inputs = cuda.local.array(ins, real)
-        outputs = cuda.local.array(outs, real)
-        e = cuda.grid(1)
-        if e < size.rows * size.width:
-            row = at.first + e // size.width
-            j = e % size.width
-            old = at.old[row]
-            for g in range(G):
-                inputs[g] = z[row, g * size.width + j]
-            inputs[G] = states.c[old, j]
-            inputs[G + 1] = 0
-            if reads_h:
-                inputs[G + 1] = states.h_in[old, j] if gates_h else states.h[old, j]
-            for n in range(R):
-                inputs[G + 2 + n] = states.w[n * size.width + j]
-            equations(inputs, outputs)
-            for k in range(K):
-                states.gates[row - at.tape, k * size.width + j] = outputs[k]
-            states.c[at.new + row, j] = outputs[K]
-            if ends:
-                states.h[at.new + row, j] = outputs[K + 1]
-            else:
-                made[row, made_gate * size.width + j] = outputs[K + 1]
+    @of_units(real, ins, outs)
+    def first(at: Index, row: int, j: int, H: int, given: Any, inputs: Any, outputs: Any) -> None:
+        z, states, made = given
+        old = at.old[row]
+        for g in range(G):
+            inputs[g] = z[row, g * H + j]
+        inputs[G] = states.c[old, j]
+        inputs[G + 1] = 0
+        if reads_h:
+            inputs[G + 1] = states.h_in[old, j] if gates_h else states.h[old, j]
+        for n in range(R):
+            inputs[G + 2 + n] = states.w[n * H + j]
+        equations(inputs, outputs)
+        for k in range(K):
+            states.gates[row - at.tape, k * H + j] = outputs[k]
+        states.c[at.new + row, j] = outputs[K]
+        if ends:
+            states.h[at.new + row, j] = outputs[K + 1]
+        else:
+            made[row, made_gate * H + j] = outputs[K + 1]
 
     return first
 
@@ -102,23 +120,18 @@ def later_phase(cell: Cell, real: Any) -> Any:
     K, L, gate = len(cell.phases[0].keeps), len(cell.phases[1].keeps), cell.later_gate
     ins, outs = K + 3, L + 1
 
-    @kernel
-    def later(size: Size, at: Index, z: Any, states: States) -> None:
-        inputs = cuda.local.array(ins, real)
-        outputs = cuda.local.array(outs, real)
-        e = cuda.grid(1)
-        if e < size.rows * size.width:
-            row = at.first + e // size.width
-            j = e % size.width
-            for k in range(K):
-                inputs[k] = states.gates[row - at.tape, k * size.width + j]
-            inputs[K] = z[row, gate * size.width + j]
-            inputs[K + 1] = states.c[at.new + row, j]
-            inputs[K + 2] = states.h[at.old[row], j]
-            equations(inputs, outputs)
-            for k in range(L):
-                states.gates[row - at.tape, (K + k) * size.width + j] = outputs[k]
-            states.h[at.new + row, j] = outputs[L]
+    @of_units(real, ins, outs)
+    def later(at: Index, row: int, j: int, H: int, given: Any, inputs: Any, outputs: Any) -> None:
+        z, states = given
+        for k in range(K):
+            inputs[k] = states.gates[row - at.tape, k * H + j]
+        inputs[K] = z[row, gate * H + j]
+        inputs[K + 1] = states.c[at.new + row, j]
+        inputs[K + 2] = states.h[at.old[row], j]
+        equations(inputs, outputs)
+        for k in range(L):
+            states.gates[row - at.tape, (K + k) * H + j] = outputs[k]
+        states.h[at.new + row, j] = outputs[L]
 
     return later
 
@@ -130,24 +143,19 @@ def later_phase_back(cell: Cell, real: Any) -> Any:
     K, gate = cell.kept, cell.later_gate
     ins, outs = K + 3, 3
 
-    @kernel
-    def later_back(size: Size, at: Index, states: States, flow: Flow) -> None:
-        inputs = cuda.local.array(ins, real)
-        outputs = cuda.local.array(outs, real)
-        e = cuda.grid(1)
-        if e < size.rows * size.width:
-            row = at.first + e // size.width
-            j = e % size.width
-            n = at.sequence[row]
-            for k in range(K):
-                inputs[k] = states.gates[row, k * size.width + j]
-            inputs[K] = states.c[at.new + row, j]
-            inputs[K + 1] = flow.dh[n, j]
-            inputs[K + 2] = flow.dc[n, j]
-            equations(inputs, outputs)
-            flow.dz[row, gate * size.width + j] = outputs[0]
-            flow.dh[n, j] = outputs[1]
-            flow.dc[n, j] = outputs[2]
+    @of_units(real, ins, outs)
+    def later_back(at: Index, row: int, j: int, H: int, given: Any, inputs: Any, outputs: Any) -> None:
+        states, flow = given
+        n = at.sequence[row]
+        for k in range(K):
+            inputs[k] = states.gates[row, k * H + j]
+        inputs[K] = states.c[at.new + row, j]
+        inputs[K + 1] = flow.dh[n, j]
+        inputs[K + 2] = flow.dc[n, j]
+        equations(inputs, outputs)
+        flow.dz[row, gate * H + j] = outputs[0]
+        flow.dh[n, j] = outputs[1]
+        flow.dc[n, j] = outputs[2]
 
     return later_back
 
@@ -162,31 +170,26 @@ def first_phase_back(cell: Cell, real: Any) -> Any:
     later, gates_h = cell.later_gate, cell.gates_h
     ins, outs = K + 4 + R, G + 2 + R
 
-    @kernel
-    def first_back(size: Size, at: Index, states: States, flow: Flow) -> None:
-        inputs = cuda.local.array(ins, real)
-        outputs = cuda.local.array(outs, real)
-        e = cuda.grid(1)
-        if e < size.rows * size.width:
-            row = at.first + e // size.width
-            j = e % size.width
-            n = at.sequence[row]
-            old = at.old[row]
-            for k in range(K):
-                inputs[k] = states.gates[row, k * size.width + j]
-            inputs[K] = states.c[old, j]
-            inputs[K + 1] = states.c[at.new + row, j]
-            inputs[K + 2] = flow.dh[n, j]
-            inputs[K + 3] = flow.dc[n, j]
-            for m in range(R):
-                inputs[K + 4 + m] = states.w[m * size.width + j]
-            equations(inputs, outputs)
-            for g in range(G):
-                if g != later:
-                    flow.dz[row, g * size.width + j] = outputs[g]
-            for m in range(R):
-                flow.dw[row, m * size.width + j] = outputs[G + 2 + m]
-            flow.dc[n, j] = outputs[G] if old > 0 or gates_h else real(0)
-            flow.dh[n, j] = outputs[G + 1] if old > 0 else real(0)
+    @of_units(real, ins, outs)
+    def first_back(at: Index, row: int, j: int, H: int, given: Any, inputs: Any, outputs: Any) -> None:
+        states, flow = given
+        n = at.sequence[row]
+        old = at.old[row]
+        for k in range(K):
+            inputs[k] = states.gates[row, k * H + j]
+        inputs[K] = states.c[old, j]
+        inputs[K + 1] = states.c[at.new + row, j]
+        inputs[K + 2] = flow.dh[n, j]
+        inputs[K + 3] = flow.dc[n, j]
+        for m in range(R):
+            inputs[K + 4 + m] = states.w[m * H + j]
+        equations(inputs, outputs)
+        for g in range(G):
+            if g != later:
+                flow.dz[row, g * H + j] = outputs[g]
+        for m in range(R):
+            flow.dw[row, m * H + j] = outputs[G + 2 + m]
+        flow.dc[n, j] = outputs[G] if old > 0 or gates_h else real(0)
+        flow.dh[n, j] = outputs[G + 1] if old > 0 else real(0)
 
     return first_back

@@ -68,6 +68,12 @@ def kinds(real: Any) -> SimpleNamespace:
     )  # fmt: skip
 
 
+def tuple_of(*kinds: Any) -> Any:
+    from numba.cuda import types
+
+    return types.Tuple(kinds)
+
+
 def of_all_cells(real: Any) -> Iterator[Case]:
     k = kinds(real)
     for name, tile in (("low", products.LOW), ("high", products.HIGH)):
@@ -99,16 +105,18 @@ def of_all_cells(real: Any) -> Iterator[Case]:
 def of_cell(name: str, real: Any) -> Iterator[Case]:
     cell, k = cell_named(name), kinds(real)
     if cell.normalizes:
-        both = (k.size, k.at, k.matrix, k.matrix, k.states)
+        both = (k.size, k.at, tuple_of(k.matrix, k.matrix, k.states))
         yield Case("gates", norms.normal_gates(cell, real), both, 128, 80, equations=scalars.normal_gates)
         yield Case("output", norms.normal_output(cell, real), both, 128, 64, equations=scalars.normal_output)
         makers = scalars.waiting_back, scalars.normal_gates_back, scalars.normal_output_back
         for phase, maker in enumerate(makers):
             yield Case(f"back {phase}", norms.normal_back(cell, real, phase),
-                       (k.size, k.at, k.matrix, k.matrix, k.states, k.flow), 128, 96, equations=maker)  # fmt: skip
+                       (k.size, k.at, tuple_of(k.matrix, k.matrix, k.states, k.flow)), 128, 96,
+                       equations=maker)  # fmt: skip
         return
-    there, back = (k.size, k.at, k.matrix, k.states), (k.size, k.at, k.states, k.flow)
-    yield Case("first", steps.first_phase(cell, real), (*there, k.matrix), 128, 64, equations=scalars.first)
+    there, back = (k.size, k.at, tuple_of(k.matrix, k.states)), (k.size, k.at, tuple_of(k.states, k.flow))
+    first = k.size, k.at, tuple_of(k.matrix, k.states, k.matrix)
+    yield Case("first", steps.first_phase(cell, real), first, 128, 64, equations=scalars.first)
     yield Case("first back", steps.first_phase_back(cell, real), back, 128, 64, equations=scalars.first_back)
     if cell.later_gate >= 0:
         yield Case("later", steps.later_phase(cell, real), there, 128, 64, equations=scalars.later)
