@@ -335,12 +335,12 @@ def kinds_of(packed: Packed, N: int, T: int) -> tuple[str, ...]:
     engine: CudaEngine = packed.panels.engine  # type: ignore[attr-defined]
     with engine._here():
         schedule = _regular(engine.place.number, N, T, False, None)
-        return launch.kinds(packed.layout, DeviceBatch(packed.layout.W, schedule))
+        return tuple(launch.kinds(packed.layout, DeviceBatch(packed.layout.W, schedule)))
 
 
 def _forced(weights: DeviceWeights, batch: DeviceBatch) -> str | None:
     kind = _KIND.get()
-    if kind is not None and kind not in (possible := launch.kinds(weights, batch)):
+    if kind is not None and kind not in (possible := tuple(launch.kinds(weights, batch))):
         raise ValueError(f"kind: expected one of {', '.join(possible)} for these sizes, got {kind}")
     return kind
 

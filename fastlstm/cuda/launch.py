@@ -6,6 +6,7 @@ its work on `stream` and returns; what it allocates and lets go of is freed when
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..params import AnyParams
@@ -35,19 +36,22 @@ def keep(weights: DeviceWeights, batch: DeviceBatch, stream: Any = 0) -> DeviceK
     return room_for(weights, batch, stream, tape=True)
 
 
-def kinds(weights: DeviceWeights, batch: DeviceBatch) -> tuple[str, ...]:
+def kinds(weights: DeviceWeights, batch: DeviceBatch) -> Iterator[str]:
     """The kinds of kernels that can run the time loop, best first: a function of sizes alone. The first one does where
     the batch names none."""
+    if small.form_for(weights, batch, tape=True).fits:
+        yield "small"
     form = wide.form_for(weights, batch, tape=True)
     few = wide.group_rows(form, batch.schedule.N) <= wide.FEW
-    found = ["small"] if small.form_for(weights, batch, tape=True).fits else []
-    if form.fits:
-        return (*found, "wide", "product") if few else (*found, "product", "wide")
-    return (*found, "product")
+    if form.fits and few:
+        yield "wide"
+    yield "product"
+    if form.fits and not few:
+        yield "wide"
 
 
 def _chosen(weights: DeviceWeights, batch: DeviceBatch) -> DeviceBatch:
-    return batch if batch.kind else batch._replace(kind=kinds(weights, batch)[0])
+    return batch if batch.kind else batch._replace(kind=next(kinds(weights, batch)))
 
 
 def run_forward(

@@ -105,7 +105,7 @@ def test_which_kinds_there_are(
     given = problem(params_of(cell, 1, 1, real), 1, 1, "")
     weights, batch = launch.pack(to_device(given.params)), batch_of(given, None)
     batch = batch._replace(schedule=batch.schedule._replace(N=N))
-    assert launch.kinds(weights._replace(H=H, P=H), batch) == tuple(kinds.split())
+    assert list(launch.kinds(weights._replace(H=H, P=H), batch)) == kinds.split()
 
 
 def test_what_cannot_be_held_in_registers() -> None:
