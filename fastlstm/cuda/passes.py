@@ -92,9 +92,10 @@ class Pass:
         """The module that has the kernels of all steps."""
         return small_later if self.cell.later_gate >= 0 else small
 
-    def recurrent(self) -> tuple[DeviceArray, ...]:
-        """The weights that they hold."""
-        return (self.weights.U, self.weights.V) if self.cell.later_gate >= 0 else (self.weights.U,)
+    @property
+    def recurrent(self) -> Any:
+        """The weights that they hold: U, or U and V."""
+        return (self.weights.U, self.weights.V) if self.cell.later_gate >= 0 else self.weights.U
 
     def ranks(self) -> small.Ranks:
         which = self.schedule
@@ -150,7 +151,7 @@ class Forward(Pass):
         if self.small:
             form, flat = self.form(tape=self.tape), y.reshape(-1, y.shape[2])
             self.loops.forward(form)[-(-self.N // form.R), form.threads, self.stream](
-                self.ranks(), self.z, *self.recurrent(), self.states, small.Ends(state[0], state[-1]), flat, column
+                self.ranks(), self.z, self.recurrent, self.states, small.Ends(state[0], state[-1]), flat, column
             )
             return
         for s in range(len(self.schedule.first) - 1):
@@ -227,7 +228,7 @@ class Backward(Pass):
             form, flow = self.form(tape=True), self.flow
             flat = flow.dz if dy is None else dy.reshape(-1, dy.shape[2])
             self.loops.backward(form)[-(-self.N // form.R), form.threads, self.stream](
-                self.ranks(), flat, -1 if dy is None else column, *self.recurrent(), self.states,
+                self.ranks(), flat, -1 if dy is None else column, self.recurrent, self.states,
                 small.Ends(dstate[0], dstate[-1]), flow.dz, flow.dw,
             )  # fmt: skip
             return

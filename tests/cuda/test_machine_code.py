@@ -129,11 +129,11 @@ def of_a_block(name: str, real: Any, H: int, R: int, *, options: bool, tape: boo
     assert form.fits
     wide = H * R // 4 * np.dtype(real).itemsize // 4
     later = form.cell.later_gate >= 0
-    loops, recurrent = (small_later, [k.matrix] * 2) if later else (small, [k.matrix])
-    yield Case("forward", loops.forward(form), (k.ranks, k.matrix, *recurrent, k.states, k.ends, k.matrix, k.whole),
+    loops, recurrent = (small_later, tuple_of(k.matrix, k.matrix)) if later else (small, k.matrix)
+    yield Case("forward", loops.forward(form), (k.ranks, k.matrix, recurrent, k.states, k.ends, k.matrix, k.whole),
                form.threads, form.registers, 16, wide)  # fmt: skip
     yield Case("backward", loops.backward(form),
-               (k.ranks, k.matrix, k.whole, *recurrent, k.states, k.ends, k.matrix, k.matrix), form.threads,
+               (k.ranks, k.matrix, k.whole, recurrent, k.states, k.ends, k.matrix, k.matrix), form.threads,
                form.registers, 16, wide)  # fmt: skip
 
 

@@ -31,7 +31,8 @@ def without_barrier(module: Any, number: int) -> Any:
 def test_a_missing_barrier_is_seen(module: Any, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     kind = "small" if module in (small, small_later) else "product"
     cell = {norms: "normalized", small_later: "interpolated"}.get(module, "standard")
-    given = problem(params_of(cell, 3, 5, np.float64), 3, 4, "")
+    D, H, N, T = (2, 4, 2, 3) if module is small_later else (3, 5, 3, 4)
+    given = problem(params_of(cell, D, H, np.float64), N, T, "")
     right = forward_and_backward(given, kind)
     name = module.__name__.rpartition(".")[2]
     monkeypatch.setattr(passes, name, without_barrier(module, number))

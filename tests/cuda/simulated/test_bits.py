@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.mark.parametrize(
     ("cell", "kind", "BLOCKS"),
-    [("standard", "small", 1), ("standard", "small", 9), ("peephole", "small", 2), ("gru", "small", 3), ("interpolated", "small", 9),
-     ("gru_before", "small", 2),
+    [("standard", "small", 1), ("standard", "small", 9), ("peephole", "small", 2), ("gru", "small", 3),
+     ("interpolated", "small", 9), ("gru_before", "small", 2),
      ("standard", "product", 9), ("projected", "product", 9), ("gru", "product", 9)],
 )  # fmt: skip
 def test_of_the_cpu(cell: str, kind: str, BLOCKS: int, monkeypatch: pytest.MonkeyPatch) -> None:
