@@ -12,7 +12,7 @@ import numpy as np
 
 from ..cells.phases import Cell
 from ..params import AnyParams, State
-from . import norms, products, small, steps, wide
+from . import norms, products, small, small_later, steps, wide
 from .device import cuda
 from .products import Depth, Tile, product_blocks, tile_for
 from .records import DeviceArray, DeviceBatch, DeviceKept, DeviceWeights
@@ -87,6 +87,16 @@ class Pass:
     def form(self, *, tape: bool) -> small.Form:
         return small.form_for(self.weights, self.batch, tape=tape)
 
+    @property
+    def loops(self) -> Any:
+        """The module that has the kernels of all steps."""
+        return small_later if self.cell.later_gate >= 0 else small
+
+    @property
+    def recurrent(self) -> Any:
+        """The weights that they hold: U, or U and V."""
+        return (self.weights.U, self.weights.V) if self.cell.later_gate >= 0 else self.weights.U
+
     def ranks(self) -> small.Ranks:
         which = self.schedule
         mask = self.weights.U if self.batch.mask is None else self.batch.mask
@@ -147,8 +157,8 @@ class Forward(Pass):
         """The time loop, y, and the last states in place of the first ones."""
         if self.small:
             form, flat = self.form(tape=self.tape), y.reshape(-1, y.shape[2])
-            small.forward(form)[-(-self.N // form.R), form.threads, self.stream](
-                self.ranks(), self.z, self.weights.U, self.states, small.Ends(state[0], state[-1]), flat, column
+            self.loops.forward(form)[-(-self.N // form.R), form.threads, self.stream](
+                self.ranks(), self.z, self.recurrent, self.states, small.Ends(state[0], state[-1]), flat, column
             )
             return
         count = len(self.schedule.first) - 1
@@ -229,8 +239,8 @@ class Backward(Pass):
         if self.small:
             form, flow = self.form(tape=True), self.flow
             flat = flow.dz if dy is None else dy.reshape(-1, dy.shape[2])
-            small.backward(form)[-(-self.N // form.R), form.threads, self.stream](
-                self.ranks(), flat, -1 if dy is None else column, self.weights.U, self.states,
+            self.loops.backward(form)[-(-self.N // form.R), form.threads, self.stream](
+                self.ranks(), flat, -1 if dy is None else column, self.recurrent, self.states,
                 small.Ends(dstate[0], dstate[-1]), flow.dz, flow.dw,
             )  # fmt: skip
             return

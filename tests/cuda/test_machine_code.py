@@ -22,7 +22,7 @@ nvidia = pytest.importorskip("nvidia", reason="pip install fastlstm[ptx]")
 from numba import config, cuda  # noqa: E402
 
 from fastlstm.cells.table import CELLS, cell_named  # noqa: E402
-from fastlstm.cuda import memory, norms, products, rows, scalars, small, steps, wide  # noqa: E402
+from fastlstm.cuda import memory, norms, products, rows, scalars, small, small_later, steps, wide  # noqa: E402
 from fastlstm.cuda.device import Simulated  # noqa: E402
 
 TOOLS = [folder for place in nvidia.__path__ for folder in Path(place).glob("cu1*/bin") if (folder / "ptxas").exists()]
@@ -128,14 +128,14 @@ def of_a_block(name: str, real: Any, H: int, R: int, *, options: bool, tape: boo
     """The time loop of small layers: all that a block's registers have is used. options: with a mask and resets."""
     k, form = kinds(real), small.Form(cell_named(name), real, H, R, options, options, tape)
     assert form.fits
-    most = min(255, 65536 // form.threads // 8 * 8)
     wide = H * R // 4 * np.dtype(real).itemsize // 4
-    yield Case("forward", small.forward(form),
-               (k.ranks, k.matrix, k.matrix, k.states, k.ends, k.matrix, k.whole), form.threads, most, 16,
-               wide)  # fmt: skip
-    yield Case("backward", small.backward(form),
-               (k.ranks, k.matrix, k.whole, k.matrix, k.states, k.ends, k.matrix, k.matrix), form.threads, most, 16,
-               wide)  # fmt: skip
+    later = form.cell.later_gate >= 0
+    loops, recurrent = (small_later, tuple_of(k.matrix, k.matrix)) if later else (small, k.matrix)
+    yield Case("forward", loops.forward(form), (k.ranks, k.matrix, recurrent, k.states, k.ends, k.matrix, k.whole),
+               form.threads, form.registers, 16, wide)  # fmt: skip
+    yield Case("backward", loops.backward(form),
+               (k.ranks, k.matrix, k.whole, recurrent, k.states, k.ends, k.matrix, k.matrix), form.threads,
+               form.registers, 16, wide)  # fmt: skip
 
 
 def of_all_blocks(name: str, real: Any, H: int, R: int) -> Iterator[Case]:
@@ -234,10 +234,11 @@ def test_phases(cell: Any, real: Any, tmp_path: Path, monkeypatch: pytest.Monkey
     ("name", "real", "H", "R"),
     [("standard", np.float32, 32, 4), ("standard", np.float32, 64, 1), ("standard", np.float32, 64, 8),
      ("standard", np.float32, 96, 2), ("gru", np.float32, 96, 1), ("standard", np.float64, 48, 2),
-     ("standard", np.float64, 64, 1)],
+     ("standard", np.float64, 64, 1), ("interpolated", np.float32, 64, 4), ("gru_before", np.float32, 84, 1),
+     ("interpolated", np.float64, 32, 1)],
 )  # fmt: skip
 def test_time_loops(name: str, real: Any, H: int, R: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for case in of_a_block(name, real, H, R, options=name == "gru", tape=H != 32):
+    for case in of_a_block(name, real, H, R, options=name.startswith("gru"), tape=H != 32):
         check(case, tmp_path, monkeypatch)
 
 

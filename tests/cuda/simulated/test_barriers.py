@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from cuda_problems import forward_and_backward, params_of, problem
 
-from fastlstm.cuda import norms, passes, products, small
+from fastlstm.cuda import norms, passes, products, small, small_later
 
 BARRIER = "cuda.syncthreads()"
-CASES = [(module, number) for module in (products, small, norms)
+CASES = [(module, number) for module in (products, small, small_later, norms)
          for number in range(Path(module.__file__).read_text().count(BARRIER))]  # fmt: skip
 
 
@@ -29,8 +29,10 @@ def without_barrier(module: Any, number: int) -> Any:
 
 @pytest.mark.parametrize(("module", "number"), CASES, ids=lambda one: getattr(one, "__name__", one))
 def test_a_missing_barrier_is_seen(module: Any, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind = "small" if module is small else "product"
-    given = problem(params_of("normalized" if module is norms else "standard", 3, 5, np.float64), 3, 4, "")
+    kind = "small" if module in (small, small_later) else "product"
+    cell = {norms: "normalized", small_later: "interpolated"}.get(module, "standard")
+    D, H, N, T = (2, 4, 2, 3) if module is small_later else (3, 5, 3, 4)
+    given = problem(params_of(cell, D, H, np.float64), N, T, "")
     right = forward_and_backward(given, kind)
     name = module.__name__.rpartition(".")[2]
     monkeypatch.setattr(passes, name, without_barrier(module, number))
