@@ -1,10 +1,10 @@
 """What a machine with a GPU has to show, in one run of ten minutes: are the kernels right, which bits hold, how
 fast are they beside cuDNN and JAX; and how fastlstm on the processor grows with its threads.
 
-python -m asv_benchmarks.device                          # all, then writes docs/device.json and docs/cuda.md
+python -m asv_benchmarks.device                          # all, then writes docs/device.json and two pages
 python -m asv_benchmarks.device --parts exact speed      # some of it; the other parts of the file stay as they are
 python -m asv_benchmarks.device --tiny --out found.json  # tiny problems: also without a GPU, or in the simulator
-python -m asv_benchmarks.device --from-json              # writes docs/cuda.md again
+python -m asv_benchmarks.device --from-json              # writes the pages again
 
 Each part has a share of --seconds, and the file is written after it. What is missing on the machine is named there,
 with what installs it; rows that there was no time for are counted as left out.
@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -25,23 +26,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import device_systems as systems
-from . import report
+from . import device_peers, device_report
 from .benchmarks.shapes import MODES, SHAPES, Shape
+from .device_systems import on_device, on_host, synchronize
 from .peers import machine
 from .workers import ROOT, Worker
 
-RESULTS, PAGE = report.DOCS / "device.json", report.DOCS / "cuda.md"
 CELLS = "standard", "interpolated", "projected", "peephole", "normalized", "gru", "gru_before"
-SPEED = [Shape(*sizes) for sizes in (
-    (1, 500, 32, 32), (1, 500, 32, 64), (16, 500, 32, 64), (64, 500, 32, 64), (512, 200, 32, 64), (64, 500, 32, 96),
-    (1, 500, 64, 128), (64, 500, 64, 128), (1, 500, 256, 256), (16, 500, 256, 256), (256, 100, 32, 256),
-    (1, 200, 512, 512), (64, 100, 512, 512), (1, 100, 1024, 1024), (16, 100, 1024, 1024), (64, 50, 1024, 1024),
-)]  # fmt: skip
-RAGGED = [Shape(48, 120, 40, 96), Shape(64, 200, 256, 256)]
-STEPS = [Shape(1, 1, 16, 64), Shape(1, 1, 256, 256), Shape(16, 1, 16, 64)]
-EXACT = [Shape(1, 20, 3, 20), Shape(5, 30, 16, 64), Shape(70, 12, 32, 96), Shape(9, 8, 24, 200), Shape(20, 6, 16, 512),
-         Shape(3, 5, 8, 1024)]  # fmt: skip
+EXACT = [(Shape(1, 20, 3, 20), ""), (Shape(5, 30, 16, 64), "lengths reset mask reverse"),
+         (Shape(70, 12, 32, 96), "lengths"), (Shape(9, 8, 24, 200), "lengths reset mask"),
+         (Shape(20, 6, 16, 512), "lengths reset"), (Shape(3, 5, 8, 1024), "")]  # fmt: skip
+MANY = [(Shape(N, 4, 8, 32), "lengths") for N in (200, 400, 600)]  # where a block has 2, 4 and 8 sequences
 
 
 class Run(NamedTuple):
@@ -87,24 +82,45 @@ class Problem(NamedTuple):
     x: Any
     params: Any
     dy: Any
-    lengths: Any
+    options: dict[str, Any]
 
     @classmethod
-    def of(cls, cell: str, dtype: str, shape: Shape) -> Problem:
+    def of(cls, cell: str, dtype: str, shape: Shape, options: str) -> Problem:
+        """options: names of "lengths", "reset", "mask", "reverse", in one string."""
         import fastlstm
 
         rng = np.random.default_rng(0)
         params = fastlstm.init_params(shape.D, shape.H, cell=cell, rng=rng, dtype=dtype)  # type: ignore[call-overload]
         P = len(params.U)
         x, dy = (rng.standard_normal((shape.N, shape.T, width)).astype(dtype) for width in (shape.D, P))
-        return cls(x, params, dy, rng.integers(0, shape.T + 1, shape.N))
+        N, T = shape[:2]
+        given: dict[str, Any] = {
+            "lengths": rng.integers(0, T + 1, N), "reset": rng.random((N, T)) < 0.2,
+            "mask": np.where(rng.random((N, P)) < 0.3, 0, 1.25).astype(dtype), "reverse": True,
+        }  # fmt: skip
+        return cls(x, params, dy, {name: one for name, one in given.items() if name in options})
+
+    def as_float64(self) -> Problem:
+        mask = {name: one.astype(float) for name, one in self.options.items() if name == "mask"}
+        return Problem(self.x.astype(float), type(self.params)(*(array.astype(float) for array in self.params)),
+                       self.dy.astype(float), self.options | mask)  # fmt: skip
+
+    def _options(self, put: Callable[[Any], Any], rows: slice) -> dict[str, Any]:
+        found = {name: one if one is True else one[rows] for name, one in self.options.items()}
+        return found | ({"h_mask": put(found.pop("mask"))} if "mask" in found else {})
 
     def passed(self, module: Any, put: Callable[[Any], Any] = lambda a: a, rows: slice = slice(None)) -> list[Any]:
         """y, last state, gradients, those of the weights last; of those rows alone."""
         params = type(self.params)(*map(put, self.params))
-        y, last, tape = module.forward_train(put(self.x[rows]), params, lengths=self.lengths[rows])
+        y, last, tape = module.forward_train(put(self.x[rows]), params, **self._options(put, rows))
         grads = module.backward(tape, put(self.dy[rows]))
         return [y, *last, grads.x, *grads.state, *grads.params]
+
+    def inferred(self, module: Any, put: Callable[[Any], Any]) -> list[Any]:
+        """y and last state, without a tape."""
+        y, last = module.forward(put(self.x), type(self.params)(*map(put, self.params)),
+                                 **self._options(put, slice(None)))  # fmt: skip
+        return [y, *last]
 
 
 def exact(run: Run) -> dict[str, Any]:
@@ -113,39 +129,42 @@ def exact(run: Run) -> dict[str, Any]:
     from fastlstm.cuda.engine import force, kinds_of
 
     def measure(job: Any) -> dict[str, Any]:
-        cell, dtype, shape, kind = job
-        problem = Problem.of(cell, dtype, shape)
+        cell, dtype, (shape, options), kind = job
+        problem = Problem.of(cell, dtype, shape, options)
 
         def there(rows: slice = slice(None)) -> list[Any]:
             with force(kind):
-                return [systems.on_host(one) for one in problem.passed(fastlstm, systems.on_device, rows)]
+                return [on_host(one) for one in problem.passed(fastlstm, on_device, rows)]
 
         packed = fastlstm.pack(problem.params, device="cuda")
         possible = kinds_of(packed, shape.N, shape.T)
         if kind not in possible:
             return {"cell": cell, "dtype": dtype, "shape": shape, "kind": kind, "does_not_fit": True}
         found, again = there(), there()
-        double = problem._replace(x=problem.x.astype(float), dy=problem.dy.astype(float),
-                                  params=type(problem.params)(*(a.astype(float) for a in problem.params)))  # fmt: skip
-        right, here = double.passed(fastlstm.reference), problem.passed(fastlstm)
+        with force(kind):
+            inferred = [on_host(one) for one in problem.inferred(fastlstm, on_device)]
+        right, here = problem.as_float64().passed(fastlstm.reference), problem.passed(fastlstm)
         states = 1 + len(flat(fastlstm.zero_state(problem.params)))
         own = len(found) - len(problem.params)  # what belongs to a row: weights' gradients are sums over rows
         alone = there(slice(0, 1))[:own]
         return {
-            "cell": cell, "dtype": dtype, "shape": shape, "kind": kind, "chosen": kind == possible[0],
+            "cell": cell, "dtype": dtype, "shape": shape, "options": options, "kind": kind,
+            "chosen": kind == possible[0],
             "error_forward": apart(found[:states], right[:states]),
             "error_gradients": apart(found[states:], right[states:]),
             "processors_bits_forward": same(found[:states], here[:states]),
             "processors_bits_gradients": same(found[states:], here[states:]),
-            "same_again": same(found, again), "alone_as_in_a_batch": same(alone, [one[:1] for one in found[:own]]),
+            "same_without_a_tape": same(inferred, found[:states]), "same_again": same(found, again),
+            "alone_as_in_a_batch": same(alone, [one[:1] for one in found[:own]]),
         }  # fmt: skip
 
-    shapes, cells = ([Shape(2, 3, 2, 3)], CELLS[:1]) if run.tiny else (EXACT, CELLS)
+    shapes, cells = ([(Shape(2, 3, 2, 3), "lengths reset mask")], CELLS[:1]) if run.tiny else (EXACT, CELLS)
     dtypes = ("float32",) if run.tiny else ("float32", "float64")
     if not run.tiny:
         compiled(cells, dtypes, run.until)
     jobs = [(cell, dtype, shape, kind) for dtype in dtypes for cell in cells for shape in shapes
             for kind in ("small", "wide", "product")]  # fmt: skip
+    jobs += [] if run.tiny else [("standard", "float32", shape, "small") for shape in MANY]
     return run.rows(jobs, measure)
 
 
@@ -195,33 +214,36 @@ def barriers(run: Run) -> dict[str, Any]:
         def work() -> None:
             (counted if kernel == "counter" else grouped)[blocks, 256](cuda.to_device(np.zeros(1, np.int32)), count)
 
-        return {"blocks": blocks, "kernel": kernel, "microseconds": 1e6 * systems.seconds_of(work, 0.2) / count}
+        return {"blocks": blocks, "kernel": kernel, "microseconds": 1e6 * seconds_of(work, 0.2) / count}
 
     return run.rows([(blocks, kernel) for blocks in (8, 32, 128) for kernel in ("counter", "group")], measure)
 
 
+def seconds_of(work: Callable[[], Any], least: float) -> float:
+    """The median of single calls, the device's work included, which together take about that long."""
+    for _ in range(3):
+        work()
+    synchronize()
+    times: list[float] = []
+    until = time.perf_counter() + least
+    while not times or time.perf_counter() < until:
+        began = time.perf_counter()
+        work()
+        synchronize()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
 def speed(run: Run) -> dict[str, Any]:
-    """Seconds a call of each system, in this process; they take turns shape by shape."""
-
-    def measure(job: Any) -> dict[str, Any]:
-        mode, shape, ragged = job
-        options = {"lengths": np.random.default_rng(0).integers(1, shape.T + 1, shape.N)} if ragged else {}
-        row: dict[str, Any] = {"mode": mode, "shape": shape, "ragged": ragged, "seconds": {}, "errors": {}}
-        for name, make in systems.there(ragged).items():
-            try:
-                row["seconds"][name] = systems.seconds_of(make(mode, *shape, **options), 0 if run.tiny else 0.3)
-            except Exception as error:
-                row["errors"][name] = f"{type(error).__name__}: {error}"
-        if "fastlstm" in row["seconds"]:
-            row["gflops"] = shape.flop(mode) / row["seconds"]["fastlstm"] / 1e9
-            row["microseconds_a_step"] = 1e6 * row["seconds"]["fastlstm"] / shape.T
-        return row
-
-    shapes = [Shape(2, 2, 2, 3)] if run.tiny else SPEED
-    jobs = [(mode, shape, False) for shape in shapes for mode in MODES]
-    jobs += [("step", shape, False) for shape in ([Shape(1, 1, 2, 3)] if run.tiny else STEPS)]
-    jobs += [(mode, shape, True) for shape in ([] if run.tiny else RAGGED) for mode in MODES]
-    return run.rows(jobs, measure)
+    """Seconds a call of each system."""
+    jobs = [("train ragged", Shape(1, 2, 2, 3))] if run.tiny else device_peers.JOBS
+    workers, missing = device_peers.started(list(device_peers.TITLES))
+    try:
+        found = run.rows(jobs, lambda job: device_peers.row(workers, *job, 1, 0 if run.tiny else 0.3))
+    finally:
+        for worker in workers.values():
+            worker.close()
+    return found | {"missing_systems": missing}
 
 
 def sanitizer(run: Run) -> dict[str, Any]:
@@ -290,33 +312,56 @@ def measured(names: list[str], run: Run, seconds: float) -> Iterator[tuple[str, 
         yield name, found | {"took_seconds": round(time.monotonic() - began, 1)}
 
 
-def parts(results: dict[str, Any]) -> dict[str, str]:
-    """Of docs/cuda.md, by marker."""
-    if not results:
-        return {"device": "Not yet measured on hardware."}
-    found = [
-        f"{', '.join(f'{name} {value}' for name, value in results['device'].items())}; {results['machine']['date']}."
-    ]
-    rows = [row for row in results.get("exact", {}).get("rows", []) if "error_forward" in row]
-    if rows:
-        head = ["cell, type, kind: N, T, D, H", "error, forward", "error, gradients", "the processor's bits",
-                "the same again", "alone as in a batch"]  # fmt: skip
-        found.append(report.table(head, [_exact_row(row) for row in rows]))
-    rows = [row for row in results.get("speed", {}).get("rows", []) if "seconds" in row]
-    if rows:
-        names = list(dict.fromkeys(name for row in rows for name in row["seconds"]))
-        table = [[f"{report.TITLES[row['mode']]}{', ragged' if row['ragged'] else ''}: {report.label(row)}",
-                  *(report.number(1e3 * row["seconds"][name]) if name in row["seconds"] else "–" for name in names)]
-                 for row in rows]  # fmt: skip
-        found.append(report.table(["ms", *names], table))
-    return {"device": "\n\n".join(found)}
+def beside_peers(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """`peers --device cuda`: measures what `speed` does, without a limit to its time, and fills the pages; --only
+    prints."""
+    names = arguments.systems or list(device_peers.TITLES)
+    if unknown := set(names) - set(device_peers.TITLES):
+        parser.error(f"unknown system {', '.join(sorted(unknown))}; known are {', '.join(device_peers.TITLES)}")
+    if arguments.from_json:
+        if not device_report.RESULTS.exists():
+            parser.error(f"--from-json: {device_report.RESULTS.name} is missing; measure first")
+        device_report.write()
+        return
+    jobs = device_peers.JOBS
+    if arguments.only:
+        try:
+            shapes = [Shape.parse(text) for text in arguments.only]
+        except ValueError as error:
+            parser.error(str(error))
+        jobs = [(mode, shape) for mode in arguments.modes or MODES for shape in shapes]
+    from fastlstm.cuda.machine import hindrance, simulated
+
+    if missing := hindrance():
+        parser.error(f"--device cuda: {missing}")
+    if simulated() and not arguments.only:
+        parser.error("--device cuda: the simulator's times are not to be published; --only prints some")
+    workers, missing_systems = device_peers.started(names)
+    for name, why in missing_systems.items():
+        print(f"{name} is left out: {why}")
+    rows = []
+    try:
+        for mode, shape in jobs:
+            rows.append(device_peers.row(workers, mode, shape, arguments.rounds, arguments.seconds))
+            times = (f"{name} {1e3 * value:.4g} ms" for name, value in rows[-1]["seconds"].items())
+            print(f"{mode} {shape}:", ", ".join(times), flush=True)
+    except ValueError as error:
+        raise SystemExit(f"{error}; nothing is written") from error
+    finally:
+        for worker in workers.values():
+            worker.close()
+    if arguments.only:
+        print(device_peers.tables(rows))
+        return
+    device_report.keep(about() | {"speed": {"rows": rows, "left_out": 0, "missing_systems": missing_systems}})
+    device_report.write()
 
 
-def _exact_row(row: dict[str, Any]) -> list[str]:
-    yes = {True: "yes", False: "no"}
-    both = f"y {yes[row['processors_bits_forward']]}, gradients {yes[row['processors_bits_gradients']]}"
-    return [f"{row['cell']}, {row['dtype']}, {row['kind']}: {report.label(row)}", f"{row['error_forward']:.1e}",
-            f"{row['error_gradients']:.1e}", both, yes[row["same_again"]], yes[row["alone_as_in_a_batch"]]]  # fmt: skip
+def about() -> dict[str, Any]:
+    """What it is measured on."""
+    from fastlstm.cuda.machine import facts
+
+    return {"machine": machine(), "device": {name: str(value) for name, value in facts().items()}}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -326,23 +371,21 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--seconds", type=float, default=570, help="about as long")
-    parser.add_argument("--out", type=Path, help="a file, in the place of docs/device.json and docs/cuda.md")
+    parser.add_argument("--out", type=Path, help="a file, in the place of docs/device.json and the pages")
     parser.add_argument("--from-json", action="store_true", help="measure nothing")
     options = parser.parse_args(argv)
     if options.tiny and options.out is None:
         parser.error("--tiny: expected --out, as its figures mean nothing")
-    from fastlstm.cuda.machine import facts, hindrance
+    from fastlstm.cuda.machine import hindrance
 
-    path = options.out or RESULTS
-    results = json.loads(path.read_text()) if path.is_file() and not options.tiny else {}
     if not options.from_json:
         run = Run(options.tiny, 0, hindrance())
-        results |= {"machine": machine(), "device": {name: str(value) for name, value in facts().items()}}
+        path = options.out or device_report.RESULTS
+        device_report.keep(about(), path, anew=options.tiny)
         for name, found in measured(options.parts, run, options.seconds):
-            results[name] = found
-            path.write_text(json.dumps(results, indent=1) + "\n")
+            device_report.keep({name: found}, path)
     if options.out is None:
-        PAGE.write_text(report.fill(PAGE.read_text(), parts(results)))
+        device_report.write()
 
 
 if __name__ == "__main__":

@@ -1,17 +1,23 @@
-"""fastlstm, PyTorch (cuDNN) and JAX on a GPU: the standard cell, inputs and weights there before the clock starts."""
+"""One system on a GPU, in a process of its own: run as a file by `device_peers`, as systems.py is for processors.
+
+fastlstm, PyTorch's cuDNN in float32 and with TF32 products, and JAX, the standard cell. Inputs and weights are on the
+device before the clock starts, which stops when results are there; they stay there. Modes are those of systems.py, and
+"infer ragged" and "train ragged", whose lengths are drawn from 1 to T.
+"""
 
 from __future__ import annotations
 
-import statistics
-import time
+import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .systems import inputs, weights
+from asv_benchmarks import systems
+from asv_benchmarks.systems import Work, inputs, load, serve, weights
 
-Work = Callable[[], Any]
+DEVICE = "cuda"  # of PyTorch's tensors
 
 
 def on_device(array: Any) -> Any:
@@ -29,7 +35,9 @@ def on_host(found: Any) -> Any:
     if isinstance(found, tuple):
         made = (on_host(one) for one in found)
         return type(found)(*made) if hasattr(found, "_fields") else tuple(made)
-    return found.copy_to_host() if hasattr(found, "copy_to_host") else found.cpu().numpy()
+    if hasattr(found, "copy_to_host"):
+        return found.copy_to_host()
+    return np.asarray(found.detach().cpu() if hasattr(found, "detach") else found)
 
 
 def torch_there() -> Any:
@@ -47,19 +55,8 @@ def synchronize() -> None:
     cuda.synchronize()
 
 
-def seconds_of(work: Work, least: float) -> float:
-    """The median of single calls, the device's work included, which together take about that long; one, if it is 0."""
-    for _ in range(3 if least else 1):
-        work()
-    synchronize()
-    times: list[float] = []
-    until = time.perf_counter() + least
-    while not times or time.perf_counter() < until:
-        began = time.perf_counter()
-        work()
-        synchronize()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+def lengths_of(N: int, T: int) -> Any:
+    return np.random.default_rng(0).integers(1, T + 1, N)
 
 
 def fastlstm(mode: str, N: int, T: int, D: int, H: int, lengths: Any = None) -> Work:
@@ -69,97 +66,104 @@ def fastlstm(mode: str, N: int, T: int, D: int, H: int, lengths: Any = None) -> 
     params, x = type(host)(*map(on_device, host)), on_device(inputs(N, T, D))
     packed = fastlstm.pack(params)
     if mode == "infer":
-        return lambda: fastlstm.forward(x, packed, lengths=lengths)
+        return lambda: _finished(fastlstm.forward(x, packed, lengths=lengths)[0])
     if mode == "step":
         x0, state = on_device(inputs(N, T, D)[:, 0]), fastlstm.State(*(on_device(np.zeros((N, H), "f4")) for _ in "hc"))
-        return lambda: fastlstm.step(x0, packed, state)
+
+        def step() -> tuple[Any, ...]:
+            fastlstm.step(x0, packed, state)
+            return _finished(state.h)
+
+        return step
     dy = on_device(np.ones((N, T, H), np.float32))
 
-    def train() -> Any:
-        _, _, tape = fastlstm.forward_train(x, params, lengths=lengths)
-        return fastlstm.backward(tape, dy)
+    def train() -> tuple[Any, ...]:
+        y, _, tape = fastlstm.forward_train(x, params, lengths=lengths)
+        grads = fastlstm.backward(tape, dy)
+        return _finished(y, grads.x, *grads.params)
 
     return train
 
 
-def torch(mode: str, N: int, T: int, D: int, H: int, lengths: Any = None, *, tf32: bool = False) -> Work:
-    torch = torch_there()
-    lstm = torch.nn.LSTM(D, H, batch_first=True).cuda()
-    x = on_device(inputs(N, T, D))
-    if mode == "step":
-        x, state = x[:, :1].contiguous(), [None]
+def _finished(*found: Any) -> tuple[Any, ...]:
+    synchronize()
+    return found
 
-    def run() -> Any:
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
-        if mode == "train":
+
+def torch(mode: str, N: int, T: int, D: int, H: int, lengths: Any = None, *, tf32: bool = False) -> Work:
+    """Ragged: batches are packed and padded again, as fastlstm takes and gives them."""
+    import torch
+
+    if DEVICE == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("PyTorch sees no GPU")
+    rnn = torch.nn.utils.rnn
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+    lstm = torch.nn.LSTM(D, H, batch_first=True)
+    load(lstm, D, H)
+    lstm = lstm.to(DEVICE)
+    parameters = list(lstm.parameters())
+    x = torch.from_numpy(inputs(N, T, D)).to(DEVICE)
+
+    def finish() -> None:
+        if x.is_cuda:
+            torch.cuda.synchronize()
+
+    def forward() -> Any:
+        if lengths is None:
+            return lstm(x)[0]
+        packed = rnn.pack_padded_sequence(x, torch.from_numpy(lengths), batch_first=True, enforce_sorted=False)
+        return rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=T)[0]
+
+    if mode == "train":
+        x.requires_grad_()
+
+        def train() -> tuple[Any, ...]:
             lstm.zero_grad()
-            y = lstm(given())[0]
-            (y.data if lengths is not None else y).sum().backward()
-            return None
+            x.grad = None
+            y = forward()
+            y.sum().backward()
+            finish()
+            dW, dU, db = (parameter.grad for parameter in parameters[:3])
+            return y, x.grad, dW.T, dU.T, db
+
+        return train
+    x0, state = x[:, :1].contiguous(), [None]
+
+    def run() -> tuple[Any, ...]:
         with torch.inference_mode():
             if mode == "step":
-                _, state[0] = lstm(x, state[0])
-                return state[0]
-            return lstm(given())
-
-    def given() -> Any:
-        if lengths is None:
-            return x.requires_grad_(mode == "train")
-        pack = torch.nn.utils.rnn.pack_padded_sequence
-        return pack(x, torch.from_numpy(lengths), batch_first=True, enforce_sorted=False)
+                _, state[0] = lstm(x0, state[0])
+                found = state[0][0][0]
+            else:
+                found = forward()
+        finish()
+        return (found,)
 
     return run
 
 
-def torch_tf32(*args: Any, **options: Any) -> Work:
-    return torch(*args, **options, tf32=True)
+def torch_tf32(*args: Any) -> Work:
+    return torch(*args, tf32=True)
 
 
 def jax(mode: str, N: int, T: int, D: int, H: int, lengths: Any = None) -> Work:
-    """A compiled scan, as its users write it."""
+    """A compiled scan, in float32 throughout: by itself JAX multiplies in TF32 on a GPU."""
     import jax
-    import jax.numpy as jnp
 
-    W, U, b = (jnp.asarray(array) for array in weights(D, H))
-    x, zero = jnp.asarray(inputs(N, T, D)), jnp.zeros((N, H))
-
-    def step(state: Any, z: Any, U: Any) -> Any:
-        h, c = state
-        i, f, g, o = jnp.split(z + h @ U, 4, axis=-1)
-        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-        return jax.nn.sigmoid(o) * jnp.tanh(c), c
-
-    def forward(W: Any, U: Any, b: Any, x: Any) -> Any:
-        def next_one(state: Any, z: Any) -> Any:
-            state = step(state, z, U)
-            return state, state[0]
-
-        return jax.lax.scan(next_one, (zero, zero), (x @ W + b).swapaxes(0, 1))[1].swapaxes(0, 1)
-
-    if mode == "step":
-        one, kept = jax.jit(lambda state, x: step(state, x @ W + b, U)), [(zero, zero)]
-
-        def single() -> Any:
-            kept[0] = one(kept[0], x[:, 0])
-            return jax.block_until_ready(kept[0])
-
-        return single
-    run = jax.jit(forward)
-    if mode == "train":
-        run = jax.jit(jax.grad(lambda *given: forward(*given).sum(), argnums=(0, 1, 2, 3)))
-    return lambda: jax.block_until_ready(run(W, U, b, x))
+    if lengths is not None:
+        raise ValueError("a scan takes no lengths")
+    jax.config.update("jax_default_matmul_precision", "float32")
+    return systems.jax(mode, N, T, D, H, finish=jax.block_until_ready)
 
 
-def there(ragged: bool) -> dict[str, Callable[..., Work]]:
-    """What can be measured on this machine."""
-    found: dict[str, Callable[..., Work]] = {"fastlstm": fastlstm}
-    if torch_there() is not None:
-        found |= {"torch cuDNN float32": torch, "torch cuDNN TF32": torch_tf32}
-    try:
-        import jax as installed
+SYSTEMS: dict[str, Callable[..., Work]] = {made.__name__: made for made in (fastlstm, torch, torch_tf32, jax)}
 
-        if not ragged and installed.default_backend() == "gpu":
-            found["jax"] = jax
-    except (ImportError, RuntimeError):
-        pass
-    return found
+
+def made(system: str, mode: str, N: int, T: int, D: int, H: int) -> Work:
+    """The work of a mode, as the line on a worker's standard input names it."""
+    mode, _, ragged = mode.partition(" ")
+    return SYSTEMS[system](mode, N, T, D, H, lengths_of(N, T) if ragged else None)
+
+
+if __name__ == "__main__":
+    serve(functools.partial(made, sys.argv[1]), host=on_host)

@@ -4,6 +4,7 @@ python -m asv_benchmarks.peers                    # measures, then writes docs/p
 python -m asv_benchmarks.peers --from-json        # writes the pages and plots again from docs/performance.json
 python -m asv_benchmarks.peers --only 64,50,128,256 --systems fastlstm torch      # measures and prints, writes nothing
 python -m asv_benchmarks.peers --only 1,1,16,64 --modes step      # one time step from Python, the state kept
+python -m asv_benchmarks.peers --device cuda      # fastlstm, cuDNN and JAX on a GPU: docs/device.json and its pages
 
 Every system has a process of its own; for each shape they take turns, --rounds times, and the median counts. Results
 are held against each other. What is not installed is left out by name. NUMBA_NUM_THREADS sets every system's threads.
@@ -154,20 +155,27 @@ def main() -> None:
     parser.add_argument("--from-json", action="store_true", help="measure nothing")
     parser.add_argument("--only", nargs="+", metavar="N,T,D,H", help="print these shapes, write nothing")
     parser.add_argument("--modes", nargs="+", choices=[*MODES, "step"], help="of --only; step leaves T aside")
-    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), metavar="NAME")
+    parser.add_argument("--systems", nargs="+", metavar="NAME")
+    parser.add_argument("--device", choices=["cuda"], help="a GPU, in the place of processors")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.2, help="of a turn, about")
     arguments = parser.parse_args()
     if arguments.modes and not arguments.only:
         parser.error("--modes: says what to measure of the shapes of --only, which is missing")
-    if unknown := set(arguments.systems) - set(SYSTEMS):
-        parser.error(f"unknown system {', '.join(sorted(unknown))}; known are {', '.join(SYSTEMS)}")
     if arguments.rounds < 1:
         parser.error(f"--rounds: expected at least 1, got {arguments.rounds}")
+    if arguments.device:
+        from . import device  # which takes from here what is the same there
+
+        device.beside_peers(parser, arguments)
+        return
+    names = arguments.systems or list(SYSTEMS)
+    if unknown := set(names) - set(SYSTEMS):
+        parser.error(f"unknown system {', '.join(sorted(unknown))}; known are {', '.join(SYSTEMS)}")
     if arguments.from_json:
         report.write(json.loads(report.RESULTS.read_text()))
         return
-    systems = installed(arguments.systems)
+    systems = installed(names)
     if not set(systems) - {"fastlstm", "reference"}:
         parser.error("no other system is installed: pip install -e '.[peers]'")
     if arguments.only:

@@ -21,6 +21,7 @@ import numpy as np
 from asv_benchmarks.benchmarks.shapes import RECORDS
 
 Work = Callable[[], tuple[Any, ...]]  # does the work once: returns y (infer), h (step), or y, dx and weights' gradients
+Finish = Callable[[Any], Any]  # waits for a result
 STEPS_CHECKED = 5  # by then h depends on all weights
 INFER_ONLY = {"onnxruntime", "openvino"}
 
@@ -114,11 +115,7 @@ def torch(mode: str, N: int, T: int, D: int, H: int) -> Work:
 
     torch.set_num_threads(threads())
     lstm = torch.nn.LSTMCell(D, H) if mode == "step" else torch.nn.LSTM(D, H, batch_first=True)
-    parameters = list(lstm.parameters())  # of x, of h, and two biases
-    W, U, b = (torch.from_numpy(a) for a in weights(D, H))
-    with torch.no_grad():
-        for parameter, value in zip(parameters, (W.T, U.T, b, torch.zeros_like(b)), strict=True):
-            parameter.copy_(value)
+    parameters = load(lstm, D, H)
     x = torch.from_numpy(inputs(N, T, D))
     if mode == "infer":
 
@@ -148,6 +145,18 @@ def torch(mode: str, N: int, T: int, D: int, H: int) -> Work:
         return y.detach().numpy(), x.grad.numpy(), dW.T, dU.T, db
 
     return train
+
+
+def load(lstm: Any, D: int, H: int) -> list[Any]:
+    """The weights into PyTorch's LSTM: its parameters, of x, of h, and two biases."""
+    import torch
+
+    parameters = list(lstm.parameters())
+    W, U, b = (torch.from_numpy(a) for a in weights(D, H))
+    with torch.no_grad():
+        for parameter, value in zip(parameters, (W.T, U.T, b, torch.zeros_like(b)), strict=True):
+            parameter.copy_(value)
+    return parameters
 
 
 def onnx_model(N: int, T: int, D: int, H: int, step: bool) -> bytes:
@@ -217,7 +226,7 @@ def openvino(mode: str, N: int, T: int, D: int, H: int) -> Work:
     return step
 
 
-def jax(mode: str, N: int, T: int, D: int, H: int, cell: str = "standard") -> Work:
+def jax(mode: str, N: int, T: int, D: int, H: int, cell: str = "standard", finish: Finish = np.asarray) -> Work:
     import jax
     import jax.numpy as jnp
 
@@ -247,10 +256,17 @@ def jax(mode: str, N: int, T: int, D: int, H: int, cell: str = "standard") -> Wo
         W, b = params[0], params[-1]
         return x @ W + (b if cell == "standard" else jnp.concatenate((b[: 2 * H], jnp.zeros(H))))
 
-    return jax_scan(mode, weights(D, H, cell), inputs(N, T, D), next_state, of_x)
+    return jax_scan(mode, weights(D, H, cell), inputs(N, T, D), next_state, of_x, finish)
 
 
-def jax_scan(mode: str, arrays: list[Any], x: Any, next_state: Callable[..., Any], of_x: Callable[..., Any]) -> Work:
+def jax_scan(
+    mode: str,
+    arrays: list[Any],
+    x: Any,
+    next_state: Callable[..., Any],
+    of_x: Callable[..., Any],
+    finish: Finish = np.asarray,
+) -> Work:
     """A cell in JAX, as its users write it: a compiled scan. next_state(arrays, (h, c), z) -> (h, c), where z is what
     of_x(arrays, x) makes of x (N, T, D), or of a step's (N, D)."""
     import jax
@@ -265,18 +281,18 @@ def jax_scan(mode: str, arrays: list[Any], x: Any, next_state: Callable[..., Any
 
     arrays, zero = [jnp.asarray(a) for a in arrays], jnp.zeros((len(x), len(arrays[1])))
     if mode == "step":
-        x0, kept = x[:, 0].copy(), [(zero, zero)]
+        x0, kept = jnp.asarray(x[:, 0]), [(zero, zero)]
         one = jax.jit(lambda arrays, state, x: next_state(arrays, state, of_x(arrays, x)))
 
         def step() -> tuple[Any, ...]:
             kept[0] = one(arrays, kept[0], x0)
-            return (np.asarray(kept[0][0]),)
+            return (finish(kept[0][0]),)
 
         return step
     x = jnp.asarray(x)
     if mode == "infer":
         forward = jax.jit(sequences)
-        return lambda: (np.asarray(forward(arrays, x)),)
+        return lambda: (finish(forward(arrays, x)),)
 
     def loss(arrays: Any, x: Any) -> Any:
         y = sequences(arrays, x)
@@ -286,7 +302,7 @@ def jax_scan(mode: str, arrays: list[Any], x: Any, next_state: Callable[..., Any
 
     def train() -> tuple[Any, ...]:
         (found, dx), y = gradient(arrays, x)
-        return tuple(map(np.asarray, (y, dx, *found)))
+        return tuple(map(finish, (y, dx, *found)))
 
     return train
 
@@ -306,8 +322,8 @@ def projections(results: tuple[Any, ...]) -> list[list[float]]:
     return found
 
 
-def serve(make: Callable[..., Work], *options: str) -> None:
-    """Answers with the work that make(mode, *sizes, *options) returns."""
+def serve(make: Callable[..., Work], *options: str, host: Callable[[Any], Any] = tuple) -> None:
+    """Answers with the work that make(mode, *sizes, *options) returns. host: makes NumPy's arrays of its results."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints stays out of the answers
     key, work, check = None, None, None
@@ -319,7 +335,7 @@ def serve(make: Callable[..., Work], *options: str) -> None:
                 work = make(question["mode"], *question["shape"], *options)
                 for _ in range(STEPS_CHECKED if question["mode"] == "step" else 1):
                     found = work()
-                check = projections(found)
+                check = projections(host(found))
             begin, calls, passed = time.perf_counter(), 0, 0.0
             while not calls or passed < question["seconds"] / 4:
                 work()  # meanwhile the threads of whoever had the turn before cease to spin

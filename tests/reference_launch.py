@@ -43,7 +43,12 @@ def unpack(weights: DeviceWeights, stream: Any = 0) -> Any:
     return record(*weights[4 : 4 + len(record._fields)])
 
 
-def schedule(N: int, T: int, lengths: Any = None, reset: Any = None, *, reverse: bool = False) -> Any:
+def rows_at_once(weights: DeviceWeights) -> int:
+    return 1
+
+
+def schedule(N: int, T: int, lengths: Any = None, reset: Any = None, *, reverse: bool = False,
+             most: int | None = None) -> Any:  # fmt: skip
     assert all(one is None or type(one) is np.ndarray for one in (lengths, reset))
     return {"lengths": lengths, "reset": reset, "reverse": reverse}
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asv_benchmarks import cells, compare, own_cells, report, scale, training, workers
+from asv_benchmarks import cells, compare, device_report, own_cells, report, scale, training, workers
 from asv_benchmarks.benchmarks import learning
 from asv_benchmarks.benchmarks.shapes import FITS, GATES, MODES, SHAPES, STEPPED, Fit, Shape, along
 from asv_benchmarks.systems import projections
@@ -38,6 +38,8 @@ def test_every_marker_has_a_part(results: Any) -> None:
         assert opened == closed != []
         emptied = re.sub(r"(<!-- \w+ -->\n).*?(<!-- /)", r"\1\2", text, flags=re.DOTALL)
         parts = training.parts(json.loads(training.RESULTS.read_text())) | own_cells.parts(stored_of_own_cells())
+        parts |= device_report.parts(json.loads(device_report.RESULTS.read_text())
+                                     if device_report.RESULTS.exists() else {})  # fmt: skip
         again = report.fill(report.filled(emptied, results), parts)
         assert again == text
 

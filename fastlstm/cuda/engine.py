@@ -23,6 +23,7 @@ from .arrays import CudaArray
 from .libraries import NUMBA, Place, library_of
 from .records import DeviceBatch, DeviceKept, DeviceWeights, Schedule
 
+ROWS_REMEMBERED = 2**19  # of a schedule: larger ones are made anew
 _KIND: ContextVar[str | None] = ContextVar("kind", default=None)
 
 
@@ -53,20 +54,27 @@ class DevicePacked(Packed):
 
 
 class DeviceTape:
-    """What a forward pass leaves on the device, which it fills in: the tape's `Kept`.
+    """What a forward pass leaves on the device, which it fills in: the tape's `Kept`. Empty before, and where a pass
+    came to an error."""
 
-    Attributes
-    ----------
-    batch : DeviceBatch
-    kept : DeviceKept
-    """
+    __slots__ = ("_found",)
 
-    __slots__ = ("batch", "kept")
-    batch: DeviceBatch
-    kept: DeviceKept
+    def __init__(self) -> None:
+        self._found: tuple[DeviceBatch, DeviceKept] | None = None
+
+    def empty(self) -> None:
+        self._found = None
+
+    def fill(self, batch: DeviceBatch, kept: DeviceKept) -> None:
+        self._found = batch, kept
+
+    def found(self) -> tuple[DeviceBatch, DeviceKept]:
+        if self._found is None:
+            raise ValueError("tape: expected that of a forward pass, got one that none has filled")
+        return self._found
 
     def __repr__(self) -> str:
-        return f"DeviceTape({form(self.kept.gates)})" if hasattr(self, "kept") else "DeviceTape()"
+        return "DeviceTape()" if self._found is None else f"DeviceTape({form(self._found[1].gates)})"
 
 
 class DeviceBuffers(Buffers):
@@ -242,33 +250,34 @@ class CudaEngine:
     def forward(self, *, packed: Packed, batch: Any, state: Any, y: CudaArray, column: int = 0,
                 cells: CudaArray | None = None, kept: Any = None, standing: Any = None) -> None:  # fmt: skip
         with self._here() as stream:
-            given = self._batch(packed, batch)
-            room = None
-            if kept is not None or cells is not None:
-                room = launch.keep(packed.layout, given, stream)
+            if kept is not None:
+                _tape(kept).empty()
+            taped = kept is not None or cells is not None
+            given = self._batch(packed, batch, taped=taped)
+            room = launch.keep(packed.layout, given, stream) if taped else None
             launch.run_forward(packed.layout, given, _for_kernels(state), memory.for_kernels(y), column, room, stream)
             if kept is not None:
-                tape = _tape(kept)
-                tape.batch, tape.kept = given, room
+                _tape(kept).fill(given, room)
             if cells is not None and room is not None:
                 launch.cells_of(packed.layout, given, room, memory.for_kernels(cells), stream)
 
-    def _batch(self, packed: Packed, batch: Any) -> DeviceBatch:
+    def _batch(self, packed: Packed, batch: Any, *, taped: bool) -> DeviceBatch:
         x, lengths, reset, mask, reverse = batch
         N, T, _ = x.shape
-        if lengths is None and reset is None:
-            schedule = _regular(self.place.number, N, T, bool(reverse))
+        most = None if taped else launch.rows_at_once(packed.layout)
+        if lengths is None and reset is None and N * T <= ROWS_REMEMBERED:
+            schedule = _regular(self.place.number, N, T, bool(reverse), most)
         else:
-            schedule = _scheduled(N, T, lengths, reset, bool(reverse))
+            schedule = _scheduled(N, T, lengths, reset, bool(reverse), most)
         given = DeviceBatch(memory.for_kernels(x), schedule, None if mask is None else memory.for_kernels(mask))
         return given._replace(kind=_forced(packed.layout, given))
 
     def backward(self, *, done: Any, dy: CudaArray | None, dstate: Any, dx: CudaArray, column: int = 0,
                  standing: Any = None) -> AnyParams:  # fmt: skip
-        tape = _tape(done.kept)
+        batch, kept = _tape(done.kept).found()
         with self._here() as stream:
             found = launch.run_backward(
-                done.packed.layout, tape.batch, tape.kept, None if dy is None else memory.for_kernels(dy),
+                done.packed.layout, batch, kept, None if dy is None else memory.for_kernels(dy),
                 _for_kernels(dstate), memory.for_kernels(dx), column, stream,
             )  # fmt: skip
         mine: AnyParams = type(found)(*(self._of(array) for array in found))
@@ -280,11 +289,11 @@ class CudaEngine:
         return gradients
 
     def cells(self, done: Any) -> CudaArray:
-        tape = _tape(done.kept)
+        batch, kept = _tape(done.kept).found()
         _, H, _ = self.sizes(done.packed)
         found = self.empty((*done.batch.x.shape[:2], H), done.batch.x.dtype)
         with self._here() as stream:
-            launch.cells_of(done.packed.layout, tape.batch, tape.kept, memory.for_kernels(found), stream)
+            launch.cells_of(done.packed.layout, batch, kept, memory.for_kernels(found), stream)
         return found
 
     def keep(self, packed: Packed, N: int, T: int) -> DeviceTape:
@@ -325,7 +334,7 @@ def kinds_of(packed: Packed, N: int, T: int) -> tuple[str, ...]:
     """The kinds of kernels that can run passes over N sequences of T steps, the one that does first."""
     engine: CudaEngine = packed.panels.engine  # type: ignore[attr-defined]
     with engine._here():
-        schedule = _regular(engine.place.number, N, T, False)
+        schedule = _regular(engine.place.number, N, T, False, None)
         return tuple(launch.kinds(packed.layout, DeviceBatch(packed.layout.W, schedule)))
 
 
@@ -347,15 +356,15 @@ def _for_kernels(record: Any) -> Any:
     return type(record)(*(memory.for_kernels(array.as_type(array.dtype)) for array in record))
 
 
-@lru_cache(64)
-def _regular(number: int, N: int, T: int, reverse: bool) -> Schedule:
+@lru_cache(32)
+def _regular(number: int, N: int, T: int, reverse: bool, most: int | None) -> Schedule:
     """The schedule of sequences of one length, which many calls share; on the device of that number."""
-    return _scheduled(N, T, None, None, reverse)
+    return _scheduled(N, T, None, None, reverse, most)
 
 
-def _scheduled(N: int, T: int, lengths: Any, reset: Any, reverse: bool) -> Schedule:
+def _scheduled(N: int, T: int, lengths: Any, reset: Any, reverse: bool, most: int | None) -> Schedule:
     """It comes by the default stream, which others need not wait for."""
-    found = launch.schedule(N, T, lengths, reset, reverse=reverse)
+    found = launch.schedule(N, T, lengths, reset, reverse=reverse, most=most)
     memory.wait(0)
     return found
 

@@ -17,7 +17,18 @@ from .rows import THREADS, Rows, Size, blocks, clear_padding, copy
 from .schedule import schedule
 from .weights import pack, unpack
 
-__all__ = ["cells_of", "keep", "kinds", "pack", "run_backward", "run_forward", "schedule", "unpack"]
+__all__ = [
+    "cells_of", "keep", "kinds", "pack", "rows_at_once", "run_backward", "run_forward", "schedule", "unpack",
+]  # fmt: skip
+
+ROOM = 2**28  # bytes that a pass without a tape may take for its rows
+
+
+def rows_at_once(weights: DeviceWeights) -> int:
+    """How many rows a pass without a tape works on at once, so that its room does not grow with the steps: the `most`
+    of its schedule. A function of sizes alone."""
+    numbers = weights.cell.gate_count * weights.H + weights.P + weights.H  # z, h and c
+    return max(1, ROOM // (numbers * int(weights.W.dtype.itemsize)))
 
 
 def keep(weights: DeviceWeights, batch: DeviceBatch, stream: Any = 0) -> DeviceKept:
@@ -57,13 +68,15 @@ def run_forward(
     state: State (h, c) or Hidden (h,) of device arrays (N, P) and (N, H); y: (N, T, width); kept: what the way back
     needs, written to where it is given."""
     tape, batch = kept is not None, _chosen(weights, batch)
-    room = room_for(weights, batch, stream, tape=False) if kept is None else kept
-    passed = Forward(weights, batch, room, stream, tape=tape)
     _clear_padding(batch, y, column, weights.P, stream)
-    if passed.M == 0:
-        return
-    passed.begin(state)
-    passed.steps(state, y, column)
+    whole = batch.schedule
+    for which in [whole] if tape or not whole.parts else whole.parts:
+        part = batch._replace(schedule=which)
+        room = room_for(weights, part, stream, tape=False) if kept is None else kept
+        passed = Forward(weights, part, room, stream, tape=tape)
+        if passed.M:
+            passed.begin(state)
+            passed.steps(state, y, column)
 
 
 def run_backward(

@@ -13,7 +13,8 @@ from typing import Any
 
 INSTALL = 'pip install "fastlstm[cuda]"'
 INSTALL_12 = 'pip install "fastlstm[cuda12]"'
-_OUT_OF_MEMORY, _OLD_DRIVER = 2, (35, 222, 803)  # codes of the CUDA driver's API
+# codes of the CUDA driver's API; 701 is a launch that has not begun
+_OUT_OF_MEMORY, _OLD_DRIVER, _FAILED = 2, (35, 222, 803), (700, *range(702, 720))
 
 
 def simulated() -> bool:
@@ -103,6 +104,9 @@ def _clear(error: Exception, where: str) -> Exception | None:
     if code in _OLD_DRIVER:
         return RuntimeError(f"{where}: the driver is older than the toolkit ({_one_line(error)}): {INSTALL_12}, or "
                             "install a newer driver")  # fmt: skip
+    if code in _FAILED:
+        return RuntimeError(f"{where}: a kernel failed ({_one_line(error)}): what was computed there since the last "
+                            "call that waited does not hold; a new process can go on")  # fmt: skip
     return None
 
 

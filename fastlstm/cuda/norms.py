@@ -11,7 +11,7 @@ from ..params import NORMALIZED_EPSILON
 from . import scalars
 from .device import SIMULATED, add, cuda, divide, fma, kernel, multiply, square_root, subtract
 from .rows import Rows, Size
-from .steps import Flow, Index, States
+from .steps import Index, of_units
 
 THREADS = 2 if SIMULATED else 128
 Z_SCALE, Z_SHIFT, C_SCALE, C_SHIFT = range(len(Norms._fields))  # rows of unit weights, and of their gradients
@@ -99,26 +99,21 @@ def normal_gates(cell: Cell, real: Any) -> Any:
     kept = len(cell.phases[0].keeps)
     ins, outs = 3 * G + 1 + R, K + 2
 
-    @kernel
-    def gates(size: Size, at: Index, z: Any, found: Any, states: States) -> None:
-        inputs = cuda.local.array(ins, real)
-        outputs = cuda.local.array(outs, real)
-        e = cuda.grid(1)
-        if e < size.rows * size.width:
-            row = at.first + e // size.width
-            j = e % size.width
-            for g in range(G):
-                inputs[g] = z[row, g * size.width + j]
-                inputs[G + 1 + 2 * g] = found[row - at.tape, 2 * g]
-                inputs[G + 2 + 2 * g] = found[row - at.tape, 2 * g + 1]
-            inputs[G] = states.c[at.old[row], j]
-            for n in range(R):
-                inputs[3 * G + 1 + n] = states.w[n * size.width + j]
-            equations(inputs, outputs)
-            for k in range(K):
-                states.gates[row - at.tape, (kept + k) * size.width + j] = outputs[k]
-            states.c[at.new + row, j] = outputs[K]
-            z[row, j] = outputs[K + 1]
+    @of_units(real, ins, outs)
+    def gates(at: Index, row: int, j: int, H: int, given: Any, inputs: Any, outputs: Any) -> None:
+        z, found, states = given
+        for g in range(G):
+            inputs[g] = z[row, g * H + j]
+            inputs[G + 1 + 2 * g] = found[row - at.tape, 2 * g]
+            inputs[G + 2 + 2 * g] = found[row - at.tape, 2 * g + 1]
+        inputs[G] = states.c[at.old[row], j]
+        for n in range(R):
+            inputs[3 * G + 1 + n] = states.w[n * H + j]
+        equations(inputs, outputs)
+        for k in range(K):
+            states.gates[row - at.tape, (kept + k) * H + j] = outputs[k]
+        states.c[at.new + row, j] = outputs[K]
+        z[row, j] = outputs[K + 1]
 
     return gates
 
@@ -130,23 +125,18 @@ def normal_output(cell: Cell, real: Any) -> Any:
     G, R = cell.gate_count, scalars.weight_count(cell)
     ins, outs = 5 + R, 2
 
-    @kernel
-    def output(size: Size, at: Index, z: Any, found: Any, states: States) -> None:
-        inputs = cuda.local.array(ins, real)
-        outputs = cuda.local.array(outs, real)
-        e = cuda.grid(1)
-        if e < size.rows * size.width:
-            row = at.first + e // size.width
-            j = e % size.width
-            inputs[0] = z[row, j]
-            inputs[1] = states.h[at.old[row], j]
-            inputs[2] = states.c[at.new + row, j]
-            inputs[3] = found[row - at.tape, 2 * G]
-            inputs[4] = found[row - at.tape, 2 * G + 1]
-            for n in range(R):
-                inputs[5 + n] = states.w[n * size.width + j]
-            equations(inputs, outputs)
-            states.h[at.new + row, j] = outputs[1]
+    @of_units(real, ins, outs)
+    def output(at: Index, row: int, j: int, H: int, given: Any, inputs: Any, outputs: Any) -> None:
+        z, found, states = given
+        inputs[0] = z[row, j]
+        inputs[1] = states.h[at.old[row], j]
+        inputs[2] = states.c[at.new + row, j]
+        inputs[3] = found[row - at.tape, 2 * G]
+        inputs[4] = found[row - at.tape, 2 * G + 1]
+        for n in range(R):
+            inputs[5 + n] = states.w[n * H + j]
+        equations(inputs, outputs)
+        states.h[at.new + row, j] = outputs[1]
 
     return output
 
@@ -163,65 +153,60 @@ def normal_back(cell: Cell, real: Any, phase: int) -> Any:
     G, R, K = cell.gate_count, scalars.weight_count(cell), cell.kept
     ins, outs = K + 7 + 4 * G + 2 * R, 1 + G + R
 
-    @kernel
-    def back(size: Size, at: Index, found: Any, means: Any, states: States, flow: Flow) -> None:
-        inputs = cuda.local.array(ins, real)
-        outputs = cuda.local.array(outs, real)
-        e = cuda.grid(1)
-        if e < size.rows * size.width:
-            row = at.first + e // size.width
-            j = e % size.width
-            n = at.sequence[row]
-            old = at.old[row]
-            place = K
-            for k in range(K):
-                inputs[k] = states.gates[row, k * size.width + j]
-            if phase > 0:
-                inputs[place] = states.c[at.new + row, j]
-                place += 1
-            if phase == 2:
-                inputs[place] = flow.dh[n, j]
-                place += 1
-            if phase == 1:
-                inputs[place] = states.c[old, j]
-                inputs[place + 1] = flow.dc[n, j]
-                place += 2
-            if phase < 2:
-                for m in range(R):
-                    inputs[place + m] = flow.dw[row, m * size.width + j]
-                place += R
-            if phase > 0:
-                inputs[place] = found[row, 2 * G]
-                inputs[place + 1] = found[row, 2 * G + 1]
-                place += 2
-            if phase == 1:
-                inputs[place] = means[row, 2 * G]
-                inputs[place + 1] = means[row, 2 * G + 1]
-                place += 2
-            if phase < 2:
-                for m in range(2 * G):
-                    inputs[place + m] = found[row, m]
-                place += 2 * G
-            if phase == 0:
-                for m in range(2 * G):
-                    inputs[place + m] = means[row, m]
-                place += 2 * G
+    @of_units(real, ins, outs)
+    def back(at: Index, row: int, j: int, H: int, given: Any, inputs: Any, outputs: Any) -> None:
+        found, means, states, flow = given
+        n = at.sequence[row]
+        old = at.old[row]
+        place = K
+        for k in range(K):
+            inputs[k] = states.gates[row, k * H + j]
+        if phase > 0:
+            inputs[place] = states.c[at.new + row, j]
+            place += 1
+        if phase == 2:
+            inputs[place] = flow.dh[n, j]
+            place += 1
+        if phase == 1:
+            inputs[place] = states.c[old, j]
+            inputs[place + 1] = flow.dc[n, j]
+            place += 2
+        if phase < 2:
             for m in range(R):
-                inputs[place + m] = states.w[m * size.width + j]
-            if phase > 0:  # what a phase does not make stays
-                for m in range(R):
-                    outputs[2 - phase + m] = flow.dw[row, m * size.width + j]
-            equations(inputs, outputs)
-            if phase > 0:
-                for m in range(R):
-                    flow.dw[row, m * size.width + j] = outputs[2 - phase + m]
-            if phase == 1:
-                flow.dc[n, j] = outputs[0]
-            if phase == 0:
-                for g in range(G):
-                    flow.dz[row, g * size.width + j] = outputs[g]
-                flow.dh[n, j] = 0
-                if old == 0:
-                    flow.dc[n, j] = 0
+                inputs[place + m] = flow.dw[row, m * H + j]
+            place += R
+        if phase > 0:
+            inputs[place] = found[row, 2 * G]
+            inputs[place + 1] = found[row, 2 * G + 1]
+            place += 2
+        if phase == 1:
+            inputs[place] = means[row, 2 * G]
+            inputs[place + 1] = means[row, 2 * G + 1]
+            place += 2
+        if phase < 2:
+            for m in range(2 * G):
+                inputs[place + m] = found[row, m]
+            place += 2 * G
+        if phase == 0:
+            for m in range(2 * G):
+                inputs[place + m] = means[row, m]
+            place += 2 * G
+        for m in range(R):
+            inputs[place + m] = states.w[m * H + j]
+        if phase > 0:  # what a phase does not make stays
+            for m in range(R):
+                outputs[2 - phase + m] = flow.dw[row, m * H + j]
+        equations(inputs, outputs)
+        if phase > 0:
+            for m in range(R):
+                flow.dw[row, m * H + j] = outputs[2 - phase + m]
+        if phase == 1:
+            flow.dc[n, j] = outputs[0]
+        if phase == 0:
+            for g in range(G):
+                flow.dz[row, g * H + j] = outputs[g]
+            flow.dh[n, j] = 0
+            if old == 0:
+                flow.dc[n, j] = 0
 
     return back

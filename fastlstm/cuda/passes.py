@@ -12,7 +12,7 @@ import numpy as np
 
 from ..cells.phases import Cell
 from ..params import AnyParams, State
-from . import norms, products, small, steps, wide
+from . import norms, products, small, small_later, steps, wide
 from .device import cuda
 from .products import Depth, Tile, product_blocks, tile_for
 from .records import DeviceArray, DeviceBatch, DeviceKept, DeviceWeights
@@ -87,6 +87,16 @@ class Pass:
     def form(self, *, tape: bool) -> small.Form:
         return small.form_for(self.weights, self.batch, tape=tape)
 
+    @property
+    def loops(self) -> Any:
+        """The module that has the kernels of all steps."""
+        return small_later if self.cell.later_gate >= 0 else small
+
+    @property
+    def recurrent(self) -> Any:
+        """The weights that they hold: U, or U and V."""
+        return (self.weights.U, self.weights.V) if self.cell.later_gate >= 0 else self.weights.U
+
     def ranks(self) -> small.Ranks:
         which = self.schedule
         mask = self.weights.U if self.batch.mask is None else self.batch.mask
@@ -147,8 +157,8 @@ class Forward(Pass):
         """The time loop, y, and the last states in place of the first ones."""
         if self.small:
             form, flat = self.form(tape=self.tape), y.reshape(-1, y.shape[2])
-            small.forward(form)[-(-self.N // form.R), form.threads, self.stream](
-                self.ranks(), self.z, self.weights.U, self.states, small.Ends(state[0], state[-1]), flat, column
+            self.loops.forward(form)[-(-self.N // form.R), form.threads, self.stream](
+                self.ranks(), self.z, self.recurrent, self.states, small.Ends(state[0], state[-1]), flat, column
             )
             return
         count = len(self.schedule.first) - 1
@@ -171,14 +181,14 @@ class Forward(Pass):
             self.normalized(at, size)
         else:
             made = kept.made if cell.projects else self.z
-            self.run(steps.first_phase(cell, real), size, at, self.z, self.states, made)
+            self.run(steps.first_phase(cell, real), size, at, (self.z, self.states, made))
         if cell.projects:
             self.product(Depth(count, P, H), self.by_row(kept.made, first), weights.V,
                          self.by_row(kept.h, self.new + first))  # fmt: skip
         elif cell.multiplies_later:
             self.product(Depth(count, H, H), self.by_row(kept.c, self.new + first), weights.V,
                          self.by_row(self.z, first, cell.later_gate * H), adds=True)  # fmt: skip
-            self.run(steps.later_phase(cell, real), size, at, self.z, self.states)
+            self.run(steps.later_phase(cell, real), size, at, (self.z, self.states))
         if self.batch.mask is not None:
             new = self.new + first
             self.masked(self.by_row(kept.h, new), self.by_row(kept.h_in, new), self.schedule.sequence, first, count)
@@ -191,10 +201,10 @@ class Forward(Pass):
         self.run(copy, Size(size.rows, G * size.width), z, self.by_row(self.kept.gates, kept))
         moments, out = norms.moments(real), self.by_row(found, kept)
         moments[(size.rows, G), norms.THREADS, self.stream](size, z, out, 0)
-        self.run(norms.normal_gates(cell, real), size, at, self.z, found, self.states)
+        self.run(norms.normal_gates(cell, real), size, at, (self.z, found, self.states))
         c = self.by_row(self.kept.c, self.new + at.first)
         moments[(size.rows, 1), norms.THREADS, self.stream](size, c, out, G)
-        self.run(norms.normal_output(cell, real), size, at, self.z, found, self.states)
+        self.run(norms.normal_output(cell, real), size, at, (self.z, found, self.states))
 
     def end(self, state: Any, y: DeviceArray, column: int) -> None:
         """y, and the last states."""
@@ -229,8 +239,8 @@ class Backward(Pass):
         if self.small:
             form, flow = self.form(tape=True), self.flow
             flat = flow.dz if dy is None else dy.reshape(-1, dy.shape[2])
-            small.backward(form)[-(-self.N // form.R), form.threads, self.stream](
-                self.ranks(), flat, -1 if dy is None else column, self.weights.U, self.states,
+            self.loops.backward(form)[-(-self.N // form.R), form.threads, self.stream](
+                self.ranks(), flat, -1 if dy is None else column, self.recurrent, self.states,
                 small.Ends(dstate[0], dstate[-1]), flow.dz, flow.dw,
             )  # fmt: skip
             return
@@ -265,13 +275,13 @@ class Backward(Pass):
             self.run(clear, Size(count, P), dh)
             self.product(Depth(count, H, P), here, weights.V, Rows(flow.dh, which.sequence, first), transposed=True)
         elif cell.multiplies_later:
-            self.run(steps.later_phase_back(cell, real), size, at, self.states, flow)
+            self.run(steps.later_phase_back(cell, real), size, at, (self.states, flow))
             self.product(Depth(count, H, H), self.by_row(flow.dz, first, cell.later_gate * H), weights.V,
                          Rows(flow.dc, which.sequence, first), transposed=True, adds=True)  # fmt: skip
         if cell.normalizes:
             self.normalized(at, size)
         else:
-            self.run(steps.first_phase_back(cell, real), size, at, self.states, flow)
+            self.run(steps.first_phase_back(cell, real), size, at, (self.states, flow))
 
     def normalized(self, at: Index, size: Size) -> None:
         cell, real, found, flow, means = self.cell, self.real, self.kept.moments, self.flow, self.means
@@ -279,7 +289,7 @@ class Backward(Pass):
         of_gradients, w = norms.gradient_means(real), self.weights.w
 
         def phase(number: int) -> None:
-            self.run(norms.normal_back(cell, real, number), size, at, found, means, self.states, flow)
+            self.run(norms.normal_back(cell, real, number), size, at, (found, means, self.states, flow))
 
         phase(2)
         of_gradients[(size.rows, 1), norms.THREADS, self.stream](

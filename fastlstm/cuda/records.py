@@ -80,6 +80,8 @@ class Schedule(NamedTuple):
         The sequences by falling length.
     resets : bool
         Whether a row begins with zeros.
+    parts : tuple of Schedule
+        The same in pieces of whole steps, one after another in time, where a pass without a tape is to be run so.
     """
 
     N: int
@@ -95,6 +97,7 @@ class Schedule(NamedTuple):
     lengths: DeviceArray
     order: DeviceArray
     resets: bool = False
+    parts: tuple[Any, ...] = ()
 
 
 class DeviceBatch(NamedTuple):

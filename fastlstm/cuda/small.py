@@ -4,7 +4,7 @@ A block has R sequences over all their steps. It has a thread for each column of
 twice a step: when all sums are there, and when all of the new h is. A number of z is one chain of multiply-adds over h
 in order: the CPU's bits. For the equations a thread has a unit of every G-th sequence, G being the number of gates.
 
-For cells of one phase.
+For cells of one phase; small_later.py has the same for those with a later gate.
 """
 
 from __future__ import annotations
@@ -50,13 +50,19 @@ class Form(NamedTuple):
         return self.cell.gate_count * self.H
 
     @property
+    def registers(self) -> int:
+        """That a thread can have: a quarter of a multiprocessor's is for a quarter of the warps."""
+        warps = -(-self.threads // (4 * 32))
+        return min(255, 16384 // (32 * warps) // 8 * 8)
+
+    @property
     def fits(self) -> bool:
-        """Whether a block has registers for it: U's column in each thread, and by measure (docs/cuda.md) so many
-        more."""
-        words = np.dtype(self.real).itemsize // 4
-        wanted = words * (self.H + 2 * self.R) + (70 if words == 1 else 90)
-        one = self.cell.phase_count == 1 and self.cell.of_h > 0
-        return one and self.threads <= 1024 and wanted <= min(255, 65536 // self.threads)
+        """Whether a block has registers for it: a column of U in each thread, and one of V where there is a later gate;
+        and by measure (docs/cuda.md) so many more."""
+        words, products = np.dtype(self.real).itemsize // 4, self.cell.phase_count
+        wanted = words * (products * self.H + 2 * self.R) + (60 + 8 * products if words == 1 else 90)
+        made_for = products == 1 or self.cell.later_gate >= 0
+        return made_for and self.cell.of_h > 0 and self.threads <= 1024 and wanted <= self.registers
 
 
 def form_for(weights: DeviceWeights, batch: DeviceBatch, *, tape: bool) -> Form:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -54,6 +55,28 @@ class Flow(NamedTuple):
     dc: Any
     dz: Any
     dw: Any
+
+
+def of_units(real: Any, ins: int, outs: int) -> Callable[[Any], Any]:
+    """A kernel that does what it decorates, a device function, for each unit of a step's rows, in a thread each.
+
+    Kernel: (size, at, given). Function: (at, row, j, H, given, inputs, outputs), of unit j of a row; inputs and outputs
+    are local arrays of so many numbers; given: a tuple of what it works on."""
+
+    def decorate(function: Any) -> Any:
+        of_one = helper(function)
+
+        @kernel
+        def units(size: Size, at: Index, given: Any) -> None:
+            inputs = cuda.local.array(ins, real)
+            outputs = cuda.local.array(outs, real)
+            e = cuda.grid(1)
+            if e < size.rows * size.width:
+                of_one(at, at.first + e // size.width, e % size.width, size.width, given, inputs, outputs)
+
+        return units
+
+    return decorate
 
 
 @lru_cache(None)
@@ -120,23 +143,17 @@ def first_phase(cell: Cell, real: Any) -> Any:
     from in the place of h: into `made`, which is z itself but for a projection."""
     unit, G, K = of_unit(cell), cell.gate_count, len(cell.phases[0].keeps)
     ends, made_gate = cell.phase_count == 1, max(cell.later_gate, 0)
-    ins, outs = G + 2 + scalars.weight_count(cell), K + 2
 
-    @kernel
-    def first(size: Size, at: Index, z: Any, states: States, made: Any) -> None:
-        inputs = cuda.local.array(ins, real)
-        outputs = cuda.local.array(outs, real)
-        e = cuda.grid(1)
-        if e < size.rows * size.width:
-            row = at.first + e // size.width
-            j = e % size.width
-            for g in range(G):
-                inputs[g] = z[row, g * size.width + j]
-            unit(at, states, row, row - at.tape, j, size.width, inputs, outputs)
-            if ends:
-                states.h[at.new + row, j] = outputs[K + 1]
-            else:
-                made[row, made_gate * size.width + j] = outputs[K + 1]
+    @of_units(real, G + 2 + scalars.weight_count(cell), K + 2)
+    def first(at: Index, row: int, j: int, H: int, given: Any, inputs: Any, outputs: Any) -> None:
+        z, states, made = given
+        for g in range(G):
+            inputs[g] = z[row, g * H + j]
+        unit(at, states, row, row - at.tape, j, H, inputs, outputs)
+        if ends:
+            states.h[at.new + row, j] = outputs[K + 1]
+        else:
+            made[row, made_gate * H + j] = outputs[K + 1]
 
     return first
 
@@ -148,23 +165,18 @@ def later_phase(cell: Cell, real: Any) -> Any:
     K, L, gate = len(cell.phases[0].keeps), len(cell.phases[1].keeps), cell.later_gate
     ins, outs = K + 3, L + 1
 
-    @kernel
-    def later(size: Size, at: Index, z: Any, states: States) -> None:
-        inputs = cuda.local.array(ins, real)
-        outputs = cuda.local.array(outs, real)
-        e = cuda.grid(1)
-        if e < size.rows * size.width:
-            row = at.first + e // size.width
-            j = e % size.width
-            for k in range(K):
-                inputs[k] = states.gates[row - at.tape, k * size.width + j]
-            inputs[K] = z[row, gate * size.width + j]
-            inputs[K + 1] = states.c[at.new + row, j]
-            inputs[K + 2] = states.h[at.old[row], j]
-            equations(inputs, outputs)
-            for k in range(L):
-                states.gates[row - at.tape, (K + k) * size.width + j] = outputs[k]
-            states.h[at.new + row, j] = outputs[L]
+    @of_units(real, ins, outs)
+    def later(at: Index, row: int, j: int, H: int, given: Any, inputs: Any, outputs: Any) -> None:
+        z, states = given
+        for k in range(K):
+            inputs[k] = states.gates[row - at.tape, k * H + j]
+        inputs[K] = z[row, gate * H + j]
+        inputs[K + 1] = states.c[at.new + row, j]
+        inputs[K + 2] = states.h[at.old[row], j]
+        equations(inputs, outputs)
+        for k in range(L):
+            states.gates[row - at.tape, (K + k) * H + j] = outputs[k]
+        states.h[at.new + row, j] = outputs[L]
 
     return later
 
@@ -176,24 +188,19 @@ def later_phase_back(cell: Cell, real: Any) -> Any:
     K, gate = cell.kept, cell.later_gate
     ins, outs = K + 3, 3
 
-    @kernel
-    def later_back(size: Size, at: Index, states: States, flow: Flow) -> None:
-        inputs = cuda.local.array(ins, real)
-        outputs = cuda.local.array(outs, real)
-        e = cuda.grid(1)
-        if e < size.rows * size.width:
-            row = at.first + e // size.width
-            j = e % size.width
-            n = at.sequence[row]
-            for k in range(K):
-                inputs[k] = states.gates[row, k * size.width + j]
-            inputs[K] = states.c[at.new + row, j]
-            inputs[K + 1] = flow.dh[n, j]
-            inputs[K + 2] = flow.dc[n, j]
-            equations(inputs, outputs)
-            flow.dz[row, gate * size.width + j] = outputs[0]
-            flow.dh[n, j] = outputs[1]
-            flow.dc[n, j] = outputs[2]
+    @of_units(real, ins, outs)
+    def later_back(at: Index, row: int, j: int, H: int, given: Any, inputs: Any, outputs: Any) -> None:
+        states, flow = given
+        n = at.sequence[row]
+        for k in range(K):
+            inputs[k] = states.gates[row, k * H + j]
+        inputs[K] = states.c[at.new + row, j]
+        inputs[K + 1] = flow.dh[n, j]
+        inputs[K + 2] = flow.dc[n, j]
+        equations(inputs, outputs)
+        flow.dz[row, gate * H + j] = outputs[0]
+        flow.dh[n, j] = outputs[1]
+        flow.dc[n, j] = outputs[2]
 
     return later_back
 
@@ -202,14 +209,10 @@ def later_phase_back(cell: Cell, real: Any) -> Any:
 def first_phase_back(cell: Cell, real: Any) -> Any:
     """Kernel: `of_unit_back` of all units of a step."""
     unit, R = of_unit_back(cell, real), scalars.weight_count(cell)
-    ins, outs = cell.kept + 4 + R, cell.gate_count + 2 + R
 
-    @kernel
-    def first_back(size: Size, at: Index, states: States, flow: Flow) -> None:
-        inputs = cuda.local.array(ins, real)
-        outputs = cuda.local.array(outs, real)
-        e = cuda.grid(1)
-        if e < size.rows * size.width:
-            unit(at, states, flow, at.first + e // size.width, e % size.width, size.width, inputs, outputs)
+    @of_units(real, cell.kept + 4 + R, cell.gate_count + 2 + R)
+    def first_back(at: Index, row: int, j: int, H: int, given: Any, inputs: Any, outputs: Any) -> None:
+        states, flow = given
+        unit(at, states, flow, row, j, H, inputs, outputs)
 
     return first_back

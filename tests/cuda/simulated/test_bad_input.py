@@ -132,6 +132,7 @@ FAILURES = [
     (Full("Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"), MemoryError, "cuda:0: out of memory .*cuMemAlloc"),
     (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), MemoryError, "cuda:0: out of memory"),
     (type("E", (Exception,), {"code": 222})("unsupported PTX"), RuntimeError, r'the driver is older than the toolkit .*pip install "fastlstm\[cuda12\]"'),
+    (type("E", (Exception,), {"code": 700})("illegal address"), RuntimeError, r"cuda:0: a kernel failed \(illegal address\): what was computed .* does not hold"),
     (ValueError("anything else"), ValueError, "anything else"),
 ]  # fmt: skip
 
@@ -159,6 +160,42 @@ def test_a_failure_leaves_the_state_as_it_was(
         assert all((array == 0).all() for array in off(one))
     fastlstm.step(there(X[:, 0]), layers, state)
     assert (off(state[1]).h != 0).any()
+
+
+def test_a_failure_leaves_no_wrong_gradients(reference_launch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a pass before it, from its tape."""
+    weights, state, y = packed(), there(Z), there(Y)
+    tape, grads = fastlstm.make_tape(weights, 3, 5), fastlstm.make_grads(weights, 3, 5)
+    empty = "tape: expected that of a forward pass, got one that none has filled"
+    with pytest.raises(ValueError, match=empty):
+        fastlstm.backward_into(tape, weights, y, None, grads)
+    fastlstm.forward_train_into(there(X), weights, state, y, tape)
+    fastlstm.backward_into(tape, weights, y, None, grads)
+    before = [array.copy() for array in off(state)]
+
+    def failing(*args: Any, **options: Any) -> None:
+        raise Full("no memory")
+
+    monkeypatch.setattr(reference_launch, "run_forward", failing)
+    with pytest.raises(MemoryError):
+        fastlstm.forward_train_into(there(X), weights, state, y, tape)
+    for mine, same in zip(off(state), before, strict=True):
+        np.testing.assert_array_equal(mine, same)
+    with pytest.raises(ValueError, match=empty):
+        fastlstm.backward_into(tape, weights, y, None, grads)
+
+
+def test_more_rows_than_an_index_has_numbers_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastlstm.cuda import schedule
+
+    assert np.iinfo(np.int32).max == schedule.MOST_ROWS
+    for most, fits in ((3 * 5 + 3 + 1, True), (3 * 5 + 3, False)):
+        monkeypatch.setattr(schedule, "MOST_ROWS", most)
+        if fits:
+            schedule.schedule(3, 5)
+            continue
+        with pytest.raises(ValueError, match=r"x: expected N \(T \+ 1\) to be at most 17 on a device, got N 3 and T 5"):
+            schedule.schedule(3, 5)
 
 
 def a_machine(devices: int = 1, driver: Any = (12, 4), toolkit: Any = (12, 8), broken: str | None = None,

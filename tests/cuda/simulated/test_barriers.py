@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from cuda_problems import forward_and_backward, params_of, problem
 
-from fastlstm.cuda import norms, passes, products, small
+from fastlstm.cuda import norms, passes, products, small, small_later
 
 BARRIER = "cuda.syncthreads()"
-CASES = [(module, number) for module in (products, small, norms)
+CASES = [(module, number) for module in (products, small, small_later, norms)
          for number in range(Path(module.__file__).read_text().count(BARRIER))]  # fmt: skip
 
 
@@ -29,16 +29,18 @@ def without_barrier(module: Any, number: int) -> Any:
 
 
 @functools.cache
-def right(cell: str, kind: str) -> tuple[Any, Any]:
-    """A problem, and what comes out with all barriers."""
-    given = problem(params_of(cell, 3, 5, np.float64), 3, 4, "")
+def right(module: Any, kind: str) -> tuple[Any, Any]:
+    """A problem for a module's kernels, and what comes out with all barriers."""
+    cell = {norms: "normalized", small_later: "interpolated"}.get(module, "standard")
+    D, H, N, T = (2, 4, 2, 3) if module is small_later else (3, 5, 3, 4)
+    given = problem(params_of(cell, D, H, np.float64), N, T, "")
     return given, forward_and_backward(given, kind)
 
 
 @pytest.mark.parametrize(("module", "number"), CASES, ids=lambda one: getattr(one, "__name__", one))
 def test_a_missing_barrier_is_seen(module: Any, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind = "small" if module is small else "product"
-    given, expected = right("normalized" if module is norms else "standard", kind)
+    kind = "small" if module in (small, small_later) else "product"
+    given, expected = right(module, kind)
     name = module.__name__.rpartition(".")[2]
     monkeypatch.setattr(passes, name, without_barrier(module, number))
     for _ in range(5):  # a race may be won by chance

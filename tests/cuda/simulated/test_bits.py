@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(
     ("cell", "kind", "BLOCKS"),
     [("standard", "small", 1), ("standard", "small", 9), ("peephole", "small", 2), ("gru", "small", 3),
      ("standard", "wide", 3), ("peephole", "wide", 9), ("gru", "wide", 3),
+     ("interpolated", "small", 9), ("gru_before", "small", 2),
      ("standard", "product", 9), ("projected", "product", 9), ("gru", "product", 9)],
 )  # fmt: skip
 def test_of_the_cpu(cell: str, kind: str, BLOCKS: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from fastlstm.cells.table import cell_named
 from fastlstm.cuda import launch, small
 from fastlstm.params import CELLS, shapes
 
-SMALL = [name for name in CELLS if cell_named(name).phase_count == 1]
+SMALL = [name for name in CELLS if cell_named(name).phase_count == 1 or cell_named(name).later_gate >= 0]
 WAYS = [*((name, "product") for name in CELLS), *((name, "small") for name in SMALL)]
 
 
@@ -73,7 +73,7 @@ def test_a_pass_without_a_tape_gives_the_same_bits(cell: str, kind: str) -> None
 def test_several_sequences_of_a_block(R: int, monkeypatch: pytest.MonkeyPatch) -> None:
     N = 5
     monkeypatch.setattr(small, "BLOCKS", {2: 3, 4: 2, 8: 1}[R])
-    for cell in ("standard", "gru"):
+    for cell in ("standard", "gru", *(["interpolated"] if R == 8 else [])):
         given = problem(params_of(cell, 2, 3, np.float64), N, 3, "lengths reset")
         batch, weights = batch_of(given, "small"), launch.pack(to_device(given.params))
         assert small.form_for(weights, batch, tape=True).R == R
@@ -108,3 +108,11 @@ def test_sequences_of_no_length() -> None:
     assert (found.y == 0).all()
     assert_same(found.state, given.state)
     assert (found.dx == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("H", "registers"), [(8, 255), (64, 255), (65, 168), (96, 168), (97, 128), (128, 128), (129, 96), (256, 64)]
+)
+def test_registers_of_a_thread(H: int, registers: int) -> None:
+    """As ptxas gives them."""
+    assert small.Form(cell_named("standard"), np.float32, H, 1, False, False).registers == registers

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from device_arrays import off, on
-from oracles import leaves, random_masks, random_stack, random_state
+from oracles import leaves, random_masks, random_params, random_stack, random_state
 from own_cells import minimal
 
 import fastlstm
 from fastlstm import reference
+from fastlstm.cuda import launch
 
 pytestmark = pytest.mark.usefixtures("libraries")
 N, T, D = 2, 3, 2
@@ -78,6 +79,35 @@ def test_steps_and_chunks_are_the_whole(rng: Any) -> None:
     np.testing.assert_array_equal(off(rest), y[:, 1:])
     for a, b in zip(leaves(off(kept)), leaves(state), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_how_many_rows_a_pass_works_on_at_once(rng: Any) -> None:
+    layout = fastlstm.pack(on("torch", random_params(rng, D, 3, np.float32))).layout
+    assert launch.rows_at_once(layout) == 2**28 // (4 * 6 * 3)
+    assert launch.rows_at_once(layout._replace(H=2**28)) == 1
+
+
+@pytest.mark.parametrize("cell", ["standard", "gru_before"])
+def test_long_sequences_are_passed_in_pieces(rng: Any, cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever their number is, the bits are the same; resets at their ends, and sequences that are over."""
+    params, n = random_params(rng, D, 2, np.float32, cell), 4
+    x = rng.standard_normal((n, 5, D)).astype(np.float32)
+    options: dict[str, Any] = {"lengths": np.array([2, 5, 0, 4]), "reset": rng.random((n, 5)) < 0.3}
+    state = in_single(random_state(rng, params, n))
+    h_mask = on("torch", in_single(rng.uniform(0, 2, state.h.shape)))
+    for reverse in (False, True):
+        found, counts = [], []
+        for most in (14, 5, 1):
+            monkeypatch.setattr(launch, "rows_at_once", lambda weights, most=most: most)
+            counts.append(len(launch.schedule(n, 5, **options, reverse=reverse, most=most).parts))
+            found.append(off(fastlstm.forward(on("torch", x), on("torch", params), on("torch", state), h_mask=h_mask,
+                                              reverse=reverse, **options)))  # fmt: skip
+        assert counts == [0, 3, 5]
+        for other in found[1:]:
+            for mine, whole in zip(leaves(other), leaves(found[0]), strict=True):
+                np.testing.assert_array_equal(mine, whole)
+        right = reference.forward(x, params, state, h_mask=off(h_mask), reverse=reverse, **options)
+        close(found[0], right)
 
 
 def test_training_on_the_callers_arrays(rng: Any) -> None:

@@ -88,8 +88,9 @@ TABLE = [
     ("gru", np.float32, 96, 1, "small wide product"),
     ("gru", np.float32, 1024, 16, "wide product"),
     ("projected", np.float32, 16, 1, "product"),
-    ("interpolated", np.float32, 16, 1, "product"),
-    ("gru_before", np.float32, 16, 1, "product"),
+    ("interpolated", np.float32, 64, 1, "small product"),
+    ("interpolated", np.float32, 65, 1, "product"),
+    ("gru_before", np.float32, 16, 1, "small product"),
     ("normalized", np.float32, 16, 1, "product"),
 ]
 
