@@ -1,6 +1,4 @@
-"""Who is speaking?
-
-Recordings of unlike length, classified: docs/estimators.md says more.
+"""Who is speaking? Recordings of unlike length, classified: docs/estimators.md says more.
 
 The Japanese Vowels recordings, 7 to 29 frames each, go to `LSTMClassifier` as a list of arrays. Settings were chosen by
 cross-validation among the training recordings: `python speakers.py --search` does it again (some minutes). The test

@@ -1,6 +1,4 @@
-"""How many sunspots will next year have?
-
-A forecast with a band, from the yearly numbers of three centuries.
+"""How many sunspots will next year have? A forecast with a band, from the yearly numbers of three centuries.
 
 Before anything was computed it was said what it must beat: next year as this year (persistence), and as eleven years
 before it, the length of the sun's cycle (the seasonal naive forecast). The years up to 1920 are there to learn from and

@@ -1,6 +1,4 @@
-"""How warm will tomorrow be?
-
-A regression on two weeks of measurements: docs/estimators.md says more.
+"""How warm will tomorrow be? A regression on two weeks of measurements: docs/estimators.md says more.
 
 From 14 days of Seattle's weather `LSTMRegressor` tells by how many degrees tomorrow's maximum will differ from today's.
 It learns from 2012 to 2014, and is judged by 2015. Settings were chosen by cross-validation within the first three

@@ -1,6 +1,4 @@
-"""How warm will the next seven days be?
-
-A series with a season: forecasts with bands for Seattle, and their worth.
+"""How warm will the next seven days be? A series with a season: forecasts with bands for Seattle, and their worth.
 
 Before anything was computed it was said what they must beat: all seven days as today (persistence), and each as 365
 days before (the seasonal naive forecast). 2012 to 2014 are there to learn from and to choose the settings by; 2015 to

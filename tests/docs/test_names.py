@@ -69,6 +69,16 @@ def test_what_stands_in_backticks_is_there(page: str) -> None:
     assert not [text for text in found if not exists(text)]
 
 
+def test_the_table_of_modules_is_that_of_the_folders() -> None:
+    text = (ROOT / "docs/kernels.md").read_text()
+    rows = re.findall(r"^\| `(\w+)/` \|(.*)\|$", text.split("## Modules")[1].split("\n## ")[0], re.MULTILINE)
+    listed = {folder: set(re.findall(r"`(\w+\.py)`", modules)) for folder, modules in rows}
+    folders = [path.parent for path in (ROOT / "fastlstm/cpu").glob("*/__init__.py")]
+    assert listed.keys() == {folder.name for folder in folders}
+    for folder in folders:
+        assert listed[folder.name] == {path.name for path in folder.glob("*.py")} - {"__init__.py"}, folder.name
+
+
 @pytest.mark.parametrize("text", ["duo.py", "kernels/simd.py", "cells_back", "inplace", "params.nothing",
                                   "fastlstm/kernels/", "no_such_name(x)"])  # fmt: skip
 def test_what_is_not_there_is_seen(text: str) -> None:
