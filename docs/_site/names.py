@@ -48,16 +48,7 @@ def with_title(app: Sphinx, page: str, source: list[str]) -> None:
             first = first.removesuffix(".")
             rest = f"{'=' * len(first)}\n{rest}"
         rest = re.sub(r"(?m)^\S.*$", lambda line: api_pages.linked(line[0]), rest)  # code is indented
-        source[0] = f"{label}{name}\n{first}\n{_with_commands(rest)}"
-
-
-def _with_commands(text: str) -> str:
-    """Lines that are typed at the command line, and stand by themselves, as code."""
-
-    def code(found: re.Match[str]) -> str:
-        return ".. code-block:: console\n\n" + re.sub(r"(?m)^(?=.)", "    ", found[0])
-
-    return re.sub(r"(?m)(?<=\n\n)(?:python .*\n)+(?=\n)", code, text)
+        source[0] = f"{label}{name}\n{first}\n{rest}"
 
 
 def plain_words(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
