@@ -282,7 +282,25 @@ class Batch(NamedTuple):
 
 
 class Bidirectional(NamedTuple, Generic[Way]):
-    """Two of a kind, one for each direction of time: records of weights, states or gradients."""
+    """Two of a kind, one for each direction of time: records of weights, states or gradients.
+
+    Two records of weights are a layer that reads each sequence from both ends. Its y has both outputs side by side.
+
+    Attributes
+    ----------
+    forward
+        That of the direction from the first step to the last. Its output comes first in y.
+    backward
+        That of the direction from the last step to the first.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> both = fastlstm.Bidirectional(fastlstm.init_params(16, 32, rng=0), fastlstm.init_params(16, 32, rng=1))
+    >>> y, state = fastlstm.forward(np.ones((4, 10, 16)), both)
+    >>> y.shape, state.backward.h.shape
+    ((4, 10, 64), (4, 32))
+    """
 
     forward: Way
     backward: Way
@@ -292,7 +310,15 @@ class Bidirectional(NamedTuple, Generic[Way]):
 
 
 class Grads(NamedTuple, Generic[ParamsLike, StateLike]):
-    """Gradients; each field has the structure and the shapes of what it is the gradient of."""
+    """Gradients; each field has the structure and the shapes of what it is the gradient of.
+
+    Attributes
+    ----------
+    x : ndarray, shape (N, T, D)
+    params : Params or another cell's record, a Bidirectional of two, or a tuple, one entry a layer
+    state : State or Hidden, a Bidirectional of two, or a tuple, one entry a layer
+        Of the state that the sequences begin with.
+    """
 
     x: Array
     params: ParamsLike

@@ -19,6 +19,7 @@ from ..params import (
     Bidirectional,
     GRUBeforeParams,
     Hidden,
+    Layer,
     Params,
     PeepholeParams,
     State,
@@ -54,9 +55,9 @@ class OnnxNode(NamedTuple):
     """
 
     name: str
-    params: Any
+    params: Layer
     reverse: bool
-    state: Any
+    state: AnyState | Bidirectional[AnyState] | None
 
     def __repr__(self) -> str:
         return shown(self)

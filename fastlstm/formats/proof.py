@@ -196,7 +196,7 @@ def write(
     return proof
 
 
-def prove(path: Any) -> Proof:
+def prove(path: str | os.PathLike[str]) -> Proof:
     """Run a file that carries inputs and outputs, and compare: see `fastlstm.formats.prove`."""
     name = file_name(path)
     suffix = os.path.splitext(name)[1].lower()

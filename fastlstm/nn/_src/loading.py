@@ -77,7 +77,7 @@ def load_model(
     return model
 
 
-def clone_model(model: Any) -> Any:
+def clone_model(model: Sequential) -> Sequential:
     """Another model of the same architecture, with first weights of its own.
 
     Parameters
@@ -101,7 +101,7 @@ def clone_model(model: Any) -> Any:
     return type(model).from_config(model.get_config())
 
 
-def model_from_json(json_string: str) -> Any:
+def model_from_json(json_string: str) -> Sequential:
     """A model from its description, with new weights.
 
     Parameters

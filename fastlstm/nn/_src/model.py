@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -808,15 +809,15 @@ class Sequential(Stack):
         """Say now what `save`, or `save_weights`, would say later."""
         saving.check(self, path, weights_only=weights_only)
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write all to a file: see `saving.save_model`."""
         saving.save_model(self, path)
 
-    def save_weights(self, path: Any) -> None:
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
         """Write the weights alone: see `saving.save_weights`."""
         saving.save_weights(self, path)
 
-    def load_weights(self, path: Any) -> None:
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
         """Take the weights of a file: see `saving.load_weights`."""
         saving.load_weights(self, path)
 

@@ -31,7 +31,7 @@ _MOST = 100  # metrics of a model, which take memory for what a few words in a f
 _KINDS = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "I64": np.dtype(np.int64)}
 
 
-def save_model(model: Any, path: Any) -> None:
+def save_model(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a model: architecture, weights, and what training needs to go on bit for bit where it stopped.
 
     To a name that ends in .keras it writes a file of Keras 3's, which has the optimizer's state too, but no random
@@ -134,7 +134,7 @@ def checked_name(path: Any) -> str:
     return name
 
 
-def save_weights(model: Any, path: Any) -> None:
+def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a model's weights alone; parameters and errors as for `save_model`.
 
     To a name that ends in .weights.h5 it writes a file that Keras 3's `load_weights` takes.
@@ -145,7 +145,7 @@ def save_weights(model: Any, path: Any) -> None:
     _write(path, _weights(model), {})
 
 
-def load_weights(model: Any, path: Any) -> None:
+def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Take the weights of a file that `save_model` or `save_weights` wrote, here or in Keras.
 
     Parameters
