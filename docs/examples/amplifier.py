@@ -7,7 +7,7 @@ carry it into a plug-in as one C header.
 
 The sound is made by a formula: plucked strings go through the first stage of a guitar amplifier, half a 12AX7 tube with
 the capacitors around it, by N. Koren's equation of the tube's current ("Improved vacuum tube models for SPICE
-simulations", 1996). Two of the capacitors remember loud notes for some 30 ms: the tube's answer to a volt depends on
+simulations", 1996). Two of the capacitors remember loud notes for 20 to 30 ms: the tube's answer to a volt depends on
 what was played before. The network hears what goes in and what comes out, as it would of an amplifier at home.
 
 The baseline, chosen before looking, has no memory: one curve from volts to volts, a polynomial of degree nine. Both

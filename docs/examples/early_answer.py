@@ -112,3 +112,5 @@ print(
     f"right: {right_share[-2]:.1f} % by hearing {heard_share[-2]:.0f} % of the frames, {right_share[-1]:.1f} % by all"
 )
 print(f"always the commonest speaker: {commonest:.1%}")
+assert right_share[-2] > right_share[-1] - 2
+assert heard_share[-2] < 60

@@ -125,9 +125,9 @@ for hidden in (8, 16, 32):
     tried[hidden] = np.mean([efficiency(network(known, hidden, seed)(x)[judge], runoff[judge]) for seed in range(2)])
     print(f"network of {hidden:2} units       {tried[hidden]:.3f}", flush=True)
 best = max(tried, key=tried.get)
-tried = {days: efficiency(regression(known, days)(x)[judge], runoff[judge]) for days in (3, 10, 30, 90)}
+tried = {days: efficiency(regression(known, days)(x)[judge], runoff[judge]) for days in (10, 30, 90, 365)}
 for days, found in tried.items():
-    print(f"regression on {days:2} days     {found:.3f}")
+    print(f"regression on {days:3} days    {found:.3f}")
 days = max(tried, key=tried.get)
 
 # %%

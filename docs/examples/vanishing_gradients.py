@@ -10,14 +10,10 @@ Three experiments, which docs/vanishing-gradients.md tells about:
    LSTMs with forget biases of 0, 1 and 3.
 2. What these networks learn: the first step holds a bit, the steps behind it noise, the answer is asked at the end.
 3. What clipping the gradient changes, in the plain network, by plain gradient descent.
-
-``python vanishing_gradients.py docs/img`` also writes the pictures into that folder.
 """
 
 import os
-import sys
 import time
-from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # so small a network gains little from a second thread, and where
 import matplotlib.pyplot as plt  # others use the processor, its threads would mostly wait for each other
@@ -177,8 +173,8 @@ assert mean[1.0] > mean[None]
 # %%
 # On the left, what reaches back before learning; on the right, what is learnt. The open forget gate keeps both alive.
 
-figures = {"vanishing": plt.figure(figsize=(10, 4)), "clipping": plt.figure(figsize=(10, 4))}
-left, other = figures["vanishing"].subplots(1, 2)
+vanishing, clipping = plt.figure(figsize=(10, 4)), plt.figure(figsize=(10, 4))
+left, other = vanishing.subplots(1, 2)
 for name, curve in curves.items():
     left.semilogy(curve, label=name)
 left.set(xlabel="lag, steps", ylabel="gradient, part of that at lag 0", ylim=(1e-20, 100), title="Before learning")
@@ -187,15 +183,12 @@ for mark, (name, shares) in zip("osD^", right.items(), strict=True):
 other.axhline(50, color="0.5", linestyle=":")
 other.annotate("chance", (79, 50), xytext=(0, 4), textcoords="offset points", color="0.5", ha="right")
 other.set(xlabel="lag, steps", ylabel="bits remembered, %", title=f"After {BATCHES} batches")
-figures["vanishing"].legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-for axes, (limit, runs) in zip(figures["clipping"].subplots(1, 2, sharey=True), outcomes.items(), strict=True):
+vanishing.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+for axes, (limit, runs) in zip(clipping.subplots(1, 2, sharey=True), outcomes.items(), strict=True):
     for _, norms in runs:
         axes.semilogy(norms, linewidth=0.6)
     axes.axhline(1, color="0.5", linestyle=":")
     good = sum(share > 0.99 for share, _ in runs)
     axes.set(xlabel="batch", title=f"{'Clipped to 1' if limit else 'As it is'}: {good} of {len(runs)} runs above 99 %")
-figures["clipping"].axes[0].set_ylabel("norm of the gradient before clipping")
-if len(sys.argv) > 1:
-    for name, figure in figures.items():
-        figure.savefig(Path(sys.argv[1]) / f"{name}.png", dpi=100)
+clipping.axes[0].set_ylabel("norm of the gradient before clipping")
 plt.show()
