@@ -93,9 +93,7 @@ commonest = np.bincount(test.labels).max() / len(test.labels)
 heard_share, right_share = 100 * np.array(found).T
 figure, axes = plt.subplots()
 axes.plot(heard_share, right_share, "o-", color="C0")
-axes.annotate(
-    "answers when it is sure", (heard_share[1], right_share[1]), (0, 10), textcoords="offset points", color="C0"
-)
+axes.annotate("answers when it is sure", (55, right_share[-1]), (0, -14), textcoords="offset points", color="C0")
 for x_at, y_at, sure in zip(heard_share, right_share, (0.5, 0.8, 0.95, 0.99, 1.0), strict=True):
     axes.annotate(f"sure to {sure:g}", (x_at, y_at), xytext=(0, -8), textcoords="offset points", rotation=-45, va="top")
 for share, name, line in ((right_share[-1], "hears all", ":"), (100 * commonest, "always the commonest speaker", "--")):
