@@ -214,7 +214,7 @@ def _stepped(model: Any, case: Case) -> Array:
 
 def _npz(entries: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **entries)
+    np.savez(buffer, **entries)
     return buffer.getvalue()
 
 
