@@ -98,8 +98,8 @@ class Case:
         assert_same(kept, before)
 
 
-# in_place/test_in_place.py trains these in compiled code; the peephole cell has the standard cell's phases
-ELSEWHERE = "standard", "interpolated", "gru", "peephole"
+# in_place/test_in_place.py trains these in compiled code
+ELSEWHERE = "standard", "interpolated", "gru"
 
 
 @pytest.mark.parametrize(("cell", "dtype", "single"), [  # each compiles for eight seconds
