@@ -3,6 +3,7 @@
 python docs/scripts/cells.py [gradient] [learning]     # needs matplotlib; both unless told
 """
 
+import runpy
 import sys
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from fastlstm.datasets import load_japanese_vowels, load_sunspots
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-IMAGES = Path(__file__).parents[1] / "img"
+DOCS = Path(__file__).parents[1]
+IMAGES = DOCS / "img"
+plt.rcParams.update({**runpy.run_path(str(DOCS / "_site" / "style.py"))["STYLE"], "savefig.transparent": False})
 SEEDS = range(5)
 COLOURS = {"standard": "C0", "interpolated": "C1"}
 
@@ -42,7 +45,7 @@ def band(panel, x, curves, label, **style):
 
 
 def gradient():
-    figure, panel = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure, panel = plt.subplots(figsize=(7, 4))
     for cell, bias, line in (("standard", 1.0, "-"), ("standard", 3.0, "--"), ("interpolated", -0.25, "-"),
                              ("interpolated", 1.0, "--")):  # fmt: skip
         curves = [reach(cell, seed, bias) for seed in SEEDS]
@@ -51,7 +54,6 @@ def gradient():
         print(f"gradient at lag 10, 30, 90: {cell} {bias:g}: " + ", ".join(f"{mean[lag]:.1e}" for lag in (10, 30, 90)))
     panel.set(xlabel="lag", ylabel="gradient at x, lag 0 = 1", yscale="log")
     panel.legend(fontsize="small")
-    panel.grid(alpha=0.3)
     save(figure, "cells_gradient")
 
 
@@ -103,7 +105,7 @@ def sunspots(cell, seed, epochs=300, H=32, until=221):
 
 
 def learning():
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4))
     tasks = (vowels, "Japanese vowels: wrong in the test set"), (sunspots, "sunspots: error in 1921 to 2008")
     for panel, (task, title) in zip(panels, tasks, strict=True):
         for cell in COLOURS:
