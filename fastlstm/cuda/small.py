@@ -119,6 +119,139 @@ def chains(H: int, R: int) -> Any:
     return add_products
 
 
+class Unit(NamedTuple):
+    """Unit j of a row: that of sequence r of the block, the q-th one that the thread has."""
+
+    q: int
+    r: int
+    row: int
+    j: int
+
+
+class Sums(NamedTuple):
+    """What a step's sums are made of: h as it enters the product (R, 1, H), and where they go (R, threads), in shared
+    memory; the thread's column of U, its sums, and what the next step's begin with."""
+
+    hs: Any
+    zs: Any
+    u: Any
+    sums: Any
+    ahead: Any
+
+
+class PhaseRoom(NamedTuple):
+    """For the equations of a phase: local arrays."""
+
+    inputs: Any
+    made: Any
+
+
+@lru_cache(None)
+def sums_of_step(form: Form) -> Any:
+    """A thread's sums of a step: z + hs @ u; what the next step's begin with is loaded meanwhile."""
+    R, add_products = form.R, chains(form.H, form.R)
+
+    @helper
+    def add_up(at: Ranks, s: int, first: int, tid: int, z: Any, of: Sums) -> None:
+        after = at.begins[min(s + 1, at.steps - 1)]
+        last = max(at.begins[min(s + 2, at.steps)] - 1, after)
+        for r in range(R):
+            of.sums[r] = of.ahead[r]
+            of.ahead[r] = z[min(after + first + r, last), tid]
+        add_products(of.hs, 0, of.u, of.sums)
+        for r in range(R):
+            of.zs[r, tid] = of.sums[r]
+
+    return add_up
+
+
+@lru_cache(None)
+def sums_back(form: Form) -> Any:
+    """A thread's part of what comes through the product with U: ps = zs @ u."""
+    R, add_products = form.R, chains(form.H, form.R)
+
+    @helper
+    def add_up(tid: int, group: int, zs: Any, u: Any, sums: Any, ps: Any) -> None:
+        for r in range(R):
+            sums[r] = 0
+        add_products(zs, group, u, sums)
+        for r in range(R):
+            ps[r, tid] = sums[r]
+
+    return add_up
+
+
+@lru_cache(None)
+def first_phase_back(form: Form) -> Any:
+    """The way back of the first phase: from dh and dc the gradients of z and of unit weights, and what goes on.
+
+    dc: with what comes through a later gate; rows: dz and dw."""
+    cell, H, K, equations = form.cell, form.H, form.cell.kept, scalars.first_back(form.cell)
+    G, W, gate = cell.gate_count, scalars.weight_count(cell), cell.later_gate
+
+    @helper
+    def back(at: Ranks, unit: Unit, dc: Any, zs: Any, rows: Any, d: Ends, states: States, room: Any) -> None:
+        q, r, row, j = unit
+        dz, dw = rows
+        for k in range(K):
+            room.inputs[k] = states.gates[row, k * H + j]
+        room.inputs[K] = states.c[at.old[row], j]
+        room.inputs[K + 1] = states.c[at.new + row, j]
+        room.inputs[K + 2] = d.h[q]
+        room.inputs[K + 3] = dc
+        equations(room.inputs, room.made)
+        for g in range(G):
+            if g != gate:
+                zs[r, g, j] = dz[row, g * H + j] = room.made[g]
+        for n in range(W):
+            dw[row, n * H + j] = room.made[G + 2 + n]
+        d.c[q] = room.made[G]
+        d.h[q] = room.made[G + 1]
+
+    return back
+
+
+@lru_cache(None)
+def past_the_product(form: Form) -> Any:
+    """What comes through the product with U to dh; and through p, which passes the mask too."""
+    cell, H, masked, resets, real = form.cell, form.H, form.masked, form.resets, form.real
+    G, gates_h, begin = cell.gate_count, cell.gates_h, cell.gate_count - cell.of_h
+
+    @helper
+    def past(at: Ranks, s: int, rank: int, unit: Unit, ps: Any, d: Ends) -> None:
+        q, r, _, j = unit
+        through = ps[r, begin * H + j]
+        for g in range(begin + 1, G):
+            through = add(through, ps[r, g * H + j])
+        if gates_h:
+            through = add(through, d.c[q])
+            d.c[q] = 0
+        if masked:
+            through = multiply(through, at.mask[at.order[rank], j])
+        d.h[q] = add(d.h[q], through)
+        if resets and begins_anew(at, s, rank):
+            d.h[q] = d.c[q] = real(0)
+
+    return past
+
+
+@lru_cache(None)
+def last_gradients(form: Form) -> Any:
+    """dh and dc of the sequences that a thread has a unit of, before the last step."""
+    G, R, alone, real = form.cell.gate_count, form.R, form.cell.alone, form.real
+
+    @helper
+    def begin(at: Ranks, first: int, group: int, j: int, ends: Ends, d: Ends) -> None:
+        for q in range(-(-R // G)):
+            r = group + G * q
+            d.h[q] = d.c[q] = 0
+            if r < R and first + r < at.N:
+                d.h[q] = ends.h[at.order[first + r], j]
+                d.c[q] = real(0) if alone else ends.c[at.order[first + r], j]
+
+    return begin
+
+
 @lru_cache(None)
 def tape_writer(K: int, H: int) -> Any:
     """What the tape keeps of unit j of a row: K numbers, c, h, and h as it enters the next product."""
@@ -140,7 +273,7 @@ def forward(form: Form) -> Any:
 
     z (M, gates * H) is b + x @ W. Blocks: one for R sequences."""
     cell, real, H, R, masked, resets, tape = form
-    equations, add_products = scalars.first(cell), chains(H, R)
+    equations, add_up = scalars.first(cell), sums_of_step(form)
     threads, alone, G, W, K = form.threads, cell.alone, cell.gate_count, scalars.weight_count(cell), cell.kept
     ins, outs, Q, unread, write = G + 2 + W, K + 2, -(-R // G), (G - cell.of_h) * H, tape_writer(K, H)
 
@@ -149,8 +282,8 @@ def forward(form: Form) -> Any:
         hs = cuda.shared.array((R, 1, H), real)
         zs = cuda.shared.array((R, threads), real)
         u = cuda.local.array(H, real)
-        sums = cuda.local.array(R, real)
         ahead = cuda.local.array(R, real)
+        of = Sums(hs, zs, u, cuda.local.array(R, real), ahead)
         h = cuda.local.array(Q, real)
         c = cuda.local.array(Q, real)
         inputs = cuda.local.array(ins, real)
@@ -181,14 +314,7 @@ def forward(form: Form) -> Any:
             active = at.begins[s + 1] - begin - first
             if active <= 0:
                 break
-            after = at.begins[min(s + 1, at.steps - 1)]
-            last = max(at.begins[min(s + 2, at.steps)] - 1, after)
-            for r in range(R):
-                sums[r] = ahead[r]
-                ahead[r] = z[min(after + first + r, last), tid]
-            add_products(hs, 0, u, sums)
-            for r in range(R):
-                zs[r, tid] = sums[r]
+            add_up(at, s, first, tid, z, of)
             cuda.syncthreads()
             for q in range(Q):
                 r = group + G * q
@@ -225,8 +351,13 @@ def backward(form: Form) -> Any:
     from column `column` on; none is read where that is negative.
 
     Thread (gate, k) adds up dh of unit k over the columns of its gate, and holds that part of row k of U."""
-    cell, real, H, R, masked, resets, _ = form
-    equations, add_products = scalars.first_back(cell), chains(H, R)
+    cell, real, H, R = form[:4]
+    begin_with, phase, add_up, past = (
+        last_gradients(form),
+        first_phase_back(form),
+        sums_back(form),
+        past_the_product(form),
+    )
     threads, alone, G, W, K = form.threads, cell.alone, cell.gate_count, scalars.weight_count(cell), cell.kept
     ins, outs, Q, unread = K + 4 + W, G + 2 + W, -(-R // G), (G - cell.of_h) * H
 
@@ -236,10 +367,8 @@ def backward(form: Form) -> Any:
         ps = cuda.shared.array((R, threads), real)
         u = cuda.local.array(H, real)
         sums = cuda.local.array(R, real)
-        dh = cuda.local.array(Q, real)
-        dc = cuda.local.array(Q, real)
-        inputs = cuda.local.array(ins, real)
-        outputs = cuda.local.array(outs, real)
+        d = Ends(cuda.local.array(Q, real), cuda.local.array(Q, real))
+        room = PhaseRoom(cuda.local.array(ins, real), cuda.local.array(outs, real))
         tid = cuda.threadIdx.x
         first = cuda.blockIdx.x * R
         group = tid // H
@@ -247,14 +376,8 @@ def backward(form: Form) -> Any:
         for k in range(H):
             u[k] = U[j, group * H - unread + k] if tid >= unread else real(0)
         for n in range(W):
-            inputs[K + 4 + n] = states.w[n * H + j]
-        for q in range(Q):
-            r = group + G * q
-            dh[q] = 0
-            dc[q] = 0
-            if r < R and first + r < at.N:
-                dh[q] = ends.h[at.order[first + r], j]
-                dc[q] = real(0) if alone else ends.c[at.order[first + r], j]
+            room.inputs[K + 4 + n] = states.w[n * H + j]
+        begin_with(at, first, group, j, ends, d)
         for back in range(at.steps):
             s = at.steps - 1 - back
             begin = at.begins[s]
@@ -263,43 +386,21 @@ def backward(form: Form) -> Any:
                 r = group + G * q
                 row = begin + first + r
                 if r < R and r < active:
-                    for k in range(K):
-                        inputs[k] = states.gates[row, k * H + j]
-                    inputs[K] = states.c[at.old[row], j]
-                    inputs[K + 1] = states.c[at.new + row, j]
-                    inputs[K + 2] = add(dh[q], dy[at.place[row], column + j]) if column >= 0 else dh[q]
-                    inputs[K + 3] = dc[q]
-                    equations(inputs, outputs)
-                    for g in range(G):
-                        zs[r, g, j] = outputs[g]
-                        dz[row, g * H + j] = outputs[g]
-                    for n in range(W):
-                        dw[row, n * H + j] = outputs[G + 2 + n]
-                    dc[q] = outputs[G]
-                    dh[q] = outputs[G + 1]
+                    if column >= 0:
+                        d.h[q] = add(d.h[q], dy[at.place[row], column + j])
+                    phase(at, Unit(q, r, row, j), d.c[q], zs, (dz, dw), d, states, room)
             cuda.syncthreads()
-            for r in range(R):
-                sums[r] = 0
-            add_products(zs, group, u, sums)
-            for r in range(R):
-                ps[r, tid] = sums[r]
+            add_up(tid, group, zs, u, sums, ps)
             cuda.syncthreads()
             for q in range(Q):
                 r = group + G * q
                 if r < R and r < active:
-                    through = ps[r, unread + j]
-                    for g in range(unread // H + 1, G):
-                        through = add(through, ps[r, g * H + j])
-                    if masked:
-                        through = multiply(through, at.mask[at.order[first + r], j])
-                    dh[q] = add(dh[q], through)
-                    if resets and begins_anew(at, s, first + r):
-                        dh[q] = dc[q] = real(0)
+                    past(at, s, first + r, Unit(q, r, begin + first + r, j), ps, d)
         for q in range(Q):
             r = group + G * q
             if r < R and first + r < at.N:
-                ends.h[at.order[first + r], j] = add(dh[q], dc[q]) if alone else dh[q]
+                ends.h[at.order[first + r], j] = add(d.h[q], d.c[q]) if alone else d.h[q]
                 if not alone:
-                    ends.c[at.order[first + r], j] = dc[q]
+                    ends.c[at.order[first + r], j] = d.c[q]
 
     return small_back

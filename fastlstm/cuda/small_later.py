@@ -13,17 +13,20 @@ from typing import Any, NamedTuple
 from . import scalars
 from .device import add, cuda, fma, helper, kernel_of, multiply
 from .products import NOTHING
-from .small import Ends, Form, Ranks, begins_anew, chains
+from .small import (
+    Ends,
+    Form,
+    Ranks,
+    Sums,
+    Unit,
+    begins_anew,
+    first_phase_back,
+    last_gradients,
+    past_the_product,
+    sums_back,
+    sums_of_step,
+)
 from .steps import States
-
-
-class Unit(NamedTuple):
-    """Unit j of a row: that of sequence r of the block, the q-th one that the thread has."""
-
-    q: int
-    r: int
-    row: int
-    j: int
 
 
 class Mine(NamedTuple):
@@ -136,7 +139,7 @@ def forward(form: Form) -> Any:
     """Kernel: as that of `small.forward`; recurrent: U, and V (H, H)."""
     cell, real, H, R, _, resets, _ = form
     begin_with, first_of, later_of = first_states(form), first_phase(form), later_phase(form)
-    add_products, added, threads = chains(H, R), chain(H), form.threads
+    add_up, added, threads = sums_of_step(form), chain(H), form.threads
     G, W, K, L = cell.gate_count, scalars.weight_count(cell), *(len(phase.keeps) for phase in cell.phases)
     unread, Q, alone = (G - cell.of_h) * H, -(-R // G), cell.alone
     ins, outs, later_ins, later_outs = G + 2 + W, K + 2, K + 3, L + 1
@@ -149,8 +152,8 @@ def forward(form: Form) -> Any:
         cs = cuda.shared.array((R, 1, H), real)
         u = cuda.local.array(H, real)
         v = cuda.local.array(H, real)
-        sums = cuda.local.array(R, real)
         ahead = cuda.local.array(R, real)
+        of = Sums(hs, zs, u, cuda.local.array(R, real), ahead)
         mine = Mine(cuda.local.array(Q, real), cuda.local.array(Q, real), cuda.local.array(Q, real),
                     cuda.local.array(Q, real), cuda.local.array((Q, K), real))  # fmt: skip
         room = Room(cuda.local.array(ins, real), cuda.local.array(outs, real), cuda.local.array(later_ins, real),
@@ -177,14 +180,7 @@ def forward(form: Form) -> Any:
             active = at.begins[s + 1] - begin - first
             if active <= 0:
                 break
-            after = at.begins[min(s + 1, at.steps - 1)]
-            last = max(at.begins[min(s + 2, at.steps)] - 1, after)
-            for r in range(R):
-                sums[r] = ahead[r]
-                ahead[r] = z[min(after + first + r, last), tid]
-            add_products(hs, 0, u, sums)
-            for r in range(R):
-                zs[r, tid] = sums[r]
+            add_up(at, s, first, tid, z, of)
             cuda.syncthreads()
             for q in range(Q):
                 r = group + G * q
@@ -237,65 +233,11 @@ def later_phase_back(form: Form) -> Any:
 
 
 @lru_cache(None)
-def first_phase_back(form: Form) -> Any:
-    """The way back of the first phase: from dh and dc the gradients of z and of unit weights, and what goes on.
-
-    dc: with what comes through the later gate; rows: dz and dw."""
-    cell, H, K, equations = form.cell, form.H, form.cell.kept, scalars.first_back(form.cell)
-    G, W, gate = cell.gate_count, scalars.weight_count(cell), cell.later_gate
-
-    @helper
-    def back(at: Ranks, unit: Unit, dc: Any, zs: Any, rows: Any, d: Ends, states: States, room: Room) -> None:
-        q, r, row, j = unit
-        dz, dw = rows
-        for k in range(K):
-            room.inputs[k] = states.gates[row, k * H + j]
-        room.inputs[K] = states.c[at.old[row], j]
-        room.inputs[K + 1] = states.c[at.new + row, j]
-        room.inputs[K + 2] = d.h[q]
-        room.inputs[K + 3] = dc
-        equations(room.inputs, room.made)
-        for g in range(G):
-            if g != gate:
-                zs[r, g, j] = dz[row, g * H + j] = room.made[g]
-        for n in range(W):
-            dw[row, n * H + j] = room.made[G + 2 + n]
-        d.c[q] = room.made[G]
-        d.h[q] = room.made[G + 1]
-
-    return back
-
-
-@lru_cache(None)
-def past_the_product(form: Form) -> Any:
-    """What comes through the product with U to dh; and through p, which passes the mask too."""
-    cell, H, masked, resets, real = form.cell, form.H, form.masked, form.resets, form.real
-    G, gates_h, begin = cell.gate_count, cell.gates_h, cell.gate_count - cell.of_h
-
-    @helper
-    def past(at: Ranks, s: int, rank: int, unit: Unit, ps: Any, d: Ends) -> None:
-        q, r, _, j = unit
-        through = ps[r, begin * H + j]
-        for g in range(begin + 1, G):
-            through = add(through, ps[r, g * H + j])
-        if gates_h:
-            through = add(through, d.c[q])
-            d.c[q] = 0
-        if masked:
-            through = multiply(through, at.mask[at.order[rank], j])
-        d.h[q] = add(d.h[q], through)
-        if resets and begins_anew(at, s, rank):
-            d.h[q] = d.c[q] = real(0)
-
-    return past
-
-
-@lru_cache(None)
 def backward(form: Form) -> Any:
     """Kernel: as that of `small.backward`; recurrent: U and V."""
     cell, real, H, R = form[:4]
     later_back, first_back, past = later_phase_back(form), first_phase_back(form), past_the_product(form)
-    add_products, added, threads = chains(H, R), chain(H), form.threads
+    begin_with, add_up, added, threads = last_gradients(form), sums_back(form), chain(H), form.threads
     alone, gate, G, W, K = cell.alone, cell.later_gate, cell.gate_count, scalars.weight_count(cell), cell.kept
     Q, unread, ins, outs, later_ins = -(-R // G), (G - cell.of_h) * H, K + 4 + W, G + 2 + W, K + 3
 
@@ -321,12 +263,7 @@ def backward(form: Form) -> Any:
             v[k] = V[j, k]
         for n in range(W):
             room.inputs[K + 4 + n] = states.w[n * H + j]
-        for q in range(Q):
-            r = group + G * q
-            d.h[q] = d.c[q] = 0
-            if r < R and first + r < at.N:
-                d.h[q] = ends.h[at.order[first + r], j]
-                d.c[q] = real(0) if alone else ends.c[at.order[first + r], j]
+        begin_with(at, first, group, j, ends, d)
         for back in range(at.steps):
             s = at.steps - 1 - back
             begin = at.begins[s]
@@ -344,11 +281,7 @@ def backward(form: Form) -> Any:
                     dc = added(zs, r, gate, v, d.c[q])
                     first_back(at, Unit(q, r, begin + first + r, j), dc, zs, (dz, dw), d, states, room)
             cuda.syncthreads()
-            for r in range(R):
-                sums[r] = 0
-            add_products(zs, group, u, sums)
-            for r in range(R):
-                ps[r, tid] = sums[r]
+            add_up(tid, group, zs, u, sums, ps)
             cuda.syncthreads()
             for q in range(Q):
                 r = group + G * q
