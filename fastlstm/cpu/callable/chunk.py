@@ -10,7 +10,7 @@ from ..lstm.norms import normalize
 from ..lstm.sizes import panels_for, vectors_for
 from ..lstm.step import Step, panels_of
 from ..lstm.tiles import STEP_ROWS, finish_one, step_one, step_rows, step_twin
-from ..vectors.rows import clear_vectors, copy
+from ..vectors.rows import clear, clear_vectors, copy
 from ..vectors.target import BLOCK
 from ..vectors.tiles import whole
 from ..vectors.view import view
@@ -85,8 +85,7 @@ def chunk(sizes: Any, weights: Any, given: Any, tape: Any, work: Any, most: Any)
         g_row, g_block, g_next, limit = nb * g_width, g_width, g_width, Hp + L
         for n in range(N):
             copy(tape.c, n * Hp, given.c, n * H, H)
-            for j in range(n * Hp + H, (n + 1) * Hp):
-                tape.c[j] = 0
+            clear(tape.c, n * Hp + H, Hp - H)
     last = new  # of the new h; what the first phase puts out is at `new`
     if cell.projects:
         last = new + most * row

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..compiler.options import compiled, inlined, kernel
 from ..compiler.run import loaded_as
+from ..vectors.rows import clear
 from ..vectors.target import BLOCK
 from ..vectors.views import lanes_of
 from .arguments import BackwardArguments, backward_pass
@@ -29,8 +30,7 @@ def backward_begins(w: Any, workers: Any, given: Any) -> None:
     H, P = sizes.H, sizes.P
     L = lanes_of(weights.panels)
     share = room.dp.size // workers
-    for i in range(w * share, room.dp.size if w == workers - 1 else (w + 1) * share):
-        room.dp[i] = 0
+    clear(room.dp, w * share, room.dp.size - w * share if w == workers - 1 else share)
     last_state(w, workers, given)
     transpose_gates(w, workers, cell, False, weights_of_x(weights, sizes), sizes, room.wt)
     transpose_gates(w, workers, cell, True, weights_of_h(weights, sizes), sizes, room.ut)

@@ -94,8 +94,7 @@ def rows_begin(w: Any, workers: Any, chunk: Any, at: Any, given: Any) -> None:
         n, c = schedule.order[w + r * workers], at.c + r * at.c_row
         begin_h(cell, work, at.a + r * at.lda + sizes.D, batch.h, n * P, P)
         copy(tape.c, c, batch.c, n * H, H)
-        for j in range(c + H, c + nb * L):
-            tape.c[j] = 0  # units that fill up the last vector: they stay 0
+        clear(tape.c, c + H, nb * L - H)  # units that fill up the last vector: they stay 0
     if chunk == 0:
         panel, width = panel_vectors(cell, sizes.D, P) * L, cell.gate_count * L
         for b in range(nb):

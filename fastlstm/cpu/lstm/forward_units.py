@@ -35,8 +35,7 @@ def shared_begin(given: Any) -> None:
                 copy(work, 2 * order.size * lda + r * lda, work, h, (P + L - 1) // L * L)
             scale(work, h, schedule.mask, order[r] * P, P)
         copy(tape.c, c0 + r * Hp, batch.c, order[r] * H, H)
-        for j in range(c0 + r * Hp + H, c0 + (r + 1) * Hp):
-            tape.c[j] = 0
+        clear(tape.c, c0 + r * Hp + H, Hp - H)
         if lens[r] > 0:
             copy(work, r * lda, batch.x, row_of(schedule, r, 0) * D, D)
 

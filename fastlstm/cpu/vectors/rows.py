@@ -91,11 +91,20 @@ def _transposed(e: Emitter, out: Place, rows: list[Any]) -> None:
         e.store(Vector(e, value), place)
 
 
+@emitted
+def _zeros(e: Emitter, array: Array, first: Int, count: Int) -> None:
+    b, target, zero = e.builder, array.at(first), e.splat(0.0)
+    whole = b.and_(count, e.index(-e.lanes))
+    with cgutils.for_range_slice(b, e.index(0), whole, e.index(e.lanes), intp=INT64) as (j, _):
+        e.store(zero, target, j)
+    with cgutils.for_range_slice(b, whole, count, e.index(1), intp=INT64) as (j, _):
+        b.store(ir.Constant(e.scalar, 0.0), e.at(target, j))
+
+
 @compiled
 def clear(array: Any, first: Any, count: Any) -> None:
-    """Zeros from one place on."""
-    for j in range(first, first + count):
-        array[j] = 0
+    """Zeros from one place on. A loop of Numba's would write one number at a time: its index might be negative."""
+    _zeros(array, first, count)
 
 
 def _row_of(function: Callable[[Vector], Vector]) -> Any:
