@@ -72,6 +72,12 @@ class Recording(Protocol):
     def run(self) -> None: ...
 
 
+class Strands(Protocol):
+    """Recordings that write to no array in common, to be run again at once: each on one thread."""
+
+    def run(self, workers: int) -> None: ...
+
+
 class Payoff(Protocol):
     """Whether threads pay, by what the last calls took."""
 
@@ -276,6 +282,10 @@ class Engine(Protocol):
     @property
     def recorder(self) -> Callable[[], Recording] | None:
         """Makes a `Recording`; None where the engine cannot."""
+
+    @property
+    def strands(self) -> Callable[[Sequence[Any]], Strands]:
+        """Makes one of what `recorder` has made."""
 
     def recording(self) -> Recording | None:
         """What this thread's runs are noted in, if anything."""

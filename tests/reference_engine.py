@@ -201,7 +201,7 @@ def empty(shape: Any, dtype: Any) -> Array:
 
 
 zeros = np.zeros
-recorder = None
+recorder = strands = None
 
 
 def recording() -> None:

@@ -19,7 +19,7 @@ from .callable.buffers import make_tape, standing_in, tape_arrays
 from .callable.fits import packed_shapes
 from .callable.public import public
 from .compiler.cache import cache_folder
-from .compiler.run import Recording, compile_region, recording
+from .compiler.run import Recording, Strands, compile_region, recording
 from .lstm.cell_type import cell_with_mark, mark
 from .lstm.engine import backward, cells, forward, pack, packing
 from .lstm.packing import Packed, cell_in, sizes, unpack
@@ -32,13 +32,13 @@ from .vectors.target import vector_bytes
 __all__ = [
     "available", "backward", "callable_in_compiled_code", "cell_in", "cell_with_mark", "cells", "empty", "facts",
     "fits", "forward", "keep", "kept_shapes", "make_tape", "on_threads", "pack", "packing", "payoff",
-    "prepare", "quick_step", "recorder", "recording", "sizes", "standing", "standing_in", "step", "tape_arrays",
-    "training", "unpack", "zeros",
+    "prepare", "quick_step", "recorder", "recording", "sizes", "standing", "standing_in", "step", "strands",
+    "tape_arrays", "training", "unpack", "zeros",
 ]  # fmt: skip
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _STANDARD = mark(CELLS[0])
-recorder, payoff = Recording, Payoff
+recorder, strands, payoff = Recording, Strands, Payoff
 
 
 def fits(packed: Packed) -> bool:

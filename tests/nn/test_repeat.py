@@ -1,7 +1,10 @@
-"""Recorded passes: the same bits as the layers' own, whatever the model, and no pass is recorded that could differ."""
+"""Passes in parts and recorded ones: the same bits as the layers' own, whatever the model, and no pass is cut or recorded
+that could differ."""
 
 from __future__ import annotations
 
+import copy
+import pickle
 import signal
 from typing import Any
 
@@ -90,16 +93,125 @@ def assert_same(one: Any, two: Any) -> None:
     assert all((norms.steps[name] == others.steps[name]).all() for name in norms.steps)
 
 
+def cut(monkeypatch: pytest.MonkeyPatch, parts: int) -> None:
+    """Every batch into as many parts, of a sample each if need be."""
+    monkeypatch.setattr(repeat, "parts_of", lambda shape, weights: min(parts, shape[0]))
+
+
+@pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("together", [False, True])
-def test_same_bits(name: str, together: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_bits(name: str, together: bool, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In parts: by twins, on one thread or more, and by recordings of what these do."""
+    cut(monkeypatch, parts if parts < 3 else 2 if name == "dense alone" else 3)
     with ways.forced("rows" if together else "one"):
         own, none = fitted(MODELS[name], monkeypatch, 10**9)
         recorded, some = fitted(MODELS[name], monkeypatch, 1)
-    assert (none, some) == (0, 2)  # batches of 8, and the last of 2
+    assert (none, some) == (0, 2 if parts == 1 else 1)  # batches of 8, and the last of 2: no part of that is of two
     assert_same(recorded, own)
     x = a_batch(own, 3, np.random.default_rng(2))
     assert (recorded.predict(x, verbose=0) == own.predict(x, verbose=0)).all()
+
+
+@pytest.mark.parametrize(("shape", "weights", "parts"), [
+    ((32, 8, 16), 12_961, 2), ((31, 8, 16), 12_961, 1), ((127, 8, 16), 12_961, 2), ((128, 8, 16), 12_961, 4),
+    ((32, 8, 16), 12_287, 1), ((32, 8, 16), 12_288, 2), ((128, 1, 4), 40_000, 2), ((32, 100), 10_486, 1), ((32, 100), 10_485, 2),
+    ((4096, 10, 3), 1_000, 1), ((0, 8, 16), 12_961, 1),
+])  # fmt: skip
+def test_into_how_many_parts_a_batch_is_cut(shape: tuple[int, ...], weights: int, parts: int) -> None:
+    """From 32 and 128 samples on; parts of 1.5 million weights times steps at least, batches of 33 million at most."""
+    assert repeat.parts_of(shape, weights) == parts
+
+
+@pytest.mark.parametrize("name", ["the post's", "a step's outputs", "words, flattened", "regularizers"])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_parts_add_up_to_the_batch(name: str, recorded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their gradients, in their order: to the bit what a model of its own finds for each part; and up to rounding what one
+    finds for the batch."""
+    rng = np.random.default_rng(0)
+    model, alike = (nn.Sequential(MODELS[name](), seed=0) for _ in range(2))
+    x = a_batch(model, 8, rng).astype(np.int64 if name == "words, flattened" else np.float32)
+    y = model(x)
+    alike(x)
+    stacks = [model, model.twin(), model.twin()]
+    passes = repeat.Repeated(stacks, x) if recorded else repeat.Passes(stacks, len(x))
+    assert (passes.forward(x) == y).all()
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+    passes.backward(dy)
+    found, norms = model.flat_grads.copy(), model.gradient_norms()
+    expected = np.zeros_like(found)
+    for part in (slice(0, 2), slice(2, 5), slice(5, 8)):
+        alike._forward(x[part], None, True)
+        alike._back_through(dy[part])
+        expected += alike.flat_grads
+    np.testing.assert_array_equal(found, expected)
+    alike._forward(x, None, True)
+    alike._back_through(dy)
+    np.testing.assert_allclose(found, alike.flat_grads, rtol=0, atol=1e-5 * abs(found).max())
+    for layer, steps in alike.gradient_norms().steps.items():
+        np.testing.assert_allclose(norms.steps[layer], steps, rtol=1e-5)
+
+
+def test_parts_share_nothing_but_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever thread has a part, and whichever part comes first."""
+    monkeypatch.setattr(threads.Payoff, "choose", lambda self: True)
+    found = []
+    for workers, order in ((1, ways.forwards), (2, ways.forwards), (2, ways.backwards), (5, ways.backwards)):
+        model = nn.Sequential(MODELS["dropout"](), seed=0)
+        x = a_batch(model, 8, np.random.default_rng(0)).astype(np.float32)
+        with ways.forced("one" if workers == 1 else "rows", workers), ways.in_turns(order) as turns:
+            model(x)
+            repeated = repeat.Repeated([model, model.twin(), model.twin()], x)
+            turns.seen.clear()
+            y = repeated.forward(x)
+            repeated.backward(np.ones_like(y))
+            assert [seen[1:] for seen in turns.seen] == [(1, workers)] * 2
+            found.append((y.copy(), model.flat_grads))
+    for y, grads in found[1:]:
+        np.testing.assert_array_equal(y, found[0][0])
+        np.testing.assert_array_equal(grads, found[0][1])
+
+
+def test_a_twin_has_weights_and_generators_in_common_and_nothing_else() -> None:
+    model = nn.Sequential(MODELS["dropout"](), seed=0)
+    x = a_batch(model, 8, np.random.default_rng(0)).astype(np.float32)
+    model(x)
+    twin = model.twin()
+    for own, other in zip(model.layers, twin.layers, strict=True):
+        assert own is not other
+        assert own.rng is other.rng
+        for name in own.params:
+            assert own.params[name] is not other.params[name]
+            assert np.shares_memory(own.params[name], other.params[name])
+            assert not np.shares_memory(own.grads[name], other.grads[name])
+    model.set_weights([array + 1 for array in model.get_weights()])
+    assert (twin._forward(x, None, False)[0] == model(x)).all()
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_train_on_batch_learns_as_fit_does(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a fit in two halves as a whole one; copies and files have none of what it works in."""
+    cut(monkeypatch, parts)
+    monkeypatch.setattr(repeat.Repeats, "AFTER", 2)
+    rng = np.random.default_rng(0)
+    made = []
+    for how in ("fit", "halves", "batches"):
+        model = nn.Sequential(MODELS["dropout"](), seed=0)
+        rng = np.random.default_rng(0)
+        x, y = a_batch(model, 40, rng), rng.standard_normal((40, 1))
+        model.compile("adam", "mse")
+        if how == "batches":
+            for _ in range(2):
+                for i in range(0, 40, 8):
+                    model.train_on_batch(x[i : i + 8], y[i : i + 8])
+            assert (pickle.loads(pickle.dumps(model)).predict(x, verbose=0) == model.predict(x, verbose=0)).all()
+            assert copy.deepcopy(model)._repeats is None
+        for epochs in {"fit": [2], "halves": [1, 1], "batches": []}[how]:
+            model.fit(x, y, batch_size=8, epochs=epochs, shuffle=False, verbose=0)
+            assert model._repeats is None
+        made.append(model.flat_params)
+    assert (made[0] == made[1]).all()
+    assert (made[0] == made[2]).all()
 
 
 def test_threads_may_change_within_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +219,7 @@ def test_threads_may_change_within_a_run(monkeypatch: pytest.MonkeyPatch) -> Non
     layers = nn.Sequential(MODELS["the post's"](), seed=0)
     x = np.random.default_rng(0).standard_normal((8, T, D)).astype(np.float32)
     layers(x)
-    repeated = repeat.Repeated(layers, x)
+    repeated = repeat.Repeated([layers], x)
     grads = []
     for count in (numba.get_num_threads(), 1):
         numba.set_num_threads(count)
@@ -137,7 +249,7 @@ def test_a_recording_owns_its_arrays_and_its_generators_stay() -> None:
     layer(np.zeros((3, T, D)))
     before = layer.rng.bit_generator.state
     x = np.random.default_rng(0).standard_normal((3, T, D)).astype(np.float32)
-    repeated = repeat.Repeated(nn.Sequential([layer]), x)
+    repeated = repeat.Repeated([nn.Sequential([layer])], x)
     assert layer.rng.bit_generator.state == before
     first = repeated.forward(x).copy()
     expected = nn.LSTM(4, dropout=0.5, seed=1)

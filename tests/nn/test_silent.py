@@ -682,8 +682,11 @@ CHANGES = [dropped, dropped_within, turned, carried, activated, added, taken, pu
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("between", ["epochs", "batches"])
-def test_a_change_is_heeded(change: Any, between: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With recorded passes the bits are those without, and not those of a run without the change."""
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_change_is_heeded(change: Any, between: str, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With recorded passes, of the batch or of its parts, the bits are those without, and not those of a run without the
+    change."""
+    monkeypatch.setattr(repeat, "parts_of", lambda shape, weights: parts)
 
     class Change(Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -698,8 +701,11 @@ def test_a_change_is_heeded(change: Any, between: str, monkeypatch: pytest.Monke
     for after, hook in ((1, Change()), (10**9, Change()), (1, None)):
         monkeypatch.setattr(repeat.Repeats, "AFTER", after)
         model = model_of(nn.LSTM(4), nn.Dense(1), loss=losses.Huber(), optimizer=optimizers.SGD(0.1))
-        model.fit(X, Y, batch_size=2, epochs=2, shuffle=False, verbose=0, callbacks=hook)
-        results.append(np.concatenate([model.predict(X[:2], verbose=0).ravel(), model.flat_params[:60]]).tobytes())
+        x, y = np.concatenate([X] * parts), np.concatenate([Y] * parts)
+        model.fit(x, y, batch_size=2 * parts, epochs=2, shuffle=False, verbose=0, callbacks=hook)
+        results.append(
+            np.concatenate([model.predict(x[: 2 * parts], verbose=0).ravel(), model.flat_params[:60]]).tobytes()
+        )
     assert results[0] == results[1] != results[2]
 
 

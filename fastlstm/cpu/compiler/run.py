@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 
 from .cache import cached
 from .compiling import compiling
-from .options import OPTIONS, compiled, compiled_from_python, inlined
+from .options import OPTIONS, compiled, compiled_from_python, inlined, kernel
 
 logger = logging.getLogger("fastlstm")
 
@@ -254,6 +254,31 @@ class Recording:
         for action in self._before:
             action()
         _repeat(_regions[0] if _regions else 0, self._table)
+
+
+@kernel
+def _strand(first: Any, last: Any, w: Any, workers: Any, pointer: Any) -> None:
+    """Every `workers`-th recording, kernel after kernel. One turn."""
+    runs, ends = loaded(pointer)
+    for one in range(w, len(ends) - 1, workers):
+        for i in range(ends[one], ends[one + 1]):
+            _call(runs[i, 0], (0, runs[i, 1], 0, 1, runs[i, 3]))
+
+
+class Strands:
+    """Recordings that have no array in common that they write to: each runs on one thread, all at once."""
+
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        self._recordings = recordings
+        self._runs = np.concatenate([one._table for one in recordings])
+        self._ends = np.cumsum([0, *(len(one._table) for one in recordings)])
+
+    def run(self, workers: int) -> None:
+        """All of them again, on so many threads."""
+        for one in self._recordings:
+            for action in one._before:
+                action()
+        run(_strand, None, 1, workers, (self._runs, self._ends))
 
 
 def compile_region() -> None:

@@ -194,7 +194,7 @@ class Layer(Trained, Options):
         self._shared_rng: np.random.Generator | None = None
         self._own_rng: np.random.Generator | None = None
         self._tape: Any = None
-        self._dx: Array | None = None
+        self._dx: tuple[Array, ...] = ()  # at its inputs, of each part of the last batch
 
     def _checked(self, name: str, value: Any) -> Any:
         if name in self._options:
@@ -560,7 +560,7 @@ class Layer(Trained, Options):
         dx = self._back(dy)
         self._tape = None
         if self._mixes_time:
-            self._dx = dx
+            self._dx = (dx,)
         return dx
 
     def _add_penalties(self) -> None:

@@ -18,7 +18,7 @@ from .base import Mask, Trained
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Given, Stream
 from .ranks import Ranks
-from .repeat import Repeated, Repeats
+from .repeat import Repeats
 from .stack import Stack
 from .together import Alone, Seen, Together
 
@@ -89,6 +89,7 @@ class Sequential(Stack):
         self._total: Any = metrics.Mean("loss")
         self._switches = 0  # of what learns, when the optimizer was built
         self._fitting, self._runs = False, 0  # whether `fit` is under way; runs, one within another
+        self._repeats: Repeats | None = None  # while it learns
         super().__init__(layers, name, seed)
 
     @classmethod
@@ -119,6 +120,7 @@ class Sequential(Stack):
             "_loss": None,
             "_given_metrics": ([], []),
             "_metrics": [],
+            "_repeats": None,
         }
         vars(bare).update(vars(self) | nothing | {"compiled": False, "_total": metrics.Mean("loss"), "_shape": None})
         return copy.deepcopy(bare)
@@ -132,7 +134,7 @@ class Sequential(Stack):
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what is one array here may be two there, as joblib writes them."""
         taught = self.optimizer is not None and self.optimizer._knows(self.flat_params)
-        return {**vars(self), "_taught": taught}
+        return {**vars(self), "_taught": taught, "_repeats": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__({name: value for name, value in state.items() if name != "_taught"})
@@ -507,35 +509,38 @@ class Sequential(Stack):
                         if how.ends():
                             break
             finally:
-                self._fitting = False
+                self._fitting, self._repeats = False, None
                 self._discard()
                 how.finish(hooks.on_train_end, logs)
         return hooks.history
 
-    def _train_epoch(self, batches: Iterator[Batch], hooks: CallbackList, repeats: Repeats) -> None:
+    def _train_epoch(self, batches: Iterator[Batch], hooks: CallbackList) -> None:
         self._reset_metrics()
         for step, batch in enumerate(batches):
             hooks.on_train_batch_begin(step)
-            self._train(batch, repeats.of(batch.x) if batch.mask is None else None)
+            self._train(batch)
             hooks.on_train_batch_end(step, self._logs)
             if self.stop_training:
                 break
 
-    def _train(self, batch: Batch, repeated: Repeated | None = None) -> None:
+    def _train(self, batch: Batch) -> None:
         """One update, and what the metrics see of it."""
-        seen, penalty = self._learn(batch, repeated), self._penalty()
+        seen, penalty = self._learn(batch), self._penalty()
         self._update()
         self._look(seen, penalty)
 
-    def _learn(self, batch: Batch, repeated: Repeated | None = None, *, part: bool = False) -> Seen:
+    def _learn(self, batch: Batch, *, part: bool = False) -> Seen:
         """Both passes: gradients into flat_grads, without those of penalties. part: as in `_seen`."""
-        if repeated is not None:
-            y_pred, mask = repeated.forward(batch.x), batch.mask
+        if self._repeats is None:
+            self._repeats = Repeats(self)
+        passes, mask = self._repeats.of(batch.x) if batch.mask is None else None, batch.mask
+        if passes is not None:
+            y_pred = passes.forward(batch.x)
         else:
-            y_pred, mask = self._forward(batch.x, batch.mask, True)
+            y_pred, mask = self._forward(batch.x, mask, True)
         seen, dy = self._compared(batch, y_pred, mask, part)
-        if repeated is not None:
-            repeated.backward(dy)
+        if passes is not None:
+            passes.backward(dy)
         else:
             self._back_through(dy)
         return seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -210,6 +211,21 @@ class Stack(Trained):
         self.built = bool(self.layers)
         self._regular = [layer for layer in self.layers if any(weight.regularizer for weight in layer.weights_)]
         self._bounded = [layer for layer in self.layers if any(weight.constraint for weight in layer.weights_)]
+
+    def twin(self) -> Stack:
+        """Its layers once more, for passes beside its own: with these weights and generators of random numbers, but
+        gradients, tapes and room to work in of their own."""
+        twin = object.__new__(Stack)
+        generators = {id(layer.rng): layer.rng for layer in self.layers}
+        vars(twin).update(name=self.name, layers=copy.deepcopy(self.layers, generators), built=False)
+        twin._join()
+        vars(twin).update(flat_params=self.flat_params)
+        at = 0
+        for layer in twin.layers:
+            part = slice(at, at + layer.count_params())
+            layer._bind(self.flat_params[part], twin.flat_grads[part])
+            at = part.stop
+        return twin
 
     def __copy__(self) -> Any:
         raise TypeError(f"{self.name}: expected copy.deepcopy, got copy.copy, whose copy would share the layers")
@@ -447,9 +463,9 @@ class Stack(Trained):
             No batch was trained on yet.
         """
         steps = {
-            layer.name: np.sqrt(np.square(layer._dx, dtype=np.float64).sum(axis=(0, 2)))
+            layer.name: np.sqrt(sum(np.square(dx, dtype=np.float64).sum(axis=(0, 2)) for dx in layer._dx))
             for layer in self.layers
-            if layer._dx is not None
+            if layer._dx
         }
         if not steps and not self.flat_grads.any():
             raise RuntimeError(f"{self.name}: expected a batch to have been trained on, got none")

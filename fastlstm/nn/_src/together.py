@@ -21,7 +21,6 @@ from .callbacks import CallbackList
 from .data import Arrays, Batch, Stream
 from .randomness import set_state, state_of
 from .ranks import Ranks, canonical
-from .repeat import Repeats
 
 Array = NDArray[Any]
 T = TypeVar("T")
@@ -45,7 +44,7 @@ class Alone:
     judges = False
 
     def __init__(self, model: Any) -> None:
-        self._model, self._repeats = model, Repeats(model)
+        self._model = model
 
     def agreed(self) -> AbstractContextManager[None]:
         return nullcontext()
@@ -63,7 +62,7 @@ class Alone:
         return action(*arguments)
 
     def train(self, batches: Iterator[Batch]) -> None:
-        self._model._train_epoch(batches, self._hooks, self._repeats)
+        self._model._train_epoch(batches, self._hooks)
 
     def judge(self, source: Source | None) -> dict[str, Any]:
         found: dict[str, Any] = self._model._judge(source, self._hooks)
@@ -118,7 +117,7 @@ class Together:
     judges = False
 
     def __init__(self, model: Any, ranks: Ranks) -> None:
-        self._model, self._repeats, self._ranks = model, Repeats(model), ranks
+        self._model, self._ranks = model, ranks
         self.first, self.attempt, self.guarded = ranks.rank == 0, ranks.attempt, ranks.guarded
         self._kept = np.zeros(0)  # sums of the metrics over all batches so far, of all ranks: what the metrics show
         self._rooms = np.zeros((2, 0))
@@ -196,7 +195,7 @@ class Together:
         batch = next(batches, None)
         if batch is None or not len(batch.x):
             return None
-        seen: Seen = self._model._learn(batch, self._repeats.of(batch.x) if batch.mask is None else None, part=True)
+        seen: Seen = self._model._learn(batch, part=True)
         return seen
 
     def judge(self, source: Source | None) -> dict[str, Any]:
