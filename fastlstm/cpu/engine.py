@@ -93,7 +93,7 @@ def callable_in_compiled_code(function: Callable[..., Any]) -> None:
 
 def prepare() -> Iterator[tuple[str, Callable[[], object]]]:
     yield "threads", compile_region
-    yield "recordings", Recording
+    yield "recordings", lambda: Strands([Recording()]).run(1)
 
 
 def facts() -> dict[str, object]:

@@ -259,9 +259,12 @@ for dtype in ("float32", "float64"):
     model = nn.Sequential([nn.Embedding(2, 3, dtype=dtype), nn.LSTM(3, dtype=dtype)])
     model.compile("sgd", "mse")
     model.fit(np.ones((8, 2)), np.ones((8, 3)), batch_size=2, epochs=2, verbose=0)
+    model = nn.Sequential([nn.LSTM(48, dtype=dtype), nn.Dense(3, dtype=dtype)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((32, 8, 16)), np.ones((32, 3)), epochs=5, verbose=0)  # in parts
 kernels = [b.backward, f.forward, i.step.compiler, p.into_panels, o._region, o._enter.compiler, d.dense,
            d.dense_backward, l.pointwise, l.categorical, m.expanded, m.collected, m.dropped, m.fill, m.taken,
-           m.scattered, o._repeat.compiler, u.sgd, u.rmsprop, u.adam]
+           m.scattered, o._repeat.compiler, o._strand, u.sgd, u.rmsprop, u.adam]
 print(sum(sum(k.stats.cache_misses.values()) for k in kernels))
 """
     assert run(PROBLEM + code, tmp_path).strip() == "0"

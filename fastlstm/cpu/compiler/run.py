@@ -271,14 +271,14 @@ class Strands:
     def __init__(self, recordings: Sequence[Recording]) -> None:
         self._recordings = recordings
         self._runs = np.concatenate([one._table for one in recordings])
-        self._ends = np.cumsum([0, *(len(one._table) for one in recordings)])
+        self._ends = np.cumsum([0, *(len(one._table) for one in recordings)], dtype=np.int64)
 
     def run(self, workers: int) -> None:
-        """All of them again, on so many threads."""
+        """All of them again, on so many threads at most."""
         for one in self._recordings:
             for action in one._before:
                 action()
-        run(_strand, None, 1, workers, (self._runs, self._ends))
+        run(_strand, None, 1, min(workers, len(self._recordings)), (self._runs, self._ends))
 
 
 def compile_region() -> None:
