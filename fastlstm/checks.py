@@ -327,8 +327,8 @@ def arrays_of(name: str, layers: Sequence[Any], stacked: bool) -> list[Named]:
     found = []
     for i, layer in enumerate(layers):
         where = f"{name}[{i}]" if stacked else name
-        found += [(f"{where}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)
-                  if isinstance(value, ARRAYS)]  # fmt: skip
+        found += [(f"{where}.{field}", layer[n]) for n, field in enumerate(layer._fields)
+                  if isinstance(layer[n], ARRAYS)]  # fmt: skip
     return found
 
 
