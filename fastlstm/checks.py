@@ -56,11 +56,14 @@ class Weights(NamedTuple):
     stacked : bool
         Whether a stack was given, and not a layer by itself.
     dtype : float32 or float64, of native byte order
+    sizes : list of tuples
+        D, H and P of each level.
     """
 
     levels: tuple[tuple[AnyParams | Packed, ...], ...]
     stacked: bool
     dtype: np.dtype[Any]
+    sizes: list[tuple[int, int, int]]
 
 
 class Problem(NamedTuple):
@@ -115,7 +118,9 @@ def record_of(layer: AnyParams | Packed) -> type[AnyParams]:
 
 def state_type(layer: AnyParams | Packed) -> type[AnyState]:
     """State, or Hidden where its cell has no c."""
-    return ROWS[record_of(layer)].state
+    if isinstance(layer, Packed):
+        return Hidden if kernel_cell(layer).alone else State
+    return ROWS[type(layer)].state
 
 
 def assemble(levels: Sequence[Sequence[Any]], stacked: bool) -> Structured:
@@ -136,21 +141,28 @@ def native(value: Any, dtype: DTypeLike, *, copy: bool = False) -> Array:
         moved: Array = value.as_type(dtype, copy=copy)
         return moved
     kind = value.dtype
-    if not copy and (kind is dtype or kind == dtype) and value.flags.c_contiguous and value.flags.aligned:
-        same: Array = value
-        return same
+    if kind is dtype or kind == dtype:
+        if copy:
+            return _copied(value, dtype)
+        if value.flags.c_contiguous and value.flags.aligned:
+            same: Array = value
+            return same
     # a number past the float type's range becomes an infinity, as everywhere; in padding it means nothing
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        if copy:
-            own = backend.engine.empty(value.shape, dtype)
-            own[...] = value
-            return own
-        return np.require(value, dtype, ["C", "A"])
+        return _copied(value, dtype) if copy else np.require(value, dtype, ["C", "A"])
+
+
+def _copied(value: Any, dtype: DTypeLike) -> Array:
+    own = backend.engine.empty(value.shape, dtype)
+    own[...] = value
+    return own
 
 
 def located(name: str, value: Any) -> Any:
     """`array`, or what a device's engine makes of an array that lies there, of which nothing is read."""
-    found = None if type(value) is np.ndarray else backend.placed(name, value)
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":  # the usual case of many short calls
+        return value
+    found = backend.placed(name, value)
     if found is None:
         return array(name, value)
     if found.dtype.kind not in "biuf":
@@ -196,22 +208,21 @@ def weights(params: Any, name: str = "params") -> Weights:
     """
     if isinstance(params, Packed):  # the usual case of many short calls
         layer = _packed(name, params)
-        return Weights(((layer,),), False, layer.panels.dtype)
+        return Weights(((layer,),), False, layer.panels.dtype, [sizes(layer)])
     stacked = is_plain(params)
     if stacked and len(params) == 0:
         raise ValueError(f"{name}: expected at least one layer, got an empty {_kind(params)}")
     given = [(f"{name}[{i}]", layer) for i, layer in enumerate(params)] if stacked else [(name, params)]
     levels = tuple(_level(where, layer) for where, layer in given)
-    kinds = [_dtype(level[0]) for level in levels]
+    kinds, found = [_dtype(level[0]) for level in levels], [sizes(level[0]) for level in levels]
     width = 0
-    for (where, _), level, kind in zip(given, levels, kinds, strict=True):
+    for (where, _), level, kind, (D, _, P) in zip(given, levels, kinds, found, strict=True):
         if kind != kinds[0]:
             raise TypeError(f"{where}: expected {kinds[0]} as in {given[0][0]}, got {kind}")
-        D, _, P = sizes(level[0])
         if width and width != D:
             raise ValueError(f"{where}: expected input size {width}, the output size below it, got D = {D}")
         width = P * len(level)
-    return Weights(levels, stacked, kinds[0])
+    return Weights(levels, stacked, kinds[0], found)
 
 
 def steppable(packed: Any, name: str = "packed") -> tuple[list[Packed], Weights]:
@@ -293,7 +304,9 @@ def overlap(one: Array, other: Array) -> bool:
 
 def same_place(one: Any, other: Any) -> bool:
     """Whether they are the same numbers in memory."""
-    places = [(a.__array_interface__["data"][0], a.shape, a.strides, a.dtype) for a in map(_addresses, (one, other))]
+    if one.shape != other.shape:  # to ask for an address takes a microsecond
+        return False
+    places = [(a.__array_interface__["data"][0], a.strides, a.dtype) for a in map(_addresses, (one, other))]
     return places[0] == places[1]
 
 
@@ -314,8 +327,8 @@ def arrays_of(name: str, layers: Sequence[Any], stacked: bool) -> list[Named]:
     found = []
     for i, layer in enumerate(layers):
         where = f"{name}[{i}]" if stacked else name
-        found += [(f"{where}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)
-                  if isinstance(value, ARRAYS)]  # fmt: skip
+        found += [(f"{where}.{field}", layer[n]) for n, field in enumerate(layer._fields)
+                  if isinstance(layer[n], ARRAYS)]  # fmt: skip
     return found
 
 
@@ -330,13 +343,13 @@ def own_states(name: str, state: Any, weights: Weights, N: int | None) -> list[A
     """A State or Hidden for each level, arrays that are changed in place: h (N, P) and c (N, H), without N where it is
     None."""
     found = []
-    for ((where, entry, layer),) in entries(name, state, weights):
+    for i, ((where, entry, layer),) in enumerate(entries(name, state, weights)):
         expected = state_type(layer)
         if not isinstance(entry, expected):
             raise TypeError(f"{where}: expected {expected.__name__}, got {_kind(entry)}")
         arrays = [
             own(f"{where}.{field}", value, (width,) if N is None else (N, width), weights.dtype)
-            for field, value, width in _fields(entry, layer)
+            for field, value, width in _fields(entry, weights.sizes[i])
         ]
         found.append(expected(*arrays))
     return found
@@ -455,7 +468,7 @@ def problem(
 
 def sequences(x: Any, weights: Weights, *, copy: bool) -> tuple[Array, bool]:
     """x -> (N, T, D) of the weights' type, and whether it is a single sequence, which gets N = 1."""
-    D, _, _ = sizes(weights.levels[0][0])
+    D, _, _ = weights.sizes[0]
     found = located("x", x)
     if found.ndim not in (2, 3) or found.shape[-1] != D:
         raise ValueError(f"x: expected shape (N, T, {D}) or (T, {D}), got {found.shape}")
@@ -509,8 +522,8 @@ def states(name: str, state: Any, weights: Weights, N: int, *, single: bool, lik
     if state is None:
         kind, zeros = weights.dtype, like.engine.zeros if there(like) else np.zeros
         fresh: list[list[AnyState]] = []
-        for level in weights.levels:
-            _, H, P = sizes(level[0])
+        for i, level in enumerate(weights.levels):
+            _, H, P = weights.sizes[i]
             if state_type(level[0]) is State:
                 fresh.append([State(zeros((N, P), kind), zeros((N, H), kind)) for _ in level])
             else:
@@ -571,13 +584,14 @@ def _state(name: str, state: Any, N: int, layer: AnyParams | Packed, dtype: np.d
     if not isinstance(state, record):
         expected = "State, or a pair (h, c)" if record is State else f"Hidden, as the {cell(layer)} cell has no c"
         raise TypeError(f"{name}: expected {expected}, got {_kind(state)}")
-    found = [_shaped(f"{name}.{field}", value, (N, width), single) for field, value, width in _fields(state, layer)]
+    fields = _fields(state, sizes(layer))
+    found = [_shaped(f"{name}.{field}", value, (N, width), single) for field, value, width in fields]
     return record(*(native(one, dtype, copy=True) for one in found))
 
 
-def _fields(state: AnyState, layer: AnyParams | Packed) -> Iterable[tuple[str, Any, int]]:
-    """Name, value and width of h and c, or of h alone."""
-    _, H, P = sizes(layer)
+def _fields(state: AnyState, sizes: tuple[int, int, int]) -> Iterable[tuple[str, Any, int]]:
+    """Name, value and width of h and c, or of h alone. sizes: D, H and P."""
+    _, H, P = sizes
     return zip(state._fields, state, (P, H), strict=False)
 
 
@@ -593,7 +607,7 @@ def _shaped(name: str, value: Any, shape: tuple[int, ...], single: bool, whose: 
     found, expected = located(name, value), shape[1:] if single else shape
     if found.shape != expected:
         raise ValueError(f"{name}: expected shape {expected}{whose}, got {found.shape}")
-    shaped: Array = found.reshape(shape)
+    shaped: Array = found.reshape(shape) if single else found
     return shaped
 
 

@@ -281,16 +281,16 @@ _Way: TypeAlias = Callable[[AnyParams | Packed, Batch, AnyState, Array, int], _T
 
 def _walk(problem: Problem, way: _Way[_T]) -> tuple[Array, Structured, list[list[_T]]]:
     """y, the last state, and what way(layer, batch, state, y, column) returns of each direction of each level."""
-    (levels, stacked, dtype), below, single, lengths, reset, backwards, states, masks = problem
+    (levels, stacked, dtype, sizes), below, single, lengths, reset, backwards, states, masks = problem
     N, T, _ = below.shape
     engine, done = backend.engine_of(below), []
-    for i, (level, own_states) in enumerate(zip(levels, states, strict=True)):
-        P = own_states[0].h.shape[1]
+    for i, level in enumerate(levels):
+        _, _, P = sizes[i]
         y = engine.empty((N, T, P * len(level)), dtype)
         row = []
-        for n, (layer, state) in enumerate(zip(level, own_states, strict=True)):
+        for n, layer in enumerate(level):
             mask = None if masks is None else masks[i][n]
-            row.append(way(layer, Batch(below, lengths, reset, mask, backwards or n == 1), state, y, n * P))
+            row.append(way(layer, Batch(below, lengths, reset, mask, backwards or n == 1), states[i][n], y, n * P))
         done.append(row)
         below = y
     return (below[0] if single else below), _in_structure(states, stacked, single), done
@@ -468,8 +468,9 @@ def backward(
     levels, single, stacked = tape._levels, tape._single, tape._stacked
     x = levels[0][0].batch.x
     N, T, _ = x.shape
-    found = Weights(tuple(tuple(done.packed for done in level) for level in levels), stacked, x.dtype)
-    width = checks.sizes(found.levels[-1][0])[2] * len(found.levels[-1])
+    packed = tuple(tuple([done.packed for done in level]) for level in levels)
+    found = Weights(packed, stacked, x.dtype, [checks.sizes(level[0]) for level in packed])
+    width = found.sizes[-1][2] * len(packed[-1])
     above = checks.output_gradient(dy, (N, T, width), found.dtype, single=single)
     state_levels = checks.states("dstate", dstate, found, N, single=single, like=x)
     if backend.devices_used():
@@ -479,13 +480,12 @@ def backward(
         for done in level:
             checks.kept("tape", done.kept, done.packed)
     param_levels: list[list[AnyParams]] = []
-    for level, states in zip(reversed(levels), reversed(state_levels), strict=True):
-        dx = backend.engine_of(x).zeros(level[0].batch.x.shape, found.dtype)
+    engine = backend.engine_of(x)
+    for i in reversed(range(len(levels))):
+        dx = engine.zeros(levels[i][0].batch.x.shape, found.dtype)
         grads = [
-            backend.engine_of(x).backward(
-                done=done, dy=above, column=way * done.packed.output_size, dstate=dstate_of_one, dx=dx
-            )
-            for way, (done, dstate_of_one) in enumerate(zip(level, states, strict=True))
+            engine.backward(done=done, dy=above, column=n * done.packed.output_size, dstate=state_levels[i][n], dx=dx)
+            for n, done in enumerate(levels[i])
         ]
         param_levels.insert(0, grads)
         above = dx

@@ -9,7 +9,7 @@ import pytest
 from oracles import assert_same, leaves, map_leaves, random_params, random_state, with_cells
 
 import fastlstm
-from fastlstm import Bidirectional, Hidden, Params, State, init_params, reference
+from fastlstm import Bidirectional, Hidden, Params, State, checks, init_params, reference
 from fastlstm.params import CELLS
 
 P = init_params(3, 5, rng=0)
@@ -245,3 +245,32 @@ def test_infinite_and_not_a_number_go_through() -> None:
     assert np.isfinite(y[1, :2]).all()
     x[1, 2, 0] = 1e30
     assert np.isfinite(fastlstm.forward(x, P)[0]).all()
+
+
+@pytest.mark.parametrize("copy", [False, True])
+@pytest.mark.parametrize("layout", ["as it is wanted", "transposed", "every other", "not aligned", "other bytes", "f8"])
+def test_a_native_array_has_the_same_numbers_and_is_the_same_one_where_it_can_be(layout: str, copy: bool) -> None:
+    numbers = np.arange(12, dtype="f4").reshape(4, 3)
+    given = {
+        "transposed": numbers.T,
+        "every other": numbers[::2],
+        "not aligned": np.zeros(49, "u1")[1:].view("f4").reshape(4, 3),
+        "other bytes": numbers.astype(numbers.dtype.newbyteorder()),
+        "f8": numbers.astype("f8"),
+    }.get(layout, numbers)
+    given[1] = np.inf, -0.0, np.finfo("f4").tiny / 3, *numbers.flat[: given.shape[1] - 3]
+    found = checks.native(given, numbers.dtype, copy=copy)
+    assert found.dtype.isnative
+    assert found.flags.carray
+    assert found.tobytes() == np.array(given, "f4", order="C").tobytes()
+    assert (found is given) == (layout == "as it is wanted" and not copy)
+    assert np.shares_memory(found, given) == (found is given)
+
+
+@pytest.mark.parametrize("size", [1.0, True, np.float32(1)])
+def test_a_size_that_is_no_integer_is_refused_also_where_one_of_that_value_fits(size: Any) -> None:
+    packed = fastlstm.pack(init_params(3, 1, rng=0))
+    fastlstm.forward(X, packed)
+    for wrong in (packed._replace(hidden_size=size), packed._replace(output_size=size)):
+        with pytest.raises(TypeError, match=r"params: expected Packed\(array, int, int\)"):
+            fastlstm.forward(X, wrong)

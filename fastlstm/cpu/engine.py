@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import llvmlite
 import numba
 import numpy as np
 
+from ..cells.phases import Cell
 from ..cells.table import CELLS
 from ..params import AnyState
 from . import training
@@ -25,6 +27,7 @@ from .lstm.engine import backward, cells, forward, pack, packing
 from .lstm.packing import Packed, cell_in, sizes, unpack
 from .lstm.plans import standing
 from .lstm.records import keep, kept_shapes
+from .lstm.sizes import inputs_of
 from .machine.memory import Array, empty, writable, zeros
 from .machine.threads import Payoff, available, layer, on_threads
 from .vectors.target import vector_bytes
@@ -45,18 +48,21 @@ def fits(packed: Packed) -> bool:
     """Whether these are panels of this processor's layout: of another vector width, they would be read past their
     end."""
     panels, H, P, layout, second = packed
-    cell = cell_with_mark(layout)
-    if cell is None or panels.dtype not in _FLOATS or panels.ndim != 3 or not 1 <= P <= H:
-        return False
-    if P < H and not cell.projects:
-        return False
-    found = (panels.shape,)
+    cell, found = cell_with_mark(layout), (panels.shape,)
     if second is not None:
         if type(second) is not np.ndarray or second.dtype != panels.dtype:
             return False
         found = panels.shape, second.shape
-    D = sizes(packed)[0]
-    return D > 0 and found == packed_shapes(cell, panels.itemsize, D, H, P)
+    return cell is not None and _have_layout(cell, panels.dtype, H, P, found)
+
+
+@functools.lru_cache(1024)
+def _have_layout(cell: Cell, dtype: np.dtype[Any], H: int, P: int, found: tuple[tuple[int, ...], ...]) -> bool:
+    """Whether arrays of those shapes are panels of such weights."""
+    if dtype not in _FLOATS or len(found[0]) != 3 or not 1 <= P <= H or (P < H and not cell.projects):
+        return False
+    D = inputs_of(cell, found[0][1], P)
+    return D > 0 and found == packed_shapes(cell, dtype.itemsize, D, H, P)
 
 
 def quick_step(x: Array, packed: Packed, state: AnyState) -> Any:
@@ -80,6 +86,8 @@ def quick_step(x: Array, packed: Packed, state: AnyState) -> Any:
 
 
 def step(x: Array, packed: Packed, state: AnyState) -> Any:
+    if quick_step(x, packed, state):
+        return True
     panels, H, P, _, second = packed
     cell = cell_in(packed)
     from_python.compile_step(panels.dtype, cell, x.ndim)

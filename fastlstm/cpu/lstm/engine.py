@@ -17,7 +17,7 @@ from ..machine.threads import SHARE_SEQUENCE
 from ..vectors.target import BLOCK, lanes
 from . import backward as backward_pass
 from . import forward as forward_pass
-from .packing import Packed, blocks, fourth, into_panels, mark, panel_vectors, sizes, wide_blocks
+from .packing import Packed, blocks, cell_in, fourth, into_panels, mark, panel_vectors, sizes, wide_blocks
 from .plans import (
     Standing,
     _schedule,
@@ -64,7 +64,7 @@ def packing(params: AnyParams, packed: Packed) -> Callable[[], None]:
     W, U, V, b = (as_flat(getattr(params, field)) for field in ("W", "U", fourth(type(params)), "b"))
     # in the order of PackArguments; a record made for each call would take a microsecond
     arguments = packed.layout, W, U, V, b, D, H, P, panels, second_of(packed, panels)
-    kind, tasks, work = kind_of(packed), len(packed.panels), _COPY_WORK * 4 * H * (D + P)
+    kind, tasks, work = kind_of(cell_in(packed), panels.dtype), len(packed.panels), _COPY_WORK * 4 * H * (D + P)
     return lambda: run(into_panels, kind, 1, threads_for(tasks, work), arguments)
 
 
@@ -103,7 +103,7 @@ def forward(
         plan = plan_forward(packed, x.shape[0], x.shape[1], lengths)
     else:
         plan = standing.forward
-    N, D, H, P, longest, total, _, cell, kind, arrays = plan
+    (N, D, H, P, longest, total, _, cell, kind), arrays = plan
     dtype = x.dtype
     if lengths is not None:
         _clear_padding(y, column, P, lengths)

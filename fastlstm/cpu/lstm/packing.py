@@ -71,7 +71,8 @@ class Packed(NamedTuple):
 
     def copy(self) -> Packed:
         """The same in memory of its own that begins on a cache line."""
-        return self._replace(panels=_own(self.panels), second=None if self.second is None else _own(self.second))
+        panels, H, P, layout, second = self
+        return Packed(_own(panels), H, P, layout, None if second is None else _own(second))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, tuple(self)

@@ -20,11 +20,11 @@ from ..vectors.target import TILE_ROWS, lanes, vector_bytes
 from . import backward as backward_pass
 from . import forward as forward_pass
 from .arguments import BackwardStanding, LayerStanding
-from .cell_type import Mark
+from .cell_type import Mark, mark
 from .forward_rows import SPLIT_ROWS
 from .packing import Packed, blocks, cell_in, fourth, sizes
 from .records import Kept, Room, backward_block, backward_room, flat_room, keep, room_for, threads_of
-from .sizes import duo_room, forward_room, operand_rows, operand_stride, tape_room, units_of
+from .sizes import duo_room, forward_room, inputs_of, operand_rows, operand_stride, tape_room, units_of
 
 # multiply-adds for each byte of a vector: below some 40 microseconds of work a second thread brings little, and with
 # other processes about, waking it and waiting for it can cost ten times that
@@ -52,10 +52,11 @@ def second_of(packed: Packed, panels: Array) -> Array:
     return panels if packed.second is None else as_flat(packed.second)
 
 
-def kind_of(packed: Packed) -> Any:
-    """A key for what the types of a kernel's arguments depend on: the float type and the cell."""
-    number, layout = packed.panels.dtype.num, packed.layout
-    return (number, layout.cell.name) if type(layout) is Mark else number << 8 | layout.dtype.num
+@lru_cache(1024)
+def kind_of(cell: Cell, dtype: np.dtype[Any]) -> Any:
+    """A key for what the types of a kernel's arguments depend on: the cell and the float type."""
+    layout = mark(cell)
+    return (dtype.num, cell.name) if type(layout) is Mark else dtype.num << 8 | layout.dtype.num
 
 
 @lru_cache(256)
@@ -123,8 +124,8 @@ def _shares(
     return _Shares(1, chunk, workers * forward_room(L, H, cell.gate_count, operands, kept, rows, chunk, marks))
 
 
-class ForwardPlan(NamedTuple):
-    """What a forward pass needs besides the numbers of a batch; for many calls, as long as the weights stay there.
+class Work(NamedTuple):
+    """What there is to do in a forward pass: the same for all weights of a form.
 
     Attributes
     ----------
@@ -135,8 +136,6 @@ class ForwardPlan(NamedTuple):
     cell : Cell
     kind : object
         kind_of the weights.
-    arrays : tuple
-        In the order of LayerStanding.
     """
 
     N: int
@@ -148,23 +147,43 @@ class ForwardPlan(NamedTuple):
     amount: float
     cell: Cell
     kind: Any
+
+
+@lru_cache(1024)
+def _work(cell: Cell, dtype: np.dtype[Any], vectors: int, H: int, P: int, N: int, longest: int, total: int) -> Work:
+    """vectors: of a panel."""
+    D = inputs_of(cell, vectors, P)
+    amount = H * (4 * (D + P) + _CELL_WORK) * total / vector_bytes()
+    return Work(N, D, H, P, longest, total, amount, cell, kind_of(cell, dtype))
+
+
+class ForwardPlan(NamedTuple):
+    """What a forward pass needs besides the numbers of a batch; for many calls, as long as the weights stay there.
+
+    Attributes
+    ----------
+    work : Work
+    arrays : tuple
+        In the order of LayerStanding.
+    """
+
+    work: Work
     arrays: tuple[Any, ...]
 
 
 def plan_forward(packed: Packed, N: int, T: int, lengths: Array | None) -> ForwardPlan:
     """For N sequences of T steps, or of lengths."""
-    D, H, P = sizes(packed)
+    panels, H, P, _, _ = packed
     order, lens = _schedule(N, T, lengths)
     total = N * T if lengths is None else int(lens.sum())
     longest = 0 if N == 0 else T if lengths is None else int(lens[0])
-    amount = H * (4 * (D + P) + _CELL_WORK) * total / vector_bytes()
-    arrays = _layer(packed, (D, H, P), order, lens, T)
-    return ForwardPlan(N, D, H, P, longest, total, amount, cell_in(packed), kind_of(packed), arrays)
+    work = _work(cell_in(packed), panels.dtype, panels.shape[1], H, P, N, longest, total)
+    return ForwardPlan(work, _layer(packed, (work.D, H, P), order, lens, T))
 
 
 def _way_forward(plan: ForwardPlan) -> tuple[int, int, threads.Payoff | None]:
     """What the threads of a forward pass share, how many there are, and who wants to know what this takes."""
-    N, D, H, P, longest, _, amount, _, kind, arrays = plan
+    (N, D, H, P, longest, _, amount, _, kind), arrays = plan
     if threads.forced is not None:
         if N > 1 and threads.forced.share == SHARE_SEQUENCE:
             raise ValueError(f"expected one sequence, got {N}")
@@ -243,7 +262,7 @@ def plan_backward(
     dtype, cell = packed.panels.dtype, cell_in(packed)
     if found is None:
         found = _gradients(cell.record, D, H, P, dtype)
-    tasks, kind, phases = max(N, blocks(H, dtype.itemsize)), kind_of(packed), cell.phase_count
+    tasks, kind, phases = max(N, blocks(H, dtype.itemsize)), kind_of(cell, dtype), cell.phase_count
     if N == 0 or T == 0 or (lengths is not None and not lengths.any()):
         return BackwardPlan(found, N, D, H, P, tasks, 1, 0, 0, 0, 1, phases, kind, ())
     order, lens = _schedule(N, T, lengths)
