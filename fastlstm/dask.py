@@ -9,10 +9,10 @@ from __future__ import annotations
 import copy
 import threading
 import uuid
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from . import backend, checks
 from .arrays import size_of
@@ -20,14 +20,18 @@ from .nn import Sequential
 from .nn._src.data import Given
 from .nn._src.names import flag
 
+if TYPE_CHECKING:
+    from dask.array import Array as DaskArray
+
 __all__ = ["predict"]
 
 Array = NDArray[Any]
 
 
 def predict(
-    model: Sequential, x: Any, batch_size: int = 32, *, lengths: Any = None, mask: Any = None, allow_nan: bool = False
-) -> Any:
+    model: Sequential, x: DaskArray, batch_size: int = 32, *, lengths: ArrayLike | DaskArray | None = None,
+    mask: ArrayLike | DaskArray | None = None, allow_nan: bool = False,
+) -> DaskArray:  # fmt: skip
     """What the model makes of a Dask array, as another: nothing is computed yet.
 
     The numbers have the bits of ``model.predict`` on the whole, whatever the blocks and the scheduler. They are those

@@ -30,7 +30,7 @@ Everything is computed in the weights' float type, whichever that is: float16 to
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -62,6 +62,9 @@ from .params import (
     sizes,
     state_widths,
 )
+
+if TYPE_CHECKING:
+    from .types import Masks, States, Structured
 
 __all__ = ["forward", "forward_cells", "forward_train", "backward", "Tape", "LayerTape"]
 
@@ -116,13 +119,13 @@ class Tape(NamedTuple):
 def forward(
     x: ArrayLike,
     params: Stack,
-    state: Any = None,
+    state: States | None = None,
     *,
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     reset: ArrayLike | None = None,
-    h_mask: Any = None,
-) -> tuple[Array, Any]:
+    h_mask: Masks | None = None,
+) -> tuple[Array, Structured]:
     """Run a layer or a stack over whole sequences.
 
     Parameters
@@ -169,13 +172,13 @@ def forward(
 def forward_cells(
     x: ArrayLike,
     params: Stack,
-    state: Any = None,
+    state: States | None = None,
     *,
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     reset: ArrayLike | None = None,
-    h_mask: Any = None,
-) -> tuple[Array, Any, Any]:
+    h_mask: Masks | None = None,
+) -> tuple[Array, Structured, Structured]:
     """Like `forward`, and c of every step: ``(y, state, c)``.
 
     c is an array (N, T, H) for a layer, a `Bidirectional` of two for a Bidirectional, a tuple for a stack. TypeError
@@ -194,13 +197,13 @@ def forward_cells(
 def forward_train(
     x: ArrayLike,
     params: Stack,
-    state: Any = None,
+    state: States | None = None,
     *,
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     reset: ArrayLike | None = None,
-    h_mask: Any = None,
-) -> tuple[Array, Any, Tape]:
+    h_mask: Masks | None = None,
+) -> tuple[Array, Structured, Tape]:
     """Like `forward`, and keep what `backward` needs: ``(y, state, tape)``."""
     stacked = is_plain(params)
     x = _real("x", x)
@@ -231,7 +234,7 @@ def forward_train(
     return y[0] if single else y, _given_back(tuple(last), stacked, single), Tape(tuple(tapes), stacked, single)
 
 
-def backward(tape: Tape, dy: ArrayLike | None = None, dstate: Any = None) -> Grads:
+def backward(tape: Tape, dy: ArrayLike | None = None, dstate: States | None = None) -> Grads:
     """Gradients of a scalar from those arriving at y, at the last state, or at both.
 
     Parameters

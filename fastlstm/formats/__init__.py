@@ -46,6 +46,7 @@ _LATER = {  # names of modules here that are imported where they are first used
     "to_rtneural": "rtneural",
     "to_torch": "torch",
 }
+__all__ = [*_LATER, "prove"]
 
 
 if not TYPE_CHECKING:  # for a checker, only the names above are there
@@ -104,3 +105,7 @@ def prove(path: str | os.PathLike[str]) -> Proof:
     """
     found: Proof = importlib.import_module(".proof", __name__).prove(path)
     return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

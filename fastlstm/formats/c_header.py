@@ -7,11 +7,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-from typing import Any
 
 from numpy.typing import DTypeLike
 
 from ..files import file_name, regular
+from ..types import WeightsOrModel
 from . import proof
 from .c_text import Header
 from .plan import cast, plan_of
@@ -22,7 +22,7 @@ _OPTIONS = "-std=c99", "-O2"
 _SECONDS = 600  # that a compiler or a proof may take
 
 
-def to_c(params: Any, path: str | os.PathLike[str], *, dtype: DTypeLike | None = None) -> Proof | None:
+def to_c(params: WeightsOrModel, path: str | os.PathLike[str], *, dtype: DTypeLike | None = None) -> Proof | None:
     """Write a model as one C header, which runs it step by step.
 
     It has the weights as const arrays, a struct for the state, and two functions: of a file m.h m_reset(state) and

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from ..files import file_name
-from ..params import Bidirectional, is_plain
+from ..params import Bidirectional, Layer, is_plain
+from ..types import WeightsOrModel
 from . import as_layers, onnx_constants, onnx_file, onnx_graph, onnx_own
 from .onnx_file import Found
 from .onnx_own import Own
 from .onnx_reading import OnnxNode, read_node, recurrent_nodes
 from .plan import Masking, Plan, plan_of, run
 from .proof import Proof, cases, compare, tolerance, write
+
+
+@overload
+def from_onnx(path: str | os.PathLike[str], node: str) -> Layer: ...
+
+
+@overload
+def from_onnx(path: str | os.PathLike[str], node: None = None) -> Any: ...  # what `to_onnx` was given may be a model
 
 
 def from_onnx(path: str | os.PathLike[str], node: str | None = None) -> Any:
@@ -119,7 +128,9 @@ def onnx_nodes(path: str | os.PathLike[str]) -> tuple[OnnxNode, ...]:
     return tuple(read_node(one, name) for one in recurrent_nodes(model, name))
 
 
-def to_onnx(params: Any, path: str | os.PathLike[str], *, stateful: bool = False, lengths: bool = False) -> Proof:
+def to_onnx(
+    params: WeightsOrModel, path: str | os.PathLike[str], *, stateful: bool = False, lengths: bool = False
+) -> Proof:
     """Write weights or a model as an ONNX file, with any number of sequences and of steps.
 
     Parameters

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..files import file_name
 from ..params import Array, GRUParams, Params, cell_name
+from ..types import WeightsOrModel
 from . import as_layers
 from .json_file import entry, numbers, read_json
 from .plan import Dense, Recurrent, Stage, plan_of, run
@@ -250,7 +251,7 @@ def _part(layer: Any) -> Part:
     raise ValueError(f"expected one direction and no projections, got {type(layer).__name__}")
 
 
-def to_rtneural(params: Any, path: str | os.PathLike[str]) -> Proof:
+def to_rtneural(params: WeightsOrModel, path: str | os.PathLike[str]) -> Proof:
     """Write weights or a model as RTNeural's JSON, of the flavour that its Keras script writes.
 
     Parameters

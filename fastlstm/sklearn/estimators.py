@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -15,6 +16,7 @@ from ..arrays import integer
 from ..nn.metrics import BinaryAccuracy, R2Score, SparseCategoricalAccuracy
 from .base import Given, SequenceEstimator, scale_of_targets
 from .network import Head
+from .settings import Cell
 
 Array = NDArray[Any]
 
@@ -121,18 +123,18 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
+        hidden_layer_sizes: int | Sequence[int] = (100,),
         *,
-        cell: Any = "standard",
+        cell: Cell = "standard",
         bidirectional: bool = False,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         alpha: float = 0.0001,
-        batch_size: int | str = "auto",
+        batch_size: int | Literal["auto"] = "auto",
         learning_rate_init: float = 0.001,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
         verbose: bool | int = False,
         warm_start: bool = False,
@@ -141,7 +143,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         n_iter_no_change: float = 10,
         clipnorm: float | None = 1.0,
         scale: bool = True,
-        class_weight: Any = None,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.cell = cell
@@ -164,7 +166,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         self.scale = scale
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> LSTMClassifier:
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
+    ) -> LSTMClassifier:  # fmt: skip
         """Learn to tell classes.
 
         Parameters
@@ -189,7 +194,9 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         fitted: LSTMClassifier = self._fit(X, y, sample_weight, validation_data, partial=False)
         return fitted
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> LSTMClassifier:
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> LSTMClassifier:
         """Go once through some samples, and learn from them.
 
         The scale is that of the samples of the first call.
@@ -271,7 +278,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     def _stratified_by(self, targets: Array) -> Array | None:
         return targets
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """The most probable class of each sequence.
 
         Parameters
@@ -291,7 +298,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         found: Array = self.classes_[probabilities.argmax(axis=1)]
         return found
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: ArrayLike) -> Array:
         """The probability of each class.
 
         Parameters
@@ -310,13 +317,19 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         found /= found.sum(axis=1, keepdims=True)
         return found
 
-    def predict_log_proba(self, X: Any) -> Array:
+    def predict_log_proba(self, X: ArrayLike) -> Array:
         """The logarithm of `predict_proba`."""
         with np.errstate(divide="ignore"):
             logarithms: Array = np.log(self.predict_proba(X))
         return logarithms
 
-    def input_gradient(self, X: Any, label: Any = None) -> Any:
+    @overload
+    def input_gradient(self, X: Array, label: object = None) -> Array: ...
+
+    @overload
+    def input_gradient(self, X: ArrayLike, label: object = None) -> Array | list[Array]: ...
+
+    def input_gradient(self, X: ArrayLike, label: object = None) -> Array | list[Array]:
         """How much each number in X matters: the gradient of a class's probability at X.
 
         Parameters
@@ -356,7 +369,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
             found[np.arange(len(outputs)), outputs.argmax(axis=1) if label is None else place] = 1
             return found
 
-        return self._input_gradient(X, slopes)
+        found: Array | list[Array] = self._input_gradient(X, slopes)
+        return found
 
 
 class LSTMRegressor(RegressorMixin, SequenceEstimator):
@@ -404,18 +418,18 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
+        hidden_layer_sizes: int | Sequence[int] = (100,),
         *,
-        cell: Any = "standard",
+        cell: Cell = "standard",
         bidirectional: bool = False,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         alpha: float = 0.0001,
-        batch_size: int | str = "auto",
+        batch_size: int | Literal["auto"] = "auto",
         learning_rate_init: float = 0.001,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
         verbose: bool | int = False,
         warm_start: bool = False,
@@ -445,7 +459,10 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         self.clipnorm = clipnorm
         self.scale = scale
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> LSTMRegressor:
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
+    ) -> LSTMRegressor:  # fmt: skip
         """Learn to tell numbers.
 
         Parameters
@@ -467,7 +484,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         fitted: LSTMRegressor = self._fit(X, y, sample_weight, validation_data, partial=False)
         return fitted
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMRegressor:
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> LSTMRegressor:
         """Go once through some samples, and learn from them.
 
         The scale is that of the samples of the first call.
@@ -516,7 +533,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
     def _head(self) -> Head:
         return Head(self.n_outputs_, "linear", "mse", R2Score)
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """Numbers of each sequence.
 
         Parameters
@@ -537,7 +554,13 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
             found = self._target_scale.undo(found)
         return found[:, 0] if self._flat else found
 
-    def input_gradient(self, X: Any, output: int = 0) -> Any:
+    @overload
+    def input_gradient(self, X: Array, output: int = 0) -> Array: ...
+
+    @overload
+    def input_gradient(self, X: ArrayLike, output: int = 0) -> Array | list[Array]: ...
+
+    def input_gradient(self, X: ArrayLike, output: int = 0) -> Array | list[Array]:
         """How much each number in X matters: the gradient of what is predicted at X.
 
         Parameters
@@ -565,7 +588,8 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
             found[:, number] = unit
             return found
 
-        return self._input_gradient(X, slopes)
+        found: Array | list[Array] = self._input_gradient(X, slopes)
+        return found
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

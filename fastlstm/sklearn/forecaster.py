@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,6 +19,7 @@ from .conformal import check_enough, half_widths, share
 from .estimators import LSTMRegressor
 from .learnt import Learnt, Series, learn
 from .panel import Panel, panel
+from .settings import Cell
 from .windowing import windows
 
 Array = NDArray[Any]
@@ -97,11 +99,12 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
     """
 
     def __init__(
-        self, horizon: int, window: int, *, season: int | None = None, calibration: Any = 0.2, refit: bool = False,
-        hidden_layer_sizes: Any = (100,), cell: Any = "standard", bidirectional: bool = False, dropout: float = 0.0,
-        recurrent_dropout: float = 0.0, alpha: float = 0.0001, batch_size: Any = "auto",
-        learning_rate_init: float = 0.001, max_iter: int = 200, shuffle: bool = True, random_state: Any = None,
-        tol: float = 1e-4, verbose: bool | int = False, early_stopping: bool = False, validation_fraction: float = 0.1,
+        self, horizon: int, window: int, *, season: int | None = None, calibration: float | int = 0.2,
+        refit: bool = False, hidden_layer_sizes: int | Sequence[int] = (100,), cell: Cell = "standard",
+        bidirectional: bool = False, dropout: float = 0.0, recurrent_dropout: float = 0.0, alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto", learning_rate_init: float = 0.001, max_iter: int = 200,
+        shuffle: bool = True, random_state: int | np.random.RandomState | None = None, tol: float = 1e-4,
+        verbose: bool | int = False, early_stopping: bool = False, validation_fraction: float = 0.1,
         n_iter_no_change: float = 10, clipnorm: float | None = 1.0, scale: bool = True,
     ) -> None:  # fmt: skip
         self.horizon = horizon
@@ -128,7 +131,7 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
         self.clipnorm = clipnorm
         self.scale = scale
 
-    def fit(self, y: Any, X: Any = None) -> LSTMForecaster:
+    def fit(self, y: ArrayLike, X: ArrayLike | None = None) -> LSTMForecaster:
         """Learn from series.
 
         Parameters
@@ -200,7 +203,7 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
         shared = {name: value for name, value in self.get_params(deep=False).items() if name not in _OWN}
         return LSTMRegressor(**shared | {"scale": False})  # windows are scaled here, each by its series
 
-    def update(self, y: Any, X: Any = None) -> LSTMForecaster:
+    def update(self, y: ArrayLike, X: ArrayLike | None = None) -> LSTMForecaster:
         """Take note of what has come since: forecasts begin behind it. The network and the bands stay as they are.
 
         Parameters
@@ -224,7 +227,7 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
         self._panel = self._panel.extended(y, X)
         return self
 
-    def predict(self, X_future: Any = None) -> Any:
+    def predict(self, X_future: ArrayLike | None = None) -> Any:  # in the form that fit was given
         """The horizon steps behind what is known.
 
         Parameters
@@ -245,7 +248,7 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
         check_is_fitted(self)
         return self._panel.shaped(self._ahead(X_future))
 
-    def predict_interval(self, coverage: float = 0.9, X_future: Any = None) -> Interval:
+    def predict_interval(self, coverage: float = 0.9, X_future: ArrayLike | None = None) -> Interval:
         """Bands around what `predict` returns: each is to cover its step with that probability.
 
         Parameters

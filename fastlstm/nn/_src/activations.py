@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import names
+from .types import ActivationLike, Array
+
+_T = TypeVar("_T")
 
 
-def linear(x: Any) -> Any:
+def linear(x: _T) -> _T:
     """x itself."""
     return x
 
 
-def relu(x: Any) -> Any:
+def relu(x: ArrayLike) -> Array:
     """x where it is above 0, else 0."""
     return np.maximum(x, 0)
 
 
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: ArrayLike) -> Array:
     """1 / (1 + exp(-x))."""
     return 0.5 * np.tanh(0.5 * np.asarray(x)) + 0.5
 
 
-def tanh(x: Any) -> Any:
+def tanh(x: ArrayLike) -> Array:
     """The hyperbolic tangent."""
     return np.tanh(x)
 
 
-def softmax(x: Any, axis: int = -1) -> Any:
+def softmax(x: ArrayLike, axis: int = -1) -> Array:
     """exp(x), divided by its sum along an axis.
 
     Examples
@@ -41,26 +45,27 @@ def softmax(x: Any, axis: int = -1) -> Any:
     """
     z = np.asarray(x)
     z = np.exp(z - z.max(axis=axis, keepdims=True))
-    return z / z.sum(axis=axis, keepdims=True)
+    found: Array = z / z.sum(axis=axis, keepdims=True)
+    return found
 
 
-def softplus(x: Any) -> Any:
+def softplus(x: ArrayLike) -> Array:
     """log(1 + exp(x))."""
     return np.logaddexp(x, 0)
 
 
-def elu(x: Any) -> Any:
+def elu(x: ArrayLike) -> Array:
     """x where it is above 0, else exp(x) - 1."""
     z = np.asarray(x)
     return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
 
 
-def exponential(x: Any) -> Any:
+def exponential(x: ArrayLike) -> Array:
     """exp(x)."""
     return np.exp(x)
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Array]] = {
     one.__name__: one for one in (linear, relu, sigmoid, tanh, softmax, softplus, elu, exponential)
 }
 
@@ -83,7 +88,7 @@ def gradient(name: str, y: Any, dy: Any) -> Any:
     return dy * _SLOPES[name](y)
 
 
-def get(identifier: Any) -> Callable[..., Any]:
+def get(identifier: ActivationLike) -> Callable[..., Array]:
     """A function by its name; None is linear.
 
     Raises
@@ -94,7 +99,7 @@ def get(identifier: Any) -> Callable[..., Any]:
     return FUNCTIONS[name_of(identifier)]
 
 
-def serialize(activation: Any) -> str:
+def serialize(activation: ActivationLike) -> str:
     """The name of an activation, from which `get` makes it again."""
     return name_of(activation)
 

@@ -9,10 +9,10 @@ import contextlib
 import difflib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Never, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ... import checks
 from . import constraints, initializers, names, own, randomness, regularizers
@@ -23,6 +23,7 @@ from .options import Option, Options
 from .regularizers import Regularizer
 from .standing import Arrays
 from .steps import checked_mask
+from .types import ConstraintLike, InitializerLike, RegularizerLike, ShapeLike
 
 Array = NDArray[Any]
 Mask: TypeAlias = "NDArray[np.bool_] | None"
@@ -65,7 +66,7 @@ class Trained:
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value: Any) -> None:
+    def trainable(self, value: bool) -> None:
         self._trainable = flag("trainable", value)
         Trained.switches += 1
         for one in self._within():
@@ -173,10 +174,10 @@ class Layer(Trained, Options):
         self,
         *,
         name: str | None = None,
-        dtype: Any = "float32",
-        input_shape: Any = None,
+        dtype: DTypeLike = "float32",
+        input_shape: ShapeLike | None = None,
         trainable: bool = True,
-        **unknown: Any,
+        **unknown: Never,
     ) -> None:
         for argument in unknown:
             near = difflib.get_close_matches(argument, self._fields, n=1)
@@ -206,7 +207,7 @@ class Layer(Trained, Options):
 
     # what a kind of layer says about itself
 
-    def call(self, x: Array, training: bool = False, mask: Mask = None) -> Array:
+    def call(self, x: Array, *args: Any, **kwargs: Any) -> Array:
         """y from x: for a class of your own, see `Layer`."""
         raise NotImplementedError(f"{type(self).__name__}: expected call to be overridden")
 
@@ -217,10 +218,10 @@ class Layer(Trained, Options):
     def add_weight(
         self,
         shape: Sequence[int] = (),
-        initializer: Any = "glorot_uniform",
+        initializer: InitializerLike = "glorot_uniform",
         trainable: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
+        regularizer: RegularizerLike = None,
+        constraint: ConstraintLike = None,
         name: str | None = None,
     ) -> None:
         """Say, in `build`, that there is a weight: it will be ``params[name]``, and its gradient ``grads[name]``.
@@ -275,7 +276,7 @@ class Layer(Trained, Options):
         finally:
             self._adding = None
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+    def compute_output_shape(self, input_shape: ShapeLike) -> tuple[Any, ...]:
         """The shape of what comes out.
 
         Parameters
@@ -320,7 +321,7 @@ class Layer(Trained, Options):
             self._own_rng = randomness.generator(seed)
         return self._own_rng
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
+    def build(self, input_shape: ShapeLike) -> None:
         """Make the weights.
 
         Parameters
@@ -382,7 +383,7 @@ class Layer(Trained, Options):
         """Copies of the weights, in Keras's order."""
         return [array.copy() for array in self.params.values()]
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Take other weights.
 
         Parameters
@@ -397,7 +398,7 @@ class Layer(Trained, Options):
         """
         self._take(self._fitting(weights))
 
-    def _fitting(self, weights: Sequence[Any]) -> list[Array]:
+    def _fitting(self, weights: Sequence[ArrayLike]) -> list[Array]:
         if not self.built:
             raise ValueError(f"{self.name}: expected a layer that has been built, this one knows no shapes yet")
         if len(weights) != len(self.params):
@@ -461,7 +462,7 @@ class Layer(Trained, Options):
 
     # calls
 
-    def __call__(self, x: Any, training: bool = False, mask: Any = None) -> Any:
+    def __call__(self, x: ArrayLike, training: bool = False, mask: ArrayLike | None = None) -> Array:
         """y from x.
 
         Parameters
@@ -515,7 +516,7 @@ class Layer(Trained, Options):
             raise ValueError(f"{self.name}: expected no mask or lengths with x of shape {x.shape}, which has no steps")
         return checked_mask(self.name, mask, lengths, x.shape[0], x.shape[1])
 
-    def backward(self, dy: Any) -> Array:
+    def backward(self, dy: Any) -> Array:  # Any: a class of the caller's own gets an Array, and may say so
         """Gradients, through the last call in training.
 
         Parameters

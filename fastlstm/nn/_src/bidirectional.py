@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import backend
+from ...formats.plan import Merge
 from ...params import AnyState
 from . import names
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight
 from .layers import inner_layer
 from .recurrent import Recurrent, copied, entries_of
 from .steps import Steps
+from .types import Common, Config, ShapeLike, StateLike
 
 _HALVES = ("forward_", "backward_")
 _MERGE_MODES = ("concat", "sum", "ave", "mul", None)
@@ -58,10 +61,12 @@ class Bidirectional(Layer):
     _mixes_time = True
 
     def __init__(
-        self, layer: Any, merge_mode: str | None = "concat", backward_layer: Any = None, **common: Any
-    ) -> None:
+        self, layer: Layer | Config, merge_mode: Merge | None = "concat",
+        backward_layer: Layer | Config | None = None, **common: Unpack[Common],
+    ) -> None:  # fmt: skip
         layer = _recurrent("layer", inner_layer(layer))
-        super().__init__(**{"dtype": layer.dtype, **common})
+        options: Common = {"dtype": layer.dtype, **common}
+        super().__init__(**options)
         if merge_mode not in _MERGE_MODES:
             raise ValueError(f"merge_mode: expected one of {_MERGE_MODES}, got {merge_mode!r}")
         if layer.go_backwards:
@@ -133,12 +138,12 @@ class Bidirectional(Layer):
             weight._replace(name=prefix + weight.name) for prefix, half in self._both() for weight in half._trained()
         ]
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+    def compute_output_shape(self, input_shape: ShapeLike) -> tuple[Any, ...]:
         N, T, _ = input_shape
         sizes = [half.output_size for half in self._halves]
         before = (N, T) if self.return_sequences else (N,)
         if self.merge_mode is None:
-            y: Any = tuple((*before, P) for P in sizes)
+            y: tuple[Any, ...] = tuple((*before, P) for P in sizes)
         else:
             y = (*before, sum(sizes) if self.merge_mode == "concat" else sizes[0])
         if not self.return_state:
@@ -202,8 +207,9 @@ class Bidirectional(Layer):
     # calls
 
     def __call__(
-        self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None, initial_state: Any = None
-    ) -> Any:
+        self, x: ArrayLike, training: bool = False, mask: ArrayLike | None = None, *, lengths: ArrayLike | None = None,
+        initial_state: StateLike | None = None,
+    ) -> Any:  # fmt: skip
         """y, or [y, forward h, c, backward h, c], from x; where merge_mode is None, both in y's place. A GRU has no c.
 
         Parameters
@@ -237,7 +243,9 @@ class Bidirectional(Layer):
         found = iter(entries_of(f"{self.name}: {name}", value, ", ".join(fields)))
         return [half._given_state(name, [next(found) for _ in half._widths], N) for half in self._halves]
 
-    def backward(self, dy: Any = None, dstate: Any = None) -> Array:
+    def backward(
+        self, dy: ArrayLike | Sequence[ArrayLike | None] | None = None, dstate: StateLike | None = None
+    ) -> Array:
         """Gradients, through the last call in training.
 
         Parameters

@@ -17,13 +17,17 @@ import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TextIO
 
 import numpy as np
 from numba.core import event
 
 from ... import checks
 from . import metrics, names
+from .types import Array, Callbacks
+
+if TYPE_CHECKING:
+    from .model import Sequential
 
 Logs = dict[str, Any]
 
@@ -51,7 +55,7 @@ class Callback:
     EPOCH 3 LOSS 0.5
     """
 
-    model: Any = None
+    model: Sequential = None  # type: ignore[assignment]  # until set_model
     params: Mapping[str, Any] | None = None
     lazy_logs: ClassVar[bool] = False  # whether the hooks of batches take a function that makes the logs
 
@@ -67,7 +71,7 @@ class Callback:
         if self._speaks:
             print(text, flush=True)
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Sequential) -> None:
         self.model = model
 
     def set_params(self, params: Mapping[str, Any]) -> None:
@@ -166,8 +170,8 @@ class CallbackList:
 
     def __init__(
         self,
-        callbacks: Any = None,
-        model: Any = None,
+        callbacks: Callbacks = None,
+        model: Sequential | None = None,
         params: Mapping[str, Any] | None = None,
         verbose: int = 0,
     ) -> None:
@@ -299,9 +303,9 @@ class History(Callback):
 
     def __init__(self) -> None:
         self.epoch: list[int] = []
-        self.history: dict[str, list[Any]] = {}
+        self.history: dict[str, list[float]] = {}
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Sequential) -> None:
         if model is not self.model:  # another model's numbers are no part of this one's
             self.epoch, self.history = [], {}
         super().set_model(model)
@@ -330,7 +334,7 @@ class _Monitor(Callback):
         self.min_delta = abs(names.real("min_delta", min_delta))
         self.best = self._first = best
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Sequential) -> None:
         if model is not self.model:  # another model's best is nothing to be better than
             self.best = self._first
         super().set_model(model)
@@ -443,7 +447,7 @@ class EarlyStopping(_Monitor):
         min_delta: float = 0,
         patience: int = 0,
         verbose: int = 0,
-        mode: str = "auto",
+        mode: Literal["auto", "min", "max"] = "auto",
         baseline: float | None = None,
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
@@ -453,7 +457,7 @@ class EarlyStopping(_Monitor):
         self.baseline = _threshold("baseline", baseline)
         self.restore_best_weights = names.flag("restore_best_weights", restore_best_weights)
         self.start_from_epoch = checks.count("start_from_epoch", start_from_epoch)
-        self.best_weights: Any = None
+        self.best_weights: list[Array] | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -533,8 +537,8 @@ class ModelCheckpoint(_Monitor):
         verbose: int = 0,
         save_best_only: bool = False,
         save_weights_only: bool = False,
-        mode: str = "auto",
-        save_freq: str | int = "epoch",
+        mode: Literal["auto", "min", "max"] = "auto",
+        save_freq: Literal["epoch"] | int = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode, best=_threshold("initial_value_threshold", initial_value_threshold))
@@ -572,7 +576,7 @@ class ModelCheckpoint(_Monitor):
         if self.save_freq == "epoch":
             self._save(epoch, None, logs or {})
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | Callable[[], Logs] | None = None) -> None:
         if isinstance(self.save_freq, int):
             self._batches += 1
             if self._batches >= self.save_freq:
@@ -650,7 +654,7 @@ class ReduceLROnPlateau(_Monitor):
         factor: float = 0.1,
         patience: int = 10,
         verbose: int = 0,
-        mode: str = "auto",
+        mode: Literal["auto", "min", "max"] = "auto",
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
@@ -893,14 +897,14 @@ class Progress(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._finish(logs)
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | Callable[[], Logs] | None = None) -> None:
         self._advance(batch, logs)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         if not self._training:
             self._open("Evaluation")
 
-    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_test_batch_end(self, batch: int, logs: Logs | Callable[[], Logs] | None = None) -> None:
         if not self._training:
             self._advance(batch, logs)
 
@@ -911,7 +915,7 @@ class Progress(Callback):
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         self._open("Prediction")
 
-    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_predict_batch_end(self, batch: int, logs: Logs | Callable[[], Logs] | None = None) -> None:
         self._advance(batch, None)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
@@ -997,7 +1001,7 @@ def _check_rate(callback: Callback) -> None:
                         f"{type(schedule).__name__}")  # fmt: skip
 
 
-def _flat(callbacks: Any) -> Sequence[Any]:
+def _flat(callbacks: object) -> Sequence[Any]:
     if callbacks is None:
         return []
     if isinstance(callbacks, CallbackList):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...arrays import integer
 from . import names
+from .types import Config, ConstraintLike
 
 Array = NDArray[Any]
 _EPSILON = 1e-7  # as in Keras: what norms are divided by is never 0
@@ -45,7 +46,7 @@ class Constraint:
         return names.call(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Constraint:
+    def from_config(cls, config: Config) -> Constraint:
         """The constraint that `get_config` described."""
         return cls(**config)
 
@@ -69,7 +70,7 @@ class NonNeg(Constraint):
 class _OfNorms(Constraint):
     """Columns, or what else lies along an axis, scaled to other Euclidean norms."""
 
-    axis: Any = 0
+    axis: int | tuple[int, ...] = 0
 
     def _wanted(self, norms: Array) -> Any:
         raise NotImplementedError
@@ -104,7 +105,7 @@ class MaxNorm(_OfNorms):
     [[0.6, 0.1], [0.8, 0.0]]
     """
 
-    def __init__(self, max_value: float = 2, axis: Any = 0) -> None:
+    def __init__(self, max_value: float = 2, axis: int | Sequence[int] = 0) -> None:
         self.max_value, self.axis = names.real("max_value", max_value, 0.0), _axis(axis)
 
     def _wanted(self, norms: Array) -> Any:
@@ -125,7 +126,7 @@ class UnitNorm(_OfNorms):
         No such axis.
     """
 
-    def __init__(self, axis: Any = 0) -> None:
+    def __init__(self, axis: int | Sequence[int] = 0) -> None:
         self.axis = _axis(axis)
 
     def _wanted(self, norms: Array) -> Any:
@@ -150,7 +151,9 @@ class MinMaxNorm(_OfNorms):
         No such numbers; min_value above max_value.
     """
 
-    def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0) -> None:
+    def __init__(
+        self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: int | Sequence[int] = 0
+    ) -> None:
         self.min_value = names.real("min_value", min_value, 0.0)
         self.max_value = names.real("max_value", max_value, self.min_value)
         self.rate, self.axis = names.real("rate", rate, 0.0, 1.0), _axis(axis)
@@ -159,7 +162,7 @@ class MinMaxNorm(_OfNorms):
         return self.rate * np.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
 
 
-def _axis(given: Any) -> Any:
+def _axis(given: Any) -> int | tuple[int, ...]:
     """An axis, or several, as NumPy and JSON take them."""
     if isinstance(given, (list, tuple)):
         return tuple(integer(f"axis[{i}]", one, -(2**31)) for i, one in enumerate(given))
@@ -172,7 +175,7 @@ KNOWN: dict[str, type[Constraint]] = {
 """Names that `get` knows."""
 
 
-def get(identifier: Any, argument: str = "constraint") -> Constraint | None:
+def get(identifier: ConstraintLike, argument: str = "constraint") -> Constraint | None:
     """A Constraint from itself, a name or a configuration; None stays None.
 
     Raises

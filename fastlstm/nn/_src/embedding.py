@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import backend, checks
 from ...arrays import size_of
 from . import constraints, initializers, regularizers
 from .base import KNOWN_LAYERS, SMALL, Array, Layer, Mask, Shape, Weight, flag
+from .types import Common, ConstraintLike, InitializerLike, RegularizerLike, ShapeLike
 
 
 class Embedding(Layer):
@@ -63,12 +65,12 @@ class Embedding(Layer):
         self,
         input_dim: int,
         output_dim: int,
-        embeddings_initializer: Any = "random_uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
+        embeddings_initializer: InitializerLike = "random_uniform",
+        embeddings_regularizer: RegularizerLike = None,
+        embeddings_constraint: ConstraintLike = None,
         mask_zero: bool = False,
-        weights: Any = None,
-        **common: Any,
+        weights: ArrayLike | Sequence[ArrayLike] | None = None,
+        **common: Unpack[Common],
     ) -> None:
         super().__init__(**common)
         self.input_dim, self.output_dim = size_of("input_dim", input_dim), size_of("output_dim", output_dim)
@@ -99,7 +101,7 @@ class Embedding(Layer):
         else:
             self.params["embeddings"] = self._first
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: ShapeLike) -> Shape:
         return (*input_shape, self.output_dim)
 
     def _native(self, name: str, x: Array, *, copy: bool = False) -> Array:

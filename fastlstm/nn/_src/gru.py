@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from . import cells
 from .base import KNOWN_LAYERS, Array, Shape, Weight
 from .names import flag
 from .recurrent import Recurrent
+from .types import ActivationLike, Common, ConstraintLike, InitializerLike, RegularizerLike, StateLike
 
 
 class GRU(Recurrent):
@@ -76,18 +77,18 @@ class GRU(Recurrent):
     def __init__(
         self,
         units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -97,8 +98,8 @@ class GRU(Recurrent):
         stateful: bool = False,
         zero_output_for_mask: bool = False,
         reset_after: bool = True,
-        first_state: Any = None,
-        **common: Any,
+        first_state: StateLike | None = None,
+        **common: Unpack[Common],
     ) -> None:
         options = {
             "kernel_initializer": kernel_initializer, "recurrent_initializer": recurrent_initializer,

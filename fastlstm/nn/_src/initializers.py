@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import names, randomness
+from .types import Config, InitializerLike
 
 Array = NDArray[Any]
 
@@ -54,7 +54,7 @@ class Initializer:
         return names.call(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Initializer:
+    def from_config(cls, config: Config) -> Initializer:
         """The initializer that `get_config` described."""
         return cls(**config)
 
@@ -167,8 +167,8 @@ class VarianceScaling(Initializer):
     def __init__(
         self,
         scale: float = 1.0,
-        mode: str = "fan_in",
-        distribution: str = "truncated_normal",
+        mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in",
+        distribution: Literal["truncated_normal", "untruncated_normal", "uniform", "normal"] = "truncated_normal",
         seed: int | None = None,
     ) -> None:
         self.scale = names.real("scale", scale, np.finfo(float).tiny)
@@ -194,7 +194,7 @@ class VarianceScaling(Initializer):
 class _Named(VarianceScaling):
     """A VarianceScaling of fixed scale, mode and distribution."""
 
-    _fixed: tuple[float, str, str]
+    _fixed: tuple[float, Any, Any]
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__(*self._fixed, seed)
@@ -271,7 +271,7 @@ KNOWN: dict[str, type[Initializer]] = {
 }  # fmt: skip
 
 
-def get(identifier: Any, argument: str = "initializer") -> Initializer:
+def get(identifier: InitializerLike, argument: str = "initializer") -> Initializer:
     """An Initializer from itself, a name or a configuration.
 
     Raises

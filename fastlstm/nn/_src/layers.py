@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from . import activations, constraints, initializers, names, regularizers
 from .base import KNOWN_LAYERS, SMALL, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, shown, sizes_of
 from .options import Checks
 from .randomness import checked_seed
+from .types import ActivationLike, Common, Config, ConstraintLike, InitializerLike, RegularizerLike, ShapeLike
 
 
 class Input:
@@ -41,8 +42,8 @@ class Input:
     (None, 1)
     """
 
-    def __init__(self, shape: Any = None, batch_size: int | None = None, *, batch_shape: Any = None,
-                 name: str | None = None) -> None:  # fmt: skip
+    def __init__(self, shape: ShapeLike | None = None, batch_size: int | None = None, *,
+                 batch_shape: ShapeLike | None = None, name: str | None = None) -> None:  # fmt: skip
         if (shape is None) == (batch_shape is None) or (batch_shape is not None and batch_size is not None):
             raise ValueError(f"Input: expected shape, or batch_shape, got shape={shape}, batch_shape={batch_shape}, "
                              f"batch_size={batch_size}")  # fmt: skip
@@ -100,19 +101,19 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
-        activation: Any = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **common: Any,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        **common: Unpack[Common],
     ) -> None:
         super().__init__(**common)
         self.units = size_of("units", units)
-        self.activation: Any = activation
+        self.activation: str = activation  # type: ignore[assignment]
         self.use_bias = flag("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
@@ -132,7 +133,7 @@ class Dense(Layer):
             found.append(Weight("bias", (self.units,), *how))
         return found
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: ShapeLike) -> Shape:
         return (*input_shape[:-1], self.units)
 
     def _bound(self) -> None:
@@ -196,7 +197,9 @@ class Dropout(Layer):
     _options: ClassVar[Checks] = {"rate": lambda name, value: names.real(name, value, 0.0, 1.0)}
     _ndim: tuple[int, int | None] = (1, None)
 
-    def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **common: Any) -> None:
+    def __init__(
+        self, rate: float, noise_shape: ShapeLike | None = None, seed: int | None = None, **common: Unpack[Common]
+    ) -> None:
         super().__init__(**common)
         self.rate = rate
         self.noise_shape = None if noise_shape is None else sizes_of("noise_shape", noise_shape)
@@ -265,7 +268,7 @@ class SpatialDropout1D(Dropout):
     _fields = ("rate", "seed")
     _ndim = (3, 3)
 
-    def __init__(self, rate: float, seed: int | None = None, **common: Any) -> None:
+    def __init__(self, rate: float, seed: int | None = None, **common: Unpack[Common]) -> None:
         super().__init__(rate, (None, 1, None), seed, **common)
 
 
@@ -295,9 +298,9 @@ class Activation(Layer):
     _options: ClassVar[Checks] = {"activation": lambda _, value: activations.name_of(value)}
     _ndim = (1, None)
 
-    def __init__(self, activation: Any, **common: Any) -> None:
+    def __init__(self, activation: ActivationLike, **common: Unpack[Common]) -> None:
         super().__init__(**common)
-        self.activation: Any = activation
+        self.activation: str = activation  # type: ignore[assignment]
 
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         y = activations.FUNCTIONS[self.activation](x)
@@ -339,7 +342,7 @@ class Masking(Layer):
     _fields = ("mask_value",)
     _ndim = (3, 3)
 
-    def __init__(self, mask_value: float = 0.0, **common: Any) -> None:
+    def __init__(self, mask_value: float = 0.0, **common: Unpack[Common]) -> None:
         super().__init__(**common)
         if isinstance(mask_value, (float, np.floating)) and np.isnan(mask_value):
             raise ValueError("mask_value: expected a number that a step can equal, got NaN, which equals nothing; give "
@@ -385,9 +388,10 @@ class TimeDistributed(Layer):
     _fields = ("layer",)
     _ndim = (3, None)
 
-    def __init__(self, layer: Any, **common: Any) -> None:
+    def __init__(self, layer: Layer | Config, **common: Unpack[Common]) -> None:
         layer = inner_layer(layer)
-        super().__init__(**{"dtype": layer.dtype, **common})
+        options: Common = {"dtype": layer.dtype, **common}
+        super().__init__(**options)
         if layer.dtype != self.dtype:
             raise TypeError(f"layer: expected {self.dtype} as here, got {layer.dtype}")
         if getattr(layer, "return_state", False):
@@ -403,7 +407,7 @@ class TimeDistributed(Layer):
     def _weights(self, input_shape: Shape) -> list[Weight]:
         return self.layer._plan((None, *input_shape[2:]))
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: ShapeLike) -> Shape:
         return (*input_shape[:2], *self.layer.compute_output_shape((None, *input_shape[2:]))[1:])
 
     def _make(self, input_shape: Shape, *, draw: bool) -> None:

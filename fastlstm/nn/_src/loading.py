@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...files import file_name
 from ...initial import NoSuchCell
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+    path: str | os.PathLike[str], custom_objects: Mapping[str, type] | None = None, compile: bool = True
 ) -> Sequential:
     """Read a model that `save_model` wrote.
 

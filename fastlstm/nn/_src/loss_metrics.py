@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import losses, metrics
+from .types import Config
 
 
 class _OfLoss(metrics.LossMetric):
@@ -13,7 +14,7 @@ class _OfLoss(metrics.LossMetric):
         return {"name": self.name, **{key: value for key, value in self.loss.get_config().items() if key != "name"}}
 
     @classmethod
-    def from_config(cls, config: Any) -> Any:
+    def from_config(cls, config: Config) -> _OfLoss:
         """The metric that `get_config` described."""
         return cls(**config)
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ... import backend, checks
 from ...arrays import integer
 from ...backend import LossRule
 from . import names
 from .options import Checks, Options
+from .types import Config, LossLike
 
 Array = NDArray[Any]
 
@@ -84,11 +85,13 @@ class Loss(Options):
     def __init__(self, name: str) -> None:
         self.name = names.text("name", name)
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+    def __call__(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The loss; as `value_and_gradient` without the gradient."""
         return self.value_and_gradient(y_true, y_pred, sample_weight)[0]
 
-    def value_and_gradient(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[float, Array]:
+    def value_and_gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, Array]:
         """The loss, and its gradient with respect to y_pred.
 
         Parameters
@@ -112,7 +115,7 @@ class Loss(Options):
         """
         raise NotImplementedError(f"{type(self).__name__}: expected value_and_gradient to be overridden")
 
-    def values(self, y_true: Any, y_pred: Any) -> Array:
+    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         """The loss of each sample or step, float64: shape (N, ...).
 
         Parameters
@@ -127,7 +130,7 @@ class Loss(Options):
         """
         raise NotImplementedError(f"{type(self).__name__}: expected values to be overridden")
 
-    def check(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def check(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Say what is wrong with targets for such predictions, if anything is.
 
         Parameters
@@ -155,7 +158,7 @@ class Loss(Options):
         return names.call(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Loss:
+    def from_config(cls, config: Config) -> Loss:
         """The loss that `get_config` described."""
         return cls(**config)
 
@@ -171,16 +174,18 @@ _SMOOTHING = {"label_smoothing": lambda name, value: names.real(name, value, 0.0
 class _Compiled(Loss):
     """A loss that a kernel computes."""
 
-    def value_and_gradient(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[float, Array]:
+    def value_and_gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, Array]:
         p = _predictions(y_pred)
         values, dy, share = self._run(y_true, p, sample_weight)
         return float(values[-1]) * share, dy if dy.ndim == np.ndim(y_pred) else dy.reshape(np.shape(y_pred))
 
-    def values(self, y_true: Any, y_pred: Any) -> Array:
+    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         p = _predictions(y_pred)
         return self._run(y_true, p, None)[0][:-1].reshape(p.shape[:-1])
 
-    def check(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def check(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         p = _predictions(y_pred)
         weights = _weights(sample_weight, p)
         targets = self._targets(y_true, p)
@@ -556,7 +561,7 @@ def masked_weights(mask: Any, sample_weight: Any = None, *, scaled: bool = True)
     return np.asarray(weights, np.float64)
 
 
-def get(identifier: Any) -> Loss:
+def get(identifier: LossLike) -> Loss:
     """A loss by its name.
 
     Parameters

@@ -6,14 +6,15 @@ Letters: N samples, ... further axes such as time, K outputs of one sample or st
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ... import checks
 from ...arrays import size_of
 from . import losses, names
+from .types import Config, MetricLike, ShapeLike
 
 Array = NDArray[Any]
 _MOST_THRESHOLDS = 100_000
@@ -57,13 +58,13 @@ class Metric:
     True
     """
 
-    direction: ClassVar[str | None] = None
+    direction: ClassVar[Literal["up", "down"] | None] = None
 
     def __init__(self, name: str) -> None:
         self.name = names.text("name", name)
         self.reset_state()
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Take in a batch.
 
         Parameters
@@ -97,7 +98,7 @@ class Metric:
         return names.call(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Metric:
+    def from_config(cls, config: Config) -> Metric:
         """The metric that `get_config` described."""
         return cls(**config)
 
@@ -137,7 +138,7 @@ class Mean(Metric):
 class _MeanOfValues(Mean):
     """The mean over samples of a number each, itself the mean over the sample's steps and outputs."""
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         predicted = checks.array("y_pred", y_pred)
         values, N = self._values(y_true, predicted), len(predicted)
         if not N:
@@ -158,12 +159,12 @@ class _MeanOfValues(Mean):
         self.total += float(np.where(weights == 0, 0, values * weights).sum()) / of_each
         self.count += float(weights.sum()) / of_each
 
-    def values(self, y_true: Any, y_pred: Any) -> Array:
+    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         """What it is the mean of, for each sample or step."""
         found: Array = self._values(y_true, checks.array("y_pred", y_pred))
         return found
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         raise NotImplementedError
 
 
@@ -197,7 +198,7 @@ class MeanMetricWrapper(_MeanOfValues):
     def __repr__(self) -> str:
         return names.call(self, fn=self._fn)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         y_true = losses.in_shape(checks.array("y_true", y_true), y_pred.shape)
         return checks.array(self.name, self._fn(y_true, y_pred, **self._kwargs))
 
@@ -234,7 +235,7 @@ class BinaryAccuracy(_MeanOfValues):
         self.threshold = names.real("threshold", threshold, 0.0, 1.0)
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         return np.equal(y_pred > self.threshold, _like(y_true, y_pred, self.name))
 
     def get_config(self) -> dict[str, Any]:
@@ -262,7 +263,7 @@ class CategoricalAccuracy(_MeanOfValues):
     def __init__(self, name: str = "categorical_accuracy") -> None:
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         return np.equal(_like(y_true, y_pred, self.name).argmax(axis=-1), y_pred.argmax(axis=-1))
 
 
@@ -287,7 +288,7 @@ class SparseCategoricalAccuracy(_MeanOfValues):
     def __init__(self, name: str = "sparse_categorical_accuracy") -> None:
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         return np.equal(_classes(y_true, y_pred, self.name), y_pred.argmax(axis=-1))
 
 
@@ -320,7 +321,7 @@ class TopKCategoricalAccuracy(_MeanOfValues):
         self.k = size_of("k", k)
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         return _in_top(_like(y_true, y_pred, self.name).argmax(axis=-1), y_pred, self.k)
 
     def get_config(self) -> dict[str, Any]:
@@ -356,7 +357,7 @@ class SparseTopKCategoricalAccuracy(_MeanOfValues):
         self.k = size_of("k", k)
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         classes = _classes(y_true, y_pred, self.name)
         inside = (classes >= 0) & (classes < y_pred.shape[-1])
         return np.logical_and(_in_top(np.where(inside, classes, 0).astype(np.int64), y_pred, self.k), inside)
@@ -390,15 +391,16 @@ class LossMetric(_MeanOfValues):
         self.loss = loss
         super().__init__(name or loss.name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         return self.loss.values(y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:
         return {"loss": names.serialize(self.loss), "name": self.name}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> LossMetric:
-        return cls(**{**config, "loss": losses.get(config.get("loss"))})
+    def from_config(cls, config: Config) -> LossMetric:
+        loss: Any = config.get("loss")
+        return cls(**{**config, "loss": losses.get(loss)})
 
 
 class RootMeanSquaredError(_MeanOfValues):
@@ -422,7 +424,7 @@ class RootMeanSquaredError(_MeanOfValues):
     def __init__(self, name: str = "root_mean_squared_error") -> None:
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         return np.square(y_pred - _like(y_true, y_pred, self.name).astype(np.float64), dtype=np.float64)
 
     def result(self) -> float:
@@ -458,13 +460,16 @@ class R2Score(Metric):
     _origin: Array | None
     WAYS = ("uniform_average", "variance_weighted_average", None)
 
-    def __init__(self, class_aggregation: str | None = "uniform_average", name: str = "r2_score") -> None:
+    def __init__(
+        self, class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = "uniform_average",
+        name: str = "r2_score",
+    ) -> None:  # fmt: skip
         if class_aggregation not in self.WAYS:
             raise ValueError(f"class_aggregation: expected one of {self.WAYS}, got {class_aggregation!r}")
         self.class_aggregation = class_aggregation
         super().__init__(name)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         p = checks.array("y_pred", y_pred)
         if p.ndim != 2:
             raise ValueError(f"y_pred: expected shape (N, K) for {self.name}, got {p.shape}")
@@ -480,7 +485,7 @@ class R2Score(Metric):
         sums = [(w * weights).sum(axis=0) for w in (np.ones(()), moved, moved * moved, (t - p) ** 2)]
         self._sums = sums if self._sums is None else [a + b for a, b in zip(self._sums, sums, strict=True)]
 
-    def result(self) -> Any:
+    def result(self) -> Any:  # a float; an array where class_aggregation is None
         if self._sums is None:
             return 0.0
         count, total, squares, residual = self._sums
@@ -544,8 +549,8 @@ class AUC(Metric):
     def __init__(
         self,
         num_thresholds: int = 200,
-        curve: str = "ROC",
-        summation_method: str = "interpolation",
+        curve: Literal["ROC", "PR"] = "ROC",
+        summation_method: Literal["interpolation", "minoring", "majoring"] = "interpolation",
         name: str = "auc",
         thresholds: Sequence[float] | None = None,
         from_logits: bool = False,
@@ -572,7 +577,7 @@ class AUC(Metric):
         self.num_thresholds = len(self.thresholds)
         super().__init__(name)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         p = checks.array("y_pred", y_pred)
         if p.ndim == 0:
             raise ValueError(f"y_pred: expected shape (N, ..., K) for {self.name}, got ()")
@@ -680,7 +685,7 @@ CLASSES: dict[str, Any] = {
 """What a record of `names.serialize` may be of."""
 
 
-def get(identifier: Any, loss: Any = None, output_shape: Sequence[int | None] | None = None) -> Metric:
+def get(identifier: MetricLike, loss: losses.Loss | None = None, output_shape: ShapeLike | None = None) -> Metric:
     """A metric by its name.
 
     Parameters
@@ -711,7 +716,7 @@ def get(identifier: Any, loss: Any = None, output_shape: Sequence[int | None] | 
             raise TypeError(f"metric: expected a metric, got the class {identifier.__name__}: call it")
         if not isinstance(getattr(identifier, "name", None), str):
             raise TypeError(f"metric: expected one with a name, a str, got {type(identifier).__name__} without")
-        return identifier  # type: ignore[no-any-return]
+        return identifier  # type: ignore[return-value]
     if isinstance(identifier, Mapping):
         return names.deserialize("metric", identifier, CLASSES)  # type: ignore[no-any-return]
     if isinstance(identifier, str):

@@ -6,21 +6,34 @@ import contextlib
 import copy
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ... import checks
 from ...arrays import size_of
 from . import architecture, data, described, keras_reading, losses, metrics, names, optimizers, saving, summary
-from .base import Mask, Trained
+from .base import Layer, Mask, Trained
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Given, Stream
+from .layers import Input
 from .ranks import Ranks
 from .repeat import Repeated, Repeats
 from .stack import Stack
 from .together import Alone, Seen, Together
+from .types import (
+    Callbacks,
+    Communicator,
+    Config,
+    Counting,
+    Data,
+    LossLike,
+    Metrics,
+    OptimizerLike,
+    ValidationData,
+    Verbose,
+)
 
 Array = NDArray[Any]
 _BATCH = 32  # samples, as in Keras
@@ -78,9 +91,13 @@ class Sequential(Stack):
     (True, (2, 1))
     """
 
-    def __init__(self, layers: Sequence[Any] | None = None, *, name: str = "sequential", seed: int | None = None):
+    optimizer: optimizers.Optimizer
+
+    def __init__(
+        self, layers: Sequence[Layer | Input] | None = None, *, name: str = "sequential", seed: int | None = None
+    ) -> None:
         self.compiled = self.stop_training = False
-        self.optimizer: Any = None
+        self.optimizer = None  # type: ignore[assignment]  # until compile
         self.history: History | None = None
         self.epoch = 0
         self._loss: Any = None
@@ -92,7 +109,7 @@ class Sequential(Stack):
         super().__init__(layers, name, seed)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
+    def from_config(cls, config: Config) -> Sequential:
         """A model of that architecture, with new weights.
 
         Parameters
@@ -141,8 +158,9 @@ class Sequential(Stack):
             self.optimizer._moved(self.flat_params)
 
     def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, weighted_metrics: Any = None
-    ) -> None:
+        self, optimizer: OptimizerLike = "rmsprop", loss: LossLike | None = None, metrics: Metrics = None,
+        weighted_metrics: Metrics = None,
+    ) -> None:  # fmt: skip
         """Say how the model learns.
 
         Parameters
@@ -189,12 +207,13 @@ class Sequential(Stack):
         return found
 
     @property
-    def loss(self) -> Any:
+    def loss(self) -> losses.Loss | None:
         """The Loss that compile was given or found."""
-        return self._loss
+        found: losses.Loss | None = self._loss
+        return found
 
     @property
-    def metrics(self) -> list[Any]:
+    def metrics(self) -> list[Counting]:
         """The metrics, that of the loss first."""
         return [self._total, *(metric for metric, _ in self._metrics)]
 
@@ -370,27 +389,27 @@ class Sequential(Stack):
 
     def fit(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: Data | None = None,
+        y: ArrayLike | None = None,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose: Any = "auto",
-        callbacks: Any = None,
+        verbose: Verbose = "auto",
+        callbacks: Callbacks = None,
         validation_split: float = 0.0,
-        validation_data: Any = None,
+        validation_data: ValidationData | None = None,
         shuffle: bool = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: ArrayLike | None = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
         *,
-        lengths: Any = None,
-        mask: Any = None,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
         allow_nan: bool = False,
-        comm: Any = None,
+        comm: Communicator | None = None,
     ) -> History:
         """Learn.
 
@@ -599,19 +618,35 @@ class Sequential(Stack):
         hooks.on_test_end(logs)
         return logs
 
+    @overload
+    def evaluate(
+        self, x: Data | None = ..., y: ArrayLike | None = ..., batch_size: int | None = ..., verbose: Verbose = ...,
+        sample_weight: ArrayLike | None = ..., steps: int | None = ..., callbacks: Callbacks = ..., *,
+        return_dict: Literal[True], lengths: ArrayLike | None = ..., mask: ArrayLike | None = ...,
+        allow_nan: bool = ...,
+    ) -> dict[str, float]: ...  # fmt: skip
+
+    @overload
+    def evaluate(
+        self, x: Data | None = ..., y: ArrayLike | None = ..., batch_size: int | None = ..., verbose: Verbose = ...,
+        sample_weight: ArrayLike | None = ..., steps: int | None = ..., callbacks: Callbacks = ...,
+        return_dict: bool = ..., *, lengths: ArrayLike | None = ..., mask: ArrayLike | None = ...,
+        allow_nan: bool = ...,
+    ) -> Any: ...  # fmt: skip
+
     def evaluate(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: Data | None = None,
+        y: ArrayLike | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
-        sample_weight: Any = None,
+        verbose: Verbose = "auto",
+        sample_weight: ArrayLike | None = None,
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
         return_dict: bool = False,
         *,
-        lengths: Any = None,
-        mask: Any = None,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
         allow_nan: bool = False,
     ) -> Any:
         """Loss and metrics on data.
@@ -643,14 +678,14 @@ class Sequential(Stack):
 
     def predict(
         self,
-        x: Any,
+        x: Data,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
         *,
-        lengths: Any = None,
-        mask: Any = None,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
         allow_nan: bool = False,
     ) -> Array:
         """What the model makes of data.
@@ -686,9 +721,24 @@ class Sequential(Stack):
         hooks.on_predict_end()
         return np.concatenate(found)
 
+    @overload
     def train_on_batch(
-        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False, *,
-        lengths: Any = None, mask: Any = None,
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = ...,
+        class_weight: Mapping[int, float] | None = ..., *, return_dict: Literal[True],
+        lengths: ArrayLike | None = ..., mask: ArrayLike | None = ...,
+    ) -> dict[str, float]: ...  # fmt: skip
+
+    @overload
+    def train_on_batch(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = ...,
+        class_weight: Mapping[int, float] | None = ..., return_dict: bool = ..., *,
+        lengths: ArrayLike | None = ..., mask: ArrayLike | None = ...,
+    ) -> Any: ...  # fmt: skip
+
+    def train_on_batch(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | None = None, return_dict: bool = False, *,
+        lengths: ArrayLike | None = None, mask: ArrayLike | None = None,
     ) -> Any:  # fmt: skip
         """One update.
 
@@ -720,9 +770,21 @@ class Sequential(Stack):
             logs = self._logs()
         return logs if return_dict else _flattened(logs)
 
+    @overload
+    def test_on_batch(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = ..., *, return_dict: Literal[True],
+        lengths: ArrayLike | None = ..., mask: ArrayLike | None = ...,
+    ) -> dict[str, float]: ...  # fmt: skip
+
+    @overload
+    def test_on_batch(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = ..., return_dict: bool = ..., *,
+        lengths: ArrayLike | None = ..., mask: ArrayLike | None = ...,
+    ) -> Any: ...  # fmt: skip
+
     def test_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False, *, lengths: Any = None,
-        mask: Any = None,
+        mask: ArrayLike | None = None,
     ) -> Any:  # fmt: skip
         """Loss and metrics of one batch.
 
@@ -754,7 +816,9 @@ class Sequential(Stack):
         self._check_targets(batch)
         return batch
 
-    def predict_on_batch(self, x: Any, *, lengths: Any = None, mask: Any = None) -> Array:
+    def predict_on_batch(
+        self, x: ArrayLike, *, lengths: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> Array:
         """`predict` of one batch.
 
         Parameters
@@ -773,7 +837,7 @@ class Sequential(Stack):
 
     def summary(
         self, line_length: int | None = None, positions: Sequence[float] | None = None,
-        print_fn: Callable[[str], Any] | None = None, show_trainable: bool = False,
+        print_fn: Callable[[str], object] | None = None, show_trainable: bool = False,
     ) -> None:  # fmt: skip
         """Print a table of the layers, their outputs and numbers of weights, as Keras does.
 

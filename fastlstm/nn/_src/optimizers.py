@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ... import backend, checks
 from ...backend import UpdateRule
 from . import names, records, schedules
 from .options import Options
 from .schedules import LearningRateSchedule
+from .types import Config, OptimizerLike, Tree
 
 Array = NDArray[Any]
 
@@ -280,7 +281,7 @@ class Optimizer(Options):
             backend.engine.training.update(self._rule, flat_params, flat_grads, self._own)
         self.iterations += 1
 
-    def step(self, params: Any, grads: Any) -> None:
+    def step(self, params: Tree, grads: Tree) -> None:
         """`update` for weights of the functional core: each array is changed in place.
 
         The first call builds the optimizer; all others are about the same weights, by their names and shapes. Between
@@ -352,7 +353,7 @@ class Optimizer(Options):
             found["learning_rate"] = np.array(self._rate, np.float64)
         return found
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, ArrayLike]) -> None:
         """Go on from what `state` returned, of an optimizer of the same class and arguments; after `build`.
 
         Parameters
@@ -408,7 +409,7 @@ class Optimizer(Options):
         return f"<{made}: {self.iterations} update(s) of {self._layout[0][0]:,} weights>"
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Optimizer:
+    def from_config(cls, config: Config) -> Optimizer:
         """The optimizer that `get_config` described."""
         found = dict(config)
         if isinstance(found.get("learning_rate"), Mapping):
@@ -682,7 +683,7 @@ KNOWN: dict[str, type[Optimizer]] = {"rmsprop": RMSprop, "sgd": SGD, "adam": Ada
 """Names that `get` knows."""
 
 
-def get(identifier: Any) -> Optimizer:
+def get(identifier: OptimizerLike) -> Optimizer:
     """An optimizer by its name, with its defaults.
 
     Parameters

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ... import checks
 from ...arrays import size_of
@@ -16,7 +16,7 @@ Array = NDArray[Any]
 _SIDES = ("pre", "post")
 
 
-def to_categorical(x: Any, num_classes: int | None = None) -> Array:
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     """Class numbers as vectors of 1 at the class and 0 elsewhere, float64.
 
     Parameters
@@ -58,11 +58,11 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
 
 
 def pad_sequences(
-    sequences: Sequence[Any],
+    sequences: Sequence[ArrayLike],
     maxlen: int | None = None,
     dtype: DTypeLike = "int32",
-    padding: str = "pre",
-    truncating: str = "pre",
+    padding: Literal["pre", "post"] = "pre",
+    truncating: Literal["pre", "post"] = "pre",
     value: float = 0.0,
 ) -> Array:
     """Sequences of unlike lengths in one array. With ``padding="post"``, lengths go with it, in the place of a value
@@ -121,7 +121,7 @@ def pad_sequences(
     return y
 
 
-def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
+def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Array:
     """x, divided by its norms along an axis; where one is 0, by 1.
 
     Parameters

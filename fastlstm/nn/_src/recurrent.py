@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import backend, checks
 from ...arrays import size_of
@@ -16,10 +17,14 @@ from ...initial import output_size, own_named, record_of
 from ...params import CELLS, ROWS, AnyParams, AnyState, Batch, State, cell_name, shapes
 from . import cells, constraints, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight
+from .constraints import Constraint
+from .initializers import Initializer
 from .names import flag
 from .options import Checks
 from .randomness import checked_seed
+from .regularizers import Regularizer
 from .steps import Steps
+from .types import ActivationLike, Common, ConstraintLike, InitializerLike, RegularizerLike, ShapeLike, StateLike
 
 _NAMES = {
     "W": "kernel", "U": "recurrent_kernel", "w": "unit_weights", "p": "peephole_kernel", "s": "scale", "b": "bias",
@@ -70,15 +75,15 @@ class Recurrent(Layer):
     stateful: bool
     zero_output_for_mask: bool
     first_state: list[list[float]] | None
-    kernel_initializer: Any
-    recurrent_initializer: Any
-    bias_initializer: Any
-    kernel_regularizer: Any
-    recurrent_regularizer: Any
-    bias_regularizer: Any
-    kernel_constraint: Any
-    recurrent_constraint: Any
-    bias_constraint: Any
+    kernel_initializer: Initializer
+    recurrent_initializer: Initializer
+    bias_initializer: Initializer
+    kernel_regularizer: Regularizer | None
+    recurrent_regularizer: Regularizer | None
+    bias_regularizer: Regularizer | None
+    kernel_constraint: Constraint | None
+    recurrent_constraint: Constraint | None
+    bias_constraint: Constraint | None
     _ndim = (3, 3)
     _options: ClassVar[Checks] = {
         "dropout": rate_of, "recurrent_dropout": rate_of, "go_backwards": flag, "stateful": flag,
@@ -87,8 +92,8 @@ class Recurrent(Layer):
     _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_standing", "_first")
     _mixes_time = True
 
-    def __init__(self, units: Any, activation: Any, recurrent_activation: Any, use_bias: Any,
-                 options: Mapping[str, Any], common: Mapping[str, Any]) -> None:  # fmt: skip
+    def __init__(self, units: int, activation: ActivationLike, recurrent_activation: ActivationLike, use_bias: bool,
+                 options: Mapping[str, Any], common: Common) -> None:  # fmt: skip
         """options: those that the layers have in common; common: those of every layer."""
         super().__init__(**common)
         self.units = size_of("units", units)
@@ -128,7 +133,7 @@ class Recurrent(Layer):
             raise ValueError(f"{self.name}: expected inputs of a known size D, got shape {input_shape}")
         return D
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+    def compute_output_shape(self, input_shape: ShapeLike) -> tuple[Any, ...]:
         N, T, _ = input_shape
         y = (N, T, self.output_size) if self.return_sequences else (N, self.output_size)
         return (y, *((N, width) for width in self._widths)) if self.return_state else y
@@ -286,8 +291,9 @@ class Recurrent(Layer):
     # the layer
 
     def __call__(
-        self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None, initial_state: Any = None
-    ) -> Any:
+        self, x: ArrayLike, training: bool = False, mask: ArrayLike | None = None, *, lengths: ArrayLike | None = None,
+        initial_state: StateLike | None = None,
+    ) -> Any:  # fmt: skip
         """y, or [y, h, c], from x; [y, h] of a GRU.
 
         Parameters
@@ -317,7 +323,7 @@ class Recurrent(Layer):
         y, last = self._run(found, self._mask(mask, lengths, found), training, state)
         return [y, *copied(last)] if self.return_state else y
 
-    def backward(self, dy: Any = None, dstate: Any = None) -> Array:
+    def backward(self, dy: ArrayLike | None = None, dstate: StateLike | None = None) -> Array:
         """Gradients, through the last call in training.
 
         Parameters
@@ -506,19 +512,19 @@ class LSTM(Recurrent):
     def __init__(
         self,
         units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
         unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -529,8 +535,8 @@ class LSTM(Recurrent):
         zero_output_for_mask: bool = False,
         cell: str | OwnCell = "standard",
         projection_size: int | None = None,
-        first_state: Any = None,
-        **common: Any,
+        first_state: StateLike | None = None,
+        **common: Unpack[Common],
     ) -> None:
         options = {
             "kernel_initializer": kernel_initializer, "recurrent_initializer": recurrent_initializer,
@@ -564,7 +570,7 @@ class LSTM(Recurrent):
     def _weights(self, input_shape: Shape) -> list[Weight]:
         D, H = self._input_size(input_shape), self.units
         of_units = initializers.RandomUniform(-1 / H**0.5, 1 / H**0.5), None
-        how = {
+        how: dict[str, Any] = {
             "W": (self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint),
             "U": (self.recurrent_initializer, self.recurrent_regularizer, self.recurrent_constraint),
             "V": (self.recurrent_initializer, self.recurrent_regularizer, self.recurrent_constraint),

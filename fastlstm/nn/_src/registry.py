@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from . import constraints, initializers, losses, metrics, regularizers
 from .base import KNOWN_LAYERS, Layer
 
+_Kind = TypeVar("_Kind", bound=type)
 OWN: set[str] = set()
 """Names of the classes that are known because their author has registered them."""
 
@@ -19,7 +20,7 @@ _TABLES: tuple[tuple[type, dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
-def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[type], type]:
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[_Kind], _Kind]:
     """A decorator of classes of your own, which files of models may name from then on: layers, losses, metrics,
     initializers, regularizers, constraints.
 
@@ -53,7 +54,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{argument}: expected a str, got {type(value).__name__}")
 
-    def register(kind: type) -> type:
+    def register(kind: _Kind) -> _Kind:
         _table(kind)[kind.__name__] = kind
         OWN.add(kind.__name__)
         return kind
@@ -62,7 +63,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 
 @contextlib.contextmanager
-def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
+def custom_object_scope(custom_objects: Mapping[str, type]) -> Iterator[None]:
     """A context in which files and configurations may name these classes too.
 
     Parameters

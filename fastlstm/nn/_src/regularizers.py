@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import names
+from .types import Config, RegularizerLike
 
 Array = NDArray[Any]
 
@@ -52,7 +52,7 @@ class Regularizer:
         return names.call(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Regularizer:
+    def from_config(cls, config: Config) -> Regularizer:
         """The regularizer that `get_config` described."""
         return cls(**config)
 
@@ -99,7 +99,7 @@ KNOWN: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2, "l1l2"
 _BY_NAME = KNOWN | {"l1_l2": l1_l2, "l1l2": l1_l2}  # L1L2's own defaults are 0, which would be no penalty
 
 
-def get(identifier: Any, argument: str = "regularizer") -> Regularizer | None:
+def get(identifier: RegularizerLike, argument: str = "regularizer") -> Regularizer | None:
     """A Regularizer from itself, a name or a configuration; None stays None.
 
     Raises

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from ...files import file_name, regular, write_whole
 from ...formats.safetensors_file import HEADER, SUFFIX, damage_said, library
 from . import keras_reading, keras_writing, losses, metrics, names, optimizers, randomness
 from .architecture import parts_of
+
+if TYPE_CHECKING:
+    from .model import Sequential
 
 Array = NDArray[Any]
 MARK = "fastlstm.nn"
@@ -31,7 +34,7 @@ _MOST = 100  # metrics of a model, which take memory for what a few words in a f
 _KINDS = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "I64": np.dtype(np.int64)}
 
 
-def save_model(model: Any, path: str | os.PathLike[str]) -> None:
+def save_model(model: Sequential, path: str | os.PathLike[str]) -> None:
     """Write a model: architecture, weights, and what training needs to go on bit for bit where it stopped.
 
     To a name that ends in .keras it writes a file of Keras 3's, which has the optimizer's state too, but no random
@@ -134,7 +137,7 @@ def checked_name(path: Any) -> str:
     return name
 
 
-def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
+def save_weights(model: Sequential, path: str | os.PathLike[str]) -> None:
     """Write a model's weights alone; parameters and errors as for `save_model`.
 
     To a name that ends in .weights.h5 it writes a file that Keras 3's `load_weights` takes.
@@ -145,7 +148,7 @@ def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
     _write(path, _weights(model), {})
 
 
-def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
+def load_weights(model: Sequential, path: str | os.PathLike[str]) -> None:
     """Take the weights of a file that `save_model` or `save_weights` wrote, here or in Keras.
 
     Parameters

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from . import names
+from .types import Config
 
 
 class LearningRateSchedule:
@@ -35,7 +36,7 @@ class LearningRateSchedule:
         return names.call(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> LearningRateSchedule:
+    def from_config(cls, config: Config) -> LearningRateSchedule:
         """The schedule that `get_config` described."""
         return cls(**config)
 
@@ -277,7 +278,7 @@ KNOWN: dict[str, type[LearningRateSchedule]] = {
 """Names that `get` knows."""
 
 
-def get(record: Mapping[str, Any]) -> LearningRateSchedule:
+def get(record: Config) -> LearningRateSchedule:
     """A schedule from what `names.serialize` made of it.
 
     Raises

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from ... import backend
 from ...arrays import size_of
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, flag
 from .own import lost
+from .types import Common, ShapeLike
 
 
 def last_axis(argument: str, value: Any) -> str:
@@ -47,11 +47,11 @@ class RepeatVector(Layer):
     _fields = ("n",)
     _ndim = (2, 2)
 
-    def __init__(self, n: int, **common: Any) -> None:
+    def __init__(self, n: int, **common: Unpack[Common]) -> None:
         super().__init__(**common)
         self.n = size_of("n", n)
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: ShapeLike) -> Shape:
         N, D = input_shape
         return N, self.n, D
 
@@ -98,11 +98,11 @@ class Flatten(Layer):
     _ndim = (1, None)
     fixed_length = True
 
-    def __init__(self, data_format: str | None = None, **common: Any) -> None:
+    def __init__(self, data_format: Literal["channels_last"] | None = None, **common: Unpack[Common]) -> None:
         super().__init__(**common)
         self.data_format = last_axis("data_format", data_format)
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: ShapeLike) -> Shape:
         N, *others = input_shape
         sizes = [size for size in others if size is not None]
         return N, prod(sizes) if len(sizes) == len(others) else None
@@ -127,11 +127,13 @@ class _Pooling(Layer):
     _fields = ("data_format", "keepdims")
     _ndim = (3, 3)
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **common: Any) -> None:
+    def __init__(
+        self, data_format: Literal["channels_last"] | None = None, keepdims: bool = False, **common: Unpack[Common]
+    ) -> None:
         super().__init__(**common)
         self.data_format, self.keepdims = last_axis("data_format", data_format), flag("keepdims", keepdims)
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: ShapeLike) -> Shape:
         N, _, D = input_shape
         return (N, 1, D) if self.keepdims else (N, D)
 

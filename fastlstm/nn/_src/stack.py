@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ... import checks
 from . import names, randomness
@@ -15,6 +15,7 @@ from .base import Layer, Mask, Shape, Trained, shown, sizes_of
 from .data import without
 from .layers import Input
 from .standing import Settled, Vector
+from .types import ShapeLike
 
 Array = NDArray[Any]
 
@@ -68,7 +69,7 @@ class Stack(Trained):
     flat_params: Array = Vector()  # type: ignore[assignment]
     flat_grads: Array = Vector()  # type: ignore[assignment]
 
-    def __init__(self, layers: Sequence[Any] | None, name: str, seed: int | None) -> None:
+    def __init__(self, layers: Sequence[Layer | Input] | None, name: str, seed: int | None) -> None:
         self.name = names.text("name", name)
         self.rng = randomness.generator(seed)
         vars(self).update(layers=_Layers(), flat_params=np.zeros(0, np.float32), flat_grads=np.zeros(0, np.float32))
@@ -84,7 +85,7 @@ class Stack(Trained):
 
     # layers
 
-    def add(self, layer: Any) -> None:
+    def add(self, layer: Layer | Input) -> None:
         """Put a layer on top.
 
         Parameters
@@ -158,7 +159,7 @@ class Stack(Trained):
             name = f"{layer.name}_{number}"
         return name
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: ShapeLike | None = None) -> None:
         """Make the weights; the first call or `fit` does it too.
 
         Parameters
@@ -270,7 +271,7 @@ class Stack(Trained):
         """Copies of all weights, in Keras's order."""
         return [array for layer in self.layers for array in layer.get_weights()]
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Take other weights.
 
         Parameters
@@ -344,7 +345,9 @@ class Stack(Trained):
 
     # one batch
 
-    def __call__(self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None) -> Array:
+    def __call__(
+        self, x: ArrayLike, training: bool = False, mask: ArrayLike | None = None, *, lengths: ArrayLike | None = None
+    ) -> Array:
         """What comes out of the top layer.
 
         Parameters
@@ -374,7 +377,7 @@ class Stack(Trained):
             self._shape = y.shape
         return y.copy()
 
-    def backward(self, dy: Any) -> Array:
+    def backward(self, dy: ArrayLike) -> Array:
         """Gradients, through the last call in training: those of the weights into flat_grads.
 
         Parameters
