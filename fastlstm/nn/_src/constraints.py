@@ -17,8 +17,11 @@ _EPSILON = 1e-7  # as in Keras: what norms are divided by is never 0
 
 
 class Constraint:
-    """A function of a weight, whose value takes the weight's place after each update. For one of your own, derive from
-    it and write `__call__`; and `get_config`, if models with it are to be saved.
+    """A function of a weight, whose value takes the weight's place after each update.
+
+    For one of your own, derive from it and write `__call__`. If models with it are to be saved, register the class
+    (`fastlstm.nn.saving.register_keras_serializable`) and let its arguments be attributes of the same names, or write
+    `get_config`.
 
     Examples
     --------
@@ -35,11 +38,27 @@ class Constraint:
     """
 
     def __call__(self, w: Array) -> Array:
-        """The numbers to take the place of w, of the same shape; w itself is not written to."""
+        """The numbers that take the place of w.
+
+        Parameters
+        ----------
+        w : ndarray
+            A weight. It must not be written to.
+
+        Returns
+        -------
+        ndarray, shape of w
+        """
         raise NotImplementedError(f"{type(self).__name__}: expected __call__ to be overridden")
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes, to make the same again."""
+        """What the constructor takes, to make the same again.
+
+        Returns
+        -------
+        dict
+            Of what JSON can hold.
+        """
         return dict(vars(self))
 
     def __repr__(self) -> str:
@@ -47,7 +66,21 @@ class Constraint:
 
     @classmethod
     def from_config(cls, config: Config) -> Constraint:
-        """The constraint that `get_config` described."""
+        """The constraint that `get_config` described.
+
+        Parameters
+        ----------
+        config : dict
+
+        Returns
+        -------
+        Constraint
+
+        Raises
+        ------
+        ValueError, TypeError
+            Something that `get_config` does not make.
+        """
         return cls(**config)
 
 
@@ -83,14 +116,14 @@ class _OfNorms(Constraint):
 
 
 class MaxNorm(_OfNorms):
-    """Norms of at most max_value.
+    """Norms of at most max_value: what is longer is scaled down.
 
     Parameters
     ----------
     max_value : float
         At least 0.
     axis : int or list of int
-        Along which the norms are. 0 are those of what goes into each unit of a kernel.
+        Along which Euclidean norms are taken. 0 of a kernel (D, U): a norm for each of the U units, of its D weights.
 
     Raises
     ------
@@ -113,7 +146,7 @@ class MaxNorm(_OfNorms):
 
 
 class UnitNorm(_OfNorms):
-    """Norms of 1.
+    """Norms of 1: whatever lies along the axis is divided by its norm.
 
     Parameters
     ----------
@@ -124,6 +157,13 @@ class UnitNorm(_OfNorms):
     ------
     ValueError, TypeError
         No such axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.nn.constraints import UnitNorm
+    >>> UnitNorm()(np.array([[3.0], [4.0]])).round(3).tolist()
+    [[0.6], [0.8]]
     """
 
     def __init__(self, axis: int | Sequence[int] = 0) -> None:
@@ -134,7 +174,7 @@ class UnitNorm(_OfNorms):
 
 
 class MinMaxNorm(_OfNorms):
-    """Norms from min_value to max_value, or on their way there.
+    """Norms from min_value to max_value; with a rate below 1 each update brings them a part of the way there.
 
     Parameters
     ----------
@@ -149,6 +189,13 @@ class MinMaxNorm(_OfNorms):
     ------
     ValueError, TypeError
         No such numbers; min_value above max_value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.nn.constraints import MinMaxNorm
+    >>> MinMaxNorm(max_value=1.0, rate=0.5)(np.array([[3.0], [4.0]])).round(3).tolist()  # norm 5 becomes 3
+    [[1.8], [2.4]]
     """
 
     def __init__(
@@ -176,12 +223,31 @@ KNOWN: dict[str, type[Constraint]] = {
 
 
 def get(identifier: ConstraintLike, argument: str = "constraint") -> Constraint | None:
-    """A Constraint from itself, a name or a configuration; None stays None.
+    """A constraint by its name.
+
+    Parameters
+    ----------
+    identifier : str, dict, Constraint or None
+        A name in any spelling, for its defaults; what `serialize` made; a constraint or None, which is returned.
+    argument : str
+        What messages call it.
+
+    Returns
+    -------
+    Constraint or None
 
     Raises
     ------
-    ValueError, TypeError
-        An unknown name; another type.
+    ValueError
+        An unknown name; the message says the nearest one.
+    TypeError
+        Something else.
+
+    Examples
+    --------
+    >>> from fastlstm.nn import constraints
+    >>> constraints.deserialize("max_norm").max_value
+    2.0
     """
     if identifier is None or isinstance(identifier, Constraint):
         return identifier

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...cells import OwnCell
+from .types import Configured
 
 _T = TypeVar("_T")
 
@@ -67,7 +68,7 @@ def _brief(value: Any) -> str:
     return shown if len(shown) < 300 and "\n" not in shown else f"<{type(value).__name__}>"
 
 
-def serialize(thing: Any) -> dict[str, Any]:
+def serialize(thing: Configured) -> dict[str, Any]:
     """Class and configuration of something with `get_config`, as JSON can hold it."""
     return {"class_name": type(thing).__name__, "config": thing.get_config()}
 

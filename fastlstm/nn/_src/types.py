@@ -76,6 +76,12 @@ class Counting(Protocol):
     def reset_state(self) -> None: ...
 
 
+class Configured(Protocol):
+    """What can be described and made again."""
+
+    def get_config(self) -> dict[str, Any]: ...
+
+
 class Communicator(Protocol):
     """What `fit` uses of a communicator of mpi4py."""
 
