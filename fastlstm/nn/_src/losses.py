@@ -31,15 +31,22 @@ _NONE: dict[Any, Array] = {dtype: np.zeros(0, dtype) for dtype in _FLOATS}
 
 
 class Loss(Options):
-    """What all losses have in common. For one of your own, derive from it and write `value_and_gradient`; and `values`,
-    where it is to be a metric too.
+    """What all losses have in common: a number for predictions beside targets, and its gradient.
 
-    The value is the sum over all samples and steps of their losses times their weights, divided by their number
-    (not by the sum of the weights): Keras's reduction "sum_over_batch_size".
+    The number is a sum over all samples and steps: of the loss of each times its weight. It is divided by how many
+    there are, and not by the sum of the weights: Keras's reduction "sum_over_batch_size".
+
+    For one of your own, derive from it and write `value_and_gradient`; and `values`, if it is to be a metric too. If
+    models with it are to be saved, register the class and write `get_config`.
 
     Parameters
     ----------
     name : str
+
+    Raises
+    ------
+    ValueError, TypeError
+        An empty name; something else than a str.
 
     Examples
     --------
@@ -86,7 +93,22 @@ class Loss(Options):
         self.name = names.text("name", name)
 
     def __call__(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """The loss; as `value_and_gradient` without the gradient."""
+        """The loss: what `value_and_gradient` returns first.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight
+            As in `value_and_gradient`.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `check`.
+        """
         return self.value_and_gradient(y_true, y_pred, sample_weight)[0]
 
     def value_and_gradient(
@@ -116,12 +138,16 @@ class Loss(Options):
         raise NotImplementedError(f"{type(self).__name__}: expected value_and_gradient to be overridden")
 
     def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
-        """The loss of each sample or step, float64: shape (N, ...).
+        """The loss of each sample or step.
 
         Parameters
         ----------
         y_true, y_pred
             As in `value_and_gradient`.
+
+        Returns
+        -------
+        ndarray of float64, shape (N, ...)
 
         Raises
         ------
@@ -131,7 +157,7 @@ class Loss(Options):
         raise NotImplementedError(f"{type(self).__name__}: expected values to be overridden")
 
     def check(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        """Say what is wrong with targets for such predictions, if anything is.
+        """Raise an error that says what is wrong with targets for such predictions, if anything is.
 
         Parameters
         ----------
@@ -151,7 +177,13 @@ class Loss(Options):
         return rows
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes, to make the same loss again."""
+        """What the constructor takes, to make the same loss again.
+
+        Returns
+        -------
+        dict
+            Of what JSON can hold.
+        """
         return {"name": self.name}
 
     def __repr__(self) -> str:
@@ -159,7 +191,21 @@ class Loss(Options):
 
     @classmethod
     def from_config(cls, config: Config) -> Loss:
-        """The loss that `get_config` described."""
+        """The loss that `get_config` described.
+
+        Parameters
+        ----------
+        config : dict
+
+        Returns
+        -------
+        Loss
+
+        Raises
+        ------
+        ValueError, TypeError
+            Something that `get_config` does not make.
+        """
         return cls(**config)
 
 
@@ -277,7 +323,7 @@ class MeanAbsoluteError(_Pointwise):
 
 
 class Huber(_Pointwise):
-    """Mean of e²/2 where |e| is at most delta, of delta |e| - delta²/2 beyond; e = y_pred - y_true [1]_.
+    """Mean of a function of the error e = y_pred - y_true [1]_: e²/2 up to |e| = delta, delta |e| - delta²/2 beyond.
 
     Parameters
     ----------
@@ -433,7 +479,7 @@ class SparseCategoricalCrossentropy(_Categorical):
     from_logits : bool
         As in `CategoricalCrossentropy`.
     ignore_class : int, optional
-        A class number that marks samples or steps which do not count; the sum is divided by the number of the others.
+        A class number that marks samples or steps which do not count. The sum is divided by the number of the others.
     name : str
 
     Raises
@@ -568,7 +614,11 @@ def get(identifier: LossLike) -> Loss:
     ----------
     identifier : str, dict or Loss
         A name as Keras has it ("binary_crossentropy", "BinaryCrossentropy", "bce"), the function of that name, what
-        `names.serialize` made, or a loss, which is returned.
+        `serialize` made, or a loss, which is returned.
+
+    Returns
+    -------
+    Loss
 
     Raises
     ------

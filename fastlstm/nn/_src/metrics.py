@@ -21,14 +21,26 @@ _MOST_THRESHOLDS = 100_000
 
 
 class Metric:
-    """What all metrics have in common. For one of your own, derive from it and write the three methods, or give
-    `compile` a function of y_true and y_pred that returns a number for each sample.
+    """What all metrics have in common: batches come in by `update_state`, and `result` is the metric of all of them.
+
+    For one of your own, derive from it and write `update_state`, `result` and `reset_state`. A function of y_true and
+    y_pred that returns a number for each sample is a metric too: give it to `compile`.
+
+    Parameters
+    ----------
+    name : str
+        What logs call it.
 
     Attributes
     ----------
     name : str
     direction : "up", "down" or None
         Whether more is better or less. Where it is None, callbacks that watch the metric need to be given `mode`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An empty name; something else than a str.
 
     Examples
     --------
@@ -83,7 +95,12 @@ class Metric:
         raise NotImplementedError(f"{type(self).__name__}: expected update_state to be overridden")
 
     def result(self) -> float:
-        """The metric over all that came in since the last `reset_state`."""
+        """The metric over all that came in since the last `reset_state`.
+
+        Returns
+        -------
+        float
+        """
         raise NotImplementedError(f"{type(self).__name__}: expected result to be overridden")
 
     def reset_state(self) -> None:
@@ -91,7 +108,13 @@ class Metric:
         raise NotImplementedError(f"{type(self).__name__}: expected reset_state to be overridden")
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes, to make the same metric again."""
+        """What the constructor takes, to make the same metric again.
+
+        Returns
+        -------
+        dict
+            Of what JSON can hold.
+        """
         return {"name": self.name}
 
     def __repr__(self) -> str:
@@ -99,7 +122,21 @@ class Metric:
 
     @classmethod
     def from_config(cls, config: Config) -> Metric:
-        """The metric that `get_config` described."""
+        """The metric that `get_config` described.
+
+        Parameters
+        ----------
+        config : dict
+
+        Returns
+        -------
+        Metric
+
+        Raises
+        ------
+        ValueError, TypeError
+            Something that `get_config` does not make.
+        """
         return cls(**config)
 
 
@@ -124,7 +161,14 @@ class Mean(Metric):
         super().__init__(name)
 
     def add(self, value: float, weight: float = 1.0) -> None:
-        """Take in a number that counts as many times."""
+        """Take in a number.
+
+        Parameters
+        ----------
+        value : float
+        weight : float
+            How many times it counts.
+        """
         self.total += value * weight
         self.count += weight
 
@@ -136,7 +180,7 @@ class Mean(Metric):
 
 
 class _MeanOfValues(Mean):
-    """The mean over samples of a number each, itself the mean over the sample's steps and outputs."""
+    """The mean over samples; a sample's number is the mean over its steps and outputs."""
 
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         predicted = checks.array("y_pred", y_pred)
@@ -160,7 +204,22 @@ class _MeanOfValues(Mean):
         self.count += float(weights.sum()) / of_each
 
     def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
-        """What it is the mean of, for each sample or step."""
+        """What it is the mean of: a number for each sample or step.
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like
+            As in `update_state`.
+
+        Returns
+        -------
+        ndarray, shape (N, ...)
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `update_state`.
+        """
         found: Array = self._values(y_true, checks.array("y_pred", y_pred))
         return found
 
@@ -180,6 +239,11 @@ class MeanMetricWrapper(_MeanOfValues):
         The function's by default.
     kwargs
         Given to the function.
+
+    Raises
+    ------
+    ValueError, TypeError
+        In `update_state`: a function that returns no numbers, or of another shape.
 
     Examples
     --------
@@ -367,8 +431,9 @@ class SparseTopKCategoricalAccuracy(_MeanOfValues):
 
 
 class LossMetric(_MeanOfValues):
-    """A loss as a metric: the mean of its values, and not, as in training, their sum over the number of samples,
-    which differs where there are weights.
+    """A loss as a metric: the weighted mean of its values.
+
+    In training a loss is the weighted sum divided by the number of samples. The two differ where weights are not 1.
 
     Parameters
     ----------
@@ -432,12 +497,12 @@ class RootMeanSquaredError(_MeanOfValues):
 
 
 class R2Score(Metric):
-    """The coefficient of determination: 1 - Σ (y_true - y_pred)² / Σ (y_true - mean of y_true)², outputs apart.
+    """The coefficient of determination of each output: 1 - Σ (y_true - y_pred)² / Σ (y_true - mean of y_true)².
 
     Parameters
     ----------
     class_aggregation : "uniform_average", "variance_weighted_average" or None
-        How the outputs' scores become one; None leaves an array of K.
+        How the scores of the K outputs become one. With None `result` is an array (K,).
     name : str
 
     Raises
@@ -507,8 +572,9 @@ class R2Score(Metric):
 
 
 class AUC(Metric):
-    """The area under the curve of true against false positives (ROC), or of precision against recall (PR), from
-    counts at some thresholds.
+    """The area under a curve: of true against false positives (ROC), or of precision against recall (PR).
+
+    It is computed from counts at some thresholds.
 
     Parameters
     ----------
@@ -516,7 +582,8 @@ class AUC(Metric):
         From 2 to 100000, spread evenly over 0 to 1.
     curve : "ROC" or "PR"
     summation_method : "interpolation", "minoring" or "majoring"
-        Height of the curve between two thresholds: in between [1]_ (for PR as [2]_ derives it), the lower, the upper.
+        Which height the curve has between two thresholds: one in between [1]_ (for PR as [2]_ derives it), the lower
+        one, or the upper one.
     name : str
     thresholds : sequence of float, optional
         From 0 to 1; in place of num_thresholds.
@@ -691,12 +758,16 @@ def get(identifier: MetricLike, loss: losses.Loss | None = None, output_shape: S
     Parameters
     ----------
     identifier : str, callable, dict or Metric
-        A name as Keras has it, which becomes the metric's name; a function for `MeanMetricWrapper`; what
-        `names.serialize` made; or a metric, which is returned (anything that has `update_state`, `result` and
-        `reset_state` will do).
+        A name as Keras has it, which becomes the metric's name; a function for `MeanMetricWrapper`; what `serialize`
+        made; or a metric, which is returned. Whatever has `update_state`, `result` and `reset_state` is a metric.
     loss : Loss, optional
     output_shape : sequence of int, (N, ..., K), optional
-        By these two "accuracy" and "acc" choose: binary where K is 1, sparse where the loss is, else categorical.
+        These two decide what "accuracy" and "acc" mean: binary where K is 1, sparse where the loss is, else
+        categorical.
+
+    Returns
+    -------
+    Metric
 
     Raises
     ------

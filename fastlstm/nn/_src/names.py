@@ -69,7 +69,24 @@ def _brief(value: Any) -> str:
 
 
 def serialize(thing: Configured) -> dict[str, Any]:
-    """Class and configuration of something with `get_config`, as JSON can hold it."""
+    """What something is, in a form that JSON can hold: `deserialize` makes it again.
+
+    Parameters
+    ----------
+    thing : object with `get_config`
+        Such as a loss, a metric, an optimizer or an initializer.
+
+    Returns
+    -------
+    dict
+        ``class_name``, the name of its class, and ``config``, what its `get_config` returns.
+
+    Examples
+    --------
+    >>> from fastlstm.nn import losses
+    >>> losses.serialize(losses.Huber(delta=2.0))
+    {'class_name': 'Huber', 'config': {'delta': 2.0, 'name': 'huber_loss'}}
+    """
     return {"class_name": type(thing).__name__, "config": thing.get_config()}
 
 
