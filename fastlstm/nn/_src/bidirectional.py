@@ -23,16 +23,17 @@ _MERGE_MODES = ("concat", "sum", "ave", "mul", None)
 
 
 class Bidirectional(Layer):
-    """An LSTM or a GRU forwards in time and one backwards, their outputs merged.
+    """Two LSTMs or GRUs: one runs forwards in time, one backwards, and their outputs are merged.
 
     Parameters
     ----------
     layer : LSTM or GRU
-        What the one is like; it is copied, the other runs backwards.
+        What both are like. It is copied; the copies have weights of their own.
     merge_mode : {"concat", "sum", "ave", "mul", None}
-        None: a list of both. Not in a model.
+        How the two outputs become y: joined on the last axis, added, averaged or multiplied. With None y is a list of
+        both; a layer of a model cannot have that.
     backward_layer : LSTM or GRU, optional
-        What the other is like: go_backwards is true there.
+        What the one that runs backwards is like, if it differs. It has to have go_backwards=True.
     **common
         As in `Layer`.
 
@@ -43,8 +44,8 @@ class Bidirectional(Layer):
 
     Notes
     -----
-    y at a masked step is 0 where y is a sequence, as in Keras. Weights: those of the forward layer, then those of the
-    other; their names begin with forward_ and backward_.
+    If y is a sequence, it is 0 at masked steps, as in Keras. The weights are those of the layer that runs forwards,
+    then those of the other. Their names begin with forward_ and backward_.
 
     Examples
     --------
@@ -101,12 +102,12 @@ class Bidirectional(Layer):
 
     @property
     def forward_layer(self) -> Recurrent:
-        """The one that runs forwards; its options may be set, as those of a layer by itself."""
+        """The layer that runs forwards. Its options may be set, as those of a layer by itself."""
         return self._halves[0]
 
     @property
     def backward_layer(self) -> Recurrent:
-        """The other."""
+        """The layer that runs backwards. Its options may be set too."""
         return self._halves[1]
 
     @property
@@ -210,17 +211,18 @@ class Bidirectional(Layer):
         self, x: ArrayLike, training: bool = False, mask: ArrayLike | None = None, *, lengths: ArrayLike | None = None,
         initial_state: StateLike | None = None,
     ) -> Any:  # fmt: skip
-        """y, or [y, forward h, c, backward h, c], from x; where merge_mode is None, both in y's place. A GRU has no c.
+        """y from x; with return_state [y, forward h, forward c, backward h, backward c]. A GRU has no c.
 
         Parameters
         ----------
         x, training, mask, lengths
             As for an `LSTM`.
-        initial_state : [forward h, c, backward h, c], optional
+        initial_state : [forward h, forward c, backward h, backward c], optional
 
         Returns
         -------
         ndarray, or list
+            With merge_mode=None a list, in which both outputs stand in y's place.
 
         Raises
         ------
@@ -252,7 +254,8 @@ class Bidirectional(Layer):
         ----------
         dy : array_like, shape of y, optional
             A list of both where merge_mode is None. Zeros if None.
-        dstate : [forward dh, dc, backward dh, dc], optional
+        dstate : [forward dh, forward dc, backward dh, backward dc], optional
+            Gradient at the last states. Zeros if None.
 
         Returns
         -------

@@ -16,7 +16,7 @@ from .types import Common, ConstraintLike, InitializerLike, RegularizerLike, Sha
 
 
 class Embedding(Layer):
-    """A vector, which is learned, for each of the numbers 0 to input_dim - 1.
+    """A vector for each of the numbers 0 to input_dim - 1, which stand for words, say. The vectors are learned.
 
     Parameters
     ----------
@@ -28,9 +28,10 @@ class Embedding(Layer):
     embeddings_regularizer : str or Regularizer, optional
     embeddings_constraint : str or Constraint, optional
     mask_zero : bool
-        Whether 0 stands for padding: the layers above leave steps of 0 out, wherever they are. Its vector stays.
+        Whether 0 stands for padding. The layers above leave steps of 0 out, wherever they are. So the vector of 0 gets
+        no gradient.
     weights : array_like, shape (V, D), optional
-        What the vectors begin with.
+        The first vectors, instead of the initializer's.
     **common
         As in `Layer`.
 
@@ -41,8 +42,8 @@ class Embedding(Layer):
 
     Notes
     -----
-    Weights: embeddings (V, D). x is (N, T), of whole numbers in any type, or of other axes; y has one axis more. There
-    is no gradient at x: `backward` returns zeros.
+    Weights: embeddings (V, D). x is of whole numbers in any type, mostly (N, T), and y (N, T, D). There is no gradient
+    at x: `backward` returns zeros.
 
     Examples
     --------

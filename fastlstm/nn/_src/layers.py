@@ -17,7 +17,7 @@ from .types import ActivationLike, Common, Config, ConstraintLike, InitializerLi
 
 
 class Input:
-    """What a model will get: the first entry of a `Sequential`, in place of a first layer's input_shape.
+    """The shape of what a model will get: a first entry of a `Sequential`, instead of the first layer's input_shape.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ class Input:
     batch_size : int, optional
         Fixed size of all batches.
     batch_shape : tuple of int or None, optional
-        Both in one.
+        (N, T, D): batch size and shape in one, instead of these two.
     name : str, optional
 
     Raises
     ------
     ValueError, TypeError
-        No such shape; or both.
+        Something that is no shape; neither shape nor batch_shape, or both.
 
     Examples
     --------
@@ -58,15 +58,17 @@ class Input:
 
 
 class Dense(Layer):
-    """y = f(x @ kernel + bias) on the last axis, of every sample and every step.
+    """y = f(x @ kernel + bias): a product along the last axis, for every sample and every step.
 
     Parameters
     ----------
     units : int
-        U, numbers that come out.
+        U, how many numbers come out.
     activation : str or function, optional
-        One of `fastlstm.nn.activations`: linear, relu, sigmoid, tanh, softmax, softplus, elu, exponential.
+        f, one of `fastlstm.nn.activations`: linear, relu, sigmoid, tanh, softmax, softplus, elu, exponential. None is
+        linear.
     use_bias : bool
+        Whether there is a bias.
     kernel_initializer, bias_initializer : str or Initializer
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
     kernel_constraint, bias_constraint : str or Constraint, optional
@@ -80,7 +82,7 @@ class Dense(Layer):
 
     Notes
     -----
-    Weights: kernel (D, U), bias (U,). Products run in the package's own kernels, so results and gradients have the same
+    Weights: kernel (D, U), bias (U,). Products run in the package's own kernels: results and gradients have the same
     bits with any number of threads.
 
     Examples
@@ -163,15 +165,17 @@ class Dense(Layer):
 class Dropout(Layer):
     """In training, sets numbers to 0 with probability rate, and divides the others by 1 - rate [1]_.
 
+    Otherwise y is x.
+
     Parameters
     ----------
     rate : float
         0 to 1.
     noise_shape : tuple of int or None, optional
-        Shape of the mask, which is broadcast over x; None for x's own size there. (None, 1, None) drops a feature
-        at all steps or at none.
+        Shape of the mask, which is broadcast over x. None stands for x's own size. (None, 1, None) drops a feature of a
+        sequence at all steps or at none.
     seed : int, optional
-        For random numbers of its own; else they are its model's.
+        With it the layer has random numbers of its own. Without it they are its model's.
     **common
         As in `Layer`.
 
@@ -236,14 +240,16 @@ class Dropout(Layer):
 
 
 class SpatialDropout1D(Dropout):
-    """In training, sets a feature of a sequence to 0 at all steps with probability rate; else as `Dropout` [1]_.
+    """In training, sets whole features of sequences (N, T, D) to 0 [1]_: at all steps, with probability rate.
+
+    The others are divided by 1 - rate, as in `Dropout`.
 
     Parameters
     ----------
     rate : float
         0 to 1.
     seed : int, optional
-        For random numbers of its own; else they are its model's.
+        With it the layer has random numbers of its own. Without it they are its model's.
     **common
         As in `Layer`.
 
@@ -315,11 +321,12 @@ class Activation(Layer):
 
 
 class Masking(Layer):
-    """Marks steps whose features all equal mask_value: the layers above leave them out. They become 0.
+    """Marks steps whose features all equal mask_value, and sets them to 0. The layers above leave these steps out.
 
     Parameters
     ----------
     mask_value : float
+        Any number but NaN.
     **common
         As in `Layer`.
 
@@ -363,7 +370,7 @@ class Masking(Layer):
 
 
 class TimeDistributed(Layer):
-    """A layer of its own for every step: as if the steps were samples. `Dense` does that by itself.
+    """Applies one layer to every step of x (N, T, ...), as if the steps were samples. `Dense` does so by itself.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ def _save(figure: Any, to_file: str | os.PathLike[str] | None, dpi: int) -> None
 def plot_history(
     history: History | Mapping[str, Sequence[float]], to_file: str | os.PathLike[str] | None = None, dpi: int = 100
 ) -> Figure:
-    """A picture of what `fit` returned: a panel for the loss and for each metric, with those of the validation beside.
+    """A picture of what `fit` returned: a panel for the loss and one for each metric, in training and validation.
 
     Parameters
     ----------

@@ -178,7 +178,7 @@ class Recurrent(Layer):
         return checked
 
     def reset_state(self) -> None:
-        """Let the next batch begin with zeros, or with first_state, where the layer is stateful."""
+        """Let a stateful layer begin the next batch with first_state, or with zeros without one."""
         self.state = None
 
     def _first_state(self, N: int, given: AnyState | None) -> AnyState:
@@ -294,22 +294,24 @@ class Recurrent(Layer):
         self, x: ArrayLike, training: bool = False, mask: ArrayLike | None = None, *, lengths: ArrayLike | None = None,
         initial_state: StateLike | None = None,
     ) -> Any:  # fmt: skip
-        """y, or [y, h, c], from x; [y, h] of a GRU.
+        """y from x; with return_state [y, h, c], or [y, h] of a GRU.
 
         Parameters
         ----------
         x : array_like, shape (N, T, D)
         training : bool
+            Whether dropout drops, and `backward` will follow.
         mask : array_like of bool, shape (N, T), optional
             True at real steps.
         lengths : array_like of int, shape (N,), optional
-            The same as a mask that is true at the first steps.
-        initial_state : [h, c], (N, P) and (N, H), or [h] of a GRU, optional
-            If None, what a stateful layer carries, or first_state, or zeros.
+            Real steps of each sequence: the same as a mask that is true at the first so many steps.
+        initial_state : [h, c], shapes (N, P) and (N, H), or [h] of a GRU, optional
+            If None: what a stateful layer carries, else first_state, else zeros.
 
         Returns
         -------
-        ndarray, or list
+        ndarray, shape (N, P) or (N, T, P), or list
+            y; with return_state a list of y, h (N, P) and c (N, H) after the last real step.
 
         Raises
         ------
@@ -330,13 +332,13 @@ class Recurrent(Layer):
         ----------
         dy : array_like, shape of y, optional
             Zeros if None.
-        dstate : [dh, dc], (N, P) and (N, H), or [dh] of a GRU, optional
-            Gradient at the last state.
+        dstate : [dh, dc], shapes (N, P) and (N, H), or [dh] of a GRU, optional
+            Gradient at the last state. Zeros if None.
 
         Returns
         -------
         dx : ndarray, shape of x
-            Those of the weights stand in `grads`, those of the initial state in `state_grads`.
+            The gradients of the weights are in `grads` then, those of the initial state in `state_grads`.
 
         Raises
         ------
@@ -408,46 +410,50 @@ class Recurrent(Layer):
 class LSTM(Recurrent):
     """Long short-term memory over sequences x (N, T, D).
 
-    P is the width of h, and with it of y: H, but in the projected cell.
+    N sequences have T steps of D features. H is the number of units, and P the width of h and of y: P is H, but for the
+    projected cell.
 
     Parameters
     ----------
     units : int
         H.
     activation, recurrent_activation : str or function, optional
-        Of the candidate and the memory, and of the gates: one of celu, elu, exponential, hard_shrink, hard_sigmoid,
-        hard_silu, hard_tanh, leaky_relu, linear, log_sigmoid, mish, relu, relu6, selu, sigmoid, silu, soft_shrink,
-        softplus, softsign, sparse_plus, sparse_sigmoid, squareplus, tanh, tanh_shrink, as Keras 3 has them, or
-        hard_sigmoid_keras2, 0.2x + 1/2 between 0 and 1. None is linear. Others than tanh and sigmoid are for the
-        standard cell alone; each pair of them is a cell of its own, which the first call compiles.
+        The former is for the candidate and the memory, the latter for the gates. Each is one of Keras 3's celu, elu,
+        exponential, hard_shrink, hard_sigmoid, hard_silu, hard_tanh, leaky_relu, linear, log_sigmoid, mish, relu,
+        relu6, selu, sigmoid, silu, soft_shrink, softplus, softsign, sparse_plus, sparse_sigmoid, squareplus, tanh and
+        tanh_shrink, or hard_sigmoid_keras2: 0.2x + 1/2, clipped to 0 to 1. None is linear. Only the standard cell takes
+        others than tanh and sigmoid. Each pair of them is a cell of its own, which the first call compiles.
     use_bias : bool
+        Whether there is a bias.
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
     unit_forget_bias : bool
-        Whether the forget gate's bias begins with 1; the interpolated cell's with -1/4, as from `init_params`.
+        Whether the forget gate's bias begins with 1, and that of the interpolated cell with -1/4: as from
+        `fastlstm.init_params`.
     kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
     kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
     dropout, recurrent_dropout : float
-        0 to below 1. In training, features of x, or units of h where it enters the recurrent product, are set to 0 with
-        that probability, the others divided by what is left of 1; the same ones at all steps of a sequence [1]_.
+        Probabilities, 0 to below 1. In training, dropout sets features of x to 0, and recurrent_dropout units of h
+        where h enters the recurrent product. The others are divided by 1 minus the probability. The same ones are
+        dropped at all steps of a sequence [1]_.
     seed : int, optional
-        For random numbers of its own; else they are its model's.
+        With it the layer has random numbers of its own. Without it they are its model's.
     return_sequences : bool
-        Whether y is h at every step, (N, T, P), and not at the last, (N, P).
+        Whether y is h at every step, (N, T, P). Otherwise y is h at the last real step, (N, P).
     return_state : bool
-        Whether a call returns [y, h, c], h (N, P) and c (N, H). Not in a model.
+        Whether a call returns [y, h, c], h (N, P) and c (N, H). A layer of a model cannot have it.
     go_backwards : bool
-        Runs from the last step to the first; y is in that order.
+        Whether it runs from the last step to the first. y is in that order then.
     stateful : bool
-        A batch begins with the state that the one before it ended with, sample by sample, until `reset_state`.
+        Whether a batch begins with the state that the one before it ended with, sample by sample, until `reset_state`.
     zero_output_for_mask : bool
-        Whether y at masked steps is 0, and not that of the step before.
+        Whether y at masked steps is 0. Otherwise it is that of the step before.
     cell : {"standard", "interpolated", "projected", "peephole", "normalized"}, or one's own
-        docs/cells.md has them side by side. One's own is what `fastlstm.cells.cell` makes; if it has no c, there is
-        none in the layer's states, as in those of a `GRU`.
+        docs/cells.md has them side by side. One's own is what `fastlstm.cells.cell` makes. If it has no c, nor have the
+        layer's states, as those of a `GRU`.
     projection_size : int, optional
-        P, from 1 to H: for the projected cell, which must be given one, and for no other.
+        P, from 1 to H. The projected cell needs it, and no other takes it.
     first_state : [h, c], shapes (P,) and (H,), optional
-        What every sequence begins with where nothing else is given; zeros without it. It does not learn.
+        What every sequence begins with, unless a call is given another state; zeros without it. It does not learn.
     **common
         As in `Layer`.
 
@@ -463,22 +469,27 @@ class LSTM(Recurrent):
 
     Notes
     -----
-    Weights: kernel (D, 4H), recurrent_kernel (H, 4H), bias (4H,); gates in the order i, f, g (Keras's c), o: W, U and b
-    of `fastlstm.Params`. Those of the interpolated cell: kernel (D, 3H), recurrent_kernel (H, 4H), memory_kernel (H,
-    H), bias (3H,), as in `fastlstm.InterpolatedParams`. Those of the projected cell: kernel (D, 4H), recurrent_kernel
-    (P, 4H), projection_kernel (H, P), bias (4H,), as in `fastlstm.ProjectedParams`. memory_kernel and projection_kernel
-    have initializer, regularizer and constraint of recurrent_kernel. The peephole cell has those of the standard one,
-    and before the bias peephole_kernel (3H,), blocks i, f, o: p of `fastlstm.PeepholeParams`. It begins as from
-    `init_params`, by RandomUniform(-1/√H, 1/√H), and has no regularizer. The normalized cell has kernel and
-    recurrent_kernel of the standard one, then scale (5H,), s of `fastlstm.NormalizedParams`, which begins with ones and
-    has no regularizer, and bias (5H,), both with blocks i, f, g, o, c. A cell of one's own has kernel,
-    recurrent_kernel, unit_weights and bias: W, U, w and b of its record, but none that would be empty. unit_weights
-    begins as peephole_kernel does, and has no regularizer; unit_forget_bias is for a gate named f beside a c.
+    The weights, in their order in `get_weights`, with the field of the record that each one is:
 
-    A mask may leave out any steps: they are not computed, the state is carried over them, and x is not read there. A
-    mask goes on to the layer above where y is a sequence, in the order of x even where y runs backwards, as in Keras.
+    - standard (`fastlstm.Params`): kernel W (D, 4H), recurrent_kernel U (H, 4H), bias b (4H,); gates in the order
+      i, f, g, o, where g is Keras's c
+    - interpolated (`fastlstm.InterpolatedParams`): kernel W (D, 3H), recurrent_kernel U (H, 4H), memory_kernel V
+      (H, H), bias b (3H,)
+    - projected (`fastlstm.ProjectedParams`): kernel W (D, 4H), recurrent_kernel U (P, 4H), projection_kernel V (H, P),
+      bias b (4H,)
+    - peephole (`fastlstm.PeepholeParams`): as standard, and before the bias peephole_kernel p (3H,), blocks i, f, o
+    - normalized (`fastlstm.NormalizedParams`): as standard, and before the bias scale s (5H,); bias b is (5H,) too, and
+      both have blocks i, f, g, o, c
+    - one's own (`fastlstm.OwnParams`): kernel W, recurrent_kernel U, unit_weights w, bias b; none that would be empty
 
-    Keras draws four masks of recurrent dropout, one a gate; here as in [1]_ one serves all.
+    memory_kernel and projection_kernel have the initializer, regularizer and constraint of recurrent_kernel.
+    peephole_kernel and unit_weights begin with uniform numbers from -1/√H to 1/√H, and scale with ones; these three
+    have no regularizer. In a cell of one's own unit_forget_bias is for a gate named f, if the cell has a c.
+
+    A mask may leave out any steps: they are not computed, the state is carried over them, and x is not read there. If y
+    is a sequence, the layer above gets the mask too. It is in the order of x even if y runs backwards, as in Keras.
+
+    For recurrent dropout Keras draws a mask for each of the four gates. Here, as in [1]_, one serves all.
 
     References
     ----------

@@ -22,7 +22,7 @@ def last_axis(argument: str, value: Any) -> str:
 
 
 class RepeatVector(Layer):
-    """A vector n times, as n steps: (N, D) -> (N, n, D).
+    """Repeats a vector n times, as n steps: (N, D) -> (N, n, D).
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class RepeatVector(Layer):
     Raises
     ------
     ValueError, TypeError
-        Another number.
+        A number below 1, or none.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class RepeatVector(Layer):
 
 
 class Flatten(Layer):
-    """All numbers of a sample in one vector: (N, T, D) -> (N, T·D).
+    """Puts all numbers of a sample into one vector: (N, T, D) -> (N, T·D).
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Flatten(Layer):
 
     Notes
     -----
-    All batches have as many steps as the first. A mask ends here, with a warning, as in Keras.
+    All batches have to have as many steps as the first. A mask ends here, with a warning, as in Keras.
 
     Examples
     --------
@@ -146,14 +146,14 @@ class _Pooling(Layer):
 
 
 class GlobalAveragePooling1D(_Pooling):
-    """The mean over the steps; with a mask over the real ones.
+    """The mean over the steps: (N, T, D) -> (N, D). With a mask it is the mean over the real steps.
 
     Parameters
     ----------
     data_format : {"channels_last"}, optional
         There is no other.
     keepdims : bool
-        Whether y is (N, 1, D), and not (N, D).
+        Whether the axis of the steps stays: y is (N, 1, D) then.
     **common
         As in `Layer`.
 
@@ -194,14 +194,14 @@ class GlobalAveragePooling1D(_Pooling):
 
 
 class GlobalMaxPooling1D(_Pooling):
-    """The largest of all steps, feature by feature.
+    """The largest number of all steps, feature by feature: (N, T, D) -> (N, D).
 
     Parameters
     ----------
     data_format : {"channels_last"}, optional
         There is no other.
     keepdims : bool
-        Whether y is (N, 1, D), and not (N, D).
+        Whether the axis of the steps stays: y is (N, 1, D) then.
     **common
         As in `Layer`.
 
@@ -212,8 +212,8 @@ class GlobalMaxPooling1D(_Pooling):
 
     Notes
     -----
-    Steps that are equally large share the gradient. A mask ends here, with a warning, as in Keras: behind an LSTM what
-    stands at masked steps is what was there before, so that it changes nothing where padding is at the end.
+    If several steps are equally large, they share the gradient. A mask ends here, with a warning, as in Keras. After an
+    LSTM that does no harm if the padding is at the end: masked steps repeat the last real one.
 
     Examples
     --------
