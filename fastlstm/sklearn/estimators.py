@@ -24,12 +24,12 @@ Array = NDArray[Any]
 class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     """Tells the class of a sequence.
 
-    Recurrent layers read the sequence; of what the last one holds at the end a layer makes a probability of each
-    class. Parameters that `sklearn.neural_network.MLPClassifier` has too mean the same here.
+    Recurrent layers read the sequence. A last layer makes a probability for each class of the state that they end with.
+    Parameters that `sklearn.neural_network.MLPClassifier` has too mean the same here.
 
-    X, wherever it is given, is an array of shape (N, T, D), N sequences of T steps of D features; a table (N, T), each
-    row of which is a sequence of one feature; or a list of arrays of shapes (T_i, D), or (T_i,), of sequences of unlike
-    length. The network computes in float32 where X is float32, and in float64 otherwise.
+    X is one of three things: an array (N, T, D) of N sequences, T steps and D features; a table (N, T), in which each
+    row is a sequence of one feature; or, for sequences of unlike lengths, a list of arrays (T_i, D) or (T_i,). The
+    network computes in float32 if X is float32, and in float64 otherwise.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         For first weights, dropout, the order of samples, and what is held out: with the same integer all results have
         the same bits.
     tol : float
-        What is less of a change does not count as better.
+        A smaller change than this does not count as better.
     verbose : bool or int
         Whether a line is printed for each epoch.
     warm_start : bool
@@ -304,12 +304,17 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         Parameters
         ----------
         X
-            As for `predict`, whose errors are raised here too.
+            As for `predict`.
 
         Returns
         -------
         ndarray of float64, shape (N, K)
             In the order of `classes_`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `predict`.
         """
         found = self._outputs(X)
         if found.shape[1] == 1:
@@ -318,7 +323,23 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         return found
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
-        """The logarithm of `predict_proba`."""
+        """The logarithm of each class's probability.
+
+        Parameters
+        ----------
+        X
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of float64, shape (N, K)
+            In the order of `classes_`; minus infinity where a probability is 0.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `predict`.
+        """
         with np.errstate(divide="ignore"):
             logarithms: Array = np.log(self.predict_proba(X))
         return logarithms
