@@ -9,10 +9,10 @@ from __future__ import annotations
 import copy
 import threading
 import uuid
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from . import backend, checks
 from .arrays import size_of
@@ -20,26 +20,30 @@ from .nn import Sequential
 from .nn._src.data import Given
 from .nn._src.names import flag
 
+if TYPE_CHECKING:
+    from dask.array import Array as DaskArray
+
 __all__ = ["predict"]
 
 Array = NDArray[Any]
 
 
 def predict(
-    model: Sequential, x: Any, batch_size: int = 32, *, lengths: Any = None, mask: Any = None, allow_nan: bool = False
-) -> Any:
-    """What the model makes of a Dask array, as another: nothing is computed yet.
+    model: Sequential, x: DaskArray, batch_size: int = 32, *, lengths: ArrayLike | DaskArray | None = None,
+    mask: ArrayLike | DaskArray | None = None, allow_nan: bool = False,
+) -> DaskArray:  # fmt: skip
+    """Predictions for a Dask array, as another one. Nothing is computed yet.
 
-    The numbers have the bits of ``model.predict`` on the whole, whatever the blocks and the scheduler. They are those
-    of the model as it is now: what becomes of it later changes nothing.
+    Whatever the blocks and the scheduler, the numbers will have the bits of ``model.predict`` on the whole array. They
+    are those of the model as it is now: if it learns on, they do not change.
 
     Parameters
     ----------
     model : Sequential
         Without stateful layers.
     x : dask.array.Array, shape (N, ...)
-        In blocks of samples, each of which is a task; N may be unknown. Blocks that cut the other axes are joined along
-        these first, as a sequence is needed whole.
+        Each block of samples is a task; N may be unknown. If blocks cut other axes too, they are joined along these
+        first, as sequences are needed whole.
     batch_size : int
         Samples that go through the layers at a time.
     lengths : array_like of int, or dask.array.Array, shape (N,), optional
@@ -58,7 +62,7 @@ def predict(
     ImportError
         Dask is missing.
     ValueError, TypeError
-        Data or arguments that do not fit, before anything is computed; as far as a task alone can see it, by the task.
+        Data or arguments that do not fit: at once, or when it is computed, if only the numbers show it.
 
     Examples
     --------

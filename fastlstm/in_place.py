@@ -24,8 +24,9 @@ from .types import PackedStack, Stack, States, StateStack, TapeStack
 def step(x: ArrayLike, packed: PackedStack, state: StateStack) -> None:
     """One time step; the state changes in place.
 
-    Allocates nothing. In compiled code x, h and c are arrays of the weights' float type, h and c in C order; a shape
-    that does not fit raises ValueError there too, a type that does not is a compile-time error.
+    It allocates nothing. Your own `@njit` functions may call it. There x, h and c have to be arrays of the weights'
+    float type, h and c in C order: a shape that does not fit raises ValueError there too, and a type that does not is
+    an error when the function is compiled.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def forward_into(x: ArrayLike, packed: PackedStack, state: StateStack, y: Array)
     state : State
         Changes in place; a tuple, one entry a layer, for a stack.
     y : ndarray, shape (N, T, P), or (T, P)
-        Written to; the numbers of a step are neighbours in memory.
+        Written to. The numbers of a step have to be neighbours in memory.
 
     Raises
     ------

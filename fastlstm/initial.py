@@ -72,7 +72,7 @@ def zero_state(params: Sequence[Layer], batch_size: int = 1) -> tuple[Any, ...]:
 
 
 def zero_state(params: Stack, batch_size: int = 1) -> Structured:
-    """A state of zeros, such as forward begins with when it is given none.
+    """A state of zeros: what `forward` begins with, unless it is given another.
 
     Parameters
     ----------
@@ -174,8 +174,8 @@ def init_params(
 ) -> AnyParams:
     """Random weights for one layer: Glorot uniform W, orthogonal U (and V), zero b but for the forget gate.
 
-    Of the projected cell, the rows of each gate's block of U and the columns of V are orthonormal. p of the
-    peephole cell, and the unit weights w of one's own, are uniform between -1/√H and 1/√H, s of the normalized cell is
+    In the projected cell the rows of each gate's block of U, and the columns of V, are orthonormal. p of the peephole
+    cell, and the unit weights w of a cell of one's own, are uniform between -1/√H and 1/√H. s of the normalized cell is
     1 throughout.
 
     Parameters
@@ -194,7 +194,7 @@ def init_params(
     cell : "standard", "interpolated", "projected", "peephole", "normalized", "gru", "gru_before", or one's own
         docs/cells.md has them side by side. One's own is what `fastlstm.cells.cell` makes.
     projection_size : int, optional
-        P, the width of h, from 1 to H: for the projected cell, which must be given one, and for no other.
+        P, the width of h, from 1 to H. The projected cell needs it, and no other takes it.
 
     Returns
     -------

@@ -30,7 +30,7 @@ Everything is computed in the weights' float type, whichever that is: float16 to
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -63,6 +63,9 @@ from .params import (
     state_widths,
 )
 
+if TYPE_CHECKING:
+    from .types import Masks, States, Structured
+
 __all__ = ["forward", "forward_cells", "forward_train", "backward", "Tape", "LayerTape"]
 
 _S = TypeVar("_S", bound=AnyState)
@@ -78,11 +81,11 @@ class LayerTape(NamedTuple):
     x : ndarray, shape (N, T, D)
         The layer's input, 0 in padding.
     states : State, or Hidden for a cell without c; h (N, T + 1, P), c (N, T + 1, H)
-        Those before each step, then those after the last; padding repeats the last real ones.
+        The states before each step, and at the end that after the last step. Padding repeats the last real one.
     gates : ndarray, shape (N, T, K)
-        What a step of the cell keeps for the way back: i, f, g, o of the standard one.
+        What a step of the cell keeps for backward: i, f, g, o in the standard cell.
     reset : ndarray of bool, shape (N, T, 1)
-        Whether a step takes h = c = 0, whatever the step before it left.
+        Whether a step begins with h = c = 0, whatever the step before it left.
     mask : ndarray, shape (N, P)
         Factors of h where it enters the product.
     lengths : ndarray, shape (N,)
@@ -103,7 +106,17 @@ class LayerTape(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """One entry a layer, a `LayerTape` or a `Bidirectional` of two; was params a stack, x a single sequence."""
+    """What `forward_train` keeps for `backward`.
+
+    Attributes
+    ----------
+    layers : tuple of LayerTape, or of Bidirectional of two of these
+        One entry a layer, bottom first.
+    stacked : bool
+        Whether params was a stack.
+    single : bool
+        Whether x was a single sequence, without the axis N.
+    """
 
     layers: tuple[Any, ...]
     stacked: bool
@@ -116,14 +129,14 @@ class Tape(NamedTuple):
 def forward(
     x: ArrayLike,
     params: Stack,
-    state: Any = None,
+    state: States | None = None,
     *,
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     reset: ArrayLike | None = None,
-    h_mask: Any = None,
-) -> tuple[Array, Any]:
-    """Run a layer or a stack over whole sequences.
+    h_mask: Masks | None = None,
+) -> tuple[Array, Structured]:
+    """Run a layer, or a stack of layers, over whole sequences.
 
     Parameters
     ----------
@@ -132,27 +145,27 @@ def forward(
     params : Params or another cell's record, Bidirectional
         Or a list or tuple of these: a stack, bottom first.
     state : State or a pair (h, c), Bidirectional of two of these, or a sequence of them for a stack, optional
-        Where to begin; h (N, P) and c (N, H), or (P,) and (H,) for a single sequence. `Hidden` for a cell without c.
+        The initial state: h (N, P) and c (N, H), or (P,) and (H,) for a single sequence. `Hidden` for a cell without c.
         Zeros if None.
     lengths : array_like of int, shape (N,), optional
-        Real steps of each sequence, from 0 to T (one number for a single sequence). Past them y is 0, the
-        state stays and x is not looked at.
+        Real steps of each sequence, from 0 to T (one number for a single sequence). Behind them y is 0, the state
+        stays, and x is not read.
     reverse : bool
-        Run each sequence from its own end; ``y[:, t]`` still belongs to ``x[:, t]``.
+        Run each sequence from its own end. ``y[:, t]`` still belongs to ``x[:, t]``.
     reset : array_like of bool, shape (N, T), or (T,) for a single sequence, optional
-        True marks the first step of an episode, in the order of x whichever way the steps run. No state crosses
-        the boundary before that step: forwards, step t begins with zeros where ``reset[n, t]``; backwards where
-        ``reset[n, t + 1]``, and ``reset[n, 0]`` means nothing. Nor does a reset in padding.
-    h_mask : array_like, shape (N, H), or (H,) for a single sequence, optional
-        Factors m of the old h where it enters the product, z = x·W + (m∘h)·U + b, the same at every step; in the
-        structure of the state for a Bidirectional or a stack, with None for a layer without. (N, P) and (P,) for the
-        projected cell.
+        True marks the first step of an episode in x, whichever way the steps run. No state crosses the boundary before
+        that step. Forwards, step t begins with zeros if ``reset[n, t]``. Backwards it does if ``reset[n, t + 1]``, and
+        ``reset[n, 0]`` changes nothing. A reset in padding changes nothing either.
+    h_mask : array_like, shape (N, P), or (P,) for a single sequence, optional
+        Factors m of the old h where it enters the product, the same at every step: z = x·W + (m∘h)·U + b. For a
+        Bidirectional or a stack it has the structure of the state, with None for a layer without one.
 
     Returns
     -------
-    y : ndarray, shape (N, T, P) or (T, P); a Bidirectional's is 2P wide
+    y : ndarray, shape (N, T, P) or (T, P); 2P for a Bidirectional, forward first
+        h of the top layer after every step.
     state : State, or of the structure of params
-        That of the last real step.
+        The state after the last real step.
 
     Raises
     ------
@@ -161,6 +174,15 @@ def forward(
     TypeError
         Numbers that are not real, lengths that are not integers, a reset that is not booleans, a layer or a state
         of another type.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> params = fastlstm.init_params(3, 5, rng=0, dtype=np.float64)
+    >>> x = np.ones((2, 7, 3))
+    >>> y, state = fastlstm.reference.forward(x, params)
+    >>> bool(abs(y - fastlstm.forward(x, params)[0]).max() < 1e-13)
+    True
     """
     y, last, _ = forward_train(x, params, state, lengths=lengths, reverse=reverse, reset=reset, h_mask=h_mask)
     return y, last
@@ -169,17 +191,38 @@ def forward(
 def forward_cells(
     x: ArrayLike,
     params: Stack,
-    state: Any = None,
+    state: States | None = None,
     *,
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     reset: ArrayLike | None = None,
-    h_mask: Any = None,
-) -> tuple[Array, Any, Any]:
-    """Like `forward`, and c of every step: ``(y, state, c)``.
+    h_mask: Masks | None = None,
+) -> tuple[Array, Structured, Structured]:
+    """`forward` that also returns c of every step.
 
-    c is an array (N, T, H) for a layer, a `Bidirectional` of two for a Bidirectional, a tuple for a stack. TypeError
-    where a layer's cell has no c.
+    Parameters
+    ----------
+    x, params, state, lengths, reverse, reset, h_mask
+        As in `forward`.
+
+    Returns
+    -------
+    y, state
+        As from `forward`.
+    c : ndarray, shape (N, T, H) or (T, H)
+        The cell state after every step. A `Bidirectional` of two for a Bidirectional, a tuple for a stack.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `forward`; TypeError also for a layer of a cell without c.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> y, state, c = fastlstm.reference.forward_cells(np.ones((2, 7, 3)), fastlstm.init_params(3, 5, rng=0))
+    >>> c.shape, bool((c[:, -1] == state.c).all())
+    ((2, 7, 5), True)
     """
     for way in (one for layer in _stack(params) for one in _ways(layer)):
         if type(way) in ROWS and "c" not in ROWS[type(way)].state._fields:
@@ -194,14 +237,35 @@ def forward_cells(
 def forward_train(
     x: ArrayLike,
     params: Stack,
-    state: Any = None,
+    state: States | None = None,
     *,
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     reset: ArrayLike | None = None,
-    h_mask: Any = None,
-) -> tuple[Array, Any, Tape]:
-    """Like `forward`, and keep what `backward` needs: ``(y, state, tape)``."""
+    h_mask: Masks | None = None,
+) -> tuple[Array, Structured, Tape]:
+    """`forward` that keeps what `backward` needs.
+
+    Parameters
+    ----------
+    x, params, state, lengths, reverse, reset, h_mask
+        As in `forward`.
+
+    Returns
+    -------
+    y, state
+        As from `forward`.
+    tape : Tape
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `forward`.
+
+    Examples
+    --------
+    See `backward`.
+    """
     stacked = is_plain(params)
     x = _real("x", x)
     if x.ndim not in (2, 3):
@@ -231,16 +295,17 @@ def forward_train(
     return y[0] if single else y, _given_back(tuple(last), stacked, single), Tape(tuple(tapes), stacked, single)
 
 
-def backward(tape: Tape, dy: ArrayLike | None = None, dstate: Any = None) -> Grads:
-    """Gradients of a scalar from those arriving at y, at the last state, or at both.
+def backward(tape: Tape, dy: ArrayLike | None = None, dstate: States | None = None) -> Grads:
+    """Gradients of a loss, from those that arrive at y, at the last state, or at both.
 
     Parameters
     ----------
     tape : Tape
         From `forward_train`; not changed.
-    dy : array_like, the shape of y, optional
-    dstate : the structure and shapes of the returned state, optional
-        Zeros where None.
+    dy : array_like, shape of y, optional
+        Gradient at every y. Zeros if None.
+    dstate : State, or of the structure of params, optional
+        Gradient at the last state. Zeros if None.
 
     Returns
     -------
@@ -251,6 +316,15 @@ def backward(tape: Tape, dy: ArrayLike | None = None, dstate: Any = None) -> Gra
     ------
     ValueError, TypeError
         As in `forward`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> params = fastlstm.init_params(3, 5, rng=0)
+    >>> y, state, tape = fastlstm.reference.forward_train(np.ones((2, 7, 3)), params)
+    >>> grads = fastlstm.reference.backward(tape, dy=2 * y)
+    >>> grads.params.W.shape, grads.x.shape
+    ((3, 20), (2, 7, 3))
     """
     layers = tuple(_both(*(way.params for way in _ways(layer))) for layer in tape.layers)
     tops: tuple[LayerTape, ...] = _ways(tape.layers[-1])

@@ -39,7 +39,7 @@ def pack(params: Sequence[Layer], *, device: str | None = None) -> tuple[Any, ..
 
 
 def pack(params: Stack, *, device: str | None = None) -> Structured:
-    """Weights laid out for the kernels: once, for many calls; taken wherever params is.
+    """Lay weights out for the kernels once, for many calls. All functions take the result as params.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def forward(
     reset: ArrayLike | None = None,
     h_mask: Masks | None = None,
 ) -> tuple[Array, Structured]:
-    """The LSTM over whole sequences.
+    """Run a layer, or a stack of layers, over whole sequences.
 
     Parameters
     ----------
@@ -154,27 +154,28 @@ def forward(
     params : Params or another cell's record, Bidirectional, what `pack` makes of them, or a stack of these
         A list or tuple is a stack of layers, bottom first.
     state : State or a pair (h, c), optional
-        The initial state, h (N, P) and c (N, H), or (P,) and (H,) for a single sequence; P, the width of h, is H but
-        for the projected cell. Bidirectional(State, State) for a Bidirectional; a tuple, one entry a layer, for a
-        stack, also of one layer. Zeros if None. Of a cell without c it is `Hidden`, of h alone.
+        The initial state, h (N, P) and c (N, H), or (P,) and (H,) for a single sequence. P, the width of h, is H but
+        for the projected cell. Zeros if None. A cell without c has a `Hidden`, of h alone. A Bidirectional has a
+        Bidirectional of two states. A stack, also of one layer, has a tuple, one entry a layer.
     lengths : array_like of int, shape (N,), optional
-        How many steps of each sequence are real, 0 to T. What lies behind them is padding, and is not read.
+        How many steps of each sequence are real, 0 to T. The steps behind them are padding, and are not read.
     reverse : bool
-        Runs time backwards, each sequence from its own end. Not with a Bidirectional.
+        Runs time backwards, each sequence from its own end. ``y[:, t]`` still belongs to ``x[:, t]``. Not with a
+        Bidirectional.
     reset : array_like of bool, shape (N, T), or (T,) for a single sequence, optional
-        True marks the first step of an episode, in the order of x, also where steps run in reverse. Right before
-        that step lies a boundary, which neither a state nor a gradient crosses: the step that is computed behind it
-        begins with zeros. At the first step of x this makes the initial state unused; in reverse it changes
-        nothing, for there the initial state enters at the other end.
-    h_mask : array_like, shape (N, H), or (H,) for a single sequence, optional
-        Factors of the old h in the product h·U, the same ones at every step, also for
-        the initial h. Recurrent dropout draws 0 or 1 / (1 - rate). For a Bidirectional or a stack it has the
-        structure of the state, with None for a layer without one.
+        True marks the first step of an episode in x, whichever way time runs. Neither a state nor a gradient crosses
+        the boundary before that step: what is computed on its other side begins with zeros. So a reset at the first
+        step of x leaves the initial state unused. In reverse it changes nothing there, as the initial state enters at
+        the other end.
+    h_mask : array_like, shape (N, P), or (P,) for a single sequence, optional
+        Factors of the old h in the product h·U: the same ones at every step, and for the initial h too. For recurrent
+        dropout draw 0 or 1 / (1 - rate). For a Bidirectional or a stack it has the structure of the state, with None
+        for a layer without one.
 
     Returns
     -------
     y : ndarray, shape (N, T, P), or (T, P); 2P for a Bidirectional, forward first
-        h after every step of the top layer; 0 in padding.
+        h of the top layer after every step; 0 in padding.
     state : State
         The state after the last real step, in the structure of the initial one.
 
@@ -435,7 +436,7 @@ def backward(
     Parameters
     ----------
     tape : Tape
-        From `forward_train`; it is left as it was, so that calling again gives the same numbers.
+        From `forward_train`. It is not changed: calling again gives the same numbers.
     dy : array_like, shape of y, optional
         Gradient at every y. What lies in padding is not read. Zeros if None.
     dstate : State or a pair (dh, dc), optional
@@ -444,8 +445,8 @@ def backward(
     Returns
     -------
     Grads
-        Gradients of x, params and the initial state, each in the structure and shapes of the thing itself. params is
-        a record of weights, also where `forward_train` was given what `pack` makes.
+        Gradients of x, params and the initial state, each in the structure and shapes of the thing itself. Those of
+        params are in records of weights, even if `forward_train` was given what `pack` makes.
 
     Raises
     ------

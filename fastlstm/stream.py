@@ -28,7 +28,12 @@ class Stream(Generic[StateLike]):
     params : Params or another cell's record, what `pack` makes of them, or a stack of these
         A Bidirectional cannot step.
     batch_size : int
-        N, sequences that run side by side.
+        N, how many sequences run side by side.
+
+    Attributes
+    ----------
+    state : State or Hidden, or a tuple of these, one entry a layer
+        h (N, P) and c (N, H). Reading it gives a copy; assign another one to go on from there.
 
     Raises
     ------
@@ -79,14 +84,44 @@ class Stream(Generic[StateLike]):
         return f"Stream({self._packed!r}, batch_size={len(self._top)})"
 
     def __call__(self, x: ArrayLike) -> Array:
-        """One step: x (N, D) -> h of the top layer (N, P), a new array; (D,) -> (P,) where N is 1."""
+        """One time step.
+
+        Parameters
+        ----------
+        x : array_like, shape (N, D), or (D,) if N is 1
+
+        Returns
+        -------
+        ndarray, shape (N, P), or (P,)
+            h of the top layer; a new array.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A shape or type that does not fit.
+        """
         if len(self._top) == 1 and np.ndim(x) == 1:
             return self(checks.array("x", x)[None]).reshape(-1)
         step(x, self._packed, self._state)
         return self._top.copy()
 
     def run(self, x: ArrayLike) -> Array:
-        """A chunk: x (N, T, D) -> y (N, T, P)."""
+        """A chunk of time steps, with the numbers that as many single steps give.
+
+        Parameters
+        ----------
+        x : array_like, shape (N, T, D)
+
+        Returns
+        -------
+        ndarray, shape (N, T, P)
+            h of the top layer after every step.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A shape or type that does not fit.
+        """
         found = checks.array("x", x)
         if found.ndim != 3 or len(found) != len(self._top):
             raise ValueError(f"x: expected shape ({len(self._top)}, T, D), got {found.shape}")
@@ -95,7 +130,18 @@ class Stream(Generic[StateLike]):
         return y
 
     def reset(self, mask: ArrayLike | None = None) -> None:
-        """Set the state to zero, of the sequences where mask (N,) is true, or of all."""
+        """Set states to zero.
+
+        Parameters
+        ----------
+        mask : array_like of bool, shape (N,), optional
+            True for the sequences that begin anew. All do, if it is None.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A mask of another shape or type.
+        """
         N = len(self._top)
         which: Any = slice(None)
         if mask is not None:
@@ -110,7 +156,7 @@ class Stream(Generic[StateLike]):
 
     @property
     def state(self) -> StateLike:
-        """The state, a copy; assign one to go on from there."""
+        """The state: a copy. Assign another one to go on from there."""
         copies = [[type(state)(*(array.copy() for array in state))] for state in self._levels()]
         found: StateLike = assemble(copies, is_plain(self._state))
         return found

@@ -16,18 +16,18 @@ Levels: TypeAlias = list[list[Pass]]
 
 
 class Tape(Generic[ParamsLike, StateLike]):
-    """What `forward_train` keeps for `backward`: its own copies, so that no later change reaches it.
+    """What `forward_train` keeps for `backward`.
 
-    Made by `forward_train` only. It can be pickled; its gates are in the layout of the processor that made
-    them, so another one may refuse it.
+    It has copies of x and of the weights: no later change of the arrays reaches it. Only `forward_train` makes one. It
+    can be pickled; a processor of another vector width refuses it in `backward`.
 
     Attributes
     ----------
     x : ndarray, shape (N, T, D)
-        The input in the weights' float type. Read-only; on a device a copy, as c is there.
+        The input in the weights' float type. Read-only; of arrays on a GPU a copy.
     c : ndarray, shape (N, T, H)
-        The cell state after every step; a Bidirectional of two for a Bidirectional, a tuple, one entry a
-        layer, for a stack. Read-only. TypeError where a layer's cell has none.
+        The cell state after every step. For a Bidirectional it is a Bidirectional of two, for a stack a tuple, one
+        entry a layer. Read-only; of arrays on a GPU a copy. If a layer's cell has no c, it is a TypeError.
 
     For a single sequence both are without the axis N.
 
@@ -57,10 +57,12 @@ class Tape(Generic[ParamsLike, StateLike]):
 
     @property
     def x(self) -> Array:
+        """The input in the weights' float type."""
         return self._shown(self._levels[0][0].batch.x)
 
     @property
     def c(self) -> Structured:
+        """The cell state after every step."""
         has_cells("c", (level[0].packed for level in self._levels))
         cells = [[self._shown(backend.engine_of(done.batch.x).cells(done)) for done in level] for level in self._levels]
         return assemble(cells, self._stacked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from numpy.typing import ArrayLike
 
@@ -23,8 +23,12 @@ from .params import (
 )
 from .params import Array as Array
 
+if TYPE_CHECKING:
+    from .nn import Sequential
+
 Layer: TypeAlias = AnyParams | Packed | Bidirectional
 Stack: TypeAlias = Layer | Sequence[Layer]
+WeightsOrModel: TypeAlias = "Stack | Sequential"
 _State: TypeAlias = AnyState | tuple[ArrayLike, ArrayLike] | Bidirectional
 States: TypeAlias = _State | Sequence[_State]
 """To begin with, or gradients at the last: of a layer, or one entry a layer."""

@@ -20,7 +20,7 @@ class Utterances(NamedTuple):
     Attributes
     ----------
     x : ndarray of float32, shape (N, 29, 12)
-        Frames, 0 behind the end of each recording.
+        Frames of 12 LPC cepstrum coefficients, which have no unit; 0 behind the end of each recording.
     lengths : ndarray of int64, shape (N,)
         Frames of each recording, 7 to 29.
     labels : ndarray of int64, shape (N,)
@@ -33,17 +33,24 @@ class Utterances(NamedTuple):
 
 
 class JapaneseVowels(NamedTuple):
-    """The published division of the recordings: 270 to train with, 370 to test with."""
+    """The published division of the recordings: what `load_japanese_vowels` returns.
+
+    Attributes
+    ----------
+    train : Utterances
+        270 recordings.
+    test : Utterances
+        370 others, of the same speakers.
+    """
 
     train: Utterances
     test: Utterances
 
 
 def load_japanese_vowels() -> JapaneseVowels:
-    """Nine men say the Japanese vowels /ae/; who speaks? [1]_
+    """Recordings of nine men who say the Japanese vowels /ae/ [1]_. The task is to tell who speaks.
 
-    Each frame holds 12 LPC cepstrum coefficients (no unit). There are 30 training utterances of each speaker
-    and 24 to 88 test utterances.
+    Of each speaker there are 30 recordings to train with, and 24 to 88 to test with.
 
     Returns
     -------
@@ -85,11 +92,11 @@ class SeattleWeather(NamedTuple):
     date : ndarray of datetime64[D], shape (1461,)
         2012-01-01 to 2015-12-31.
     precipitation : ndarray of float32, shape (1461,)
-        Millimetres in the day.
+        Millimetres per day.
     temp_max, temp_min : ndarray of float32, shape (1461,)
         Degrees Celsius.
     wind : ndarray of float32, shape (1461,)
-        Mean speed, metres a second.
+        Mean speed in metres per second.
     """
 
     date: NDArray[np.datetime64]

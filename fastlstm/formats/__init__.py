@@ -46,6 +46,7 @@ _LATER = {  # names of modules here that are imported where they are first used
     "to_rtneural": "rtneural",
     "to_torch": "torch",
 }
+__all__ = [*_LATER, "prove"]
 
 
 if not TYPE_CHECKING:  # for a checker, only the names above are there
@@ -71,10 +72,10 @@ def _record(layer: AnyParams | Packed) -> AnyParams:
 
 
 def prove(path: str | os.PathLike[str]) -> Proof:
-    """Run a file that carries inputs and outputs, and compare what comes out with what stands there.
+    """Run a file on the inputs that it carries, and compare what comes out with the outputs that it carries.
 
-    The file is run as it is: a Python file is executed, a C header compiled and executed. So prove what is your own. Of
-    ONNX, JSON and Keras files no code is executed.
+    A Python file is executed, and a C header compiled and executed: prove only files that you trust. ONNX, JSON and
+    Keras files hold no code that is executed.
 
     Parameters
     ----------
@@ -84,8 +85,7 @@ def prove(path: str | os.PathLike[str]) -> Proof:
     Returns
     -------
     Proof
-        `error`, the largest difference, as a part of the largest number expected, or of 1; `numbers`, how many
-        were compared; `by`, what ran the file.
+        The largest difference, how many numbers were compared, and what ran the file.
 
     Raises
     ------
@@ -104,3 +104,7 @@ def prove(path: str | os.PathLike[str]) -> Proof:
     """
     found: Proof = importlib.import_module(".proof", __name__).prove(path)
     return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

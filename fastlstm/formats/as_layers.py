@@ -19,7 +19,7 @@ from ..params import (
     sizes,
 )
 from .gates import to_keras, two_biases
-from .plan import Dense, Masking, Plan, Recurrent
+from .plan import Dense, Masking, Merge, Plan, Recurrent
 
 if TYPE_CHECKING:
     from ..nn import Layer, Sequential
@@ -29,7 +29,7 @@ Made: TypeAlias = "tuple[Layer, list[Array]]"
 
 
 def recurrent(
-    params: AnyParams | Bidirectional, first: Sequence[AnyState] | None = None, merge: str = "concat", **options: Any
+    params: AnyParams | Bidirectional, first: Sequence[AnyState] | None = None, merge: Merge = "concat", **options: Any
 ) -> Made:
     """A recurrent layer, which returns sequences unless options say otherwise. first: of each direction the state that
     its sequences begin with, h (P,) and c (H,). merge: of a Bidirectional.

@@ -7,11 +7,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-from typing import Any
 
 from numpy.typing import DTypeLike
 
 from ..files import file_name, regular
+from ..types import WeightsOrModel
 from . import proof
 from .c_text import Header
 from .plan import cast, plan_of
@@ -22,25 +22,25 @@ _OPTIONS = "-std=c99", "-O2"
 _SECONDS = 600  # that a compiler or a proof may take
 
 
-def to_c(params: Any, path: str | os.PathLike[str], *, dtype: DTypeLike | None = None) -> Proof | None:
+def to_c(params: WeightsOrModel, path: str | os.PathLike[str], *, dtype: DTypeLike | None = None) -> Proof | None:
     """Write a model as one C header, which runs it step by step.
 
-    It has the weights as const arrays, a struct for the state, and two functions: of a file m.h m_reset(state) and
-    m_step(state, x, y). It takes no memory but the state and the stack, and includes <math.h> alone. Names come from
-    the file's, with _ in the place of what a name in C cannot have. C++ takes it too.
+    The header has the weights as const arrays, a struct for the state, and two functions. In a file m.h they are
+    m_reset(state) and m_step(state, x, y): their names begin with the file's, with _ for what a name in C cannot have.
+    They need no memory but the state and the stack, and include <math.h> alone. C++ takes the header too.
 
-    Under ``#ifdef M_TEST`` it has inputs, expected outputs, and a main that compares. Where a C compiler is found (CC,
-    cc, gcc, clang) this is compiled and run before the file comes to its place; where there is none the file says so.
+    Under ``#ifdef M_TEST`` it has inputs, expected outputs, and a main that compares. If there is a C compiler (CC, cc,
+    gcc, clang), this is compiled and run before the file comes to its place. If there is none, the file says so.
 
     Parameters
     ----------
     params : Params or another cell's record, what `pack` makes of them, a stack of these, or an `nn.Sequential`
-        All in one direction: a step cannot know what comes after it. Of a model it is what it predicts; one that shows
-        its last step alone shows it at each.
+        All layers run forwards, as a step cannot know what comes after it. A model computes what it predicts; if its
+        output is that of the last step, each step gives it.
     path : str or path-like
         Ends in .h.
     dtype : {"float32", "float64"}, optional
-        float or double, in place of that of the weights.
+        C's float or double; by default that of the weights.
 
     Returns
     -------

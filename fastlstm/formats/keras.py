@@ -53,13 +53,14 @@ def from_keras(path: str | os.PathLike[str], layer: str) -> Layer: ...
 def from_keras(path: str | os.PathLike[str], layer: str | None = None) -> Any:
     """Weights of the recurrent layers in a file of Keras's.
 
-    These are weights alone. How a layer is used stays with the caller: `go_backwards` is ``reverse=True`` here, a
-    Bidirectional joins both directions, masks are `lengths`. `fastlstm.nn.load_keras` reads whole models.
+    These are weights alone; `fastlstm.nn.load_keras` reads whole models. How a layer is used there is up to the caller:
+    for `go_backwards` run the weights with ``reverse=True``, and for masks give `lengths`. A Bidirectional joins the
+    outputs of both directions.
 
     Parameters
     ----------
     path : str or path-like
-        A .keras file, a .weights.h5 file, or an .h5 file, also one of Keras 2: told apart by what is in it.
+        A .keras file, a .weights.h5 file, or an .h5 file, also one of Keras 2. Its content tells which it is.
     layer : str, optional
         The name of one layer; of one in a model within the model, "model/layer".
 

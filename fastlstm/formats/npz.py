@@ -36,9 +36,9 @@ _HEADER = re.compile(
 def save(path: str | os.PathLike[str], params: Stack) -> None:
     """Write weights to an .npz file.
 
-    The file is whole or not there: it is written beside its place, then moved to it. Its name is the one given; no
-    suffix is added. Its entries are `fastlstm`, the number of the format, and the arrays by their names, such as `W`;
-    for every cell but the standard one also `cell`, its name. In a Bidirectional names begin with `forward.` or
+    The file is complete, or it is not there: it is written beside its place, and then moved. No suffix is added to its
+    name. Its entries are `fastlstm`, the number of the format, and the arrays by their names, such as `W`. For every
+    cell but the standard one there is also `cell`, its name. In a Bidirectional names begin with `forward.` or
     `backward.`, in a stack with the number of the layer: `1.forward.W`.
 
     Parameters
@@ -79,7 +79,7 @@ def save(path: str | os.PathLike[str], params: Stack) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Layer | tuple[Layer, ...]:
-    """Read weights that `save` wrote; nothing in the file is ever run.
+    """Read weights that `save` wrote. No code in the file is ever run.
 
     Parameters
     ----------

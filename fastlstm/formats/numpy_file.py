@@ -15,6 +15,7 @@ import numpy as np
 from .._version import __version__
 from ..files import file_name, regular
 from ..params import NORMALIZED_EPSILON, AnyParams, Array, cell_name, sizes, state_widths
+from ..types import WeightsOrModel
 from . import proof
 from .equations import Language, Normed, Step, Times, Unit, lines_of, plain, step_of
 from .plan import Activation, Dense, Masking, Plan, Recurrent, initial, plan_of
@@ -111,18 +112,19 @@ _NO_STEP = """    def step(self, x):
 """
 
 
-def to_numpy(params: Any, path: str | os.PathLike[str]) -> Proof:
+def to_numpy(params: WeightsOrModel, path: str | os.PathLike[str]) -> Proof:
     """Write a model as one Python file, which needs NumPy alone, and an .npz file with its weights beside it.
 
-    The file has a class `Model`: ``Model()(x)`` runs whole sequences, ``Model().step(x)`` one time step, as they come.
-    It is short and there to be read. It is run before it comes to its place (`fastlstm.formats.prove`).
+    The file has a class `Model`. ``Model()(x)`` runs whole sequences; ``step`` of a model runs one time step, and keeps
+    the state for the next. The file is short, and meant to be read. It is run before it comes to its place
+    (`fastlstm.formats.prove`).
 
     Parameters
     ----------
     params : Params or another cell's record, Bidirectional, what `pack` makes of them, a stack of these, or an
         `nn.Sequential`, of which it is what the model predicts
     path : str or path-like
-        Ends in .py. The other file's name ends in .npz in its place.
+        Ends in .py. The other file has the same name with .npz.
 
     Returns
     -------

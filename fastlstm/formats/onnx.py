@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from ..files import file_name
-from ..params import Bidirectional, is_plain
+from ..params import Bidirectional, Layer, is_plain
+from ..types import WeightsOrModel
 from . import as_layers, onnx_constants, onnx_file, onnx_graph, onnx_own
 from .onnx_file import Found
 from .onnx_own import Own
 from .onnx_reading import OnnxNode, read_node, recurrent_nodes
 from .plan import Masking, Plan, plan_of, run
 from .proof import Proof, cases, compare, tolerance, write
+
+
+@overload
+def from_onnx(path: str | os.PathLike[str], node: str) -> Layer: ...
+
+
+@overload
+def from_onnx(path: str | os.PathLike[str], node: None = None) -> Any: ...  # what `to_onnx` was given may be a model
 
 
 def from_onnx(path: str | os.PathLike[str], node: str | None = None) -> Any:
@@ -27,14 +36,14 @@ def from_onnx(path: str | os.PathLike[str], node: str | None = None) -> Any:
         Of opset 7 or newer. Weights have to stand in it, as initializers or Constant nodes, or what nodes such
         as Slice and Concat make of these.
     node : str, optional
-        The node's name; that of one of its outputs does too. May be left out where there is one such node, and for
-        files of `to_onnx`, which are read whole.
+        The node's name, or that of one of its outputs. It may be left out if there is one such node. A file of
+        `to_onnx` is read whole without it.
 
     Returns
     -------
     Params, PeepholeParams, GRUParams, GRUBeforeParams or Bidirectional
-        Copies, float32 or float64; half precision becomes float32. Of a GRU with linear_before_reset=1 GRUParams, else
-        GRUBeforeParams. Of a whole file of `to_onnx` what it was given: a layer, a stack or a `Sequential`.
+        Copies, float32 or float64; half precision becomes float32. A GRU gives GRUParams with linear_before_reset=1,
+        else GRUBeforeParams. A whole file of `to_onnx` gives what that was given: a layer, a stack or a `Sequential`.
 
     Raises
     ------
@@ -51,8 +60,8 @@ def from_onnx(path: str | os.PathLike[str], node: str | None = None) -> Any:
 
     Notes
     -----
-    What a node says besides its weights, `onnx_nodes` tells: its direction, and the states that it begins with. A node
-    of direction "reverse" gives the weights of its one direction; `fastlstm.forward` runs them with ``reverse=True``.
+    `onnx_nodes` tells what a node says besides its weights: its direction, and the states that it begins with. Run the
+    weights of a node of direction "reverse" by `fastlstm.forward` with ``reverse=True``.
 
     Examples
     --------
@@ -114,12 +123,23 @@ def onnx_nodes(path: str | os.PathLike[str]) -> tuple[OnnxNode, ...]:
     ------
     ImportError, ValueError, TypeError, OSError
         As `from_onnx`.
+
+    Examples
+    --------
+    >>> import os, tempfile, fastlstm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     proof = fastlstm.to_onnx(fastlstm.init_params(16, 32, rng=0), os.path.join(folder, "lstm.onnx"))
+    ...     (node,) = fastlstm.formats.onnx_nodes(os.path.join(folder, "lstm.onnx"))
+    >>> node.reverse, node.state, node.params.U.shape
+    (False, None, (32, 128))
     """
     name, model = onnx_file.read_model(path)
     return tuple(read_node(one, name) for one in recurrent_nodes(model, name))
 
 
-def to_onnx(params: Any, path: str | os.PathLike[str], *, stateful: bool = False, lengths: bool = False) -> Proof:
+def to_onnx(
+    params: WeightsOrModel, path: str | os.PathLike[str], *, stateful: bool = False, lengths: bool = False
+) -> Proof:
     """Write weights or a model as an ONNX file, with any number of sequences and of steps.
 
     Parameters
@@ -129,8 +149,8 @@ def to_onnx(params: Any, path: str | os.PathLike[str], *, stateful: bool = False
     stateful : bool
         Whether states come in and go out, for sequences that arrive in chunks.
     lengths : bool
-        Whether each sequence's number of real steps comes in. A model with a `Masking` at its bottom always takes it:
-        in the place of steps that it would find, which have to stand at the end.
+        Whether the number of real steps of each sequence is an input. A model with a `Masking` layer at its bottom
+        always has it. Padding is told by it alone then, and has to be at the end of the sequences.
 
     Returns
     -------
@@ -142,8 +162,8 @@ def to_onnx(params: Any, path: str | os.PathLike[str], *, stateful: bool = False
     ImportError
         The package onnx is missing.
     ValueError
-        A cell, a layer or an option that ONNX has not, by name; weights that make no sense; a file that would not
-        compute what it should. What was at its place is there as before then.
+        A cell, a layer or an option that ONNX does not have, by name; weights that make no sense; a file that would not
+        compute what it should. The file that was there before, if any, is left as it was.
     TypeError
         Neither weights nor a model.
     OSError
@@ -151,11 +171,11 @@ def to_onnx(params: Any, path: str | os.PathLike[str], *, stateful: bool = False
 
     Notes
     -----
-    Inputs are `x` (N, T, D), `lengths` (N,) of int64, and for each recurrent layer its states, such as
-    `recurrent0.h_in` and `recurrent0.c_in` (N, H). Outputs are `y`, (N, T, M) or (N, M), and `recurrent0.h_out` and
-    so on. The file is of opset 13. It carries three inputs and their outputs, by which it was proven: by onnxruntime
-    where that is installed, else, as in float64, which onnxruntime has not, by the reference evaluator of the package
-    onnx.
+    Inputs are `x` (N, T, D); `lengths` (N,) of int64, if there are any; and, if it is stateful, the states of each
+    recurrent layer, such as `recurrent0.h_in` and `recurrent0.c_in` (N, H). Outputs are `y`, (N, T, M) or (N, M), and
+    the new states, such as `recurrent0.h_out`. The file is of opset 13. It carries three inputs and their outputs, with
+    which it is run before this function returns: by onnxruntime, if that is installed and the numbers are float32, else
+    by the reference evaluator of the package onnx.
 
     Examples
     --------

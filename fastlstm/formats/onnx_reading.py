@@ -45,13 +45,17 @@ class OnnxNode(NamedTuple):
     Attributes
     ----------
     name : str
-        Its own, or that of its first output where it has none.
+        Its own, or that of its first output if it has none.
     params : Params, PeepholeParams, GRUParams, GRUBeforeParams or Bidirectional
     reverse : bool
         Whether it runs from the last step to the first, as `fastlstm.forward` does with ``reverse=True``.
     state : State, Hidden, Bidirectional or None
-        The states that it begins with where the file holds them, h (N, H) and c (N, H); None where they are zeros, or
-        come in when the model runs.
+        The states that it begins with, h (N, H) and c (N, H), if the file holds them. None if they are zeros, or come
+        in when the model runs.
+
+    Examples
+    --------
+    See `onnx_nodes`.
     """
 
     name: str

@@ -7,7 +7,7 @@ the numbers have to be.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -17,7 +17,8 @@ from ..params import ROWS, AnyParams, AnyState, Array, sizes, state_widths
 from . import layers_of
 
 Mask: TypeAlias = NDArray[np.bool_]
-MERGES: dict[str, Callable[[Array, Array], Array]] = {
+Merge: TypeAlias = Literal["concat", "sum", "ave", "mul"]
+MERGES: dict[Merge, Callable[[Array, Array], Array]] = {
     "concat": lambda one, two: np.concatenate([one, two], axis=-1),
     "sum": lambda one, two: one + two,
     "ave": lambda one, two: (one + two) / 2,
@@ -50,7 +51,7 @@ class Recurrent(NamedTuple):
     records: tuple[AnyParams, ...]
     returns_sequences: bool = True
     backwards: bool = False
-    merge: str = "concat"
+    merge: Merge = "concat"
     zeros: bool = True
     states: tuple[AnyState, ...] | None = None
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..files import file_name
 from ..params import Array, GRUParams, Params, cell_name
+from ..types import WeightsOrModel
 from . import as_layers
 from .json_file import entry, numbers, read_json
 from .plan import Dense, Recurrent, Stage, plan_of, run
@@ -45,8 +46,9 @@ def from_rtneural(path: str | os.PathLike[str]) -> Sequential:
     Returns
     -------
     fastlstm.nn.Sequential
-        float32, of sequences of any length: (N, T, D) to (N, T, M). Of a state dict the modules in the order of the
-        file, as RTNeural's examples run them: it says of no activation between them, and none is made.
+        float32, for sequences of any length: (N, T, D) to (N, T, M). The modules of a state dict are run in the order
+        of the file, as in RTNeural's examples. A state dict does not tell of activations between them, so there are
+        none.
 
     Raises
     ------
@@ -60,9 +62,9 @@ def from_rtneural(path: str | os.PathLike[str]) -> Sequential:
 
     Notes
     -----
-    AIDA-X's gains, `in_gain` and `out_gain` in decibels, become part of the weights. Where the input is added to the
+    AIDA-X's gains, `in_gain` and `out_gain` in decibels, become part of the weights. If the input is to be added to the
     output (`in_skip` of AIDA-X, `skip` of GuitarML), each layer below the last has one unit more, which hands the input
-    on: it is so small there that tanh does not bend it.
+    on. It is scaled down there so far that tanh does not bend it.
 
     Examples
     --------
@@ -250,7 +252,7 @@ def _part(layer: Any) -> Part:
     raise ValueError(f"expected one direction and no projections, got {type(layer).__name__}")
 
 
-def to_rtneural(params: Any, path: str | os.PathLike[str]) -> Proof:
+def to_rtneural(params: WeightsOrModel, path: str | os.PathLike[str]) -> Proof:
     """Write weights or a model as RTNeural's JSON, of the flavour that its Keras script writes.
 
     Parameters

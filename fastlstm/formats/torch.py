@@ -36,20 +36,20 @@ _PICKLES = ".pt", ".pth", ".bin", ".pkl", ".ckpt"
 def from_torch(state_dict: Mapping[str, Any] | str | os.PathLike[str], prefix: str = "") -> tuple[Layer, ...]:
     """The stack of a `torch.nn.LSTM` or a `torch.nn.GRU`, from its state_dict or a .safetensors file of it.
 
-    PyTorch's gates are in the order of ours and its weights transposed; its two biases are added up. Of a GRU's
-    candidate they are not: `bias_hh` is b_n there, on which the reset gate acts.
+    PyTorch has the gates in our order, its weights are ours transposed, and it has two biases, which are added up. Only
+    of a GRU's candidate they stay two: there `bias_hh` is b_n, on which the reset gate acts.
 
     Parameters
     ----------
     state_dict : mapping of str to tensor or array, or the path of a .safetensors file
-        `weight_ih_l0` (4H, D), `weight_hh_l0` (4H, H), `bias_ih_l0` and `bias_hh_l0` (4H,), and so on for each
-        layer, with `_reverse` behind the names of the other direction. Without biases they are zeros. Of an LSTM
-        with projections (`proj_size`) also `weight_hr_l0` (P, H), and `weight_hh_l0` is (4H, P). Of a GRU 3H in the
-        place of 4H. Of a `torch.nn.LSTMCell` or a `torch.nn.GRUCell` the names without `_l0`. What
-        `torch.nn.DataParallel` and `torch.compile` put before all names may be there.
+        `weight_ih_l0` (4H, D), `weight_hh_l0` (4H, H), `bias_ih_l0` and `bias_hh_l0` (4H,), and so on for each layer;
+        with `_reverse` behind the names of the other direction. Biases that are not there count as zeros. A GRU has 3H
+        instead of 4H. An LSTM with projections (`proj_size`) also has `weight_hr_l0` (P, H), and its `weight_hh_l0` is
+        (4H, P). A `torch.nn.LSTMCell` and a `torch.nn.GRUCell` have names without `_l0`. What `torch.nn.DataParallel`
+        and `torch.compile` put before all names may be there.
     prefix : str
         What the names begin with in a bigger model's state_dict: "encoder.lstm", with a dot behind it or not. Other
-        names are left alone then.
+        names are ignored then.
 
     Returns
     -------
@@ -283,12 +283,12 @@ def to_torch(params: Stack, prefix: str = "", path: str | os.PathLike[str] | Non
     prefix : str
         What the names begin with: "encoder.lstm", with a dot behind it or not.
     path : str or path-like, optional
-        A .safetensors file that is written too; it is whole, or as it was before.
+        A .safetensors file to write too. If that fails, the file that was there before is left as it was.
 
     Returns
     -------
     dict of str to ndarray
-        Copies. The bias stands in `bias_ih`; `bias_hh` is zero, but for b_n of a GRU. V stands in `weight_hr`.
+        Copies. b is in `bias_ih`, and `bias_hh` is zero, but for b_n of a GRU. V is in `weight_hr`.
 
     Raises
     ------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -15,6 +16,7 @@ from ..arrays import integer
 from ..nn.metrics import BinaryAccuracy, R2Score, SparseCategoricalAccuracy
 from .base import Given, SequenceEstimator, scale_of_targets
 from .network import Head
+from .settings import Cell
 
 Array = NDArray[Any]
 
@@ -22,12 +24,12 @@ Array = NDArray[Any]
 class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     """Tells the class of a sequence.
 
-    Recurrent layers read the sequence; of what the last one holds at the end a layer makes a probability of each
-    class. Parameters that `sklearn.neural_network.MLPClassifier` has too mean the same here.
+    Recurrent layers read the sequence. A last layer makes a probability for each class of the state that they end with.
+    Parameters that `sklearn.neural_network.MLPClassifier` has too mean the same here.
 
-    X, wherever it is given, is an array of shape (N, T, D), N sequences of T steps of D features; a table (N, T), each
-    row of which is a sequence of one feature; or a list of arrays of shapes (T_i, D), or (T_i,), of sequences of unlike
-    length. The network computes in float32 where X is float32, and in float64 otherwise.
+    X is one of three things: an array (N, T, D) of N sequences, T steps and D features; a table (N, T), in which each
+    row is a sequence of one feature; or, for sequences of unlike lengths, a list of arrays (T_i, D) or (T_i,). The
+    network computes in float32 if X is float32, and in float64 otherwise.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         For first weights, dropout, the order of samples, and what is held out: with the same integer all results have
         the same bits.
     tol : float
-        What is less of a change does not count as better.
+        A smaller change than this does not count as better.
     verbose : bool or int
         Whether a line is printed for each epoch.
     warm_start : bool
@@ -121,18 +123,18 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
+        hidden_layer_sizes: int | Sequence[int] = (100,),
         *,
-        cell: Any = "standard",
+        cell: Cell = "standard",
         bidirectional: bool = False,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         alpha: float = 0.0001,
-        batch_size: int | str = "auto",
+        batch_size: int | Literal["auto"] = "auto",
         learning_rate_init: float = 0.001,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
         verbose: bool | int = False,
         warm_start: bool = False,
@@ -141,7 +143,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         n_iter_no_change: float = 10,
         clipnorm: float | None = 1.0,
         scale: bool = True,
-        class_weight: Any = None,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.cell = cell
@@ -164,7 +166,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         self.scale = scale
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> LSTMClassifier:
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
+    ) -> LSTMClassifier:  # fmt: skip
         """Learn to tell classes.
 
         Parameters
@@ -189,7 +194,9 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         fitted: LSTMClassifier = self._fit(X, y, sample_weight, validation_data, partial=False)
         return fitted
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> LSTMClassifier:
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> LSTMClassifier:
         """Go once through some samples, and learn from them.
 
         The scale is that of the samples of the first call.
@@ -271,7 +278,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     def _stratified_by(self, targets: Array) -> Array | None:
         return targets
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """The most probable class of each sequence.
 
         Parameters
@@ -291,18 +298,23 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         found: Array = self.classes_[probabilities.argmax(axis=1)]
         return found
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: ArrayLike) -> Array:
         """The probability of each class.
 
         Parameters
         ----------
         X
-            As for `predict`, whose errors are raised here too.
+            As for `predict`.
 
         Returns
         -------
         ndarray of float64, shape (N, K)
             In the order of `classes_`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `predict`.
         """
         found = self._outputs(X)
         if found.shape[1] == 1:
@@ -310,13 +322,35 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         found /= found.sum(axis=1, keepdims=True)
         return found
 
-    def predict_log_proba(self, X: Any) -> Array:
-        """The logarithm of `predict_proba`."""
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """The logarithm of each class's probability.
+
+        Parameters
+        ----------
+        X
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of float64, shape (N, K)
+            In the order of `classes_`; minus infinity where a probability is 0.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `predict`.
+        """
         with np.errstate(divide="ignore"):
             logarithms: Array = np.log(self.predict_proba(X))
         return logarithms
 
-    def input_gradient(self, X: Any, label: Any = None) -> Any:
+    @overload
+    def input_gradient(self, X: Array, label: object = None) -> Array: ...
+
+    @overload
+    def input_gradient(self, X: ArrayLike, label: object = None) -> Array | list[Array]: ...
+
+    def input_gradient(self, X: ArrayLike, label: object = None) -> Array | list[Array]:
         """How much each number in X matters: the gradient of a class's probability at X.
 
         Parameters
@@ -356,7 +390,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
             found[np.arange(len(outputs)), outputs.argmax(axis=1) if label is None else place] = 1
             return found
 
-        return self._input_gradient(X, slopes)
+        found: Array | list[Array] = self._input_gradient(X, slopes)
+        return found
 
 
 class LSTMRegressor(RegressorMixin, SequenceEstimator):
@@ -404,18 +439,18 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
+        hidden_layer_sizes: int | Sequence[int] = (100,),
         *,
-        cell: Any = "standard",
+        cell: Cell = "standard",
         bidirectional: bool = False,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         alpha: float = 0.0001,
-        batch_size: int | str = "auto",
+        batch_size: int | Literal["auto"] = "auto",
         learning_rate_init: float = 0.001,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
         verbose: bool | int = False,
         warm_start: bool = False,
@@ -445,7 +480,10 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         self.clipnorm = clipnorm
         self.scale = scale
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> LSTMRegressor:
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
+    ) -> LSTMRegressor:  # fmt: skip
         """Learn to tell numbers.
 
         Parameters
@@ -467,7 +505,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         fitted: LSTMRegressor = self._fit(X, y, sample_weight, validation_data, partial=False)
         return fitted
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMRegressor:
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> LSTMRegressor:
         """Go once through some samples, and learn from them.
 
         The scale is that of the samples of the first call.
@@ -516,7 +554,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
     def _head(self) -> Head:
         return Head(self.n_outputs_, "linear", "mse", R2Score)
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """Numbers of each sequence.
 
         Parameters
@@ -537,7 +575,13 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
             found = self._target_scale.undo(found)
         return found[:, 0] if self._flat else found
 
-    def input_gradient(self, X: Any, output: int = 0) -> Any:
+    @overload
+    def input_gradient(self, X: Array, output: int = 0) -> Array: ...
+
+    @overload
+    def input_gradient(self, X: ArrayLike, output: int = 0) -> Array | list[Array]: ...
+
+    def input_gradient(self, X: ArrayLike, output: int = 0) -> Array | list[Array]:
         """How much each number in X matters: the gradient of what is predicted at X.
 
         Parameters
@@ -565,7 +609,8 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
             found[:, number] = unit
             return found
 
-        return self._input_gradient(X, slopes)
+        found: Array | list[Array] = self._input_gradient(X, slopes)
+        return found
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

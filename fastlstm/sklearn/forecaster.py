@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,6 +19,7 @@ from .conformal import check_enough, half_widths, share
 from .estimators import LSTMRegressor
 from .learnt import Learnt, Series, learn
 from .panel import Panel, panel
+from .settings import Cell
 from .windowing import windows
 
 Array = NDArray[Any]
@@ -37,10 +39,10 @@ class Interval(NamedTuple):
 
 
 class LSTMForecaster(BaseEstimator):
-    """Forecasts of one series or many, all steps of a horizon at once, with bands around them.
+    """Forecasts one series or many: all steps of a horizon at once, with bands around them.
 
-    One network learns from all windows of all series: it sees `window` steps and says the `horizon` steps behind them
-    (a direct forecast). A series is forecast from its own past, and from covariates where there are some.
+    One network learns from all windows of all series. It sees `window` steps, and says the `horizon` steps behind them
+    (a direct forecast). Each series is forecast from its own past, and from covariates, if there are any.
 
     Parameters
     ----------
@@ -51,11 +53,11 @@ class LSTMForecaster(BaseEstimator):
     season : int, optional
         Steps of a season, for the rule "as a season ago" in `backtest`; the network does not know of it.
     calibration : float or int
-        The last part of each series, as a share or in steps, that the network does not learn from: how far its
-        forecasts are off there makes the bands of `predict_interval`. 0: all is learnt, and there are no bands.
+        The last part of each series, as a share or in steps, from which the network does not learn. Its errors there
+        make the bands of `predict_interval`. With 0 it learns from all, and there are no bands.
     refit : bool
-        Whether the network then learns anew, from all. Its forecasts know more; the bands, which are those of the
-        first one, have no guarantee any longer, and are mostly too wide rather than too narrow.
+        Whether the network then learns anew, from all. Its forecasts know more. The bands are still those of the first
+        network: they have no guarantee any longer, and are mostly too wide rather than too narrow.
     hidden_layer_sizes, cell, bidirectional, dropout, recurrent_dropout, alpha, batch_size, learning_rate_init, \
 max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fraction, n_iter_no_change, clipnorm
         As of `LSTMRegressor`. With early_stopping the last windows of each series validate.
@@ -67,17 +69,27 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
     regressor_ : LSTMRegressor
         What has learnt, from scaled windows; its `model_` is the network.
     calibration_errors_ : list of ndarray, shape (n, horizon)
-        Of each series how far forecasts were off within the calibration part; None without one.
+        For each series, how far the n forecasts within its calibration part were off; None without such a part.
     n_series_ : int
     n_covariates_ : int
 
+    Raises
+    ------
+    ValueError, TypeError
+        `fit`: series or parameters that make no sense; the message names them.
+
     Notes
     -----
-    The bands are those of split conformal prediction: if the n errors of the calibration part and the error to come are
-    exchangeable, a band covers with the probability that was asked for. Errors of a series are not quite exchangeable:
-    overlapping forecasts resemble each other, and times change. `backtest` with a coverage says what they are worth.
-    Each step of the horizon, of each series, has a band of its own; that all steps lie within theirs at once is
-    rarer.
+    The bands are those of split conformal prediction [1]_. If the n errors of the calibration part and the error to
+    come are exchangeable, a band covers with the probability that was asked for. Errors of a series are not quite
+    exchangeable: overlapping forecasts resemble each other, and times change. `backtest` with a coverage says what the
+    bands are worth. Each step of the horizon has a band of its own. That all steps of a forecast lie within theirs is
+    less probable.
+
+    References
+    ----------
+    .. [1] J. Lei, M. G'Sell, A. Rinaldo, R. J. Tibshirani, L. Wasserman, "Distribution-free predictive inference for
+       regression", Journal of the American Statistical Association 113 (2018), section 2.2.
 
     Examples
     --------
@@ -97,11 +109,12 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
     """
 
     def __init__(
-        self, horizon: int, window: int, *, season: int | None = None, calibration: Any = 0.2, refit: bool = False,
-        hidden_layer_sizes: Any = (100,), cell: Any = "standard", bidirectional: bool = False, dropout: float = 0.0,
-        recurrent_dropout: float = 0.0, alpha: float = 0.0001, batch_size: Any = "auto",
-        learning_rate_init: float = 0.001, max_iter: int = 200, shuffle: bool = True, random_state: Any = None,
-        tol: float = 1e-4, verbose: bool | int = False, early_stopping: bool = False, validation_fraction: float = 0.1,
+        self, horizon: int, window: int, *, season: int | None = None, calibration: float | int = 0.2,
+        refit: bool = False, hidden_layer_sizes: int | Sequence[int] = (100,), cell: Cell = "standard",
+        bidirectional: bool = False, dropout: float = 0.0, recurrent_dropout: float = 0.0, alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto", learning_rate_init: float = 0.001, max_iter: int = 200,
+        shuffle: bool = True, random_state: int | np.random.RandomState | None = None, tol: float = 1e-4,
+        verbose: bool | int = False, early_stopping: bool = False, validation_fraction: float = 0.1,
         n_iter_no_change: float = 10, clipnorm: float | None = 1.0, scale: bool = True,
     ) -> None:  # fmt: skip
         self.horizon = horizon
@@ -128,7 +141,7 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
         self.clipnorm = clipnorm
         self.scale = scale
 
-    def fit(self, y: Any, X: Any = None) -> LSTMForecaster:
+    def fit(self, y: ArrayLike, X: ArrayLike | None = None) -> LSTMForecaster:
         """Learn from series.
 
         Parameters
@@ -200,7 +213,7 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
         shared = {name: value for name, value in self.get_params(deep=False).items() if name not in _OWN}
         return LSTMRegressor(**shared | {"scale": False})  # windows are scaled here, each by its series
 
-    def update(self, y: Any, X: Any = None) -> LSTMForecaster:
+    def update(self, y: ArrayLike, X: ArrayLike | None = None) -> LSTMForecaster:
         """Take note of what has come since: forecasts begin behind it. The network and the bands stay as they are.
 
         Parameters
@@ -224,7 +237,7 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
         self._panel = self._panel.extended(y, X)
         return self
 
-    def predict(self, X_future: Any = None) -> Any:
+    def predict(self, X_future: ArrayLike | None = None) -> Any:  # in the form that fit was given
         """The horizon steps behind what is known.
 
         Parameters
@@ -245,7 +258,7 @@ max_iter, shuffle, random_state, tol, verbose, early_stopping, validation_fracti
         check_is_fitted(self)
         return self._panel.shaped(self._ahead(X_future))
 
-    def predict_interval(self, coverage: float = 0.9, X_future: Any = None) -> Interval:
+    def predict_interval(self, coverage: float = 0.9, X_future: ArrayLike | None = None) -> Interval:
         """Bands around what `predict` returns: each is to cover its step with that probability.
 
         Parameters

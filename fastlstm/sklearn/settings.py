@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ..arrays import size_of
+from ..cells import OwnCell
 from ..nn._src.names import flag, real
 from ..nn._src.recurrent import rate_of
 
+Cell: TypeAlias = Literal["standard", "peephole", "interpolated", "normalized", "gru", "gru_before"] | OwnCell
 _GRUS = ("gru", "gru_before")
 
 

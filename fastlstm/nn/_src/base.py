@@ -9,10 +9,10 @@ import contextlib
 import difflib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Never, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ... import checks
 from . import constraints, initializers, names, own, randomness, regularizers
@@ -23,6 +23,7 @@ from .options import Option, Options
 from .regularizers import Regularizer
 from .standing import Arrays
 from .steps import checked_mask
+from .types import ConstraintLike, InitializerLike, RegularizerLike, ShapeLike
 
 Array = NDArray[Any]
 Mask: TypeAlias = "NDArray[np.bool_] | None"
@@ -60,12 +61,15 @@ class Trained:
 
     @property
     def trainable(self) -> bool:
-        """Whether training changes its weights. It may be set at any time: the next update heeds it. What is within, as
-        a model's layers, is set alike."""
+        """Whether training changes its weights.
+
+        It may be set at any time, and holds from the next update on. Set on a model, or on a layer that wraps another,
+        it is set on the layers within too.
+        """
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value: Any) -> None:
+    def trainable(self, value: bool) -> None:
         self._trainable = flag("trainable", value)
         Trained.switches += 1
         for one in self._within():
@@ -79,9 +83,10 @@ class Trained:
 class Layer(Trained, Options):
     """A step of a model, which can also be used alone.
 
-    ``y = layer(x, training=True)`` keeps what ``dx = layer.backward(dy)`` needs, which then writes the gradients of the
-    weights into `grads` (they replace those of the call before). One call in training, one backward: a second call
-    before it is an error, after which `discard` begins anew; without `training` calls keep nothing.
+    A call in training, ``y = layer(x, training=True)``, keeps what backward needs. ``dx = layer.backward(dy)`` then
+    returns the gradient at x, and writes those of the weights into `grads`, over the former ones. After each call in
+    training comes one `backward`, or `discard`, which gives the call up; a second call before that is an error. Calls
+    without training keep nothing.
 
     Parameters
     ----------
@@ -90,44 +95,45 @@ class Layer(Trained, Options):
     dtype : {"float32", "float64"}
         Of weights, inputs and outputs.
     input_shape : tuple of int or None, optional
-        Of one sample: tells a model that begins with this layer what it will get.
+        Shape of one sample. A model that begins with this layer is built from it.
     trainable : bool
         Whether training changes its weights.
 
     Attributes
     ----------
     params, grads : dict of str to ndarray
-        Weights and their gradients, views into the model's flat vectors. They stay: to set one is to write into it.
+        Weights and their gradients by name: views into the model's flat vectors. These arrays are never replaced:
+        ``layer.params["bias"] = numbers`` writes into the array that is there.
     built : bool
-        Whether they are there yet: they come with `build` or the first call.
+        Whether the weights are there. `build` or the first call makes them.
     input_shape, output_shape : tuple of int or None
         Of a batch; once built.
 
     Raises
     ------
     ValueError, TypeError
-        Arguments that make no sense, or that are not there.
+        Arguments that make no sense, or of names that the layer does not have.
 
     Notes
     -----
     For a layer of your own, derive from `Layer` and write
 
-    - ``call(self, x, training, mask)``, y from x, of which training and mask may be missing. In training it keeps what
-      backward needs, in attributes of its own. x (N, ...) is of the layer's type, and not to be written to.
-    - ``backward(self, dy)``, dx from dy, where the loss is to be differentiated. Gradients of the weights are written
-      into ``self.grads[name][...]``, which hold those of the batch before. There is no autograd.
-    - ``build(self, input_shape)``, where there are weights: an `add_weight` for each. None in input_shape is what any
-      size will do for.
-    - ``compute_output_shape(self, input_shape)``, where y is not of x's shape.
-    - ``supports_masking = True``, where call heeds a mask, or hands it on; without it masks end here, with a warning,
-      as in Keras. ``compute_mask(self, x, mask)`` says what the mask of y is, if not that of x.
-    - ``fixed_length = True``, where weights depend on the number of steps.
+    - ``call(self, x, training, mask)``, which returns y. Leave out training and mask if you do not need them. x (N,
+      ...) is of the layer's type, and must not be written to. In training keep what backward needs, in attributes.
+    - ``backward(self, dy)``, which returns dx, if the model is to be trained. Write the gradients of the weights into
+      ``self.grads[name][...]``, over those of the batch before. There is no autograd.
+    - ``build(self, input_shape)``, if there are weights: call `add_weight` for each. None in input_shape stands for a
+      size that may differ from batch to batch.
+    - ``compute_output_shape(self, input_shape)``, if y is not of x's shape.
+    - ``supports_masking = True``, if call heeds a mask, or a mask holds for y as it does for x. Without it masks end
+      here, with a warning, as in Keras. ``compute_mask(self, x, mask)`` returns the mask of y, if it is another.
+    - ``fixed_length = True``, if weights depend on the number of steps.
 
-    Files take it where its class was registered (`fastlstm.nn.saving.register_keras_serializable`). Models with it run
-    batch by batch as ever, and are not recorded. docs/keras.md has an example with weights and masks.
+    Files of models may hold it, once its class is registered (`fastlstm.nn.saving.register_keras_serializable`).
+    docs/keras.md has an example with weights and masks.
 
     Rates of dropout, go_backwards, stateful, zero_output_for_mask and a dense layer's activation may be set at any
-    time, in a callback of `fit` too. Other arguments of the constructor stay as they are: to set one is an
+    time, in a callback of `fit` too. All other arguments of the constructor are settled: setting one is an
     AttributeError.
 
     Examples
@@ -173,10 +179,10 @@ class Layer(Trained, Options):
         self,
         *,
         name: str | None = None,
-        dtype: Any = "float32",
-        input_shape: Any = None,
+        dtype: DTypeLike = "float32",
+        input_shape: ShapeLike | None = None,
         trainable: bool = True,
-        **unknown: Any,
+        **unknown: Never,
     ) -> None:
         for argument in unknown:
             near = difflib.get_close_matches(argument, self._fields, n=1)
@@ -206,21 +212,45 @@ class Layer(Trained, Options):
 
     # what a kind of layer says about itself
 
-    def call(self, x: Array, training: bool = False, mask: Mask = None) -> Array:
-        """y from x: for a class of your own, see `Layer`."""
+    def call(self, x: Array, *args: Any, **kwargs: Any) -> Array:
+        """y from x: what a class of your own writes (see `Layer`).
+
+        Parameters
+        ----------
+        x : ndarray, shape (N, ...)
+            Of the layer's type. It must not be written to.
+        training : bool, optional
+            Whether `backward` will follow.
+        mask : ndarray of bool, shape (N, T), or None, optional
+            True at real steps.
+
+        Returns
+        -------
+        ndarray
+        """
         raise NotImplementedError(f"{type(self).__name__}: expected call to be overridden")
 
     def compute_mask(self, x: Array, mask: Mask) -> Mask:
-        """The mask of y, where `supports_masking` is true: that of x, unless it is overridden."""
+        """The mask of y, if `supports_masking` is true: that of x, unless a class of your own returns another.
+
+        Parameters
+        ----------
+        x : ndarray, shape (N, T, ...)
+        mask : ndarray of bool, shape (N, T), or None
+
+        Returns
+        -------
+        ndarray of bool, shape of y's first two axes, or None
+        """
         return mask
 
     def add_weight(
         self,
         shape: Sequence[int] = (),
-        initializer: Any = "glorot_uniform",
+        initializer: InitializerLike = "glorot_uniform",
         trainable: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
+        regularizer: RegularizerLike = None,
+        constraint: ConstraintLike = None,
         name: str | None = None,
     ) -> None:
         """Say, in `build`, that there is a weight: it will be ``params[name]``, and its gradient ``grads[name]``.
@@ -275,13 +305,18 @@ class Layer(Trained, Options):
         finally:
             self._adding = None
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+    def compute_output_shape(self, input_shape: ShapeLike) -> tuple[Any, ...]:
         """The shape of what comes out.
 
         Parameters
         ----------
         input_shape : tuple of int or None
             Of a batch.
+
+        Returns
+        -------
+        tuple of int or None
+            Of a batch; of a layer with several outputs a tuple of such.
         """
         return tuple(input_shape)
 
@@ -320,7 +355,7 @@ class Layer(Trained, Options):
             self._own_rng = randomness.generator(seed)
         return self._own_rng
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
+    def build(self, input_shape: ShapeLike) -> None:
         """Make the weights.
 
         Parameters
@@ -379,10 +414,15 @@ class Layer(Trained, Options):
             self._bind(*flat)
 
     def get_weights(self) -> list[Array]:
-        """Copies of the weights, in Keras's order."""
+        """Copies of the weights, in Keras's order.
+
+        Returns
+        -------
+        list of ndarray
+        """
         return [array.copy() for array in self.params.values()]
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Take other weights.
 
         Parameters
@@ -397,7 +437,7 @@ class Layer(Trained, Options):
         """
         self._take(self._fitting(weights))
 
-    def _fitting(self, weights: Sequence[Any]) -> list[Array]:
+    def _fitting(self, weights: Sequence[ArrayLike]) -> list[Array]:
         if not self.built:
             raise ValueError(f"{self.name}: expected a layer that has been built, this one knows no shapes yet")
         if len(weights) != len(self.params):
@@ -415,7 +455,12 @@ class Layer(Trained, Options):
             array[...] = new
 
     def count_params(self) -> int:
-        """How many numbers its weights hold."""
+        """How many numbers its weights hold.
+
+        Returns
+        -------
+        int
+        """
         return sum(array.size for array in self.params.values())
 
     @property
@@ -425,12 +470,12 @@ class Layer(Trained, Options):
 
     @property
     def trainable_weights(self) -> list[Array]:
-        """Those of them that training changes."""
+        """The weights that training changes."""
         return [self.params[weight.name] for weight in self._trained()]
 
     @property
     def non_trainable_weights(self) -> list[Array]:
-        """The others."""
+        """The weights that training leaves as they are."""
         trained = {weight.name for weight in self._trained()}
         return [array for name, array in self.params.items() if name not in trained]
 
@@ -439,13 +484,18 @@ class Layer(Trained, Options):
         return [weight for weight in self.weights_ if weight.trainable] if self.trainable else []
 
     def penalty(self) -> float:
-        """What regularizers add to the loss; of weights that learn, as in Keras."""
+        """What regularizers add to the loss. Weights that do not learn count nothing, as in Keras.
+
+        Returns
+        -------
+        float
+        """
         return sum(
             weight.regularizer(self.params[weight.name]) for weight in self._trained() if weight.regularizer is not None
         )
 
     def constrain(self) -> None:
-        """Bring the weights that learn back to what constraints allow; `fit` does so after each update.
+        """Apply the constraints of the weights that learn. `fit` does so after each update.
 
         Raises
         ------
@@ -461,7 +511,7 @@ class Layer(Trained, Options):
 
     # calls
 
-    def __call__(self, x: Any, training: bool = False, mask: Any = None) -> Any:
+    def __call__(self, x: ArrayLike, training: bool = False, mask: ArrayLike | None = None) -> Array:
         """y from x.
 
         Parameters
@@ -515,7 +565,7 @@ class Layer(Trained, Options):
             raise ValueError(f"{self.name}: expected no mask or lengths with x of shape {x.shape}, which has no steps")
         return checked_mask(self.name, mask, lengths, x.shape[0], x.shape[1])
 
-    def backward(self, dy: Any) -> Array:
+    def backward(self, dy: Any) -> Array:  # Any: a class of the caller's own gets an Array, and may say so
         """Gradients, through the last call in training.
 
         Parameters
@@ -526,7 +576,7 @@ class Layer(Trained, Options):
         Returns
         -------
         dx : ndarray, shape of x
-            Those of the weights stand in `grads`, with those of the penalties.
+            The gradients of the weights, penalties included, are in `grads` then.
 
         Raises
         ------
@@ -570,7 +620,7 @@ class Layer(Trained, Options):
                 weight.regularizer.add_gradient(self.params[weight.name], self.grads[weight.name])
 
     def discard(self) -> None:
-        """Give up what a call in training has kept."""
+        """Give up a call in training: forget what it has kept for `backward`."""
         self._tape = None
 
     # shapes
@@ -615,8 +665,20 @@ class Layer(Trained, Options):
     # description
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes, to make the same layer again, as JSON can hold it. Of a class of your own these
-        are the attributes of the names of its constructor's arguments."""
+        """What the constructor takes, to make the same layer again.
+
+        Of a class of your own these are the attributes that have the names of its constructor's arguments.
+
+        Returns
+        -------
+        dict
+            Of what JSON can hold.
+
+        Raises
+        ------
+        TypeError
+            A class of your own that lacks such an attribute.
+        """
         config: dict[str, Any] = {"name": self.name, "dtype": self.dtype.name, "trainable": self.trainable}
         own_layer = type(self).call is not Layer.call
         fields = own.arguments(self) if own_layer else {field: getattr(self, field) for field in self._fields}
@@ -626,7 +688,21 @@ class Layer(Trained, Options):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Layer:
-        """The layer that `get_config` described; weights not included."""
+        """The layer that `get_config` described, without its weights.
+
+        Parameters
+        ----------
+        config : dict
+
+        Returns
+        -------
+        Layer
+
+        Raises
+        ------
+        ValueError, TypeError
+            Something that `get_config` does not make.
+        """
         return cls(**config)
 
     def __repr__(self) -> str:

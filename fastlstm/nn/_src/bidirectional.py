@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import backend
+from ...formats.plan import Merge
 from ...params import AnyState
 from . import names
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight
 from .layers import inner_layer
 from .recurrent import Recurrent, copied, entries_of
 from .steps import Steps
+from .types import Common, Config, ShapeLike, StateLike
 
 _HALVES = ("forward_", "backward_")
 _MERGE_MODES = ("concat", "sum", "ave", "mul", None)
 
 
 class Bidirectional(Layer):
-    """An LSTM or a GRU forwards in time and one backwards, their outputs merged.
+    """Two LSTMs or GRUs: one runs forwards in time, one backwards, and their outputs are merged.
 
     Parameters
     ----------
     layer : LSTM or GRU
-        What the one is like; it is copied, the other runs backwards.
+        What both are like. It is copied; the copies have weights of their own.
     merge_mode : {"concat", "sum", "ave", "mul", None}
-        None: a list of both. Not in a model.
+        How the two outputs become y: joined on the last axis, added, averaged or multiplied. With None y is a list of
+        both; a layer of a model cannot have that.
     backward_layer : LSTM or GRU, optional
-        What the other is like: go_backwards is true there.
+        What the one that runs backwards is like, if it differs. It has to have go_backwards=True.
     **common
         As in `Layer`.
 
@@ -40,8 +44,8 @@ class Bidirectional(Layer):
 
     Notes
     -----
-    y at a masked step is 0 where y is a sequence, as in Keras. Weights: those of the forward layer, then those of the
-    other; their names begin with forward_ and backward_.
+    If y is a sequence, it is 0 at masked steps, as in Keras. The weights are those of the layer that runs forwards,
+    then those of the other. Their names begin with forward_ and backward_.
 
     Examples
     --------
@@ -58,10 +62,12 @@ class Bidirectional(Layer):
     _mixes_time = True
 
     def __init__(
-        self, layer: Any, merge_mode: str | None = "concat", backward_layer: Any = None, **common: Any
-    ) -> None:
+        self, layer: Layer | Config, merge_mode: Merge | None = "concat",
+        backward_layer: Layer | Config | None = None, **common: Unpack[Common],
+    ) -> None:  # fmt: skip
         layer = _recurrent("layer", inner_layer(layer))
-        super().__init__(**{"dtype": layer.dtype, **common})
+        options: Common = {"dtype": layer.dtype, **common}
+        super().__init__(**options)
         if merge_mode not in _MERGE_MODES:
             raise ValueError(f"merge_mode: expected one of {_MERGE_MODES}, got {merge_mode!r}")
         if layer.go_backwards:
@@ -96,12 +102,12 @@ class Bidirectional(Layer):
 
     @property
     def forward_layer(self) -> Recurrent:
-        """The one that runs forwards; its options may be set, as those of a layer by itself."""
+        """The layer that runs forwards. Its options may be set, as those of a layer by itself."""
         return self._halves[0]
 
     @property
     def backward_layer(self) -> Recurrent:
-        """The other."""
+        """The layer that runs backwards. Its options may be set too."""
         return self._halves[1]
 
     @property
@@ -133,12 +139,12 @@ class Bidirectional(Layer):
             weight._replace(name=prefix + weight.name) for prefix, half in self._both() for weight in half._trained()
         ]
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+    def compute_output_shape(self, input_shape: ShapeLike) -> tuple[Any, ...]:
         N, T, _ = input_shape
         sizes = [half.output_size for half in self._halves]
         before = (N, T) if self.return_sequences else (N,)
         if self.merge_mode is None:
-            y: Any = tuple((*before, P) for P in sizes)
+            y: tuple[Any, ...] = tuple((*before, P) for P in sizes)
         else:
             y = (*before, sum(sizes) if self.merge_mode == "concat" else sizes[0])
         if not self.return_state:
@@ -202,19 +208,21 @@ class Bidirectional(Layer):
     # calls
 
     def __call__(
-        self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None, initial_state: Any = None
-    ) -> Any:
-        """y, or [y, forward h, c, backward h, c], from x; where merge_mode is None, both in y's place. A GRU has no c.
+        self, x: ArrayLike, training: bool = False, mask: ArrayLike | None = None, *, lengths: ArrayLike | None = None,
+        initial_state: StateLike | None = None,
+    ) -> Any:  # fmt: skip
+        """y from x; with return_state [y, forward h, forward c, backward h, backward c]. A GRU has no c.
 
         Parameters
         ----------
         x, training, mask, lengths
             As for an `LSTM`.
-        initial_state : [forward h, c, backward h, c], optional
+        initial_state : [forward h, forward c, backward h, backward c], optional
 
         Returns
         -------
         ndarray, or list
+            With merge_mode=None a list, in which both outputs stand in y's place.
 
         Raises
         ------
@@ -237,14 +245,17 @@ class Bidirectional(Layer):
         found = iter(entries_of(f"{self.name}: {name}", value, ", ".join(fields)))
         return [half._given_state(name, [next(found) for _ in half._widths], N) for half in self._halves]
 
-    def backward(self, dy: Any = None, dstate: Any = None) -> Array:
+    def backward(
+        self, dy: ArrayLike | Sequence[ArrayLike | None] | None = None, dstate: StateLike | None = None
+    ) -> Array:
         """Gradients, through the last call in training.
 
         Parameters
         ----------
         dy : array_like, shape of y, optional
             A list of both where merge_mode is None. Zeros if None.
-        dstate : [forward dh, dc, backward dh, dc], optional
+        dstate : [forward dh, forward dc, backward dh, backward dc], optional
+            Gradient at the last states. Zeros if None.
 
         Returns
         -------

@@ -17,13 +17,17 @@ import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TextIO
 
 import numpy as np
 from numba.core import event
 
 from ... import checks
 from . import metrics, names
+from .types import Array, Callbacks
+
+if TYPE_CHECKING:
+    from .model import Sequential
 
 Logs = dict[str, Any]
 
@@ -37,9 +41,19 @@ defaults, not by leaving them out."""
 
 
 class Callback:
-    """A callback that does nothing. `set_model` and `set_params` give it `model` and `params` (verbose, epochs, steps;
-    where `fit` was given comm, rank and ranks too) before training begins; `on_batch_begin` and `on_batch_end` are
-    other names for the hooks of training batches.
+    """A callback that does nothing: derive from it, and write the hooks that you need.
+
+    A hook is a method that `fit`, `evaluate` or `predict` calls at a certain moment. Epochs and batches are counted
+    from 0. ``logs`` is a dict of str to float: the loss and the metrics by name, where they are known by then.
+    `on_batch_begin` and `on_batch_end` are other names for the hooks of training batches.
+
+    Attributes
+    ----------
+    model : Sequential
+        The model, once a run has begun. A callback may read and change it: ``self.model.stop_training = True`` ends
+        `fit`.
+    params : dict
+        Of the run: verbose, epochs, steps; rank and ranks too, if `fit` was given a communicator.
 
     Examples
     --------
@@ -51,7 +65,7 @@ class Callback:
     EPOCH 3 LOSS 0.5
     """
 
-    model: Any = None
+    model: Sequential = None  # type: ignore[assignment]  # until set_model
     params: Mapping[str, Any] | None = None
     lazy_logs: ClassVar[bool] = False  # whether the hooks of batches take a function that makes the logs
 
@@ -67,10 +81,12 @@ class Callback:
         if self._speaks:
             print(text, flush=True)
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Sequential) -> None:
+        """Before a run: sets `model`."""
         self.model = model
 
     def set_params(self, params: Mapping[str, Any]) -> None:
+        """Before a run: sets `params`."""
         self.params = params
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -83,7 +99,7 @@ class Callback:
         """Before an epoch, counted from 0."""
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """After an epoch; logs: loss and metrics, of the validation data too, with val_ before their names."""
+        """After an epoch. In logs are loss and metrics; those of the validation data have val_ before their names."""
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a training batch."""
@@ -95,10 +111,10 @@ class Callback:
         """Before a training batch, counted from 0 in its epoch."""
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After a training batch; logs: loss and metrics, means over the epoch so far."""
+        """After a training batch. In logs are loss and metrics: means over the epoch so far."""
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Before an evaluation, that of validation data too."""
+        """Before an evaluation, also of the validation data within `fit`."""
 
     def on_test_end(self, logs: Logs | None = None) -> None:
         """After an evaluation."""
@@ -123,16 +139,18 @@ class Callback:
 
 
 class CallbackList:
-    """Calls the hooks of many callbacks; only those that do something.
+    """Calls the hooks of many callbacks: `fit` makes one of what it is given.
+
+    It has a method for each hook. A hook that a callback has not written is not called.
 
     Parameters
     ----------
     callbacks : callback, sequence of callbacks or None
-        Lists within are taken apart.
-    model : model
-        What the callbacks may read and change: `stop_training`, `optimizer`, `get_weights` and so on.
+        It may hold further lists.
+    model : Sequential
+        What each callback is given by `set_model`.
     params : mapping
-        verbose, epochs, steps, which `set_params` hands on.
+        verbose, epochs, steps: what each callback is given by `set_params`.
     verbose : 0, 1 or 2
         Above 0 a `Progress` is added.
 
@@ -141,12 +159,11 @@ class CallbackList:
     callbacks : list
         All of them: the caller's, History, Progress.
     history : History
-        The caller's own, or a new one, which runs after his callbacks.
+        The caller's own, or a new one, whose hooks are called after those of the caller's callbacks.
 
     Notes
     -----
-    There is a method for each name in `HOOKS`. Logs of a batch may be given as a function that makes them: it is called
-    only where some callback looks at them, so that a batch nobody looks at costs nothing.
+    Logs of a batch may be given as a function that makes them. It is called only if a callback looks at them.
 
     Raises
     ------
@@ -166,8 +183,8 @@ class CallbackList:
 
     def __init__(
         self,
-        callbacks: Any = None,
-        model: Any = None,
+        callbacks: Callbacks = None,
+        model: Sequential | None = None,
         params: Mapping[str, Any] | None = None,
         verbose: int = 0,
     ) -> None:
@@ -204,7 +221,7 @@ class CallbackList:
         return f"CallbackList({self.callbacks!r})"
 
     def check_names(self, logged: Sequence[str]) -> None:
-        """Say it before training where a callback goes by a number that will not be there.
+        """Before training: raise an error if a callback watches a number that will not be in the logs.
 
         Parameters
         ----------
@@ -214,7 +231,7 @@ class CallbackList:
         Raises
         ------
         ValueError
-            Such a callback; never where callbacks of the caller's own may log more.
+            There is such a callback. Nothing is said if a callback of the caller's own may add to the logs.
         """
         logged = list(logged)
         for callback in self.callbacks:
@@ -280,13 +297,16 @@ class CallbackList:
 
 
 class History(Callback):
-    """What came out of each epoch, of all runs of one model; with another model it begins anew.
+    """The losses and metrics of all epochs: what `fit` returns.
+
+    If it is given to several runs of one model, it goes on. With another model it begins anew.
 
     Attributes
     ----------
     epoch : list of int
-    history : dict of lists
-        By name, a number an epoch.
+        The epochs of the last run.
+    history : dict of str to list of float
+        By name in the logs: a number an epoch.
 
     Examples
     --------
@@ -299,9 +319,9 @@ class History(Callback):
 
     def __init__(self) -> None:
         self.epoch: list[int] = []
-        self.history: dict[str, list[Any]] = {}
+        self.history: dict[str, list[float]] = {}
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Sequential) -> None:
         if model is not self.model:  # another model's numbers are no part of this one's
             self.epoch, self.history = [], {}
         super().set_model(model)
@@ -330,7 +350,7 @@ class _Monitor(Callback):
         self.min_delta = abs(names.real("min_delta", min_delta))
         self.best = self._first = best
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Sequential) -> None:
         if model is not self.model:  # another model's best is nothing to be better than
             self.best = self._first
         super().set_model(model)
@@ -339,12 +359,17 @@ class _Monitor(Callback):
         self._rises()  # where that cannot be told, it is said before anything is computed
 
     def check_names(self, logged: Sequence[str]) -> None:
-        """Say where what is watched is not among what will be logged.
+        """Before training: raise an error if what is watched will not be in the logs.
+
+        Parameters
+        ----------
+        logged : sequence of str
+            Names of what will be.
 
         Raises
         ------
         ValueError
-            It is not.
+            It will not.
         """
         if self.monitor not in logged:
             near = difflib.get_close_matches(self.monitor, logged, n=1)
@@ -394,17 +419,18 @@ class EarlyStopping(_Monitor):
     Parameters
     ----------
     monitor : str
-        Name in the logs.
+        The number's name in the logs.
     min_delta : float
-        What is less of a change does not count as better.
+        A smaller change than this does not count as better.
     patience : int
         Epochs without a better number before training ends.
     verbose : 0 or 1
         1 says when it ends, and which epoch's weights are restored.
     mode : "auto", "min" or "max"
-        Which is better; auto goes by the metric, where its class or its name tells: a function has to have one given.
+        Whether less or more is better. "auto" goes by the metric's `direction`; a function has none, and needs "min" or
+        "max".
     baseline : float, optional
-        Only what is better than this too starts patience anew.
+        Patience begins anew only with a number that is better than this one too.
     restore_best_weights : bool
         Whether the weights of the best epoch are put back at the end.
     start_from_epoch : int
@@ -418,11 +444,11 @@ class EarlyStopping(_Monitor):
     Raises
     ------
     ValueError, TypeError
-        Another mode, another min_delta; when training begins, a metric whose direction is not known.
+        Another mode, another min_delta; when training begins, mode "auto" with a metric whose direction is not known.
 
     Notes
     -----
-    An epoch with NaN counts as none better, whatever came before it.
+    NaN is never better.
 
     Examples
     --------
@@ -443,7 +469,7 @@ class EarlyStopping(_Monitor):
         min_delta: float = 0,
         patience: int = 0,
         verbose: int = 0,
-        mode: str = "auto",
+        mode: Literal["auto", "min", "max"] = "auto",
         baseline: float | None = None,
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
@@ -453,7 +479,7 @@ class EarlyStopping(_Monitor):
         self.baseline = _threshold("baseline", baseline)
         self.restore_best_weights = names.flag("restore_best_weights", restore_best_weights)
         self.start_from_epoch = checks.count("start_from_epoch", start_from_epoch)
-        self.best_weights: Any = None
+        self.best_weights: list[Array] | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -498,20 +524,20 @@ class ModelCheckpoint(_Monitor):
     Parameters
     ----------
     filepath : str or path
-        For `model.save`; {epoch}, counted from 1, {batch} and the logs' names in braces are filled in. Folders that are
-        not there are made.
+        Where `model.save` writes. {epoch}, counted from 1, {batch}, and names in the logs, as in {val_loss:.3f}, are
+        filled in. Folders that do not exist are made.
     monitor, mode
         As in `EarlyStopping`.
     verbose : 0 or 1
         1 says what is saved.
     save_best_only : bool
-        Whether only a better model than all before is saved.
+        Whether a model is saved only if it is better than all before.
     save_weights_only : bool
-        Whether `model.save_weights` is called and not `model.save`.
+        Whether the weights alone are saved, by `model.save_weights`.
     save_freq : "epoch" or int
-        Every so many batches, counted through all epochs.
+        When it saves: after each epoch, or after every so many batches, counted through all epochs.
     initial_value_threshold : float, optional
-        What the first model to be saved must be better than.
+        The first model has to be better than this to be saved.
 
     Raises
     ------
@@ -533,8 +559,8 @@ class ModelCheckpoint(_Monitor):
         verbose: int = 0,
         save_best_only: bool = False,
         save_weights_only: bool = False,
-        mode: str = "auto",
-        save_freq: str | int = "epoch",
+        mode: Literal["auto", "min", "max"] = "auto",
+        save_freq: Literal["epoch"] | int = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode, best=_threshold("initial_value_threshold", initial_value_threshold))
@@ -572,7 +598,7 @@ class ModelCheckpoint(_Monitor):
         if self.save_freq == "epoch":
             self._save(epoch, None, logs or {})
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | Callable[[], Logs] | None = None) -> None:
         if isinstance(self.save_freq, int):
             self._batches += 1
             if self._batches >= self.save_freq:
@@ -617,19 +643,19 @@ class ReduceLROnPlateau(_Monitor):
     factor : float
         What the rate is multiplied by; below 1.
     patience : int
-        Epochs without a better number before that.
+        Epochs without a better number before it does so.
     verbose : 0 or 1
-        1 says so.
+        1 says when it does.
     cooldown : int
-        Epochs after that before patience begins anew.
+        Epochs after that which do not count for patience.
     min_lr : float
         The lowest rate.
 
     Raises
     ------
     ValueError, TypeError
-        Another mode, min_delta or factor; when training begins, a metric whose direction is not known, or a learning
-        rate by a schedule.
+        Another mode, min_delta or factor; when training begins, mode "auto" with a metric whose direction is not known,
+        or a learning rate that is a `LearningRateSchedule`.
 
     Examples
     --------
@@ -650,7 +676,7 @@ class ReduceLROnPlateau(_Monitor):
         factor: float = 0.1,
         patience: int = 10,
         verbose: int = 0,
-        mode: str = "auto",
+        mode: Literal["auto", "min", "max"] = "auto",
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
@@ -705,8 +731,8 @@ class LearningRateScheduler(Callback):
     Raises
     ------
     TypeError
-        No function; when it is called, one that returns no number; when training begins, a learning rate by a
-        `LearningRateSchedule`, which would be thrown away.
+        Something that is no function; a function that returns no number, when it is called; when training begins, a
+        learning rate that is a `LearningRateSchedule`, as the two would contradict each other.
 
     Examples
     --------
@@ -742,7 +768,7 @@ class LearningRateScheduler(Callback):
 
 
 class CSVLogger(Callback):
-    """Writes what comes out of each epoch into a file, a line each.
+    """Writes the losses and metrics of each epoch into a file, as a line of comma-separated values.
 
     Parameters
     ----------
@@ -750,7 +776,7 @@ class CSVLogger(Callback):
     separator : str
         One character.
     append : bool
-        Whether to write behind what is there; no header then, unless the file is empty or new.
+        Whether to write behind what is in the file. There is no header then, unless the file is empty or new.
 
     Raises
     ------
@@ -805,7 +831,12 @@ class TerminateOnNaN(Callback):
     Parameters
     ----------
     raise_error : bool
-        Whether by a RuntimeError, which ends `fit` at once.
+        Whether it raises a RuntimeError, which ends `fit` at once.
+
+    Raises
+    ------
+    RuntimeError
+        With raise_error, after a batch whose loss is NaN or infinite.
 
     Examples
     --------
@@ -856,8 +887,8 @@ class Progress(Callback):
     Parameters
     ----------
     verbose : 1 or 2
-        1: a bar, by tqdm, where that is installed. 2, or where it is not: a line an epoch. It says so while kernels are
-        compiled, once on a machine.
+        1 shows a bar, if the package tqdm is installed. 2, or 1 without tqdm, prints a line an epoch. Both say when
+        kernels are being compiled, which happens once on a machine.
 
     Examples
     --------
@@ -893,14 +924,14 @@ class Progress(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._finish(logs)
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | Callable[[], Logs] | None = None) -> None:
         self._advance(batch, logs)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         if not self._training:
             self._open("Evaluation")
 
-    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_test_batch_end(self, batch: int, logs: Logs | Callable[[], Logs] | None = None) -> None:
         if not self._training:
             self._advance(batch, logs)
 
@@ -911,7 +942,7 @@ class Progress(Callback):
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         self._open("Prediction")
 
-    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_predict_batch_end(self, batch: int, logs: Logs | Callable[[], Logs] | None = None) -> None:
         self._advance(batch, None)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
@@ -997,7 +1028,7 @@ def _check_rate(callback: Callback) -> None:
                         f"{type(schedule).__name__}")  # fmt: skip
 
 
-def _flat(callbacks: Any) -> Sequence[Any]:
+def _flat(callbacks: object) -> Sequence[Any]:
     if callbacks is None:
         return []
     if isinstance(callbacks, CallbackList):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 
 from ...arrays import integer
 from . import names
+from .types import Config, ConstraintLike
 
 Array = NDArray[Any]
 _EPSILON = 1e-7  # as in Keras: what norms are divided by is never 0
 
 
 class Constraint:
-    """A function of a weight, whose value takes the weight's place after each update. For one of your own, derive from
-    it and write `__call__`; and `get_config`, if models with it are to be saved.
+    """A function of a weight, whose value takes the weight's place after each update.
+
+    For one of your own, derive from it and write `__call__`. If models with it are to be saved, register the class
+    (`fastlstm.nn.saving.register_keras_serializable`) and let its arguments be attributes of the same names, or write
+    `get_config`.
 
     Examples
     --------
@@ -34,19 +38,49 @@ class Constraint:
     """
 
     def __call__(self, w: Array) -> Array:
-        """The numbers to take the place of w, of the same shape; w itself is not written to."""
+        """The numbers that take the place of w.
+
+        Parameters
+        ----------
+        w : ndarray
+            A weight. It must not be written to.
+
+        Returns
+        -------
+        ndarray, shape of w
+        """
         raise NotImplementedError(f"{type(self).__name__}: expected __call__ to be overridden")
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes, to make the same again."""
+        """What the constructor takes, to make the same again.
+
+        Returns
+        -------
+        dict
+            Of what JSON can hold.
+        """
         return dict(vars(self))
 
     def __repr__(self) -> str:
         return names.call(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Constraint:
-        """The constraint that `get_config` described."""
+    def from_config(cls, config: Config) -> Constraint:
+        """The constraint that `get_config` described.
+
+        Parameters
+        ----------
+        config : dict
+
+        Returns
+        -------
+        Constraint
+
+        Raises
+        ------
+        ValueError, TypeError
+            Something that `get_config` does not make.
+        """
         return cls(**config)
 
 
@@ -69,7 +103,7 @@ class NonNeg(Constraint):
 class _OfNorms(Constraint):
     """Columns, or what else lies along an axis, scaled to other Euclidean norms."""
 
-    axis: Any = 0
+    axis: int | tuple[int, ...] = 0
 
     def _wanted(self, norms: Array) -> Any:
         raise NotImplementedError
@@ -82,14 +116,14 @@ class _OfNorms(Constraint):
 
 
 class MaxNorm(_OfNorms):
-    """Norms of at most max_value.
+    """Norms of at most max_value: what is longer is scaled down.
 
     Parameters
     ----------
     max_value : float
         At least 0.
     axis : int or list of int
-        Along which the norms are. 0 are those of what goes into each unit of a kernel.
+        Along which Euclidean norms are taken. 0 of a kernel (D, U): a norm for each of the U units, of its D weights.
 
     Raises
     ------
@@ -104,7 +138,7 @@ class MaxNorm(_OfNorms):
     [[0.6, 0.1], [0.8, 0.0]]
     """
 
-    def __init__(self, max_value: float = 2, axis: Any = 0) -> None:
+    def __init__(self, max_value: float = 2, axis: int | Sequence[int] = 0) -> None:
         self.max_value, self.axis = names.real("max_value", max_value, 0.0), _axis(axis)
 
     def _wanted(self, norms: Array) -> Any:
@@ -112,7 +146,7 @@ class MaxNorm(_OfNorms):
 
 
 class UnitNorm(_OfNorms):
-    """Norms of 1.
+    """Norms of 1: whatever lies along the axis is divided by its norm.
 
     Parameters
     ----------
@@ -123,9 +157,16 @@ class UnitNorm(_OfNorms):
     ------
     ValueError, TypeError
         No such axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.nn.constraints import UnitNorm
+    >>> UnitNorm()(np.array([[3.0], [4.0]])).round(3).tolist()
+    [[0.6], [0.8]]
     """
 
-    def __init__(self, axis: Any = 0) -> None:
+    def __init__(self, axis: int | Sequence[int] = 0) -> None:
         self.axis = _axis(axis)
 
     def _wanted(self, norms: Array) -> Any:
@@ -133,7 +174,7 @@ class UnitNorm(_OfNorms):
 
 
 class MinMaxNorm(_OfNorms):
-    """Norms from min_value to max_value, or on their way there.
+    """Norms from min_value to max_value; with a rate below 1 each update brings them a part of the way there.
 
     Parameters
     ----------
@@ -148,9 +189,18 @@ class MinMaxNorm(_OfNorms):
     ------
     ValueError, TypeError
         No such numbers; min_value above max_value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.nn.constraints import MinMaxNorm
+    >>> MinMaxNorm(max_value=1.0, rate=0.5)(np.array([[3.0], [4.0]])).round(3).tolist()  # norm 5 becomes 3
+    [[1.8], [2.4]]
     """
 
-    def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0) -> None:
+    def __init__(
+        self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: int | Sequence[int] = 0
+    ) -> None:
         self.min_value = names.real("min_value", min_value, 0.0)
         self.max_value = names.real("max_value", max_value, self.min_value)
         self.rate, self.axis = names.real("rate", rate, 0.0, 1.0), _axis(axis)
@@ -159,7 +209,7 @@ class MinMaxNorm(_OfNorms):
         return self.rate * np.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
 
 
-def _axis(given: Any) -> Any:
+def _axis(given: Any) -> int | tuple[int, ...]:
     """An axis, or several, as NumPy and JSON take them."""
     if isinstance(given, (list, tuple)):
         return tuple(integer(f"axis[{i}]", one, -(2**31)) for i, one in enumerate(given))
@@ -172,13 +222,32 @@ KNOWN: dict[str, type[Constraint]] = {
 """Names that `get` knows."""
 
 
-def get(identifier: Any, argument: str = "constraint") -> Constraint | None:
-    """A Constraint from itself, a name or a configuration; None stays None.
+def get(identifier: ConstraintLike, argument: str = "constraint") -> Constraint | None:
+    """A constraint by its name.
+
+    Parameters
+    ----------
+    identifier : str, dict, Constraint or None
+        A name in any spelling, for its defaults; what `serialize` made; a constraint or None, which is returned.
+    argument : str
+        What messages call it.
+
+    Returns
+    -------
+    Constraint or None
 
     Raises
     ------
-    ValueError, TypeError
-        An unknown name; another type.
+    ValueError
+        An unknown name; the message says the nearest one.
+    TypeError
+        Something else.
+
+    Examples
+    --------
+    >>> from fastlstm.nn import constraints
+    >>> constraints.deserialize("max_norm").max_value
+    2.0
     """
     if identifier is None or isinstance(identifier, Constraint):
         return identifier

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import backend, checks
 from ...arrays import size_of
 from . import constraints, initializers, regularizers
 from .base import KNOWN_LAYERS, SMALL, Array, Layer, Mask, Shape, Weight, flag
+from .types import Common, ConstraintLike, InitializerLike, RegularizerLike, ShapeLike
 
 
 class Embedding(Layer):
-    """A vector, which is learned, for each of the numbers 0 to input_dim - 1.
+    """A vector for each of the numbers 0 to input_dim - 1, which stand for words, say. The vectors are learned.
 
     Parameters
     ----------
@@ -26,9 +28,10 @@ class Embedding(Layer):
     embeddings_regularizer : str or Regularizer, optional
     embeddings_constraint : str or Constraint, optional
     mask_zero : bool
-        Whether 0 stands for padding: the layers above leave steps of 0 out, wherever they are. Its vector stays.
+        Whether 0 stands for padding. The layers above leave steps of 0 out, wherever they are. So the vector of 0 gets
+        no gradient.
     weights : array_like, shape (V, D), optional
-        What the vectors begin with.
+        The first vectors, instead of the initializer's.
     **common
         As in `Layer`.
 
@@ -39,8 +42,8 @@ class Embedding(Layer):
 
     Notes
     -----
-    Weights: embeddings (V, D). x is (N, T), of whole numbers in any type, or of other axes; y has one axis more. There
-    is no gradient at x: `backward` returns zeros.
+    Weights: embeddings (V, D). x is of whole numbers in any type, mostly (N, T), and y (N, T, D). There is no gradient
+    at x: `backward` returns zeros.
 
     Examples
     --------
@@ -63,12 +66,12 @@ class Embedding(Layer):
         self,
         input_dim: int,
         output_dim: int,
-        embeddings_initializer: Any = "random_uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
+        embeddings_initializer: InitializerLike = "random_uniform",
+        embeddings_regularizer: RegularizerLike = None,
+        embeddings_constraint: ConstraintLike = None,
         mask_zero: bool = False,
-        weights: Any = None,
-        **common: Any,
+        weights: ArrayLike | Sequence[ArrayLike] | None = None,
+        **common: Unpack[Common],
     ) -> None:
         super().__init__(**common)
         self.input_dim, self.output_dim = size_of("input_dim", input_dim), size_of("output_dim", output_dim)
@@ -99,7 +102,7 @@ class Embedding(Layer):
         else:
             self.params["embeddings"] = self._first
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: ShapeLike) -> Shape:
         return (*input_shape, self.output_dim)
 
     def _native(self, name: str, x: Array, *, copy: bool = False) -> Array:

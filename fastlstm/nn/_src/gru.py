@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -12,31 +12,38 @@ from . import cells
 from .base import KNOWN_LAYERS, Array, Shape, Weight
 from .names import flag
 from .recurrent import Recurrent
+from .types import ActivationLike, Common, ConstraintLike, InitializerLike, RegularizerLike, StateLike
 
 
 class GRU(Recurrent):
-    """Gated recurrent units over sequences x (N, T, D), as Keras's.
+    """Gated recurrent units [1]_ over sequences x (N, T, D), as Keras's.
+
+    N sequences have T steps of D features; H is the number of units.
 
     Parameters
     ----------
     units : int
         H.
     activation, recurrent_activation : str or function, optional
-        Of the candidate, and of the gates; as of `LSTM`.
+        The former is for the candidate, the latter for the gates. Each is one of those of `LSTM`.
     use_bias : bool
+        Whether there is a bias.
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
     kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
+    kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
     dropout, recurrent_dropout : float
         As of `LSTM`.
     seed : int, optional
+        With it the layer has random numbers of its own. Without it they are its model's.
     return_sequences : bool
-        Whether y is h at every step, (N, T, H), and not at the last, (N, H).
+        Whether y is h at every step, (N, T, H). Otherwise y is h at the last real step, (N, H).
     return_state : bool
-        Whether a call returns [y, h], h (N, H). Not in a model.
+        Whether a call returns [y, h], h (N, H). A layer of a model cannot have it.
     go_backwards, stateful, zero_output_for_mask : bool
         As of `LSTM`.
     reset_after : bool
-        Whether the reset gate acts after the product of h, as in cuDNN and PyTorch, or before it, on h.
+        Whether the reset gate r acts after the recurrent product, on h·U, as in cuDNN and PyTorch. Otherwise it acts
+        before the product, on h, as in [1]_.
     first_state : [h], shape (H,), optional
         As of `LSTM`.
     **common
@@ -49,9 +56,14 @@ class GRU(Recurrent):
 
     Notes
     -----
-    Weights: kernel (D, 3H), recurrent_kernel (H, 3H), bias (2, 3H), gates in the order z (update), r (reset), n: those
-    of Keras. The first row of the bias belongs to x, the second to h; with reset_after=False there is one bias, (3H,).
-    docs/cells.md has the equations. Masks as of `LSTM`.
+    Weights, as in Keras: kernel (D, 3H), recurrent_kernel (H, 3H), bias (2, 3H), with gates in the order z (update),
+    r (reset), n (candidate). The first row of the bias is added to the product of x, the second to that of h. With
+    reset_after=False there is one bias, (3H,). docs/cells.md has the equations. Masks work as in `LSTM`.
+
+    References
+    ----------
+    .. [1] K. Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
+       Translation", EMNLP 2014.
 
     Examples
     --------
@@ -76,18 +88,18 @@ class GRU(Recurrent):
     def __init__(
         self,
         units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -97,8 +109,8 @@ class GRU(Recurrent):
         stateful: bool = False,
         zero_output_for_mask: bool = False,
         reset_after: bool = True,
-        first_state: Any = None,
-        **common: Any,
+        first_state: StateLike | None = None,
+        **common: Unpack[Common],
     ) -> None:
         options = {
             "kernel_initializer": kernel_initializer, "recurrent_initializer": recurrent_initializer,

@@ -27,8 +27,8 @@ def load_keras(path: str | os.PathLike[str], compile: bool = True) -> Sequential
     ----------
     path : str or path-like
     compile : bool
-        Whether it can go on learning: with its optimizer, loss and metrics, where the file has them. What the optimizer
-        has learned comes from files of Keras 3; with others it begins anew.
+        Whether the model gets its optimizer, loss and metrics, if the file has them, so that it can go on learning.
+        Files of Keras 3 also have what the optimizer has learned; with others it begins anew.
 
     Returns
     -------
@@ -39,13 +39,13 @@ def load_keras(path: str | os.PathLike[str], compile: bool = True) -> Sequential
     ValueError, TypeError
         A damaged file or one of another kind; weights alone; a model of another class; a layer, an argument, an
         optimizer, a loss or a metric that is not here, by its name; a file of ours whose model does not give the
-        outputs that stand there. Sizes are held against the file's before anything of such a size is made.
+        outputs that stand there. Memory is taken only for sizes that the file itself has.
     OSError
         The file cannot be read.
 
     Notes
     -----
-    Neither Keras nor h5py is needed. Random numbers of dropout go on from here, not from Keras's.
+    Neither Keras nor h5py is needed. Random numbers of dropout are not Keras's.
 
     Examples
     --------

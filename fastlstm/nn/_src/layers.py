@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -13,10 +13,11 @@ from . import activations, constraints, initializers, names, regularizers
 from .base import KNOWN_LAYERS, SMALL, Array, Layer, Mask, Shape, Weight, dropout_mask, flag, shown, sizes_of
 from .options import Checks
 from .randomness import checked_seed
+from .types import ActivationLike, Common, Config, ConstraintLike, InitializerLike, RegularizerLike, ShapeLike
 
 
 class Input:
-    """What a model will get: the first entry of a `Sequential`, in place of a first layer's input_shape.
+    """The shape of what a model will get: a first entry of a `Sequential`, instead of the first layer's input_shape.
 
     Parameters
     ----------
@@ -25,13 +26,13 @@ class Input:
     batch_size : int, optional
         Fixed size of all batches.
     batch_shape : tuple of int or None, optional
-        Both in one.
+        (N, T, D): batch size and shape in one, instead of these two.
     name : str, optional
 
     Raises
     ------
     ValueError, TypeError
-        No such shape; or both.
+        Something that is no shape; neither shape nor batch_shape, or both.
 
     Examples
     --------
@@ -41,8 +42,8 @@ class Input:
     (None, 1)
     """
 
-    def __init__(self, shape: Any = None, batch_size: int | None = None, *, batch_shape: Any = None,
-                 name: str | None = None) -> None:  # fmt: skip
+    def __init__(self, shape: ShapeLike | None = None, batch_size: int | None = None, *,
+                 batch_shape: ShapeLike | None = None, name: str | None = None) -> None:  # fmt: skip
         if (shape is None) == (batch_shape is None) or (batch_shape is not None and batch_size is not None):
             raise ValueError(f"Input: expected shape, or batch_shape, got shape={shape}, batch_shape={batch_shape}, "
                              f"batch_size={batch_size}")  # fmt: skip
@@ -57,15 +58,17 @@ class Input:
 
 
 class Dense(Layer):
-    """y = f(x @ kernel + bias) on the last axis, of every sample and every step.
+    """y = f(x @ kernel + bias): a product along the last axis, for every sample and every step.
 
     Parameters
     ----------
     units : int
-        U, numbers that come out.
+        U, how many numbers come out.
     activation : str or function, optional
-        One of `fastlstm.nn.activations`: linear, relu, sigmoid, tanh, softmax, softplus, elu, exponential.
+        f, one of `fastlstm.nn.activations`: linear, relu, sigmoid, tanh, softmax, softplus, elu, exponential. None is
+        linear.
     use_bias : bool
+        Whether there is a bias.
     kernel_initializer, bias_initializer : str or Initializer
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
     kernel_constraint, bias_constraint : str or Constraint, optional
@@ -79,7 +82,7 @@ class Dense(Layer):
 
     Notes
     -----
-    Weights: kernel (D, U), bias (U,). Products run in the package's own kernels, so results and gradients have the same
+    Weights: kernel (D, U), bias (U,). Products run in the package's own kernels: results and gradients have the same
     bits with any number of threads.
 
     Examples
@@ -100,19 +103,19 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
-        activation: Any = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **common: Any,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        **common: Unpack[Common],
     ) -> None:
         super().__init__(**common)
         self.units = size_of("units", units)
-        self.activation: Any = activation
+        self.activation: str = activation  # type: ignore[assignment]
         self.use_bias = flag("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
@@ -132,7 +135,7 @@ class Dense(Layer):
             found.append(Weight("bias", (self.units,), *how))
         return found
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: ShapeLike) -> Shape:
         return (*input_shape[:-1], self.units)
 
     def _bound(self) -> None:
@@ -162,15 +165,17 @@ class Dense(Layer):
 class Dropout(Layer):
     """In training, sets numbers to 0 with probability rate, and divides the others by 1 - rate [1]_.
 
+    Otherwise y is x.
+
     Parameters
     ----------
     rate : float
         0 to 1.
     noise_shape : tuple of int or None, optional
-        Shape of the mask, which is broadcast over x; None for x's own size there. (None, 1, None) drops a feature
-        at all steps or at none.
+        Shape of the mask, which is broadcast over x. None stands for x's own size. (None, 1, None) drops a feature of a
+        sequence at all steps or at none.
     seed : int, optional
-        For random numbers of its own; else they are its model's.
+        With it the layer has random numbers of its own. Without it they are its model's.
     **common
         As in `Layer`.
 
@@ -196,7 +201,9 @@ class Dropout(Layer):
     _options: ClassVar[Checks] = {"rate": lambda name, value: names.real(name, value, 0.0, 1.0)}
     _ndim: tuple[int, int | None] = (1, None)
 
-    def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **common: Any) -> None:
+    def __init__(
+        self, rate: float, noise_shape: ShapeLike | None = None, seed: int | None = None, **common: Unpack[Common]
+    ) -> None:
         super().__init__(**common)
         self.rate = rate
         self.noise_shape = None if noise_shape is None else sizes_of("noise_shape", noise_shape)
@@ -233,14 +240,16 @@ class Dropout(Layer):
 
 
 class SpatialDropout1D(Dropout):
-    """In training, sets a feature of a sequence to 0 at all steps with probability rate; else as `Dropout` [1]_.
+    """In training, sets whole features of sequences (N, T, D) to 0 [1]_: at all steps, with probability rate.
+
+    The others are divided by 1 - rate, as in `Dropout`.
 
     Parameters
     ----------
     rate : float
         0 to 1.
     seed : int, optional
-        For random numbers of its own; else they are its model's.
+        With it the layer has random numbers of its own. Without it they are its model's.
     **common
         As in `Layer`.
 
@@ -265,7 +274,7 @@ class SpatialDropout1D(Dropout):
     _fields = ("rate", "seed")
     _ndim = (3, 3)
 
-    def __init__(self, rate: float, seed: int | None = None, **common: Any) -> None:
+    def __init__(self, rate: float, seed: int | None = None, **common: Unpack[Common]) -> None:
         super().__init__(rate, (None, 1, None), seed, **common)
 
 
@@ -295,9 +304,9 @@ class Activation(Layer):
     _options: ClassVar[Checks] = {"activation": lambda _, value: activations.name_of(value)}
     _ndim = (1, None)
 
-    def __init__(self, activation: Any, **common: Any) -> None:
+    def __init__(self, activation: ActivationLike, **common: Unpack[Common]) -> None:
         super().__init__(**common)
-        self.activation: Any = activation
+        self.activation: str = activation  # type: ignore[assignment]
 
     def _forward(self, x: Array, mask: Mask, training: bool) -> tuple[Array, Mask]:
         y = activations.FUNCTIONS[self.activation](x)
@@ -312,11 +321,12 @@ class Activation(Layer):
 
 
 class Masking(Layer):
-    """Marks steps whose features all equal mask_value: the layers above leave them out. They become 0.
+    """Marks steps whose features all equal mask_value, and sets them to 0. The layers above leave these steps out.
 
     Parameters
     ----------
     mask_value : float
+        Any number but NaN.
     **common
         As in `Layer`.
 
@@ -339,7 +349,7 @@ class Masking(Layer):
     _fields = ("mask_value",)
     _ndim = (3, 3)
 
-    def __init__(self, mask_value: float = 0.0, **common: Any) -> None:
+    def __init__(self, mask_value: float = 0.0, **common: Unpack[Common]) -> None:
         super().__init__(**common)
         if isinstance(mask_value, (float, np.floating)) and np.isnan(mask_value):
             raise ValueError("mask_value: expected a number that a step can equal, got NaN, which equals nothing; give "
@@ -360,7 +370,7 @@ class Masking(Layer):
 
 
 class TimeDistributed(Layer):
-    """A layer of its own for every step: as if the steps were samples. `Dense` does that by itself.
+    """Applies one layer to every step of x (N, T, ...), as if the steps were samples. `Dense` does so by itself.
 
     Parameters
     ----------
@@ -385,9 +395,10 @@ class TimeDistributed(Layer):
     _fields = ("layer",)
     _ndim = (3, None)
 
-    def __init__(self, layer: Any, **common: Any) -> None:
+    def __init__(self, layer: Layer | Config, **common: Unpack[Common]) -> None:
         layer = inner_layer(layer)
-        super().__init__(**{"dtype": layer.dtype, **common})
+        options: Common = {"dtype": layer.dtype, **common}
+        super().__init__(**options)
         if layer.dtype != self.dtype:
             raise TypeError(f"layer: expected {self.dtype} as here, got {layer.dtype}")
         if getattr(layer, "return_state", False):
@@ -403,7 +414,7 @@ class TimeDistributed(Layer):
     def _weights(self, input_shape: Shape) -> list[Weight]:
         return self.layer._plan((None, *input_shape[2:]))
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: ShapeLike) -> Shape:
         return (*input_shape[:2], *self.layer.compute_output_shape((None, *input_shape[2:]))[1:])
 
     def _make(self, input_shape: Shape, *, draw: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...files import file_name
 from ...initial import NoSuchCell
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+    path: str | os.PathLike[str], custom_objects: Mapping[str, type] | None = None, compile: bool = True
 ) -> Sequential:
     """Read a model that `save_model` wrote.
 
@@ -26,22 +26,22 @@ def load_model(
     ----------
     path : str or path-like
     custom_objects : dict of str to class, optional
-        Classes of your own that the file names, and that were not registered.
+        Classes of your own that the file names, unless they are registered: by their names in the file.
     compile : bool
-        Whether it can go on learning: with its optimizer, loss and metrics.
+        Whether the model gets its optimizer, loss and metrics, so that it can go on learning.
 
     Returns
     -------
     Sequential
-        To go on: ``model.fit(..., initial_epoch=model.epoch)``.
+        ``model.fit(..., initial_epoch=model.epoch)`` goes on where training stopped.
 
     Raises
     ------
     ImportError
         The package safetensors is missing.
     ValueError, TypeError
-        A damaged file or one of another kind; a cell of one's own that has not been defined; the message says what is
-        wrong. Sizes are held against the file's before anything of such a size is made.
+        A damaged file or one of another kind; a cell of one's own that has not been defined. The message says what is
+        wrong. Memory is taken only for sizes that the file itself has.
     OSError
         The file cannot be read.
 
@@ -84,10 +84,14 @@ def clone_model(model: Sequential) -> Sequential:
     ----------
     model : Sequential
 
+    Returns
+    -------
+    Sequential
+
     Raises
     ------
     TypeError
-        No model.
+        Something that is no model.
 
     Examples
     --------
@@ -108,6 +112,10 @@ def model_from_json(json_string: str) -> Sequential:
     ----------
     json_string : str
         From ``model.to_json()``, here or of a `Sequential` of Keras 3.
+
+    Returns
+    -------
+    Sequential
 
     Raises
     ------

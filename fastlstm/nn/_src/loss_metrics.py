@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import losses, metrics
+from .types import Config
 
 
 class _OfLoss(metrics.LossMetric):
@@ -13,7 +14,7 @@ class _OfLoss(metrics.LossMetric):
         return {"name": self.name, **{key: value for key, value in self.loss.get_config().items() if key != "name"}}
 
     @classmethod
-    def from_config(cls, config: Any) -> Any:
+    def from_config(cls, config: Config) -> _OfLoss:
         """The metric that `get_config` described."""
         return cls(**config)
 
@@ -44,6 +45,14 @@ class MeanAbsoluteError(_OfLoss):
     Parameters
     ----------
     name : str
+
+    Examples
+    --------
+    >>> from fastlstm.nn import metrics
+    >>> error = metrics.MeanAbsoluteError()
+    >>> error.update_state([[0.0], [2.0]], [[1.0], [2.0]])
+    >>> error.result()
+    0.5
     """
 
     def __init__(self, name: str = "mean_absolute_error") -> None:
@@ -58,6 +67,19 @@ class BinaryCrossentropy(_OfLoss):
     name : str
     from_logits, label_smoothing
         As in the loss.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As the loss.
+
+    Examples
+    --------
+    >>> from fastlstm.nn import metrics
+    >>> crossentropy = metrics.BinaryCrossentropy()
+    >>> crossentropy.update_state([[1], [0]], [[0.8], [0.4]])
+    >>> round(crossentropy.result(), 4)
+    0.367
     """
 
     def __init__(
@@ -74,6 +96,19 @@ class CategoricalCrossentropy(_OfLoss):
     name : str
     from_logits, label_smoothing
         As in the loss.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As the loss.
+
+    Examples
+    --------
+    >>> from fastlstm.nn import metrics
+    >>> crossentropy = metrics.CategoricalCrossentropy()
+    >>> crossentropy.update_state([[0, 1, 0]], [[0.05, 0.95, 0.0]])
+    >>> round(crossentropy.result(), 4)
+    0.0513
     """
 
     def __init__(
@@ -90,6 +125,19 @@ class SparseCategoricalCrossentropy(_OfLoss):
     name : str
     from_logits : bool
         As in the loss.
+
+    Raises
+    ------
+    TypeError
+        Something else than a bool.
+
+    Examples
+    --------
+    >>> from fastlstm.nn import metrics
+    >>> crossentropy = metrics.SparseCategoricalCrossentropy()
+    >>> crossentropy.update_state([1], [[0.05, 0.95, 0.0]])
+    >>> round(crossentropy.result(), 4)
+    0.0513
     """
 
     def __init__(self, name: str = "sparse_categorical_crossentropy", from_logits: bool = False) -> None:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ... import backend, checks
 from ...arrays import integer
 from ...backend import LossRule
 from . import names
 from .options import Checks, Options
+from .types import Config, LossLike
 
 Array = NDArray[Any]
 
@@ -30,15 +31,22 @@ _NONE: dict[Any, Array] = {dtype: np.zeros(0, dtype) for dtype in _FLOATS}
 
 
 class Loss(Options):
-    """What all losses have in common. For one of your own, derive from it and write `value_and_gradient`; and `values`,
-    where it is to be a metric too.
+    """What all losses have in common: a number for predictions beside targets, and its gradient.
 
-    The value is the sum over all samples and steps of their losses times their weights, divided by their number
-    (not by the sum of the weights): Keras's reduction "sum_over_batch_size".
+    The number is a sum over all samples and steps: of the loss of each times its weight. It is divided by how many
+    there are, and not by the sum of the weights: Keras's reduction "sum_over_batch_size".
+
+    For one of your own, derive from it and write `value_and_gradient`; and `values`, if it is to be a metric too. If
+    models with it are to be saved, register the class and write `get_config`.
 
     Parameters
     ----------
     name : str
+
+    Raises
+    ------
+    ValueError, TypeError
+        An empty name; something else than a str.
 
     Examples
     --------
@@ -84,11 +92,28 @@ class Loss(Options):
     def __init__(self, name: str) -> None:
         self.name = names.text("name", name)
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
-        """The loss; as `value_and_gradient` without the gradient."""
+    def __call__(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The loss: what `value_and_gradient` returns first.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight
+            As in `value_and_gradient`.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `check`.
+        """
         return self.value_and_gradient(y_true, y_pred, sample_weight)[0]
 
-    def value_and_gradient(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[float, Array]:
+    def value_and_gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, Array]:
         """The loss, and its gradient with respect to y_pred.
 
         Parameters
@@ -112,13 +137,17 @@ class Loss(Options):
         """
         raise NotImplementedError(f"{type(self).__name__}: expected value_and_gradient to be overridden")
 
-    def values(self, y_true: Any, y_pred: Any) -> Array:
-        """The loss of each sample or step, float64: shape (N, ...).
+    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+        """The loss of each sample or step.
 
         Parameters
         ----------
         y_true, y_pred
             As in `value_and_gradient`.
+
+        Returns
+        -------
+        ndarray of float64, shape (N, ...)
 
         Raises
         ------
@@ -127,8 +156,8 @@ class Loss(Options):
         """
         raise NotImplementedError(f"{type(self).__name__}: expected values to be overridden")
 
-    def check(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Say what is wrong with targets for such predictions, if anything is.
+    def check(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Raise an error that says what is wrong with targets for such predictions, if anything is.
 
         Parameters
         ----------
@@ -148,15 +177,35 @@ class Loss(Options):
         return rows
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes, to make the same loss again."""
+        """What the constructor takes, to make the same loss again.
+
+        Returns
+        -------
+        dict
+            Of what JSON can hold.
+        """
         return {"name": self.name}
 
     def __repr__(self) -> str:
         return names.call(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Loss:
-        """The loss that `get_config` described."""
+    def from_config(cls, config: Config) -> Loss:
+        """The loss that `get_config` described.
+
+        Parameters
+        ----------
+        config : dict
+
+        Returns
+        -------
+        Loss
+
+        Raises
+        ------
+        ValueError, TypeError
+            Something that `get_config` does not make.
+        """
         return cls(**config)
 
 
@@ -171,16 +220,18 @@ _SMOOTHING = {"label_smoothing": lambda name, value: names.real(name, value, 0.0
 class _Compiled(Loss):
     """A loss that a kernel computes."""
 
-    def value_and_gradient(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[float, Array]:
+    def value_and_gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, Array]:
         p = _predictions(y_pred)
         values, dy, share = self._run(y_true, p, sample_weight)
         return float(values[-1]) * share, dy if dy.ndim == np.ndim(y_pred) else dy.reshape(np.shape(y_pred))
 
-    def values(self, y_true: Any, y_pred: Any) -> Array:
+    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         p = _predictions(y_pred)
         return self._run(y_true, p, None)[0][:-1].reshape(p.shape[:-1])
 
-    def check(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def check(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         p = _predictions(y_pred)
         weights = _weights(sample_weight, p)
         targets = self._targets(y_true, p)
@@ -272,7 +323,7 @@ class MeanAbsoluteError(_Pointwise):
 
 
 class Huber(_Pointwise):
-    """Mean of e²/2 where |e| is at most delta, of delta |e| - delta²/2 beyond; e = y_pred - y_true [1]_.
+    """Mean of a function of the error e = y_pred - y_true [1]_: e²/2 up to |e| = delta, delta |e| - delta²/2 beyond.
 
     Parameters
     ----------
@@ -428,7 +479,7 @@ class SparseCategoricalCrossentropy(_Categorical):
     from_logits : bool
         As in `CategoricalCrossentropy`.
     ignore_class : int, optional
-        A class number that marks samples or steps which do not count; the sum is divided by the number of the others.
+        A class number that marks samples or steps which do not count. The sum is divided by the number of the others.
     name : str
 
     Raises
@@ -556,14 +607,18 @@ def masked_weights(mask: Any, sample_weight: Any = None, *, scaled: bool = True)
     return np.asarray(weights, np.float64)
 
 
-def get(identifier: Any) -> Loss:
+def get(identifier: LossLike) -> Loss:
     """A loss by its name.
 
     Parameters
     ----------
     identifier : str, dict or Loss
         A name as Keras has it ("binary_crossentropy", "BinaryCrossentropy", "bce"), the function of that name, what
-        `names.serialize` made, or a loss, which is returned.
+        `serialize` made, or a loss, which is returned.
+
+    Returns
+    -------
+    Loss
 
     Raises
     ------

@@ -6,28 +6,41 @@ Letters: N samples, ... further axes such as time, K outputs of one sample or st
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ... import checks
 from ...arrays import size_of
 from . import losses, names
+from .types import Config, MetricLike, ShapeLike
 
 Array = NDArray[Any]
 _MOST_THRESHOLDS = 100_000
 
 
 class Metric:
-    """What all metrics have in common. For one of your own, derive from it and write the three methods, or give
-    `compile` a function of y_true and y_pred that returns a number for each sample.
+    """What all metrics have in common: batches come in by `update_state`, and `result` is the metric of all of them.
+
+    For one of your own, derive from it and write `update_state`, `result` and `reset_state`. A function of y_true and
+    y_pred that returns a number for each sample is a metric too: give it to `compile`.
+
+    Parameters
+    ----------
+    name : str
+        What logs call it.
 
     Attributes
     ----------
     name : str
     direction : "up", "down" or None
         Whether more is better or less. Where it is None, callbacks that watch the metric need to be given `mode`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An empty name; something else than a str.
 
     Examples
     --------
@@ -57,13 +70,13 @@ class Metric:
     True
     """
 
-    direction: ClassVar[str | None] = None
+    direction: ClassVar[Literal["up", "down"] | None] = None
 
     def __init__(self, name: str) -> None:
         self.name = names.text("name", name)
         self.reset_state()
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Take in a batch.
 
         Parameters
@@ -82,7 +95,12 @@ class Metric:
         raise NotImplementedError(f"{type(self).__name__}: expected update_state to be overridden")
 
     def result(self) -> float:
-        """The metric over all that came in since the last `reset_state`."""
+        """The metric over all that came in since the last `reset_state`.
+
+        Returns
+        -------
+        float
+        """
         raise NotImplementedError(f"{type(self).__name__}: expected result to be overridden")
 
     def reset_state(self) -> None:
@@ -90,15 +108,35 @@ class Metric:
         raise NotImplementedError(f"{type(self).__name__}: expected reset_state to be overridden")
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes, to make the same metric again."""
+        """What the constructor takes, to make the same metric again.
+
+        Returns
+        -------
+        dict
+            Of what JSON can hold.
+        """
         return {"name": self.name}
 
     def __repr__(self) -> str:
         return names.call(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Metric:
-        """The metric that `get_config` described."""
+    def from_config(cls, config: Config) -> Metric:
+        """The metric that `get_config` described.
+
+        Parameters
+        ----------
+        config : dict
+
+        Returns
+        -------
+        Metric
+
+        Raises
+        ------
+        ValueError, TypeError
+            Something that `get_config` does not make.
+        """
         return cls(**config)
 
 
@@ -123,7 +161,14 @@ class Mean(Metric):
         super().__init__(name)
 
     def add(self, value: float, weight: float = 1.0) -> None:
-        """Take in a number that counts as many times."""
+        """Take in a number.
+
+        Parameters
+        ----------
+        value : float
+        weight : float
+            How many times it counts.
+        """
         self.total += value * weight
         self.count += weight
 
@@ -135,9 +180,9 @@ class Mean(Metric):
 
 
 class _MeanOfValues(Mean):
-    """The mean over samples of a number each, itself the mean over the sample's steps and outputs."""
+    """The mean over samples; a sample's number is the mean over its steps and outputs."""
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         predicted = checks.array("y_pred", y_pred)
         values, N = self._values(y_true, predicted), len(predicted)
         if not N:
@@ -158,12 +203,27 @@ class _MeanOfValues(Mean):
         self.total += float(np.where(weights == 0, 0, values * weights).sum()) / of_each
         self.count += float(weights.sum()) / of_each
 
-    def values(self, y_true: Any, y_pred: Any) -> Array:
-        """What it is the mean of, for each sample or step."""
+    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+        """What it is the mean of: a number for each sample or step.
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like
+            As in `update_state`.
+
+        Returns
+        -------
+        ndarray, shape (N, ...)
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `update_state`.
+        """
         found: Array = self._values(y_true, checks.array("y_pred", y_pred))
         return found
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         raise NotImplementedError
 
 
@@ -179,6 +239,11 @@ class MeanMetricWrapper(_MeanOfValues):
         The function's by default.
     kwargs
         Given to the function.
+
+    Raises
+    ------
+    ValueError, TypeError
+        In `update_state`: a function that returns no numbers, or of another shape.
 
     Examples
     --------
@@ -197,7 +262,7 @@ class MeanMetricWrapper(_MeanOfValues):
     def __repr__(self) -> str:
         return names.call(self, fn=self._fn)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         y_true = losses.in_shape(checks.array("y_true", y_true), y_pred.shape)
         return checks.array(self.name, self._fn(y_true, y_pred, **self._kwargs))
 
@@ -234,7 +299,7 @@ class BinaryAccuracy(_MeanOfValues):
         self.threshold = names.real("threshold", threshold, 0.0, 1.0)
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         return np.equal(y_pred > self.threshold, _like(y_true, y_pred, self.name))
 
     def get_config(self) -> dict[str, Any]:
@@ -262,7 +327,7 @@ class CategoricalAccuracy(_MeanOfValues):
     def __init__(self, name: str = "categorical_accuracy") -> None:
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         return np.equal(_like(y_true, y_pred, self.name).argmax(axis=-1), y_pred.argmax(axis=-1))
 
 
@@ -287,7 +352,7 @@ class SparseCategoricalAccuracy(_MeanOfValues):
     def __init__(self, name: str = "sparse_categorical_accuracy") -> None:
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         return np.equal(_classes(y_true, y_pred, self.name), y_pred.argmax(axis=-1))
 
 
@@ -320,7 +385,7 @@ class TopKCategoricalAccuracy(_MeanOfValues):
         self.k = size_of("k", k)
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         return _in_top(_like(y_true, y_pred, self.name).argmax(axis=-1), y_pred, self.k)
 
     def get_config(self) -> dict[str, Any]:
@@ -356,7 +421,7 @@ class SparseTopKCategoricalAccuracy(_MeanOfValues):
         self.k = size_of("k", k)
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         classes = _classes(y_true, y_pred, self.name)
         inside = (classes >= 0) & (classes < y_pred.shape[-1])
         return np.logical_and(_in_top(np.where(inside, classes, 0).astype(np.int64), y_pred, self.k), inside)
@@ -366,8 +431,9 @@ class SparseTopKCategoricalAccuracy(_MeanOfValues):
 
 
 class LossMetric(_MeanOfValues):
-    """A loss as a metric: the mean of its values, and not, as in training, their sum over the number of samples,
-    which differs where there are weights.
+    """A loss as a metric: the weighted mean of its values.
+
+    In training a loss is the weighted sum divided by the number of samples. The two differ where weights are not 1.
 
     Parameters
     ----------
@@ -390,15 +456,16 @@ class LossMetric(_MeanOfValues):
         self.loss = loss
         super().__init__(name or loss.name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         return self.loss.values(y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:
         return {"loss": names.serialize(self.loss), "name": self.name}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> LossMetric:
-        return cls(**{**config, "loss": losses.get(config.get("loss"))})
+    def from_config(cls, config: Config) -> LossMetric:
+        loss: Any = config.get("loss")
+        return cls(**{**config, "loss": losses.get(loss)})
 
 
 class RootMeanSquaredError(_MeanOfValues):
@@ -422,7 +489,7 @@ class RootMeanSquaredError(_MeanOfValues):
     def __init__(self, name: str = "root_mean_squared_error") -> None:
         super().__init__(name)
 
-    def _values(self, y_true: Any, y_pred: Array) -> Any:
+    def _values(self, y_true: ArrayLike, y_pred: Array) -> Any:
         return np.square(y_pred - _like(y_true, y_pred, self.name).astype(np.float64), dtype=np.float64)
 
     def result(self) -> float:
@@ -430,12 +497,12 @@ class RootMeanSquaredError(_MeanOfValues):
 
 
 class R2Score(Metric):
-    """The coefficient of determination: 1 - Σ (y_true - y_pred)² / Σ (y_true - mean of y_true)², outputs apart.
+    """The coefficient of determination of each output: 1 - Σ (y_true - y_pred)² / Σ (y_true - mean of y_true)².
 
     Parameters
     ----------
     class_aggregation : "uniform_average", "variance_weighted_average" or None
-        How the outputs' scores become one; None leaves an array of K.
+        How the scores of the K outputs become one. With None `result` is an array (K,).
     name : str
 
     Raises
@@ -458,13 +525,16 @@ class R2Score(Metric):
     _origin: Array | None
     WAYS = ("uniform_average", "variance_weighted_average", None)
 
-    def __init__(self, class_aggregation: str | None = "uniform_average", name: str = "r2_score") -> None:
+    def __init__(
+        self, class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = "uniform_average",
+        name: str = "r2_score",
+    ) -> None:  # fmt: skip
         if class_aggregation not in self.WAYS:
             raise ValueError(f"class_aggregation: expected one of {self.WAYS}, got {class_aggregation!r}")
         self.class_aggregation = class_aggregation
         super().__init__(name)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         p = checks.array("y_pred", y_pred)
         if p.ndim != 2:
             raise ValueError(f"y_pred: expected shape (N, K) for {self.name}, got {p.shape}")
@@ -480,7 +550,7 @@ class R2Score(Metric):
         sums = [(w * weights).sum(axis=0) for w in (np.ones(()), moved, moved * moved, (t - p) ** 2)]
         self._sums = sums if self._sums is None else [a + b for a, b in zip(self._sums, sums, strict=True)]
 
-    def result(self) -> Any:
+    def result(self) -> Any:  # a float; an array where class_aggregation is None
         if self._sums is None:
             return 0.0
         count, total, squares, residual = self._sums
@@ -502,8 +572,9 @@ class R2Score(Metric):
 
 
 class AUC(Metric):
-    """The area under the curve of true against false positives (ROC), or of precision against recall (PR), from
-    counts at some thresholds.
+    """The area under a curve: of true against false positives (ROC), or of precision against recall (PR).
+
+    It is computed from counts at some thresholds.
 
     Parameters
     ----------
@@ -511,7 +582,8 @@ class AUC(Metric):
         From 2 to 100000, spread evenly over 0 to 1.
     curve : "ROC" or "PR"
     summation_method : "interpolation", "minoring" or "majoring"
-        Height of the curve between two thresholds: in between [1]_ (for PR as [2]_ derives it), the lower, the upper.
+        Which height the curve has between two thresholds: one in between [1]_ (for PR as [2]_ derives it), the lower
+        one, or the upper one.
     name : str
     thresholds : sequence of float, optional
         From 0 to 1; in place of num_thresholds.
@@ -544,8 +616,8 @@ class AUC(Metric):
     def __init__(
         self,
         num_thresholds: int = 200,
-        curve: str = "ROC",
-        summation_method: str = "interpolation",
+        curve: Literal["ROC", "PR"] = "ROC",
+        summation_method: Literal["interpolation", "minoring", "majoring"] = "interpolation",
         name: str = "auc",
         thresholds: Sequence[float] | None = None,
         from_logits: bool = False,
@@ -572,7 +644,7 @@ class AUC(Metric):
         self.num_thresholds = len(self.thresholds)
         super().__init__(name)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         p = checks.array("y_pred", y_pred)
         if p.ndim == 0:
             raise ValueError(f"y_pred: expected shape (N, ..., K) for {self.name}, got ()")
@@ -680,18 +752,22 @@ CLASSES: dict[str, Any] = {
 """What a record of `names.serialize` may be of."""
 
 
-def get(identifier: Any, loss: Any = None, output_shape: Sequence[int | None] | None = None) -> Metric:
+def get(identifier: MetricLike, loss: losses.Loss | None = None, output_shape: ShapeLike | None = None) -> Metric:
     """A metric by its name.
 
     Parameters
     ----------
     identifier : str, callable, dict or Metric
-        A name as Keras has it, which becomes the metric's name; a function for `MeanMetricWrapper`; what
-        `names.serialize` made; or a metric, which is returned (anything that has `update_state`, `result` and
-        `reset_state` will do).
+        A name as Keras has it, which becomes the metric's name; a function for `MeanMetricWrapper`; what `serialize`
+        made; or a metric, which is returned. Whatever has `update_state`, `result` and `reset_state` is a metric.
     loss : Loss, optional
     output_shape : sequence of int, (N, ..., K), optional
-        By these two "accuracy" and "acc" choose: binary where K is 1, sparse where the loss is, else categorical.
+        These two decide what "accuracy" and "acc" mean: binary where K is 1, sparse where the loss is, else
+        categorical.
+
+    Returns
+    -------
+    Metric
 
     Raises
     ------
@@ -711,7 +787,7 @@ def get(identifier: Any, loss: Any = None, output_shape: Sequence[int | None] | 
             raise TypeError(f"metric: expected a metric, got the class {identifier.__name__}: call it")
         if not isinstance(getattr(identifier, "name", None), str):
             raise TypeError(f"metric: expected one with a name, a str, got {type(identifier).__name__} without")
-        return identifier  # type: ignore[no-any-return]
+        return identifier  # type: ignore[return-value]
     if isinstance(identifier, Mapping):
         return names.deserialize("metric", identifier, CLASSES)  # type: ignore[no-any-return]
     if isinstance(identifier, str):

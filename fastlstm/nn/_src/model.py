@@ -6,21 +6,34 @@ import contextlib
 import copy
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ... import checks
 from ...arrays import size_of
 from . import architecture, data, described, keras_reading, losses, metrics, names, optimizers, saving, summary
-from .base import Mask, Trained
+from .base import Layer, Mask, Trained
 from .callbacks import CallbackList, History
 from .data import Arrays, Batch, Given, Stream
+from .layers import Input
 from .ranks import Ranks
 from .repeat import Repeats
 from .stack import Stack
 from .together import Alone, Seen, Together
+from .types import (
+    Callbacks,
+    Communicator,
+    Config,
+    Counting,
+    Data,
+    LossLike,
+    Metrics,
+    OptimizerLike,
+    ValidationData,
+    Verbose,
+)
 
 Array = NDArray[Any]
 _BATCH = 32  # samples, as in Keras
@@ -37,20 +50,23 @@ class Sequential(Stack):
         Bottom first; it may begin with an `Input`.
     name : str
     seed : int, optional
-        For first weights, dropout and the order of samples: with the same seed, the same layers and the same data all
-        results have the same bits, with any number of threads. Without one the numbers come from the stream that
-        `set_random_seed` begins.
+        For first weights, dropout and the order of samples. With the same seed, the same layers and the same data all
+        results have the same bits, with any number of threads. Without a seed the random numbers come from the stream
+        that `set_random_seed` begins.
 
     Attributes
     ----------
     layers : list
     flat_params, flat_grads : ndarray, shape (P,)
-        All weights, and their gradients, of which `layer.params` and `layer.grads` are views, in the order of
-        `get_weights`. They stay: to set one is to write into it.
+        All weights, and all gradients, in the order of `get_weights`; `layer.params` and `layer.grads` are views of
+        them. These arrays are never replaced: ``model.flat_params = numbers`` writes into the array that is there.
     history : History
-        Of the last `fit`, also of one that was interrupted.
+        What the last `fit` returned, or had until it was interrupted.
     epoch : int
-        Epochs that `fit` has finished, also before the model was saved: where to go on with initial_epoch.
+        How many epochs `fit` has finished, before the model was saved and read again too. Give it to `fit` as
+        initial_epoch to go on.
+    optimizer : Optimizer
+        What `compile` was given or found; None before.
     stop_training : bool
         A callback sets it to end `fit`.
 
@@ -61,8 +77,9 @@ class Sequential(Stack):
 
     Notes
     -----
-    Validation within `fit`, and `evaluate`, `predict` and their like in a callback, change nothing of the run around
-    them: they count with metrics of their own, and stateful layers begin them with zeros and get their states back.
+    Validation within `fit` changes nothing of the training around it, and nor do `evaluate`, `predict` and their like
+    in a callback. They have metrics of their own. Stateful layers begin them with zeros, and get their states back
+    afterwards.
 
     Examples
     --------
@@ -78,9 +95,13 @@ class Sequential(Stack):
     (True, (2, 1))
     """
 
-    def __init__(self, layers: Sequence[Any] | None = None, *, name: str = "sequential", seed: int | None = None):
+    optimizer: optimizers.Optimizer
+
+    def __init__(
+        self, layers: Sequence[Layer | Input] | None = None, *, name: str = "sequential", seed: int | None = None
+    ) -> None:
         self.compiled = self.stop_training = False
-        self.optimizer: Any = None
+        self.optimizer = None  # type: ignore[assignment]  # until compile
         self.history: History | None = None
         self.epoch = 0
         self._loss: Any = None
@@ -93,13 +114,17 @@ class Sequential(Stack):
         super().__init__(layers, name, seed)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
+    def from_config(cls, config: Config) -> Sequential:
         """A model of that architecture, with new weights.
 
         Parameters
         ----------
         config : dict
             What `get_config` returns, here or of a `Sequential` of Keras 3.
+
+        Returns
+        -------
+        Sequential
 
         Raises
         ------
@@ -143,17 +168,20 @@ class Sequential(Stack):
             self.optimizer._moved(self.flat_params)
 
     def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, weighted_metrics: Any = None
-    ) -> None:
+        self, optimizer: OptimizerLike = "rmsprop", loss: LossLike | None = None, metrics: Metrics = None,
+        weighted_metrics: Metrics = None,
+    ) -> None:  # fmt: skip
         """Say how the model learns.
 
         Parameters
         ----------
         optimizer : str or Optimizer
-            One that has learned goes on where it was; but not with another model.
+            An optimizer that has learned for this model goes on where it was.
         loss : str or Loss
-        metrics, weighted_metrics : list of str, Metric or functions, optional
-            The latter take sample weights into account.
+        metrics : list of str, Metric or functions, optional
+            They do not see sample weights.
+        weighted_metrics : list of str, Metric or functions, optional
+            They do.
 
         Raises
         ------
@@ -191,12 +219,13 @@ class Sequential(Stack):
         return found
 
     @property
-    def loss(self) -> Any:
-        """The Loss that compile was given or found."""
-        return self._loss
+    def loss(self) -> losses.Loss | None:
+        """The Loss that `compile` was given or found; None before."""
+        found: losses.Loss | None = self._loss
+        return found
 
     @property
-    def metrics(self) -> list[Any]:
+    def metrics(self) -> list[Counting]:
         """The metrics, that of the loss first."""
         return [self._total, *(metric for metric, _ in self._metrics)]
 
@@ -372,93 +401,98 @@ class Sequential(Stack):
 
     def fit(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: Data | None = None,
+        y: ArrayLike | None = None,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose: Any = "auto",
-        callbacks: Any = None,
+        verbose: Verbose = "auto",
+        callbacks: Callbacks = None,
         validation_split: float = 0.0,
-        validation_data: Any = None,
+        validation_data: ValidationData | None = None,
         shuffle: bool = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: ArrayLike | None = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
         *,
-        lengths: Any = None,
-        mask: Any = None,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
         allow_nan: bool = False,
-        comm: Any = None,
+        comm: Communicator | None = None,
     ) -> History:
         """Learn.
 
         Parameters
         ----------
         x : array_like, shape (N, ...), or an iterable of batches
-            Batches are (x, y), (x, y, sample_weight), or a dict of any of x, y, sample_weight, lengths, mask. What can
-            be gone through again, is in each epoch; a generator can not, and needs steps_per_epoch.
+            A batch is (x, y), (x, y, sample_weight), or a dict of x, y and any of sample_weight, lengths, mask. Each
+            epoch goes through the iterable anew. A generator goes on where it was: it needs steps_per_epoch.
         y : array_like, shape (N, ...)
+            Targets. None if x is an iterable of batches.
         batch_size : int
-            32 if None.
-        epochs, initial_epoch : int
-            Number of the last epoch, and of those that count as done.
+            Samples of a batch; 32 if None.
+        epochs : int
+            The number of the last epoch, counted from 1.
+        initial_epoch : int
+            How many epochs count as done: ``fit(epochs=10, initial_epoch=4)`` runs 6.
         verbose : 0, 1, 2 or "auto"
-            Silent, a progress bar, a line an epoch; "auto" is 1.
+            Silent, a progress bar, or a line an epoch; "auto" is 1.
         callbacks : list of callbacks
-            Objects with hooks such as on_epoch_end(epoch, logs).
+            Objects with hooks such as on_epoch_end(epoch, logs): `fastlstm.nn.callbacks`.
         validation_split : float
-            The share of the samples, the last ones, to validate with.
+            Which share of the samples, the last ones, is left out of training to validate with.
         validation_data : (x, y) or (x, y, sample_weight), a dict as of a batch, or an iterable of batches
         shuffle : bool
-            Whether arrays are gone through in an order drawn anew for each epoch.
+            Whether the order of the samples is drawn anew for each epoch. That of an iterable is its own affair.
         class_weight : dict of int to float
-            Weights by class; they multiply sample_weight. A class a step, where the model has outputs for each.
+            A weight for each class, by which the weights of its samples are multiplied: or of its steps, if the model
+            has an output for each step.
         sample_weight : array_like, shape (N,) or (N, T)
+            Weights of samples, or of steps, in the loss.
         steps_per_epoch, validation_steps : int
             Batches of an epoch, with an iterable.
         validation_batch_size : int
             batch_size if None.
         validation_freq : int
-            Validates every so many epochs.
+            Validates after every so many epochs.
         lengths : array_like of int, shape (N,)
-            Steps of each sequence, from 0 to T; what is behind them is padding, and may hold anything, NaN too. The
-            layers leave padding out, as behind a `Masking` layer; so do losses and metrics where the model's outputs
-            are sequences.
+            Real steps of each sequence, from 0 to T. The steps behind them are padding, and may hold anything, NaN too.
+            Layers leave padding out, as above a `Masking` layer. So do losses and metrics, if the model's outputs are
+            sequences.
         mask : array_like of bool, shape (N, T)
-            The same with gaps: true at real steps. At most one of the two.
+            True at real steps: the same for sequences with gaps. At most one of lengths and mask may be given.
         allow_nan : bool
             Whether NaN in x or y is taken, and not an error.
         comm : communicator of mpi4py, optional
-            Its processes, the ranks, learn one model together, each from data of its own. All call `fit` alike: model,
-            loss, metrics and epochs must be the same. docs/scale.md has more.
+            Its processes, the ranks, learn one model together, each from data of its own. All of them call `fit`, with
+            the same model, loss, metrics and epochs. docs/scale.md has more.
 
         Returns
         -------
         History
-            `history.history`: lists by name, a number an epoch. Losses are means over the samples, penalties included.
+            Its `history` has a list for the loss and for each metric, by name: a number an epoch. Losses are means over
+            the samples, penalties included.
 
         Raises
         ------
         ValueError, TypeError
             Data or arguments that do not fit, before anything is changed.
         RuntimeError
-            The model is not compiled; `fit` is under way, and calls a callback that calls it. Something has failed at
-            another rank.
+            The model is not compiled; a callback of `fit` calls `fit`; something has failed at another rank.
         KeyboardInterrupt
-            Ctrl-C: the weights are those after the last whole batch, `history` holds the epochs so far.
+            Ctrl-C. The weights are those after the last whole batch, and `history` holds the epochs so far.
 
         Notes
         -----
-        With `comm`, a batch is all ranks' batches of batch_size samples joined: weights are the same bits at all ranks
-        after each, and those of one process that learns from the joined batches, but for rounding. Parts may be of any
-        lengths; a rank whose data is through, or which has x of no samples, adds nothing. Weights and optimizer begin
-        as they are at rank 0; dropout and shuffling draw other numbers at each rank. Losses and metrics that are logged
-        are those of all data. Rank 0 alone prints, and writes the files of this package's callbacks. A rank that fails
-        ends all.
+        With `comm`, a batch is the batches of all ranks joined, batch_size samples from each. After it the weights have
+        the same bits at all ranks. But for rounding, they are those of one process that learns from the joined batches.
+        Ranks may have unlike numbers of samples, or none: one whose samples are used up adds nothing. Weights and
+        optimizer begin as they are at rank 0. Dropout and shuffling draw other numbers at each rank. Losses and metrics
+        in the logs are those of all data. Rank 0 alone prints, and writes the files of this package's callbacks. If one
+        rank fails, all end.
         """
         ranks = Ranks.of(comm)
         how = Alone(self) if ranks is None else Together(self, ranks)
@@ -604,19 +638,35 @@ class Sequential(Stack):
         hooks.on_test_end(logs)
         return logs
 
+    @overload
+    def evaluate(
+        self, x: Data | None = ..., y: ArrayLike | None = ..., batch_size: int | None = ..., verbose: Verbose = ...,
+        sample_weight: ArrayLike | None = ..., steps: int | None = ..., callbacks: Callbacks = ..., *,
+        return_dict: Literal[True], lengths: ArrayLike | None = ..., mask: ArrayLike | None = ...,
+        allow_nan: bool = ...,
+    ) -> dict[str, float]: ...  # fmt: skip
+
+    @overload
+    def evaluate(
+        self, x: Data | None = ..., y: ArrayLike | None = ..., batch_size: int | None = ..., verbose: Verbose = ...,
+        sample_weight: ArrayLike | None = ..., steps: int | None = ..., callbacks: Callbacks = ...,
+        return_dict: bool = ..., *, lengths: ArrayLike | None = ..., mask: ArrayLike | None = ...,
+        allow_nan: bool = ...,
+    ) -> Any: ...  # fmt: skip
+
     def evaluate(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: Data | None = None,
+        y: ArrayLike | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
-        sample_weight: Any = None,
+        verbose: Verbose = "auto",
+        sample_weight: ArrayLike | None = None,
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
         return_dict: bool = False,
         *,
-        lengths: Any = None,
-        mask: Any = None,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
         allow_nan: bool = False,
     ) -> Any:
         """Loss and metrics on data.
@@ -626,12 +676,15 @@ class Sequential(Stack):
         x, y, batch_size, verbose, sample_weight, callbacks, lengths, mask, allow_nan
             As for `fit`.
         steps : int
-            Batches, with an iterable.
+            How many batches to take of an iterable.
         return_dict : bool
+            Whether the result is a dict.
 
         Returns
         -------
-        list of float, a float where there are no metrics, or a dict by name
+        list of float, float, or dict of str to float
+            Loss and metrics, in the order of `metrics_names`; the loss alone, if there are no metrics; a dict by name
+            with return_dict.
 
         Raises
         ------
@@ -648,14 +701,14 @@ class Sequential(Stack):
 
     def predict(
         self,
-        x: Any,
+        x: Data,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
         *,
-        lengths: Any = None,
-        mask: Any = None,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
         allow_nan: bool = False,
     ) -> Array:
         """What the model makes of data.
@@ -665,7 +718,7 @@ class Sequential(Stack):
         x, batch_size, verbose, callbacks, lengths, mask, allow_nan
             As for `fit`.
         steps : int
-            Batches, with an iterable.
+            How many batches to take of an iterable.
 
         Returns
         -------
@@ -691,22 +744,38 @@ class Sequential(Stack):
         hooks.on_predict_end()
         return np.concatenate(found)
 
+    @overload
     def train_on_batch(
-        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False, *,
-        lengths: Any = None, mask: Any = None,
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = ...,
+        class_weight: Mapping[int, float] | None = ..., *, return_dict: Literal[True],
+        lengths: ArrayLike | None = ..., mask: ArrayLike | None = ...,
+    ) -> dict[str, float]: ...  # fmt: skip
+
+    @overload
+    def train_on_batch(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = ...,
+        class_weight: Mapping[int, float] | None = ..., return_dict: bool = ..., *,
+        lengths: ArrayLike | None = ..., mask: ArrayLike | None = ...,
+    ) -> Any: ...  # fmt: skip
+
+    def train_on_batch(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | None = None, return_dict: bool = False, *,
+        lengths: ArrayLike | None = None, mask: ArrayLike | None = None,
     ) -> Any:  # fmt: skip
         """One update.
 
         Parameters
         ----------
         x, y, sample_weight, class_weight, lengths, mask
-            As for `fit`, one batch.
+            As for `fit`: arrays of one batch.
         return_dict : bool
+            Whether the result is a dict.
 
         Returns
         -------
-        list of float, a float where there are no metrics, or a dict by name
-            Loss and metrics of this batch alone, before the update.
+        list of float, float, or dict of str to float
+            As `evaluate`: loss and metrics of this batch alone, before the update.
 
         Raises
         ------
@@ -725,21 +794,35 @@ class Sequential(Stack):
             logs = self._logs()
         return logs if return_dict else _flattened(logs)
 
+    @overload
+    def test_on_batch(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = ..., *, return_dict: Literal[True],
+        lengths: ArrayLike | None = ..., mask: ArrayLike | None = ...,
+    ) -> dict[str, float]: ...  # fmt: skip
+
+    @overload
+    def test_on_batch(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = ..., return_dict: bool = ..., *,
+        lengths: ArrayLike | None = ..., mask: ArrayLike | None = ...,
+    ) -> Any: ...  # fmt: skip
+
     def test_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False, *, lengths: Any = None,
-        mask: Any = None,
+        mask: ArrayLike | None = None,
     ) -> Any:  # fmt: skip
         """Loss and metrics of one batch.
 
         Parameters
         ----------
         x, y, sample_weight, lengths, mask
-            As for `fit`.
+            As for `fit`: arrays of one batch.
         return_dict : bool
+            Whether the result is a dict.
 
         Returns
         -------
-        As `evaluate`.
+        list of float, float, or dict of str to float
+            As `evaluate`.
 
         Raises
         ------
@@ -759,7 +842,9 @@ class Sequential(Stack):
         self._check_targets(batch)
         return batch
 
-    def predict_on_batch(self, x: Any, *, lengths: Any = None, mask: Any = None) -> Array:
+    def predict_on_batch(
+        self, x: ArrayLike, *, lengths: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> Array:
         """`predict` of one batch.
 
         Parameters
@@ -767,6 +852,10 @@ class Sequential(Stack):
         x : array_like, shape (N, ...)
         lengths, mask
             As for `fit`.
+
+        Returns
+        -------
+        ndarray, shape (N, ...)
 
         Raises
         ------
@@ -778,7 +867,7 @@ class Sequential(Stack):
 
     def summary(
         self, line_length: int | None = None, positions: Sequence[float] | None = None,
-        print_fn: Callable[[str], Any] | None = None, show_trainable: bool = False,
+        print_fn: Callable[[str], object] | None = None, show_trainable: bool = False,
     ) -> None:  # fmt: skip
         """Print a table of the layers, their outputs and numbers of weights, as Keras does.
 
@@ -815,15 +904,47 @@ class Sequential(Stack):
         saving.check(self, path, weights_only=weights_only)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all to a file: see `saving.save_model`."""
+        """Write architecture, weights and what training needs to go on: `fastlstm.nn.models.save_model`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            It may end in .keras, for a file of Keras 3's.
+
+        Raises
+        ------
+        ImportError, ValueError, TypeError, OSError
+            As `save_model`.
+        """
         saving.save_model(self, path)
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
-        """Write the weights alone: see `saving.save_weights`."""
+        """Write the weights alone: `fastlstm.nn.saving.save_weights`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            It may end in .weights.h5, for a file of Keras 3's.
+
+        Raises
+        ------
+        ImportError, ValueError, TypeError, OSError
+            As `save_weights`.
+        """
         saving.save_weights(self, path)
 
     def load_weights(self, path: str | os.PathLike[str]) -> None:
-        """Take the weights of a file: see `saving.load_weights`."""
+        """Take the weights of a file: `fastlstm.nn.saving.load_weights`.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        ImportError, ValueError, TypeError, OSError
+            As `load_weights`. The weights have not been changed then.
+        """
         saving.load_weights(self, path)
 
 

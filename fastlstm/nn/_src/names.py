@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...cells import OwnCell
+from .types import Configured
 
 _T = TypeVar("_T")
 
@@ -67,8 +68,25 @@ def _brief(value: Any) -> str:
     return shown if len(shown) < 300 and "\n" not in shown else f"<{type(value).__name__}>"
 
 
-def serialize(thing: Any) -> dict[str, Any]:
-    """Class and configuration of something with `get_config`, as JSON can hold it."""
+def serialize(thing: Configured) -> dict[str, Any]:
+    """What something is, in a form that JSON can hold: `deserialize` makes it again.
+
+    Parameters
+    ----------
+    thing : object with `get_config`
+        Such as a loss, a metric, an optimizer or an initializer.
+
+    Returns
+    -------
+    dict
+        ``class_name``, the name of its class, and ``config``, what its `get_config` returns.
+
+    Examples
+    --------
+    >>> from fastlstm.nn import losses
+    >>> losses.serialize(losses.Huber(delta=2.0))
+    {'class_name': 'Huber', 'config': {'delta': 2.0, 'name': 'huber_loss'}}
+    """
     return {"class_name": type(thing).__name__, "config": thing.get_config()}
 
 

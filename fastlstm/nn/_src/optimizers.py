@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ... import backend, checks
 from ...backend import UpdateRule
 from . import names, records, schedules
 from .options import Options
 from .schedules import LearningRateSchedule
+from .types import Config, OptimizerLike, Tree
 
 Array = NDArray[Any]
 
@@ -57,9 +58,9 @@ def _listed(about: Iterable[tuple[str, tuple[int, ...], Any]]) -> str:
 class Optimizer(Options):
     """What all optimizers have in common.
 
-    `build` tells it about the parameters, `update` changes them in place. An update is, in this order: the gradient is
-    clipped, the weights decay by learning rate times `weight_decay` of themselves, the rule of the class is applied.
-    What the constructor takes may be set at any time, and holds from the next update on.
+    `build` tells it about the parameters, and `update` changes them in place. An update has three parts, in this order:
+    the gradient is clipped; each weight w decays, by learning_rate * weight_decay * w; the rule of the class is
+    applied. What the constructor takes may be set at any time, and holds from the next update on.
 
     An optimizer learns for the first model that trains with it, and for no other: what it has learned of one model's
     weights means nothing for another's.
@@ -69,7 +70,7 @@ class Optimizer(Options):
     learning_rate : float or LearningRateSchedule
     weight_decay : float, optional
     clipnorm : float, optional
-        Bound of the norm of each variable's gradient, which is scaled down to it.
+        Bound of the norm of each variable's gradient. One with a larger norm is scaled down to it.
     clipvalue : float, optional
         Bound of each number in the gradient.
     global_clipnorm : float, optional
@@ -80,6 +81,14 @@ class Optimizer(Options):
     ------
     ValueError, TypeError
         Numbers that make no sense; more than one way of clipping.
+
+    Examples
+    --------
+    >>> from fastlstm.nn.optimizers import Adam
+    >>> adam = Adam(1e-3, clipnorm=1.0)
+    >>> adam.learning_rate = 1e-4
+    >>> adam
+    Adam(learning_rate=0.0001, clipnorm=1.0)
     """
 
     _kernel: ClassVar[str]
@@ -116,8 +125,10 @@ class Optimizer(Options):
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next update. Another may be assigned, a number or a schedule; but no number in a schedule's
-        place, as in Keras, since that would be the end of the schedule."""
+        """The rate of the next update. A number or a schedule may be assigned.
+
+        A number cannot take the place of a schedule, as in Keras: that would be the end of the schedule.
+        """
         if isinstance(self._rate, LearningRateSchedule):
             return names.real("learning_rate", self._rate(self.iterations), 0.0)
         return self._rate
@@ -153,7 +164,7 @@ class Optimizer(Options):
         return self._excluded
 
     def exclude_from_weight_decay(self, var_names: Sequence[str]) -> None:
-        """Variables whose weights do not decay; to be called before `build`.
+        """Say which variables' weights do not decay; before `build`.
 
         Parameters
         ----------
@@ -176,8 +187,10 @@ class Optimizer(Options):
         self._excluded = found
 
     def build(self, flat_params: Array, slices: Sequence[tuple[str, slice]] | None = None) -> None:
-        """Learn what is to be updated, and make room for what the rule keeps. A second call for the same vector may
-        name other variables, and changes nothing besides; one for another vector begins anew.
+        """Learn what is to be updated, and make room for what the rule keeps.
+
+        A second call for the same vector may name other variables; what is kept stays. A call for another vector begins
+        anew.
 
         Parameters
         ----------
@@ -280,11 +293,11 @@ class Optimizer(Options):
             backend.engine.training.update(self._rule, flat_params, flat_grads, self._own)
         self.iterations += 1
 
-    def step(self, params: Any, grads: Any) -> None:
+    def step(self, params: Tree, grads: Tree) -> None:
         """`update` for weights of the functional core: each array is changed in place.
 
-        The first call builds the optimizer; all others are about the same weights, by their names and shapes. Between
-        them it keeps what the rule keeps. What `fastlstm.pack` made of the weights has to be made again.
+        The first call builds the optimizer. Later calls have to be about the same weights, by their names and shapes,
+        as the rule keeps numbers of each (momenta, say). What `fastlstm.pack` made of the weights has to be made again.
 
         Parameters
         ----------
@@ -343,8 +356,14 @@ class Optimizer(Options):
             array[...] = flat[part].reshape(array.shape)
 
     def state(self) -> dict[str, Array]:
-        """All that an update depends on besides parameters and gradient, but for the constructor's arguments: copies
-        of the arrays, the number of updates, and the learning rate where it is no schedule."""
+        """What the optimizer has learned, for `load_state`.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Copies of the arrays that the rule keeps; ``iterations``, the number of updates; and ``learning_rate``,
+            unless that is a schedule.
+        """
         self._settle()
         found = {name: array.copy() for name, array in self._slots.items()}
         found["iterations"] = np.array(self.iterations, np.int64)
@@ -352,7 +371,7 @@ class Optimizer(Options):
             found["learning_rate"] = np.array(self._rate, np.float64)
         return found
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, ArrayLike]) -> None:
         """Go on from what `state` returned, of an optimizer of the same class and arguments; after `build`.
 
         Parameters
@@ -390,7 +409,13 @@ class Optimizer(Options):
             array[...] = found[name]
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes, to make the same optimizer again; nothing of what it has learnt."""
+        """What the constructor takes, to make the same optimizer again; nothing of what it has learnt.
+
+        Returns
+        -------
+        dict
+            Of what JSON can hold.
+        """
         rate = self._rate
         return {
             "name": self.name,
@@ -408,8 +433,22 @@ class Optimizer(Options):
         return f"<{made}: {self.iterations} update(s) of {self._layout[0][0]:,} weights>"
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Optimizer:
-        """The optimizer that `get_config` described."""
+    def from_config(cls, config: Config) -> Optimizer:
+        """The optimizer that `get_config` described.
+
+        Parameters
+        ----------
+        config : dict
+
+        Returns
+        -------
+        Optimizer
+
+        Raises
+        ------
+        ValueError, TypeError
+            Something that `get_config` does not make.
+        """
         found = dict(config)
         if isinstance(found.get("learning_rate"), Mapping):
             found["learning_rate"] = schedules.get(found["learning_rate"])
@@ -428,8 +467,10 @@ class Optimizer(Options):
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum m [1]_: m = momentum m - learning_rate g, p = p + m, or with nesterov
-    p = p + momentum m - learning_rate g.
+    """Gradient descent, with momentum [1]_.
+
+    With the gradient g, the parameters p and the momentum m: m = momentum * m - learning_rate * g, then p = p + m; with
+    nesterov p = p + momentum * m - learning_rate * g.
 
     Parameters
     ----------
@@ -489,8 +530,10 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Steps divided by a running root mean square of the gradient [1]_: v = rho v + (1 - rho) g²,
-    p = p - learning_rate g / sqrt(v + epsilon).
+    """Steps divided by a running root mean square of the gradient [1]_.
+
+    With the gradient g and the parameters p: v = rho * v + (1 - rho) * g², then
+    p = p - learning_rate * g / sqrt(v + epsilon).
 
     Parameters
     ----------
@@ -558,9 +601,11 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Steps by running means of the gradient and of its square [1]_, both corrected for their beginning at 0:
-    m = m + (1 - beta_1)(g - m), v = v + (1 - beta_2)(g² - v), p = p - alpha m / (sqrt(v) + epsilon) with
-    alpha = learning_rate sqrt(1 - beta_2**t) / (1 - beta_1**t).
+    """Steps by running means of the gradient and of its square [1]_, both corrected for their beginning at 0.
+
+    With the gradient g and the parameters p, in update t = 1, 2, ...: m = m + (1 - beta_1) * (g - m),
+    v = v + (1 - beta_2) * (g² - v), then p = p - alpha * m / (sqrt(v) + epsilon), where
+    alpha = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t).
 
     Parameters
     ----------
@@ -682,13 +727,17 @@ KNOWN: dict[str, type[Optimizer]] = {"rmsprop": RMSprop, "sgd": SGD, "adam": Ada
 """Names that `get` knows."""
 
 
-def get(identifier: Any) -> Optimizer:
+def get(identifier: OptimizerLike) -> Optimizer:
     """An optimizer by its name, with its defaults.
 
     Parameters
     ----------
     identifier : str, dict or Optimizer
-        A name, in any case; what `names.serialize` made; or an optimizer, which is returned.
+        A name, in any case; what `serialize` made; or an optimizer, which is returned.
+
+    Returns
+    -------
+    Optimizer
 
     Raises
     ------

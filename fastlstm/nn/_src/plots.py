@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,11 +14,17 @@ from ...files import file_name, write_whole
 from . import names
 from .base import shown
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .callbacks import History
+    from .model import Sequential
+
 _HEIGHT, _WIDTH = 2.6, 6.0  # inches of one axes
 _BOX, _GAP = 0.62, 0.34  # of a layer and of what is between two
 
 
-def _figure(width: float, height: float) -> Any:
+def _figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -27,7 +33,7 @@ def _figure(width: float, height: float) -> Any:
     return Figure((width, height), layout="constrained")
 
 
-def _save(figure: Any, to_file: Any, dpi: int) -> None:
+def _save(figure: Any, to_file: str | os.PathLike[str] | None, dpi: int) -> None:
     if to_file is None:
         return
     name, room = file_name(to_file), BytesIO()
@@ -39,8 +45,10 @@ def _save(figure: Any, to_file: Any, dpi: int) -> None:
     write_whole(name, lambda file: file.write(room.getvalue()), durable=False)
 
 
-def plot_history(history: Any, to_file: Any = None, dpi: int = 100) -> Any:
-    """A picture of what `fit` returned: a panel for the loss and for each metric, with those of the validation beside.
+def plot_history(
+    history: History | Mapping[str, Sequence[float]], to_file: str | os.PathLike[str] | None = None, dpi: int = 100
+) -> Figure:
+    """A picture of what `fit` returned: a panel for the loss and one for each metric, in training and validation.
 
     Parameters
     ----------
@@ -94,9 +102,9 @@ def plot_history(history: Any, to_file: Any = None, dpi: int = 100) -> Any:
 
 
 def plot_model(
-    model: Any, to_file: Any = "model.png", show_shapes: bool = False, show_dtype: bool = False,
-    show_layer_names: bool = False, show_trainable: bool = False, dpi: int = 200,
-) -> Any:  # fmt: skip
+    model: Sequential, to_file: str | os.PathLike[str] | None = "model.png", show_shapes: bool = False,
+    show_dtype: bool = False, show_layer_names: bool = False, show_trainable: bool = False, dpi: int = 200,
+) -> Figure:  # fmt: skip
     """A picture of a model: its layers, from the input down.
 
     Parameters

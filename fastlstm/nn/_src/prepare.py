@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ... import checks
 from ...arrays import size_of
@@ -16,14 +16,14 @@ Array = NDArray[Any]
 _SIDES = ("pre", "post")
 
 
-def to_categorical(x: Any, num_classes: int | None = None) -> Array:
-    """Class numbers as vectors of 1 at the class and 0 elsewhere, float64.
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
+    """Class numbers as vectors, float64: 1 at the place of the class, and 0 elsewhere.
 
     Parameters
     ----------
     x : array_like of whole numbers, shape (...) or (..., 1)
     num_classes : int, optional
-        K; by default one more than the largest.
+        K, the length of the vectors; by default one more than the largest number.
 
     Returns
     -------
@@ -58,15 +58,17 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
 
 
 def pad_sequences(
-    sequences: Sequence[Any],
+    sequences: Sequence[ArrayLike],
     maxlen: int | None = None,
     dtype: DTypeLike = "int32",
-    padding: str = "pre",
-    truncating: str = "pre",
+    padding: Literal["pre", "post"] = "pre",
+    truncating: Literal["pre", "post"] = "pre",
     value: float = 0.0,
 ) -> Array:
-    """Sequences of unlike lengths in one array. With ``padding="post"``, lengths go with it, in the place of a value
-    that stands for padding.
+    """Sequences of unlike lengths in one array.
+
+    With ``padding="post"`` the real lengths may go to `fit` and `predict` as ``lengths``. No value has to stand for
+    padding then.
 
     Parameters
     ----------
@@ -121,8 +123,8 @@ def pad_sequences(
     return y
 
 
-def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
-    """x, divided by its norms along an axis; where one is 0, by 1.
+def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Array:
+    """x, divided by its norms along an axis. Where a norm is 0, x stays 0.
 
     Parameters
     ----------
@@ -130,6 +132,10 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
     axis : int
     order : int
         Of the norm, at least 1: (Σ|x|**order)**(1 / order).
+
+    Returns
+    -------
+    ndarray, shape of x
 
     Raises
     ------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import backend, checks
 from ...arrays import size_of
@@ -16,10 +17,14 @@ from ...initial import output_size, own_named, record_of
 from ...params import CELLS, ROWS, AnyParams, AnyState, Batch, State, cell_name, shapes
 from . import cells, constraints, initializers, names, regularizers
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight
+from .constraints import Constraint
+from .initializers import Initializer
 from .names import flag
 from .options import Checks
 from .randomness import checked_seed
+from .regularizers import Regularizer
 from .steps import Steps
+from .types import ActivationLike, Common, ConstraintLike, InitializerLike, RegularizerLike, ShapeLike, StateLike
 
 _NAMES = {
     "W": "kernel", "U": "recurrent_kernel", "w": "unit_weights", "p": "peephole_kernel", "s": "scale", "b": "bias",
@@ -70,15 +75,15 @@ class Recurrent(Layer):
     stateful: bool
     zero_output_for_mask: bool
     first_state: list[list[float]] | None
-    kernel_initializer: Any
-    recurrent_initializer: Any
-    bias_initializer: Any
-    kernel_regularizer: Any
-    recurrent_regularizer: Any
-    bias_regularizer: Any
-    kernel_constraint: Any
-    recurrent_constraint: Any
-    bias_constraint: Any
+    kernel_initializer: Initializer
+    recurrent_initializer: Initializer
+    bias_initializer: Initializer
+    kernel_regularizer: Regularizer | None
+    recurrent_regularizer: Regularizer | None
+    bias_regularizer: Regularizer | None
+    kernel_constraint: Constraint | None
+    recurrent_constraint: Constraint | None
+    bias_constraint: Constraint | None
     _ndim = (3, 3)
     _options: ClassVar[Checks] = {
         "dropout": rate_of, "recurrent_dropout": rate_of, "go_backwards": flag, "stateful": flag,
@@ -87,8 +92,8 @@ class Recurrent(Layer):
     _made_when_bound = ("_record", "_gradients", "_packed", "_pack", "_standing", "_first")
     _mixes_time = True
 
-    def __init__(self, units: Any, activation: Any, recurrent_activation: Any, use_bias: Any,
-                 options: Mapping[str, Any], common: Mapping[str, Any]) -> None:  # fmt: skip
+    def __init__(self, units: int, activation: ActivationLike, recurrent_activation: ActivationLike, use_bias: bool,
+                 options: Mapping[str, Any], common: Common) -> None:  # fmt: skip
         """options: those that the layers have in common; common: those of every layer."""
         super().__init__(**common)
         self.units = size_of("units", units)
@@ -128,7 +133,7 @@ class Recurrent(Layer):
             raise ValueError(f"{self.name}: expected inputs of a known size D, got shape {input_shape}")
         return D
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+    def compute_output_shape(self, input_shape: ShapeLike) -> tuple[Any, ...]:
         N, T, _ = input_shape
         y = (N, T, self.output_size) if self.return_sequences else (N, self.output_size)
         return (y, *((N, width) for width in self._widths)) if self.return_state else y
@@ -173,7 +178,7 @@ class Recurrent(Layer):
         return checked
 
     def reset_state(self) -> None:
-        """Let the next batch begin with zeros, or with first_state, where the layer is stateful."""
+        """Let a stateful layer begin the next batch with first_state, or with zeros without one."""
         self.state = None
 
     def _first_state(self, N: int, given: AnyState | None) -> AnyState:
@@ -286,24 +291,27 @@ class Recurrent(Layer):
     # the layer
 
     def __call__(
-        self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None, initial_state: Any = None
-    ) -> Any:
-        """y, or [y, h, c], from x; [y, h] of a GRU.
+        self, x: ArrayLike, training: bool = False, mask: ArrayLike | None = None, *, lengths: ArrayLike | None = None,
+        initial_state: StateLike | None = None,
+    ) -> Any:  # fmt: skip
+        """y from x; with return_state [y, h, c], or [y, h] of a GRU.
 
         Parameters
         ----------
         x : array_like, shape (N, T, D)
         training : bool
+            Whether dropout drops, and `backward` will follow.
         mask : array_like of bool, shape (N, T), optional
             True at real steps.
         lengths : array_like of int, shape (N,), optional
-            The same as a mask that is true at the first steps.
-        initial_state : [h, c], (N, P) and (N, H), or [h] of a GRU, optional
-            If None, what a stateful layer carries, or first_state, or zeros.
+            Real steps of each sequence: the same as a mask that is true at the first so many steps.
+        initial_state : [h, c], shapes (N, P) and (N, H), or [h] of a GRU, optional
+            If None: what a stateful layer carries, else first_state, else zeros.
 
         Returns
         -------
-        ndarray, or list
+        ndarray, shape (N, P) or (N, T, P), or list
+            y; with return_state a list of y, h (N, P) and c (N, H) after the last real step.
 
         Raises
         ------
@@ -317,20 +325,20 @@ class Recurrent(Layer):
         y, last = self._run(found, self._mask(mask, lengths, found), training, state)
         return [y, *copied(last)] if self.return_state else y
 
-    def backward(self, dy: Any = None, dstate: Any = None) -> Array:
+    def backward(self, dy: ArrayLike | None = None, dstate: StateLike | None = None) -> Array:
         """Gradients, through the last call in training.
 
         Parameters
         ----------
         dy : array_like, shape of y, optional
             Zeros if None.
-        dstate : [dh, dc], (N, P) and (N, H), or [dh] of a GRU, optional
-            Gradient at the last state.
+        dstate : [dh, dc], shapes (N, P) and (N, H), or [dh] of a GRU, optional
+            Gradient at the last state. Zeros if None.
 
         Returns
         -------
         dx : ndarray, shape of x
-            Those of the weights stand in `grads`, those of the initial state in `state_grads`.
+            The gradients of the weights are in `grads` then, those of the initial state in `state_grads`.
 
         Raises
         ------
@@ -402,46 +410,50 @@ class Recurrent(Layer):
 class LSTM(Recurrent):
     """Long short-term memory over sequences x (N, T, D).
 
-    P is the width of h, and with it of y: H, but in the projected cell.
+    N sequences have T steps of D features. H is the number of units, and P the width of h and of y: P is H, but for the
+    projected cell.
 
     Parameters
     ----------
     units : int
         H.
     activation, recurrent_activation : str or function, optional
-        Of the candidate and the memory, and of the gates: one of celu, elu, exponential, hard_shrink, hard_sigmoid,
-        hard_silu, hard_tanh, leaky_relu, linear, log_sigmoid, mish, relu, relu6, selu, sigmoid, silu, soft_shrink,
-        softplus, softsign, sparse_plus, sparse_sigmoid, squareplus, tanh, tanh_shrink, as Keras 3 has them, or
-        hard_sigmoid_keras2, 0.2x + 1/2 between 0 and 1. None is linear. Others than tanh and sigmoid are for the
-        standard cell alone; each pair of them is a cell of its own, which the first call compiles.
+        The former is for the candidate and the memory, the latter for the gates. Each is one of Keras 3's celu, elu,
+        exponential, hard_shrink, hard_sigmoid, hard_silu, hard_tanh, leaky_relu, linear, log_sigmoid, mish, relu,
+        relu6, selu, sigmoid, silu, soft_shrink, softplus, softsign, sparse_plus, sparse_sigmoid, squareplus, tanh and
+        tanh_shrink, or hard_sigmoid_keras2: 0.2x + 1/2, clipped to 0 to 1. None is linear. Only the standard cell takes
+        others than tanh and sigmoid. Each pair of them is a cell of its own, which the first call compiles.
     use_bias : bool
+        Whether there is a bias.
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
     unit_forget_bias : bool
-        Whether the forget gate's bias begins with 1; the interpolated cell's with -1/4, as from `init_params`.
+        Whether the forget gate's bias begins with 1, and that of the interpolated cell with -1/4: as from
+        `fastlstm.init_params`.
     kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
     kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
     dropout, recurrent_dropout : float
-        0 to below 1. In training, features of x, or units of h where it enters the recurrent product, are set to 0 with
-        that probability, the others divided by what is left of 1; the same ones at all steps of a sequence [1]_.
+        Probabilities, 0 to below 1. In training, dropout sets features of x to 0, and recurrent_dropout units of h
+        where h enters the recurrent product. The others are divided by 1 minus the probability. The same ones are
+        dropped at all steps of a sequence [1]_.
     seed : int, optional
-        For random numbers of its own; else they are its model's.
+        With it the layer has random numbers of its own. Without it they are its model's.
     return_sequences : bool
-        Whether y is h at every step, (N, T, P), and not at the last, (N, P).
+        Whether y is h at every step, (N, T, P). Otherwise y is h at the last real step, (N, P).
     return_state : bool
-        Whether a call returns [y, h, c], h (N, P) and c (N, H). Not in a model.
+        Whether a call returns [y, h, c], h (N, P) and c (N, H). A layer of a model cannot have it.
     go_backwards : bool
-        Runs from the last step to the first; y is in that order.
+        Whether it runs from the last step to the first. y is in that order then.
     stateful : bool
-        A batch begins with the state that the one before it ended with, sample by sample, until `reset_state`.
+        Whether a batch begins with the state that the one before it ended with, sample by sample, until `reset_state`.
     zero_output_for_mask : bool
-        Whether y at masked steps is 0, and not that of the step before.
+        Whether y at masked steps is 0. Otherwise it is that of the step before.
     cell : {"standard", "interpolated", "projected", "peephole", "normalized"}, or one's own
-        docs/cells.md has them side by side. One's own is what `fastlstm.cells.cell` makes; if it has no c, there is
-        none in the layer's states, as in those of a `GRU`.
+        docs/cells.md has them side by side. One's own is what `fastlstm.cells.cell` makes. If it has no c, nor have the
+        layer's states, as those of a `GRU`.
     projection_size : int, optional
-        P, from 1 to H: for the projected cell, which must be given one, and for no other.
+        P, from 1 to H. The projected cell needs it, and no other takes it.
     first_state : [h, c], shapes (P,) and (H,), optional
-        What every sequence begins with where nothing else is given; zeros without it. It does not learn.
+        What every sequence begins with, unless a call is given another state; zeros without it. It does not learn.
     **common
         As in `Layer`.
 
@@ -457,22 +469,27 @@ class LSTM(Recurrent):
 
     Notes
     -----
-    Weights: kernel (D, 4H), recurrent_kernel (H, 4H), bias (4H,); gates in the order i, f, g (Keras's c), o: W, U and b
-    of `fastlstm.Params`. Those of the interpolated cell: kernel (D, 3H), recurrent_kernel (H, 4H), memory_kernel (H,
-    H), bias (3H,), as in `fastlstm.InterpolatedParams`. Those of the projected cell: kernel (D, 4H), recurrent_kernel
-    (P, 4H), projection_kernel (H, P), bias (4H,), as in `fastlstm.ProjectedParams`. memory_kernel and projection_kernel
-    have initializer, regularizer and constraint of recurrent_kernel. The peephole cell has those of the standard one,
-    and before the bias peephole_kernel (3H,), blocks i, f, o: p of `fastlstm.PeepholeParams`. It begins as from
-    `init_params`, by RandomUniform(-1/√H, 1/√H), and has no regularizer. The normalized cell has kernel and
-    recurrent_kernel of the standard one, then scale (5H,), s of `fastlstm.NormalizedParams`, which begins with ones and
-    has no regularizer, and bias (5H,), both with blocks i, f, g, o, c. A cell of one's own has kernel,
-    recurrent_kernel, unit_weights and bias: W, U, w and b of its record, but none that would be empty. unit_weights
-    begins as peephole_kernel does, and has no regularizer; unit_forget_bias is for a gate named f beside a c.
+    The weights, in their order in `get_weights`, with the field of the record that each one is:
 
-    A mask may leave out any steps: they are not computed, the state is carried over them, and x is not read there. A
-    mask goes on to the layer above where y is a sequence, in the order of x even where y runs backwards, as in Keras.
+    - standard (`fastlstm.Params`): kernel W (D, 4H), recurrent_kernel U (H, 4H), bias b (4H,); gates in the order
+      i, f, g, o, where g is Keras's c
+    - interpolated (`fastlstm.InterpolatedParams`): kernel W (D, 3H), recurrent_kernel U (H, 4H), memory_kernel V
+      (H, H), bias b (3H,)
+    - projected (`fastlstm.ProjectedParams`): kernel W (D, 4H), recurrent_kernel U (P, 4H), projection_kernel V (H, P),
+      bias b (4H,)
+    - peephole (`fastlstm.PeepholeParams`): as standard, and before the bias peephole_kernel p (3H,), blocks i, f, o
+    - normalized (`fastlstm.NormalizedParams`): as standard, and before the bias scale s (5H,); bias b is (5H,) too, and
+      both have blocks i, f, g, o, c
+    - one's own (`fastlstm.OwnParams`): kernel W, recurrent_kernel U, unit_weights w, bias b; none that would be empty
 
-    Keras draws four masks of recurrent dropout, one a gate; here as in [1]_ one serves all.
+    memory_kernel and projection_kernel have the initializer, regularizer and constraint of recurrent_kernel.
+    peephole_kernel and unit_weights begin with uniform numbers from -1/√H to 1/√H, and scale with ones; these three
+    have no regularizer. In a cell of one's own unit_forget_bias is for a gate named f, if the cell has a c.
+
+    A mask may leave out any steps: they are not computed, the state is carried over them, and x is not read there. If y
+    is a sequence, the layer above gets the mask too. It is in the order of x even if y runs backwards, as in Keras.
+
+    For recurrent dropout Keras draws a mask for each of the four gates. Here, as in [1]_, one serves all.
 
     References
     ----------
@@ -506,19 +523,19 @@ class LSTM(Recurrent):
     def __init__(
         self,
         units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
         unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -529,8 +546,8 @@ class LSTM(Recurrent):
         zero_output_for_mask: bool = False,
         cell: str | OwnCell = "standard",
         projection_size: int | None = None,
-        first_state: Any = None,
-        **common: Any,
+        first_state: StateLike | None = None,
+        **common: Unpack[Common],
     ) -> None:
         options = {
             "kernel_initializer": kernel_initializer, "recurrent_initializer": recurrent_initializer,
@@ -564,7 +581,7 @@ class LSTM(Recurrent):
     def _weights(self, input_shape: Shape) -> list[Weight]:
         D, H = self._input_size(input_shape), self.units
         of_units = initializers.RandomUniform(-1 / H**0.5, 1 / H**0.5), None
-        how = {
+        how: dict[str, Any] = {
             "W": (self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint),
             "U": (self.recurrent_initializer, self.recurrent_regularizer, self.recurrent_constraint),
             "V": (self.recurrent_initializer, self.recurrent_regularizer, self.recurrent_constraint),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from . import constraints, initializers, losses, metrics, regularizers
 from .base import KNOWN_LAYERS, Layer
 
+_Kind = TypeVar("_Kind", bound=type)
 OWN: set[str] = set()
 """Names of the classes that are known because their author has registered them."""
 
@@ -19,17 +20,22 @@ _TABLES: tuple[tuple[type, dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
-def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[type], type]:
-    """A decorator of classes of your own, which files of models may name from then on: layers, losses, metrics,
-    initializers, regularizers, constraints.
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[_Kind], _Kind]:
+    """A decorator of classes of your own: files of models may name them from then on.
 
-    Whoever reads such a file has to have defined the class and registered it before, or gives it to `load_model` as one
-    of custom_objects. Nothing of the class itself is in the file, but what its `get_config` returns.
+    The classes are layers, losses, metrics, initializers, regularizers or constraints. A file holds a class's name and
+    what its `get_config` returns, and nothing of its code. So whoever reads the file has to define the class and to
+    register it before; or to give it to `load_model` among its custom_objects.
 
     Parameters
     ----------
     package, name : str
-        As in Keras. Files here say the class's own name; there may be one class of a name.
+        As in Keras, and of no effect: files here say the class's own name. There may be one class of a name.
+
+    Returns
+    -------
+    callable
+        It takes the class, and returns it as it is.
 
     Raises
     ------
@@ -53,7 +59,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{argument}: expected a str, got {type(value).__name__}")
 
-    def register(kind: type) -> type:
+    def register(kind: _Kind) -> _Kind:
         _table(kind)[kind.__name__] = kind
         OWN.add(kind.__name__)
         return kind
@@ -62,18 +68,30 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 
 @contextlib.contextmanager
-def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
+def custom_object_scope(custom_objects: Mapping[str, type]) -> Iterator[None]:
     """A context in which files and configurations may name these classes too.
 
     Parameters
     ----------
     custom_objects : dict of str to class
-        By the names of the classes.
+        Each class by the name that files have for it.
 
     Raises
     ------
     ValueError, TypeError
         As `register_keras_serializable`.
+
+    Examples
+    --------
+    >>> from fastlstm import nn
+    >>> class Twice(nn.Layer):
+    ...     def call(self, x):
+    ...         return 2 * x
+    >>> config = nn.Sequential([Twice(input_shape=(2,))]).get_config()
+    >>> with nn.saving.custom_object_scope({"Twice": Twice}):
+    ...     model = nn.Sequential.from_config(config)
+    >>> model.predict([[1.0, 2.0]], verbose=0).tolist()
+    [[2.0, 4.0]]
     """
     if not isinstance(custom_objects, Mapping):
         raise TypeError(f"custom_objects: expected a dict of names to classes, got {type(custom_objects).__name__}")

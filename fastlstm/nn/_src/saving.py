@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from ...files import file_name, regular, write_whole
 from ...formats.safetensors_file import HEADER, SUFFIX, damage_said, library
 from . import keras_reading, keras_writing, losses, metrics, names, optimizers, randomness
 from .architecture import parts_of
+
+if TYPE_CHECKING:
+    from .model import Sequential
 
 Array = NDArray[Any]
 MARK = "fastlstm.nn"
@@ -31,21 +34,21 @@ _MOST = 100  # metrics of a model, which take memory for what a few words in a f
 _KINDS = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "I64": np.dtype(np.int64)}
 
 
-def save_model(model: Any, path: str | os.PathLike[str]) -> None:
+def save_model(model: Sequential, path: str | os.PathLike[str]) -> None:
     """Write a model: architecture, weights, and what training needs to go on bit for bit where it stopped.
 
-    To a name that ends in .keras it writes a file of Keras 3's, which has the optimizer's state too, but no random
-    generators, no number of epochs and no states that layers carry.
+    Training needs the optimizer's state, the random generators' states and the number of epochs done. Save between
+    epochs, as `ModelCheckpoint` does: the order of the samples within an epoch is not kept. Nor is what callbacks know.
 
-    The last is the optimizer's state, the random generators' and the number of epochs done; so save between epochs, as
-    `ModelCheckpoint` does: the order of the samples of an epoch that is under way is not kept. Callbacks keep what they
-    know to themselves. The file is complete or not there: it is written beside its place, flushed to the disk and then
-    moved to it.
+    A name that ends in .keras gives a file of Keras 3's. It has the optimizer's state too, but no random generators, no
+    number of epochs and no states that layers carry.
+
+    The file is complete, or it is not there: it is written beside its place, flushed to the disk and then moved.
 
     Parameters
     ----------
-    path : str or path-like
     model : Sequential
+    path : str or path-like
 
     Raises
     ------
@@ -134,10 +137,35 @@ def checked_name(path: Any) -> str:
     return name
 
 
-def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
-    """Write a model's weights alone; parameters and errors as for `save_model`.
+def save_weights(model: Sequential, path: str | os.PathLike[str]) -> None:
+    """Write a model's weights alone.
 
-    To a name that ends in .weights.h5 it writes a file that Keras 3's `load_weights` takes.
+    A name that ends in .weights.h5 gives a file that Keras 3's `load_weights` takes.
+
+    Parameters
+    ----------
+    model : Sequential
+    path : str or path-like
+
+    Raises
+    ------
+    ImportError
+        The package safetensors is missing, or for a .weights.h5 file h5py.
+    ValueError, TypeError
+        A model that has not been built; a path that ends as files of another format do.
+    OSError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from fastlstm import nn
+    >>> model, other = (nn.Sequential([nn.Dense(1, input_shape=(3,))]) for _ in range(2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     nn.saving.save_weights(model, os.path.join(folder, "w.safetensors"))
+    ...     nn.saving.load_weights(other, os.path.join(folder, "w.safetensors"))
+    >>> bool((other.flat_params == model.flat_params).all())
+    True
     """
     if _is_keras(path, keras_writing.WEIGHTS_SUFFIX):
         keras_writing.save_keras_weights(model, path)
@@ -145,22 +173,28 @@ def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
     _write(path, _weights(model), {})
 
 
-def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
+def load_weights(model: Sequential, path: str | os.PathLike[str]) -> None:
     """Take the weights of a file that `save_model` or `save_weights` wrote, here or in Keras.
 
     Parameters
     ----------
-    path : str or path-like
-        Of Keras's: .keras, .weights.h5, or .h5 of a whole model or of weights alone.
     model : Sequential
-        Of the same architecture.
+        Of the same architecture. It has to be built.
+    path : str or path-like
+        Of Keras's files: .keras, .weights.h5, or .h5 of a whole model or of weights alone.
 
     Raises
     ------
+    ImportError
+        The package safetensors is missing; it is not needed for Keras's files.
     ValueError
         A damaged file or one of another kind; other layers or shapes. Nothing has been changed then.
     OSError
         The file cannot be read.
+
+    Examples
+    --------
+    See `save_weights`.
     """
     model._built()
     name = file_name(path)

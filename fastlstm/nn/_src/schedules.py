@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from . import names
+from .types import Config
 
 
 class LearningRateSchedule:
-    """What all schedules have in common. For one of your own, derive from it and write `__call__(step)`; and
-    `get_config`, if models with it are to be saved.
+    """What all schedules have in common: called with the number of updates so far, one gives the rate of the next.
+
+    For one of your own, derive from it and write `__call__`. A file cannot hold it: of a model that learns by it,
+    `save_weights` writes the weights.
 
     Examples
     --------
@@ -24,19 +27,49 @@ class LearningRateSchedule:
     """
 
     def __call__(self, step: int) -> float:
-        """The rate of an update when `step` updates have been made."""
+        """The rate of the next update.
+
+        Parameters
+        ----------
+        step : int
+            How many updates have been made.
+
+        Returns
+        -------
+        float
+        """
         raise NotImplementedError(f"{type(self).__name__}: expected __call__ to be overridden")
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes, to make the same schedule again."""
+        """What the constructor takes, to make the same schedule again.
+
+        Returns
+        -------
+        dict
+            Of what JSON can hold.
+        """
         raise NotImplementedError(f"{type(self).__name__}: expected get_config to be overridden")
 
     def __repr__(self) -> str:
         return names.call(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> LearningRateSchedule:
-        """The schedule that `get_config` described."""
+    def from_config(cls, config: Config) -> LearningRateSchedule:
+        """The schedule that `get_config` described.
+
+        Parameters
+        ----------
+        config : dict
+
+        Returns
+        -------
+        LearningRateSchedule
+
+        Raises
+        ------
+        ValueError, TypeError
+            Something that `get_config` does not make.
+        """
         return cls(**config)
 
 
@@ -141,7 +174,8 @@ class PolynomialDecay(_Decay):
     initial_learning_rate, decay_steps : float
     end_learning_rate, power : float
     cycle : bool
-        Whether, behind decay_steps, the rate rises again and falls over the next multiple of them.
+        Whether the rate rises again after decay_steps, and falls until the next multiple of them, and so on. Without
+        it the rate stays as it is then.
     name : str
 
     Raises
@@ -188,7 +222,7 @@ class CosineDecay(_Decay):
         What remains at the end, as a part of the rate that the cosine begins with.
     name : str
     warmup_target : float, optional
-        The rate that rises to before it falls; None means no such rise.
+        What the rate rises to before it falls. None: it does not rise.
     warmup_steps : int
         Steps of the rise.
 
@@ -233,7 +267,7 @@ class CosineDecay(_Decay):
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
-    """values[0] up to and with step boundaries[0], then values[1] up to and with boundaries[1], and so on.
+    """values[0] until step boundaries[0], that step included; then values[1] until boundaries[1], and so on.
 
     Parameters
     ----------
@@ -277,13 +311,28 @@ KNOWN: dict[str, type[LearningRateSchedule]] = {
 """Names that `get` knows."""
 
 
-def get(record: Mapping[str, Any]) -> LearningRateSchedule:
-    """A schedule from what `names.serialize` made of it.
+def get(record: Config) -> LearningRateSchedule:
+    """A schedule from what `serialize` made of it.
+
+    Parameters
+    ----------
+    record : dict
+
+    Returns
+    -------
+    LearningRateSchedule
 
     Raises
     ------
     ValueError
-        No such record, or one of an unknown schedule.
+        Something that `serialize` does not make; a class that is not in this module.
+
+    Examples
+    --------
+    >>> from fastlstm.nn.optimizers import schedules
+    >>> record = schedules.serialize(schedules.CosineDecay(0.1, decay_steps=100))
+    >>> schedules.deserialize(record)(50)
+    0.05
     """
     made: LearningRateSchedule = names.deserialize("learning_rate", record, KNOWN)
     return made

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from ... import backend
 from ...arrays import size_of
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, flag
 from .own import lost
+from .types import Common, ShapeLike
 
 
 def last_axis(argument: str, value: Any) -> str:
@@ -22,7 +22,7 @@ def last_axis(argument: str, value: Any) -> str:
 
 
 class RepeatVector(Layer):
-    """A vector n times, as n steps: (N, D) -> (N, n, D).
+    """Repeats a vector n times, as n steps: (N, D) -> (N, n, D).
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class RepeatVector(Layer):
     Raises
     ------
     ValueError, TypeError
-        Another number.
+        A number below 1, or none.
 
     Examples
     --------
@@ -47,11 +47,11 @@ class RepeatVector(Layer):
     _fields = ("n",)
     _ndim = (2, 2)
 
-    def __init__(self, n: int, **common: Any) -> None:
+    def __init__(self, n: int, **common: Unpack[Common]) -> None:
         super().__init__(**common)
         self.n = size_of("n", n)
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: ShapeLike) -> Shape:
         N, D = input_shape
         return N, self.n, D
 
@@ -68,7 +68,7 @@ class RepeatVector(Layer):
 
 
 class Flatten(Layer):
-    """All numbers of a sample in one vector: (N, T, D) -> (N, T·D).
+    """Puts all numbers of a sample into one vector: (N, T, D) -> (N, T·D).
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Flatten(Layer):
 
     Notes
     -----
-    All batches have as many steps as the first. A mask ends here, with a warning, as in Keras.
+    All batches have to have as many steps as the first. A mask ends here, with a warning, as in Keras.
 
     Examples
     --------
@@ -98,11 +98,11 @@ class Flatten(Layer):
     _ndim = (1, None)
     fixed_length = True
 
-    def __init__(self, data_format: str | None = None, **common: Any) -> None:
+    def __init__(self, data_format: Literal["channels_last"] | None = None, **common: Unpack[Common]) -> None:
         super().__init__(**common)
         self.data_format = last_axis("data_format", data_format)
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: ShapeLike) -> Shape:
         N, *others = input_shape
         sizes = [size for size in others if size is not None]
         return N, prod(sizes) if len(sizes) == len(others) else None
@@ -127,11 +127,13 @@ class _Pooling(Layer):
     _fields = ("data_format", "keepdims")
     _ndim = (3, 3)
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **common: Any) -> None:
+    def __init__(
+        self, data_format: Literal["channels_last"] | None = None, keepdims: bool = False, **common: Unpack[Common]
+    ) -> None:
         super().__init__(**common)
         self.data_format, self.keepdims = last_axis("data_format", data_format), flag("keepdims", keepdims)
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: ShapeLike) -> Shape:
         N, _, D = input_shape
         return (N, 1, D) if self.keepdims else (N, D)
 
@@ -144,14 +146,14 @@ class _Pooling(Layer):
 
 
 class GlobalAveragePooling1D(_Pooling):
-    """The mean over the steps; with a mask over the real ones.
+    """The mean over the steps: (N, T, D) -> (N, D). With a mask it is the mean over the real steps.
 
     Parameters
     ----------
     data_format : {"channels_last"}, optional
         There is no other.
     keepdims : bool
-        Whether y is (N, 1, D), and not (N, D).
+        Whether the axis of the steps stays: y is (N, 1, D) then.
     **common
         As in `Layer`.
 
@@ -192,14 +194,14 @@ class GlobalAveragePooling1D(_Pooling):
 
 
 class GlobalMaxPooling1D(_Pooling):
-    """The largest of all steps, feature by feature.
+    """The largest number of all steps, feature by feature: (N, T, D) -> (N, D).
 
     Parameters
     ----------
     data_format : {"channels_last"}, optional
         There is no other.
     keepdims : bool
-        Whether y is (N, 1, D), and not (N, D).
+        Whether the axis of the steps stays: y is (N, 1, D) then.
     **common
         As in `Layer`.
 
@@ -210,8 +212,8 @@ class GlobalMaxPooling1D(_Pooling):
 
     Notes
     -----
-    Steps that are equally large share the gradient. A mask ends here, with a warning, as in Keras: behind an LSTM what
-    stands at masked steps is what was there before, so that it changes nothing where padding is at the end.
+    If several steps are equally large, they share the gradient. A mask ends here, with a warning, as in Keras. After an
+    LSTM that does no harm if the padding is at the end: masked steps repeat the last real one.
 
     Examples
     --------

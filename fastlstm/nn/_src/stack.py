@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ... import checks
 from . import names, randomness
@@ -16,6 +16,7 @@ from .base import Layer, Mask, Shape, Trained, shown, sizes_of
 from .data import without
 from .layers import Input
 from .standing import Settled, Vector
+from .types import ShapeLike
 
 Array = NDArray[Any]
 
@@ -28,8 +29,19 @@ class GradientNorms(NamedTuple):
     layers : dict of str to float
         By layer, of the gradient of all its weights.
     steps : dict of str to ndarray, shape (T,)
-        By recurrent layer, of the gradient at its input at each time step, over all samples and features: how much the
-        loss depends on what came in then.
+        By recurrent layer: for each time step, of the gradient at the layer's input, over all samples and features. It
+        says how much the loss depends on what came in at that step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.nn import LSTM, Dense, Sequential
+    >>> model = Sequential([LSTM(4, input_shape=(5, 3), name="memory"), Dense(1, name="head")], seed=0)
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(np.ones((8, 5, 3)), np.ones(8), verbose=0)
+    >>> norms = model.gradient_norms()
+    >>> sorted(norms.layers), norms.steps["memory"].shape
+    (['head', 'memory'], (5,))
     """
 
     layers: dict[str, float]
@@ -69,7 +81,7 @@ class Stack(Trained):
     flat_params: Array = Vector()  # type: ignore[assignment]
     flat_grads: Array = Vector()  # type: ignore[assignment]
 
-    def __init__(self, layers: Sequence[Any] | None, name: str, seed: int | None) -> None:
+    def __init__(self, layers: Sequence[Layer | Input] | None, name: str, seed: int | None) -> None:
         self.name = names.text("name", name)
         self.rng = randomness.generator(seed)
         vars(self).update(layers=_Layers(), flat_params=np.zeros(0, np.float32), flat_grads=np.zeros(0, np.float32))
@@ -85,7 +97,7 @@ class Stack(Trained):
 
     # layers
 
-    def add(self, layer: Any) -> None:
+    def add(self, layer: Layer | Input) -> None:
         """Put a layer on top.
 
         Parameters
@@ -133,6 +145,11 @@ class Stack(Trained):
     def pop(self) -> Layer:
         """Take the top layer off, and return it.
 
+        Returns
+        -------
+        Layer
+            With the weights that it has.
+
         Raises
         ------
         ValueError
@@ -159,8 +176,8 @@ class Stack(Trained):
             name = f"{layer.name}_{number}"
         return name
 
-    def build(self, input_shape: Any = None) -> None:
-        """Make the weights; the first call or `fit` does it too.
+    def build(self, input_shape: ShapeLike | None = None) -> None:
+        """Make the weights. The first call or `fit` does so, if it has not been done.
 
         Parameters
         ----------
@@ -264,12 +281,22 @@ class Stack(Trained):
             raise ValueError(f"{self.name}: expected a model that has been built, this one knows no shapes yet")
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """A layer by its name, or its number from the bottom.
+        """A layer by its name, or by its number.
+
+        Parameters
+        ----------
+        name : str, optional
+        index : int, optional
+            From the bottom, 0 for the first layer; a negative one counts from the top. One of the two has to be given.
+
+        Returns
+        -------
+        Layer
 
         Raises
         ------
         ValueError
-            There is none.
+            No such layer; neither name nor index, or both.
         """
         if (name is None) == (index is None):
             raise ValueError(f"get_layer: expected name or index, got {name} and {index}")
@@ -283,10 +310,15 @@ class Stack(Trained):
         raise ValueError(f"name: expected one of {', '.join(layer.name for layer in self.layers)}, got {name!r}")
 
     def get_weights(self) -> list[Array]:
-        """Copies of all weights, in Keras's order."""
+        """Copies of all weights, in Keras's order.
+
+        Returns
+        -------
+        list of ndarray
+        """
         return [array for layer in self.layers for array in layer.get_weights()]
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Take other weights.
 
         Parameters
@@ -311,7 +343,17 @@ class Stack(Trained):
             layer._take(part)
 
     def count_params(self) -> int:
-        """How many numbers all weights hold."""
+        """How many numbers all weights hold.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        ValueError
+            The model has not been built.
+        """
         self._built()
         return len(self.flat_params)
 
@@ -325,29 +367,35 @@ class Stack(Trained):
 
     @property
     def trainable_weights(self) -> list[Array]:
-        """Those of them that training changes; none where the model's own `trainable` is False, as in Keras."""
+        """The weights that training changes: none if the model's own `trainable` is False, as in Keras."""
         return [array for layer in self.layers for array in layer.trainable_weights] if self.trainable else []
 
     @property
     def non_trainable_weights(self) -> list[Array]:
-        """The others."""
+        """The weights that training leaves as they are."""
         if not self.trainable:
             return self.weights
         return [array for layer in self.layers for array in layer.non_trainable_weights]
 
     def constrain(self) -> None:
-        """Bring the weights that learn back to what constraints allow; `fit` does so after each update."""
+        """Apply the constraints of the weights that learn. `fit` does so after each update."""
         if self.trainable:
             for layer in self._bounded:
                 layer.constrain()
 
     def reset_state(self) -> None:
-        """Let stateful layers begin anew."""
+        """Let stateful layers begin the next batch with their first states, and not with what they carry."""
         for layer in self.layers:
             layer.reset_state()
 
     def get_config(self) -> dict[str, Any]:
-        """Architecture, as JSON can hold it."""
+        """The architecture, for `from_config`: name, input shape and layers, without weights.
+
+        Returns
+        -------
+        dict
+            Of what JSON can hold.
+        """
         return {
             "name": self.name,
             "input_shape": None if self._input is None else list(self._input),
@@ -355,12 +403,19 @@ class Stack(Trained):
         }
 
     def to_json(self) -> str:
-        """The same as a text, for `model_from_json`."""
+        """The architecture as JSON, for `model_from_json`.
+
+        Returns
+        -------
+        str
+        """
         return json.dumps(names.serialize(self))
 
     # one batch
 
-    def __call__(self, x: Any, training: bool = False, mask: Any = None, *, lengths: Any = None) -> Array:
+    def __call__(
+        self, x: ArrayLike, training: bool = False, mask: ArrayLike | None = None, *, lengths: ArrayLike | None = None
+    ) -> Array:
         """What comes out of the top layer.
 
         Parameters
@@ -371,7 +426,11 @@ class Stack(Trained):
         mask : array_like of bool, shape (N, T), optional
             True at real steps.
         lengths : array_like of int, shape (N,), optional
-            The same as a mask that is true at the first steps.
+            Real steps of each sequence: the same as a mask that is true at the first so many steps.
+
+        Returns
+        -------
+        ndarray, shape (N, ...)
 
         Raises
         ------
@@ -390,8 +449,8 @@ class Stack(Trained):
             self._shape = y.shape
         return y.copy()
 
-    def backward(self, dy: Any) -> Array:
-        """Gradients, through the last call in training: those of the weights into flat_grads.
+    def backward(self, dy: ArrayLike) -> Array:
+        """Gradients, through the last call in training. Those of the weights are written into flat_grads.
 
         Parameters
         ----------
@@ -450,7 +509,9 @@ class Stack(Trained):
             self._make(self.layers[0]._freed(x.shape, steps=steps), draw=True)
 
     def gradient_norms(self) -> GradientNorms:
-        """How large the gradients of the last batch are: where they vanish or explode.
+        """How large the gradients of the last batch are, layer by layer and step by step.
+
+        They show whether gradients vanish or explode.
 
         Returns
         -------
