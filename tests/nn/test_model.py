@@ -473,7 +473,7 @@ BAD_FIT = [
     ((X, None), {}, ValueError, "y: expected targets, got None"),
     ((X, Y * 2), {}, ValueError, "y_true: expected 0 to 1 for binary_crossentropy, got 2"),
     ((X, np.ones((N, 2))), {}, ValueError, r"y_true: expected shape \(50, 1\)"),
-    ((NAN, Y), {}, ValueError, r"x: expected no NaN, got one at \[3, 2, 1\]"),
+    ((NAN, Y), {}, ValueError, r"x: expected no NaN, got one at \[3, 2, 1\]: fill it, or .* lengths"),
     ((X, np.where(np.arange(N) == 7, np.nan, Y)), {}, ValueError, r"y: expected no NaN, got one at \[7\]"),
     ((X, Y), {"sample_weight": np.ones(3)}, ValueError, "sample_weight: expected 50 samples"),
     ((X[:1], Y[:1]), {"validation_split": 0.5}, ValueError, "got 0.5 of 1 samples: 0 to learn from and 1"),

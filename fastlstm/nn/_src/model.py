@@ -264,7 +264,7 @@ class Sequential(Stack):
         if not allow_nan:
             data.no_nan("x", x)
         if y is not None:
-            y = checks.array("y", y)
+            y = data.targets(y)
             data.same_length(x, y=y)
             if y.dtype.kind != "f" and isinstance(self._loss, losses.SparseCategoricalCrossentropy):
                 y = checks.native(y, np.int64)
@@ -846,7 +846,8 @@ def _split(given: Given, share: float, *, none_too: bool) -> tuple[Given, Given]
     """The first samples to learn from, and the last ones to validate with. none_too: whether there may be no sample."""
     if data.is_stream(given.x):
         raise ValueError("validation_split: expected 0 where x yields batches: there is no telling where it ends")
-    found = {name: None if value is None else checks.array(name, value) for name, value in given._asdict().items()}
+    found = {name: None if value is None else data.targets(value) if name == "y" else checks.array(name, value)
+             for name, value in given._asdict().items()}  # fmt: skip
     x = checks.array("x", given.x)
     if x.ndim == 0:
         raise ValueError("x: expected shape (N, ...), got a number")
