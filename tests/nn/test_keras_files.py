@@ -302,7 +302,7 @@ def test_weights_alone_come_back(tmp_path: Path) -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             one.load_weights(path)
-    with pytest.raises(ValueError, match="^path: expected weights of 1 layers, got those of 5"):
+    with pytest.raises(ValueError, match=r"^path: expected weights of 1 layers, got those of 5"):
         nn.Sequential([nn.Dense(3, input_shape=(3,))]).load_weights(FILES / "whole.h5")
     np.testing.assert_array_equal(other.flat_params, before)
     other.load_weights(path)

@@ -55,9 +55,9 @@ def described(file: KerasFile) -> tuple[dict[str, Any], list[list[Dataset]]]:
         raise NotTaken("expected a whole model, got weights alone: fastlstm.from_keras reads those of recurrent "
                        "layers, model.load_weights takes those of a model of the same layers")  # fmt: skip
     if file.model.get("class_name") != "Sequential":
-        raise NotTaken(f"expected a Sequential, got {file.model.get('class_name')!r:.60}: if its layers are a chain, make "
-                       "a Sequential of them and call its load_weights; fastlstm.from_keras reads the weights of its "
-                       "recurrent layers")  # fmt: skip
+        raise NotTaken(f"expected a Sequential, got {file.model.get('class_name')!r:.60}: if its layers are a chain, "
+                       "make a Sequential of them and call its load_weights; fastlstm.from_keras reads the weights of "
+                       "its recurrent layers")  # fmt: skip
     config = {"name": _own_name(file.model), "input_shape": _input_shape(file.model), "layers": []}
     arrays: list[list[Dataset]] = []
     for record, own in arrays_of_layers(file):
