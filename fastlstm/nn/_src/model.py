@@ -368,6 +368,14 @@ class Sequential(Stack):
             self._check_targets(batch)
         return Arrays(batch, _at_least_one("batch_size", size) or _BATCH)
 
+    def _judged_by(self, given: Any, size: int | None, steps: int | None, **options: Any) -> Arrays | Stream:
+        """What `fit` validates with."""
+        found = _validation(given)
+        try:
+            return self._source(found, None if data.is_stream(found.x) else size, steps, **options)
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"validation_data: {error}") from error
+
     def fit(
         self,
         x: Any = None,
@@ -478,9 +486,8 @@ class Sequential(Stack):
             train = self._source(given, batch_size, steps_per_epoch, class_weight=class_weight, **options)
             judge = None
             if validation_data is not None:
-                held_out = _validation(validation_data)
-                size = None if data.is_stream(held_out.x) else validation_batch_size or batch_size
-                judge = self._source(held_out, size, validation_steps, **options)
+                size = validation_batch_size or batch_size
+                judge = self._judged_by(validation_data, size, validation_steps, **options)
         params = {"verbose": shown, "epochs": epochs} | how.plan(train, judge, (initial_epoch, epochs, every))
         with how.agreed():
             hooks = CallbackList(callbacks, self, params, shown if how.first else 0)
