@@ -30,12 +30,13 @@ def size_of(name: str, size: object) -> int:
     return integer(name, size, 1)
 
 
-def array(name: str, value: Any) -> Array:
-    """value as an array of real numbers, of any type and layout."""
+def array(name: str, value: Any, of_text: str = "") -> Array:
+    """value as an array of real numbers, of any type and layout. of_text: what an error says more where it is text."""
     found = value if type(value) is np.ndarray else _made_array(name, value)
     if found.dtype.kind not in "biuf":
         _refuse_ragged(name, value)
-        raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}{_culprit(value, found)}")
+        hint = of_text if found.dtype.kind in "UT" or any(isinstance(one, str) for one in found.flat[:1]) else ""
+        raise TypeError(f"{name}: expected real numbers, got dtype {found.dtype}{_culprit(value, found)}{hint}")
     return found
 
 

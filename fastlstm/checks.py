@@ -381,7 +381,9 @@ def _direction(name: str, layer: Any, expected: str) -> AnyParams | Packed:
         raise TypeError(f"{name}: expected weights that know their cell, as mine.record(W, U, w, b) makes them of a "
                         "cell `mine`, got OwnParams")  # fmt: skip
     if type(layer) not in ROWS:
-        raise TypeError(f"{name}: expected {expected}, got {_kind(layer)}")
+        made = "its to_params()" if hasattr(layer, "to_params") else "to_params() of its recurrent layers"
+        hint = f"; {made} gives them" if hasattr(layer, "get_weights") else ""  # of fastlstm.nn
+        raise TypeError(f"{name}: expected {expected}, got {_kind(layer)}{hint}")
     found = {field: located(f"{name}.{field}", value) for field, value in zip(layer._fields, layer, strict=True)}
     W, U = found["W"], found["U"]
     kind = W.dtype if W.dtype.isnative else W.dtype.newbyteorder("=")

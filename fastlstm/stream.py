@@ -102,7 +102,14 @@ class Stream(Generic[StateLike]):
         """
         if len(self._top) == 1 and np.ndim(x) == 1:
             return self(checks.array("x", x)[None]).reshape(-1)
-        step(x, self._packed, self._state)
+        try:
+            step(x, self._packed, self._state)
+        except ValueError:  # of step, which knows no batch size, and speaks of a state that the caller has not given
+            D = checks.sizes(checks.weights(self._packed).levels[0][0])[0]
+            expected, got = (len(self._top), D), checks.array("x", x).shape
+            if got != expected:
+                raise ValueError(f"x: expected shape {expected}, got {got}") from None
+            raise
         return self._top.copy()
 
     def run(self, x: ArrayLike) -> Array:

@@ -105,8 +105,7 @@ print("the usual gate opens above {} dB, closes below {} dB, after {} blocks".fo
 # New recordings, as they would come in: a block, its bands, one step of the stream, the gate. All that the network
 # knows of what was before is in the stream.
 
-layer = model.layers[0].params
-stream = fastlstm.Stream(fastlstm.Params(layer["kernel"], layer["recurrent_kernel"], layer["bias"]))
+stream = fastlstm.Stream(model.layers[0].to_params())
 w, a = model.layers[1].params["kernel"][:, 0], model.layers[1].params["bias"][0]
 new = [recording(rng) for _ in range(20)]
 gates, seconds = np.zeros((len(new), BLOCKS), bool), []

@@ -152,6 +152,11 @@ class _Unknown:
 
     __rpow__ = __pow__
 
+    def __and__(self, other: object) -> NoReturn:
+        raise TypeError("conditions cannot be joined by & or |: put one where in another")
+
+    __or__ = __rand__ = __ror__ = __and__
+
     def __eq__(self, other: object) -> bool:
         raise TypeError("numbers of a cell cannot be asked whether they are equal: compare by < > <= or >=")
 

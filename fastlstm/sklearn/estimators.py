@@ -528,7 +528,12 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         return fitted
 
     def _read_targets(self, y: Any, *, reset: bool) -> Array:
-        targets: Array = check_array(y, ensure_2d=False, dtype=np.float64, ensure_min_samples=0, input_name="y")
+        try:
+            targets: Array = check_array(y, ensure_2d=False, dtype=np.float64, ensure_min_samples=0, input_name="y")
+        except ValueError as error:
+            if "could not convert" not in str(error):
+                raise
+            raise ValueError(f"y: expected real numbers, got others ({error}); LSTMClassifier takes names") from error
         if targets.ndim not in (1, 2):
             raise ValueError(f"y: expected shape (N,) or (N, K), got {targets.shape}")
         flat = targets.ndim == 1

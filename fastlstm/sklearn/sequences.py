@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, validate_data
 
+from ..arrays import array
+
 Array = NDArray[Any]
 _TYPES = [np.float64, np.float32]  # others become the first
 
@@ -178,7 +180,7 @@ def _one(i: int, sequence: Any) -> Array:
     except ValueError as error:
         raise ValueError(f"X[{i}]: expected a sequence of shape (T, D), got none ({error})") from error
     if one.dtype.kind not in "biuf":
-        raise TypeError(f"X[{i}]: expected real numbers, got dtype {one.dtype}")
+        array(f"X[{i}]", sequence)  # says which column of a data frame it is
     if one.ndim not in (1, 2) or 0 in one.shape:
         hint = "; 1D array: reshape your data, or give a list of sequences" if one.ndim == 0 else ""
         raise ValueError(f"X[{i}]: expected a sequence of shape (T, D) or (T,), none of them 0, got shape "

@@ -151,6 +151,10 @@ def an_and(z, c):
     return c, where(z.a > 0 and z.a < 1, c, 0)  # here
 
 
+def both(z, c):
+    return c, where((z.a > 0) & (z.a < 1), c, 0)  # here
+
+
 def between(z, c):
     return c, where(0 < z.a < 1, c, 0)  # here
 
@@ -232,6 +236,7 @@ def nested(z, c):
         (an_if, TypeError, "there is nothing to branch on: write where(condition, a, b)"),
         (an_and, TypeError, "there is nothing to branch on"),
         (between, TypeError, "there is nothing to branch on"),
+        (both, TypeError, "conditions cannot be joined by & or |: put one where in another"),
         (a_bool, TypeError, "there is nothing to branch on"),
         (builtin_max, TypeError, "there is nothing to branch on"),
         (equal, TypeError, "compare by < > <= or >="),

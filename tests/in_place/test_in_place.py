@@ -287,6 +287,8 @@ def test_bad_input_from_python(rng: Any) -> None:
         (lambda: fastlstm.Stream(params).reset([1]), TypeError, "mask: "),
         (lambda: fastlstm.Stream(params).reset([True, False]), ValueError, "mask: "),
         (lambda: fastlstm.Stream(params).run(np.zeros((2, 3))), ValueError, "x: "),
+        (lambda: fastlstm.Stream(params, 4)(x), ValueError, r"x: expected shape \(4, 3\), got \(2, 3\)"),
+        (lambda: fastlstm.Stream((params,))([[1, 2]]), ValueError, r"x: expected shape \(1, 3\), got \(1, 2\)"),
     ):
         with pytest.raises(wrong, match=says):
             call()

@@ -17,6 +17,7 @@ import pytest
 import reference_engine
 from oracles import check_slopes, error
 
+import fastlstm
 from fastlstm import backend, nn
 from fastlstm.nn._src import cells
 
@@ -67,6 +68,32 @@ def check_against_keras(name: str, dtype: Any, bound: float, of_gradients: float
     dx = layer.backward(g["dy"], [g["dhn"]])
     assert error((dx, layer.state_grads.h), (g["gx"], g["gh"])) < of_gradients
     assert error([layer.grads[one] for one in names], [g[f"grads.{one}"] for one in names]) < of_gradients
+
+
+@pytest.mark.parametrize("name", ["after", "after_backwards_no_bias", "before", "before_backwards_no_bias"])
+def test_the_core_gives_kerass_numbers_with_a_layers_weights(name: str) -> None:
+    g = {key.rpartition("/")[2]: GOLDEN[key] for key in GOLDEN.files if key.startswith(f"keras/{name}/")}
+    after, _, backwards, bias = gru_cases.KERAS[name]
+    layer = nn.GRU(4, use_bias=bias, reset_after=after, go_backwards=backwards, **F64)
+    layer.build((None, None, 2))
+    layer.set_weights([g[f"weights.{one}"] for one in layer.params])
+    y, state = fastlstm.reference.forward(g["x"], layer.to_params(), fastlstm.Hidden(g["h"]), reverse=backwards)
+    assert error((y[:, ::-1] if backwards else y, state.h), (g["y"], g["hn"])) < 1e-13
+
+
+@pytest.mark.usefixtures("by_numpy")
+def test_both_directions_in_the_core(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((3, 5, 2))
+    layer = filled(nn.Bidirectional(nn.GRU(4, return_sequences=True, **F64)), x.shape, rng)
+    params = layer.to_params()
+    y, _ = fastlstm.reference.forward(x, params)
+    assert error(layer(x), y) < 1e-14
+    before = layer.get_weights()
+    for array in (*params.forward, *params.backward):
+        array[...] = 0  # copies
+    np.testing.assert_array_equal(layer.get_weights()[0], before[0])
+    softer = filled(nn.GRU(4, activation="softsign", return_sequences=True, **F64), x.shape, rng)
+    assert error(softer(x), fastlstm.reference.forward(x, softer.to_params())[0]) < 1e-14
 
 
 @pytest.mark.usefixtures("by_numpy")
@@ -177,6 +204,12 @@ def test_first_weights() -> None:
         ),
         (lambda: nn.GRU(4, cell="gru"), TypeError, "cell"),
         (lambda: nn.GRU(0), ValueError, "units"),
+        (lambda: nn.GRU(4).to_params(), ValueError, "gru.*: expected a layer that has been built"),
+        (
+            lambda: nn.Bidirectional(nn.GRU(4)).to_params(),
+            ValueError,
+            "bidirectional.*: expected a layer that has been",
+        ),
         (lambda: nn.Bidirectional(nn.Dense(4)), TypeError, "layer: expected an LSTM or a GRU, got Dense"),
     ],
 )

@@ -91,14 +91,14 @@ def compiled(**change: Any) -> Any:
         (lambda c, layers: layers["head"]["config"].update(activation={"class_name": "function", "config": "mine",
          "registered_name": "mine>mine", "module": "builtins"}), "class of its author's own"),
         (lambda c, layers: layers["head"]["config"].update(activation="swish"), "activation: expected a known name, got 'swish'"),
-        (lambda c, layers: c.update(class_name="Functional"), "expected a Sequential, got 'Functional'"),
+        (lambda c, layers: c.update(class_name="Functional"), "^path: expected a Sequential, got 'Functional': if .* a chain, .* load_weights"),
         (lambda c, layers: (layers["input"]["config"].pop("batch_shape"), c.pop("build_config"),
                        c["config"].pop("build_input_shape")), "without the shape of its input"),
         (compiled(loss="hinge"), "loss: expected a known name, got 'hinge'.*compile=False"),
         (compiled(loss_weights=[2.0]), "loss_weights: expected none.*compile=False"),
         (compiled(metrics=["nonsense"]), "metric: expected a known name.*compile=False"),
         (compiled(metrics=["mae"] * 200), "metrics: expected at most 100"),
-        (compiled(optimizer={"class_name": "Nadam", "config": {}}), "as optimizer, got 'Nadam'.*compile=False"),
+        (compiled(optimizer={"class_name": "Nadam", "config": {}}), "^path: expected one of .* as optimizer, got 'Nadam'.*compile=False"),
         (lambda c, layers: c["compile_config"]["optimizer"]["config"].update(use_ema=True), "expected no 'use_ema'"),
         (lambda c, layers: c["compile_config"]["optimizer"]["config"].update(amsgrad=True), "optimizer: expected 47 arrays of Adam, got 32"),
     ],
@@ -269,6 +269,15 @@ def test_a_model_takes_the_weights_of_a_file(name: str) -> None:
     np.testing.assert_array_equal(model.flat_params, whole.flat_params)
 
 
+def test_a_model_takes_the_weights_of_a_chain_of_another_class(tmp_path: Path) -> None:
+    path = archive(tmp_path, lambda c, layers: c.update(class_name="Functional"))
+    whole = nn.load_keras(FILES / "whole.keras", compile=False)
+    model = nn.Sequential([type(layer).from_config(layer.get_config()) for layer in whole.layers], seed=5)
+    model.build(whole._input)
+    model.load_weights(path)
+    np.testing.assert_array_equal(model.flat_params, whole.flat_params)
+
+
 def test_weights_alone_come_back(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     model, path = rich(), tmp_path / "m.weights.h5"
@@ -293,7 +302,7 @@ def test_weights_alone_come_back(tmp_path: Path) -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             one.load_weights(path)
-    with pytest.raises(ValueError, match="expected weights of 1 layers, got those of 5"):
+    with pytest.raises(ValueError, match=r"^path: expected weights of 1 layers, got those of 5"):
         nn.Sequential([nn.Dense(3, input_shape=(3,))]).load_weights(FILES / "whole.h5")
     np.testing.assert_array_equal(other.flat_params, before)
     other.load_weights(path)

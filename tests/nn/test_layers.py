@@ -697,6 +697,12 @@ def test_bad_input_later(rng: np.random.Generator) -> None:
     layer = filled(nn.LSTM(3), (2, 5, 4), rng)
     with pytest.raises(ValueError, match=r"lstm: expected x of shape \(N, 5, 4\), got \(2, 5, 7\)"):
         layer(np.ones((2, 5, 7)))
+    with pytest.raises(ValueError, match=r"expected x of shape \(N, 5, 4\), got \(2, 1, 4\); .*=\(None, 4\) .* any T"):
+        layer(np.ones((2, 1, 4)))
+    with pytest.raises(TypeError, match=r"params: expected Params, .*, got LSTM; its to_params\(\) gives them"):
+        fastlstm.pack(layer)
+    with pytest.raises(TypeError, match=r"got Sequential; to_params\(\) of its recurrent layers gives them"):
+        fastlstm.pack(nn.Sequential([layer]))
     layer(np.ones((2, 5, 4)), training=True)
     with pytest.raises(ValueError, match=r"lstm: dy: expected shape \(2, 3\), got \(3, 2\)"):
         layer.backward(np.ones((3, 2)))

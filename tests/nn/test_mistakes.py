@@ -111,6 +111,8 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: small().fit(TABLE, Y), TypeError, "x: expected real numbers, got dtype object: 'cloudy' in column 'sky'"),
     (lambda: small().fit(X, Table({"a": [1.0], "b": [None]})), TypeError, "y: expected real numbers, got dtype object: None in column 'b'"),
     (lambda: small().fit(X, OBJECTS), TypeError, "y: expected real numbers, got dtype object; column 'b' has dtype object$"),
+    (lambda: small().fit(X, ["ok", "worn"] * (N // 2)), TypeError, r"y: expected real numbers, got dtype <U4; np.unique\(y, return_inverse=True\)"),
+    (lambda: small().fit(X, np.array(["ok"] * N, object), validation_split=0.5), TypeError, r"y: .*'ok' at \[0\]; np.unique\(y"),
     (lambda: small().fit(np.ones((N, T, D), object), Y), TypeError, "x: expected real numbers, got dtype object$"),
     (lambda: small().fit(np.array([1, "a"], object), Y), TypeError, r"x: expected real numbers, got dtype object: 'a' at \[1\]"),
     # layers

@@ -437,9 +437,12 @@ class Layer(Trained, Options):
         """
         self._take(self._fitting(weights))
 
-    def _fitting(self, weights: Sequence[ArrayLike]) -> list[Array]:
+    def _require_built(self) -> None:
         if not self.built:
             raise ValueError(f"{self.name}: expected a layer that has been built, this one knows no shapes yet")
+
+    def _fitting(self, weights: Sequence[ArrayLike]) -> list[Array]:
+        self._require_built()
         if len(weights) != len(self.params):
             raise ValueError(f"{self.name}: expected {len(self.params)} weights, got {len(weights)}")
         found = []
@@ -638,7 +641,9 @@ class Layer(Trained, Options):
             b is None or a is None or a == b for a, b in zip(shape[1:], expected[1:], strict=True)
         )
         if not fits:
-            raise ValueError(f"{self.name}: expected x of shape {shown(expected)}, got {shown(shape)}")
+            only_T = len(shape) == len(expected) == 3 and shape[2] == expected[2]
+            hint = f"; with input_shape=(None, {shape[2]}) a model takes any T" if only_T else ""
+            raise ValueError(f"{self.name}: expected x of shape {shown(expected)}, got {shown(shape)}{hint}")
 
     # what a file keeps besides the weights
 

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from ... import backend
 from ...formats.plan import Merge
-from ...params import AnyState
+from ...params import AnyParams, AnyState
+from ...params import Bidirectional as BothWays
 from . import names
 from .base import KNOWN_LAYERS, Array, Layer, Mask, Shape, Weight
 from .layers import inner_layer
@@ -121,6 +122,22 @@ class Bidirectional(Layer):
     def state_grads(self) -> list[AnyState | None]:
         """Gradients of the initial states."""
         return [half.state_grads for half in self._halves]
+
+    def to_params(self) -> BothWays[AnyParams]:
+        """The weights as `fastlstm.forward` and the rest of the core take them: see `LSTM.to_params`.
+
+        Returns
+        -------
+        fastlstm.Bidirectional
+            Copies. What the core makes of them lies side by side, as with merge_mode="concat".
+
+        Raises
+        ------
+        ValueError
+            A layer that has not been built.
+        """
+        self._require_built()
+        return BothWays(*(half.to_params() for half in self._halves))
 
     def _weights(self, input_shape: Shape) -> list[Weight]:
         return [

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import checks
 from . import names
 
 Array = NDArray[Any]
@@ -37,6 +38,11 @@ class Batch(NamedTuple):
 Prepare: TypeAlias = Callable[[Given], Batch]
 
 
+def targets(y: Any) -> Any:
+    """y as an array of real numbers."""
+    return checks.array("y", y, "; np.unique(y, return_inverse=True) numbers the names of classes")
+
+
 def no_nan(name: str, array: Any) -> None:
     """Refuse NaN.
 
@@ -53,7 +59,8 @@ def no_nan(name: str, array: Any) -> None:
         if np.isnan(chunk.min()):
             where = np.argwhere(np.isnan(chunk))[0]
             place = ", ".join(str(i) for i in (first + where[0], *where[1:]))
-            raise ValueError(f"{name}: expected no NaN, got one at [{place}]; allow_nan=True takes them")
+            raise ValueError(f"{name}: expected no NaN, got one at [{place}]: fill it, or leave it out by lengths or "
+                             "mask; allow_nan=True lets it into loss and weights")  # fmt: skip
 
 
 def same_length(x: Any, **others: Any) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...formats import gates, plan
-from ...params import AnyParams, AnyState, GRUBeforeParams
+from ...formats import plan
+from ...params import AnyState
 from .base import Layer
 from .bidirectional import Bidirectional
 from .gru import GRU
@@ -37,7 +37,7 @@ def _stages(layer: Layer) -> list[plan.Stage]:
 
 def _recurrent(layer: Recurrent) -> list[plan.Stage]:
     one = plan.Recurrent(
-        (_record(layer),), layer.return_sequences, layer.go_backwards,
+        (layer.to_params(),), layer.return_sequences, layer.go_backwards,
         zeros=layer.zero_output_for_mask, states=_carried([layer]),
     )  # fmt: skip
     return [one]
@@ -46,25 +46,8 @@ def _recurrent(layer: Recurrent) -> list[plan.Stage]:
 def _bidirectional(layer: Bidirectional) -> list[plan.Stage]:
     halves = [layer.forward_layer, layer.backward_layer]
     merge = layer.merge_mode or "concat"  # there is no None in a model
-    records = tuple(map(_record, halves))
+    records = tuple(half.to_params() for half in halves)
     return [plan.Recurrent(records, layer.return_sequences, merge=merge, states=_carried(halves))]
-
-
-def _record(layer: Recurrent) -> AnyParams:
-    """Copies of a layer's weights. Those of Keras's GRU become those of ours."""
-    record = layer._as_record(layer.params)
-    if isinstance(layer, GRU) and (layer.activation, layer.recurrent_activation) == ("tanh", "sigmoid"):
-        return _gru(record)
-    return type(record)(*(array.copy() for array in record))
-
-
-def _gru(record: Any) -> AnyParams:
-    """Keras's blocks are z, r, n. Where its reset gate acts after the product, its second bias is one for all three."""
-    turned = map(gates.from_keras, record)
-    if isinstance(record, GRUBeforeParams):
-        return GRUBeforeParams(*turned)
-    W, U, second, first = turned
-    return gates.gru_of(W, U, first, second)
 
 
 def _carried(layers: list[Recurrent]) -> tuple[AnyState, ...] | None:

@@ -7,7 +7,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ...params import AnyParams
+from ...formats import gates
+from ...params import AnyParams, GRUBeforeParams
 from . import cells
 from .base import KNOWN_LAYERS, Array, Shape, Weight
 from .names import flag
@@ -149,6 +150,16 @@ class GRU(Recurrent):
         else:
             found = self._of(W=W, U=U, b=bias if self.use_bias else bias[0])
         return found
+
+    def _core_record(self) -> AnyParams:
+        found = super()._core_record()
+        if (self.activation, self.recurrent_activation) != ("tanh", "sigmoid"):
+            return found  # a cell of its own, with Keras's blocks z, r, n
+        turned = map(gates.from_keras, found)
+        if isinstance(found, GRUBeforeParams):
+            return GRUBeforeParams(*turned)
+        W, U, second, first = turned  # a reset gate after the product: all three gates have a second bias
+        return gates.gru_of(W, U, first, second)
 
 
 KNOWN_LAYERS[GRU.__name__] = GRU

@@ -55,8 +55,9 @@ def described(file: KerasFile) -> tuple[dict[str, Any], list[list[Dataset]]]:
         raise NotTaken("expected a whole model, got weights alone: fastlstm.from_keras reads those of recurrent "
                        "layers, model.load_weights takes those of a model of the same layers")  # fmt: skip
     if file.model.get("class_name") != "Sequential":
-        raise NotTaken(f"expected a Sequential, got {file.model.get('class_name')!r:.60}: fastlstm.from_keras reads "
-                       "the weights of its recurrent layers")  # fmt: skip
+        raise NotTaken(f"expected a Sequential, got {file.model.get('class_name')!r:.60}: if its layers are a chain, "
+                       "make a Sequential of them and call its load_weights; fastlstm.from_keras reads the weights of "
+                       "its recurrent layers")  # fmt: skip
     config = {"name": _own_name(file.model), "input_shape": _input_shape(file.model), "layers": []}
     arrays: list[list[Dataset]] = []
     for record, own in arrays_of_layers(file):
@@ -99,14 +100,14 @@ def arrays_for(layers: Sequence[Any], file: KerasFile) -> list[list[Dataset]]:
         records = [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in layers]
         by_class = arrays_by_class(records, file.weights)
         if more := without_layer(records, file.weights):
-            raise Damaged(f"expected weights of the model's layers, got also those of {', '.join(more)[:200]}")
+            raise NotTaken(f"expected weights of the model's layers, got also those of {', '.join(more)[:200]}")
         there = [own for layer, own in zip(layers, by_class, strict=True) if layer.params or own]
     if len(there) != len(taking):
-        raise Damaged(f"expected weights of {len(taking)} layers, got those of {len(there)}")
+        raise NotTaken(f"expected weights of {len(taking)} layers, got those of {len(there)}")
     for layer, own in zip(taking, there, strict=True):
         expected, shapes = [array.shape for array in layer.params.values()], [array.shape for array in own]
         if shapes != expected:
-            raise Damaged(f"expected arrays of shapes {expected} of {layer.name!r}, got {shapes}")
+            raise NotTaken(f"expected arrays of shapes {expected} of {layer.name!r}, got {shapes}")
     found_for = iter(there)
     return [next(found_for) if layer.params else [] for layer in layers]
 
@@ -171,8 +172,8 @@ def _layer(record: Any, prefix: str = "") -> dict[str, Any]:
     kind, config = parts(record)
     name = name_of(record)
     if kind == "Lambda":
-        raise Damaged(f"expected layers of names and numbers, got the Lambda {name!r}, which is code: nothing "
-                      "in a file is run")  # fmt: skip
+        raise NotTaken(f"expected layers of names and numbers, got the Lambda {name!r}, which is code: nothing "
+                       "in a file is run")  # fmt: skip
     _of_keras(record, kind, f"the layer {name!r}")
     if kind not in KNOWN_LAYERS:
         raise NotTaken(f"expected layers that nn has, {', '.join(KNOWN_LAYERS)}, got {kind!r:.60} ({name!r}); {_HERE}")
@@ -197,8 +198,8 @@ def _of_keras(record: Mapping[str, Any], kind: str, what: str) -> None:
     module, registered = record.get("module"), record.get("registered_name")
     own = isinstance(module, str) and module.split(".")[0] not in ("keras", "tensorflow", "tf_keras", "builtins")
     if own or (isinstance(registered, str) and registered not in (kind, record.get("class_name"))):
-        raise Damaged(f"expected what comes with Keras, got {what} of a class of its author's own, {kind!r:.60} "
-                      f"({registered or module!r:.60})")  # fmt: skip
+        raise NotTaken(f"expected what comes with Keras, got {what} of a class of its author's own, {kind!r:.60} "
+                       f"({registered or module!r:.60})")  # fmt: skip
 
 
 def _arguments(made: Callable[..., Any], config: Mapping[str, Any], others: set[str], what: str) -> dict[str, Any]:
@@ -211,7 +212,7 @@ def _arguments(made: Callable[..., Any], config: Mapping[str, Any], others: set[
         if key in taken and key not in others:
             found[key] = value
         elif key not in others | _SILENT and not _does_nothing(key, value):
-            raise Damaged(f"expected no {key!r:.60} in {what!r}, which is not here, got {value!r:.200}; {_HERE}")
+            raise NotTaken(f"expected no {key!r:.60} in {what!r}, which is not here, got {value!r:.200}; {_HERE}")
     return found
 
 
@@ -235,7 +236,7 @@ def _described(record: Any, known: Mapping[str, Any], what: str) -> dict[str, An
     _of_keras(record, kind, what)
     found = {one.__name__: one for one in known.values() if isinstance(one, type)}
     if kind not in found:
-        raise Damaged(f"expected one of {', '.join(found)} as {what}, got {kind!r:.60}; {_HERE}")
+        raise NotTaken(f"expected one of {', '.join(found)} as {what}, got {kind!r:.60}; {_HERE}")
     return {"class_name": kind, "config": _arguments(found[kind], config, {"dtype"}, what)}
 
 
@@ -270,7 +271,7 @@ def compile_as(model: Any, file: KerasFile) -> None:
         model.compile(rule, losses.get(_loss(given["loss"])), plain, weighted)
         _learned(model, optimizer_arrays(file))
     except (ValueError, TypeError) as error:
-        raise Damaged(f"{error}; load_keras(path, compile=False) leaves out how the model learned") from error
+        raise NotTaken(f"{error}; load_keras(path, compile=False) leaves out how the model learned") from error
 
 
 def _optimizer(record: Any) -> dict[str, Any]:

@@ -295,7 +295,7 @@ class Sequential(Stack):
         if not allow_nan:
             data.no_nan("x", x)
         if y is not None:
-            y = checks.array("y", y)
+            y = data.targets(y)
             data.same_length(x, y=y)
             if y.dtype.kind != "f" and isinstance(self._loss, losses.SparseCategoricalCrossentropy):
                 y = checks.native(y, np.int64)
@@ -398,6 +398,14 @@ class Sequential(Stack):
         if targets:
             self._check_targets(batch)
         return Arrays(batch, _at_least_one("batch_size", size) or _BATCH)
+
+    def _judged_by(self, given: Any, size: int | None, steps: int | None, **options: Any) -> Arrays | Stream:
+        """What `fit` validates with."""
+        found = _validation(given)
+        try:
+            return self._source(found, None if data.is_stream(found.x) else size, steps, **options)
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"validation_data: {error}") from error
 
     def fit(
         self,
@@ -514,9 +522,8 @@ class Sequential(Stack):
             train = self._source(given, batch_size, steps_per_epoch, class_weight=class_weight, **options)
             judge = None
             if validation_data is not None:
-                held_out = _validation(validation_data)
-                size = None if data.is_stream(held_out.x) else validation_batch_size or batch_size
-                judge = self._source(held_out, size, validation_steps, **options)
+                size = validation_batch_size or batch_size
+                judge = self._judged_by(validation_data, size, validation_steps, **options)
         params = {"verbose": shown, "epochs": epochs} | how.plan(train, judge, (initial_epoch, epochs, every))
         with how.agreed():
             hooks = CallbackList(callbacks, self, params, shown if how.first else 0)
@@ -972,7 +979,8 @@ def _split(given: Given, share: float, *, none_too: bool) -> tuple[Given, Given]
     """The first samples to learn from, and the last ones to validate with. none_too: whether there may be no sample."""
     if data.is_stream(given.x):
         raise ValueError("validation_split: expected 0 where x yields batches: there is no telling where it ends")
-    found = {name: None if value is None else checks.array(name, value) for name, value in given._asdict().items()}
+    found = {name: None if value is None else data.targets(value) if name == "y" else checks.array(name, value)
+             for name, value in given._asdict().items()}  # fmt: skip
     x = checks.array("x", given.x)
     if x.ndim == 0:
         raise ValueError("x: expected shape (N, ...), got a number")

@@ -155,6 +155,42 @@ class Recurrent(Layer):
         given = self.first_state
         self._first = None if given is None else self._state_type(*(np.array(one, self.dtype) for one in given))
 
+    def to_params(self) -> AnyParams:
+        """The weights as `fastlstm.forward`, `fastlstm.pack`, `fastlstm.Stream` and the rest of the core take them.
+
+        Returns
+        -------
+        Params or another cell's record
+            Copies, with the core's order of gates; zeros where the layer has no bias.
+
+        Raises
+        ------
+        ValueError
+            A layer that has not been built.
+
+        Notes
+        -----
+        Options are no weights: to a layer with go_backwards belongs ``fastlstm.forward(..., reverse=True)``, whose y is
+        in the order of x.
+
+        Examples
+        --------
+        >>> import numpy as np, fastlstm
+        >>> from fastlstm.nn import GRU
+        >>> layer = GRU(32)
+        >>> h = layer(np.ones((4, 10, 16)))
+        >>> y, state = fastlstm.forward(np.ones((4, 10, 16)), layer.to_params())
+        >>> np.abs(h - y[:, -1]).max() < 1e-6
+        np.True_
+        """
+        self._require_built()
+        record = self._core_record()
+        return type(record)(*(array.copy() for array in record))
+
+    def _core_record(self) -> AnyParams:
+        """The weights in a record of the core's, where possible one with a name there."""
+        return self._as_record(self.params)
+
     # states
 
     def _checked_first(self, given: Any) -> list[list[float]] | None:
