@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from oracles import check_slopes, error
-from own_cells import everything, minimal, of_x_alone
+from own_cells import everything, minimal, of_x_alone, weighty
 from processes import SUITE, python
 
 import fastlstm
@@ -20,7 +20,7 @@ from fastlstm.cells import OwnCell, cell, sigmoid, tanh
 
 N, T, D, H = 4, 6, 3, 5
 F64 = {"dtype": "float64"}
-BOTH = everything, minimal  # with c, and h alone
+BOTH = everything, weighty  # with c, and h alone; kernels that tests/cpu/lstm/test_own_cells.py runs too
 
 
 def filled(layer: Any, rng: np.random.Generator) -> Any:
@@ -135,17 +135,17 @@ def test_states(own: OwnCell, rng: np.random.Generator) -> None:
 
 
 def model_of(own: Any) -> nn.Sequential:
-    model = nn.Sequential([nn.LSTM(8, cell=own, return_sequences=True, input_shape=(None, D)),
-                           nn.Bidirectional(nn.LSTM(4, cell=own)), nn.Dense(1, "sigmoid")], seed=0)  # fmt: skip
+    model = nn.Sequential([nn.LSTM(8, cell=own, return_sequences=True, input_shape=(None, D), **F64),
+                           nn.Bidirectional(nn.LSTM(4, cell=own, **F64)), nn.Dense(1, "sigmoid", **F64)], seed=0)  # fmt: skip
     model.compile(nn.optimizers.Adam(0.01), "binary_crossentropy")
     return model
 
 
 def test_a_model(rng: np.random.Generator, tmp_path: Path) -> None:
     """It learns, also by recorded steps, and goes on as it was after a pickle, a copy and a file."""
-    x = rng.standard_normal((64, 8, D)).astype(np.float32)
+    x = rng.standard_normal((64, 8, D))
     target = x.sum(axis=(1, 2))[:, None] > 0
-    model = model_of(minimal)
+    model = model_of(of_x_alone)
     losses = model.fit(x, target, batch_size=16, epochs=20, verbose=0).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
     pytest.importorskip("safetensors")
@@ -153,7 +153,7 @@ def test_a_model(rng: np.random.Generator, tmp_path: Path) -> None:
     others = pickle.loads(pickle.dumps(model)), copy.deepcopy(model), nn.load_model(tmp_path / "own.safetensors")
     model.fit(x, target, batch_size=16, epochs=1, verbose=0)
     for other in others:
-        assert other.layers[0].cell is minimal
+        assert other.layers[0].cell is of_x_alone
         other.fit(x, target, batch_size=16, epochs=1, verbose=0)
         assert other.flat_params.tobytes() == model.flat_params.tobytes()
 
