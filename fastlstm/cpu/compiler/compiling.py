@@ -33,7 +33,7 @@ def compiling() -> Iterator[None]:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Python's collector waits: to X of its time, and finds little.
+    """Python's collector waits: to look through what compiling makes takes some 6 % of its time, and finds little.
 
     Where it does not run, by the user's wish or because this is inside another `compiling`, nothing changes."""
     if not gc.isenabled():
