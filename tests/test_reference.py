@@ -31,7 +31,7 @@ RESET = np.array([[1, 0, 1, 1], [1, 0, 0, 1], [0, 1, 0, 1]], bool)
 
 
 @pytest.mark.parametrize("cell", REFERENCE_KINDS)
-@pytest.mark.parametrize(("reset", "masked"), [(None, False), (RESET, False), (RESET, True)])
+@pytest.mark.parametrize(("reset", "masked"), [(None, False), (RESET, True)])
 @pytest.mark.parametrize(
     ("plan", "reverse"),
     [

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asv_benchmarks import cells, compare, device_report, own_cells, report, scale, training, workers
+from asv_benchmarks import cells, compare, device_report, own_cells, peers, report, scale, training, workers
 from asv_benchmarks.benchmarks import learning
 from asv_benchmarks.benchmarks.shapes import FITS, GATES, MODES, SHAPES, STEPPED, Fit, Shape, along
 from asv_benchmarks.systems import projections
@@ -149,28 +149,35 @@ def test_malformed_shape(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("program", "arguments", "message"),
     [
-        (["peers", "--systems", "fastlstm", "abacus"], "unknown system abacus"),
-        (["peers", "--systems", "fastlstm"], "no other system is installed"),
-        (["peers", "--modes", "step"], "--only, which is missing"),
-        (["training", "--systems", "fastlstm", "abacus"], "unknown system abacus"),
-        (["training", "--systems", "fastlstm"], "no other system is installed"),
-        (["own_cells", "--only", "1,2"], "expected a shape N,T,D,H"),
-        (["own_cells", "--cells", "gru"], "--only to measure, which is missing"),
-        (["training", "--only", "1,2"], "expected a model BATCH,T,D,H,SAMPLES"),
-        (["compare", "HEAD", "HEAD", "--pairs", "7"], "--pairs: expected at least 8, got 7"),
-        (["compare", "HEAD", "HEAD", "--shapes", "1,2"], "expected a shape N,T,D,H"),
+        (peers, ["--systems", "fastlstm", "abacus"], "unknown system abacus"),
+        (peers, ["--systems", "fastlstm"], "no other system is installed"),
+        (peers, ["--modes", "step"], "--only, which is missing"),
+        (training, ["--systems", "fastlstm", "abacus"], "unknown system abacus"),
+        (training, ["--systems", "fastlstm"], "no other system is installed"),
+        (own_cells, ["--only", "1,2"], "expected a shape N,T,D,H"),
+        (own_cells, ["--cells", "gru"], "--only to measure, which is missing"),
+        (training, ["--only", "1,2"], "expected a model BATCH,T,D,H,SAMPLES"),
+        (compare, ["HEAD", "HEAD", "--pairs", "7"], "--pairs: expected at least 8, got 7"),
+        (compare, ["HEAD", "HEAD", "--shapes", "1,2"], "expected a shape N,T,D,H"),
     ],
 )
-def test_bad_input_gets_one_line(arguments: list[str], message: str) -> None:
+def test_bad_input_gets_one_line(program: Any, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch,
+                                 capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    monkeypatch.setattr(sys, "argv", [program.__file__, *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        program.main()
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("program", ["peers", "training", "own_cells", "compare"])
+def test_a_program_by_its_name(program: str) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", f"asv_benchmarks.{arguments[0]}", *arguments[1:]], cwd=ROOT, text=True,
-        capture_output=True,
-    )  # fmt: skip
+        [sys.executable, "-m", f"asv_benchmarks.{program}", "--rounds", "x"], cwd=ROOT, text=True, capture_output=True
+    )
     assert run.returncode == 2
-    assert message in run.stderr.splitlines()[-1]
-    assert "Traceback" not in run.stderr
+    assert run.stderr.splitlines()[-1].endswith("argument --rounds: invalid int value: 'x'")
 
 
 def test_learning_is_held_against_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:

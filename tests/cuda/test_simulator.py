@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+FILES = sorted((HERE / "simulated").glob("test_*.py"))
 
 
-@pytest.mark.parametrize("file", sorted((HERE / "simulated").glob("test_*.py")), ids=lambda file: file.stem)
-def test_in_the_simulator(file: Path) -> None:
+@pytest.mark.parametrize("files", [FILES[::2], FILES[1::2]], ids=["half", "other half"])
+def test_in_the_simulator(files: list[Path]) -> None:
     mine = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", str(file)],
-        env=mine | {"NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True, cwd=HERE.parents[1], timeout=600,
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", *map(str, files)],
+        env=mine | {"NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True, cwd=HERE.parents[1], timeout=1200,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 

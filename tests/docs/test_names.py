@@ -42,6 +42,11 @@ def names() -> dict[str, frozenset[str]]:
     return {path: of(ast.parse((ROOT / path).read_text())) for path in files() if path.endswith(".py") and path != here}
 
 
+@cache
+def known() -> frozenset[str]:
+    return frozenset().union(*names().values(), vars(builtins), (Path(path).stem for path in files()))
+
+
 def exists(text: str) -> bool:
     """Whether what stands in backticks is there, where it is a file's name or a name in code; else True."""
     if re.fullmatch(r"[\w./-]+(\.(py|md|json|toml|npz|yml|cff)|/)", text):
@@ -54,8 +59,7 @@ def exists(text: str) -> bool:
         return True
     if rest and (modules := [path for path in names() if path.endswith((f"/{first}.py", f"/{first}/__init__.py"))]):
         return any(rest[0] in names()[path] for path in modules)
-    known = frozenset().union(*names().values(), vars(builtins), (Path(path).stem for path in files()))
-    return all(part in known for part in (first, *rest))
+    return all(part in known() for part in (first, *rest))
 
 
 def in_backticks(text: str) -> list[str]:

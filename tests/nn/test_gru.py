@@ -183,6 +183,7 @@ def test_a_model(rng: np.random.Generator, tmp_path: Path) -> None:
     assert [layer["class_name"] for layer in loaded.get_config()["layers"]].count("GRU") == 1
 
 
+@pytest.mark.usefixtures("by_numpy")
 def test_first_weights() -> None:
     layer = nn.GRU(4, **F64)
     layer.build((None, 5, 3))

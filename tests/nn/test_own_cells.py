@@ -5,22 +5,30 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import reference_engine
 from oracles import check_slopes, error
-from own_cells import everything, minimal, of_x_alone
+from own_cells import everything, minimal, of_x_alone, weighty
 from processes import SUITE, python
 
 import fastlstm
-from fastlstm import nn
+from fastlstm import backend, nn
 from fastlstm.cells import OwnCell, cell, sigmoid, tanh
 
 N, T, D, H = 4, 6, 3, 5
 F64 = {"dtype": "float64"}
-BOTH = everything, minimal  # with c, and h alone
+BOTH = everything, weighty  # with c, and h alone; kernels that tests/cpu/lstm/test_own_cells.py runs too
+
+
+@pytest.fixture
+def by_numpy() -> Iterator[None]:
+    with backend.use(reference_engine):
+        yield
 
 
 def filled(layer: Any, rng: np.random.Generator) -> Any:
@@ -54,6 +62,7 @@ def test_the_bits_of_the_functional_core(own: OwnCell, rng: np.random.Generator)
     assert len(layer.compute_output_shape((N, T, D))) == 1 + len(own.states)
 
 
+@pytest.mark.usefixtures("by_numpy")
 def test_weights_by_names() -> None:
     """Shapes, in an order; what would be empty is not there."""
 
@@ -72,6 +81,7 @@ def test_weights_by_names() -> None:
     assert of(no_bias) == {"kernel": (D, H), "recurrent_kernel": (H, H)}
 
 
+@pytest.mark.usefixtures("by_numpy")
 def test_first_weights() -> None:
     """The kernels as of the standard cell, unit weights as peepholes; 1 for the bias of a forget gate beside a c."""
 
@@ -135,17 +145,17 @@ def test_states(own: OwnCell, rng: np.random.Generator) -> None:
 
 
 def model_of(own: Any) -> nn.Sequential:
-    model = nn.Sequential([nn.LSTM(8, cell=own, return_sequences=True, input_shape=(None, D)),
-                           nn.Bidirectional(nn.LSTM(4, cell=own)), nn.Dense(1, "sigmoid")], seed=0)  # fmt: skip
+    model = nn.Sequential([nn.LSTM(8, cell=own, return_sequences=True, input_shape=(None, D), **F64),
+                           nn.Bidirectional(nn.LSTM(4, cell=own, **F64)), nn.Dense(1, "sigmoid", **F64)], seed=0)  # fmt: skip
     model.compile(nn.optimizers.Adam(0.01), "binary_crossentropy")
     return model
 
 
 def test_a_model(rng: np.random.Generator, tmp_path: Path) -> None:
     """It learns, also by recorded steps, and goes on as it was after a pickle, a copy and a file."""
-    x = rng.standard_normal((64, 8, D)).astype(np.float32)
+    x = rng.standard_normal((64, 8, D))
     target = x.sum(axis=(1, 2))[:, None] > 0
-    model = model_of(minimal)
+    model = model_of(of_x_alone)
     losses = model.fit(x, target, batch_size=16, epochs=20, verbose=0).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
     pytest.importorskip("safetensors")
@@ -153,7 +163,7 @@ def test_a_model(rng: np.random.Generator, tmp_path: Path) -> None:
     others = pickle.loads(pickle.dumps(model)), copy.deepcopy(model), nn.load_model(tmp_path / "own.safetensors")
     model.fit(x, target, batch_size=16, epochs=1, verbose=0)
     for other in others:
-        assert other.layers[0].cell is minimal
+        assert other.layers[0].cell is of_x_alone
         other.fit(x, target, batch_size=16, epochs=1, verbose=0)
         assert other.flat_params.tobytes() == model.flat_params.tobytes()
 
@@ -170,7 +180,7 @@ def test_a_file_that_has_a_cell(tmp_path: Path) -> None:
     assert re.search(r"ValueError: path: '.*own.safetensors': cell: expected a cell of one's own 'own_cells.minimal', "
                      "defined or imported before$", done.stderr.strip()), done.stderr  # fmt: skip
     definition = """
-from fastlstm import nn
+from fastlstm import backend, nn
 from fastlstm.cells import cell, sigmoid, tanh
 @cell(gates="f g", gates_of_h="f")
 def moved(z, h):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -96,7 +97,7 @@ def test_two_streams_of_different_types_that_compile(tmp_path: Path) -> None:
 
 # a child's new kernel and new function; only one that hangs takes minutes
 FORKED = """
-import os, signal, sys, threading, time, warnings
+import gc, os, signal, sys, threading, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 import numba, numpy as np, fastlstm
 from fastlstm.cpu.compiler import cache, compiling
@@ -107,10 +108,11 @@ def forked(compiles=True):
             packed = fastlstm.pack(fastlstm.init_params(3, 5, dtype="float64"))
             fastlstm.step(np.ones((1, 3)), packed, fastlstm.zero_state(packed))
             assert numba.njit(lambda a: a + 1)(1.0) == 2.0
-        os._exit(0)
+        os._exit(not gc.isenabled())
     for _ in range(25_000):
-        if os.waitpid(child, os.WNOHANG)[0]:
-            return "done"
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return "failed" if status else "done"
         time.sleep(0.01)
     os.kill(child, signal.SIGKILL)
     return "hung"
@@ -273,6 +275,24 @@ print(caught)
 """
     code = "from fastlstm.cpu.compiler.cache import cache_folder\n" + INTERRUPTED + code
     assert run(code, tmp_path).strip() == "4"
+
+
+def test_the_collector_waits_and_is_as_it_was() -> None:
+    with compiling():
+        with compiling():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="mine"), compiling():
+        raise ValueError("mine")
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with compiling():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 class TestInterrupts:

@@ -32,7 +32,7 @@ def without_barrier(module: Any, number: int) -> Any:
 def right(module: Any, kind: str) -> tuple[Any, Any]:
     """A problem for a module's kernels, and what comes out with all barriers."""
     cell = {norms: "normalized", small_later: "interpolated"}.get(module, "standard")
-    D, H, N, T = (2, 4, 2, 3) if module is small_later else (3, 5, 3, 4)
+    D, H, N, T = (3, 5, 3, 4) if module is products else (2, 4, 2, 3)
     given = problem(params_of(cell, D, H, np.float64), N, T, "")
     return given, forward_and_backward(given, kind)
 

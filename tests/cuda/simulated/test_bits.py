@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 def test_of_the_cpu(cell: str, kind: str, BLOCKS: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(small, "BLOCKS", BLOCKS)
     for options in ("", "lengths reset mask reverse"):
-        given = problem(params_of(cell, 3, 5, np.float32), 5, 4, options)
+        given = problem(params_of(cell, 3, 5, np.float32), 5, 3, options)
         found = forward(given, kind)
         assert_same(found[:2], fastlstm.forward(given.x, given.params, given.state, **given.options))
 
