@@ -620,7 +620,7 @@ def kept(name: str, found: Kept, packed: Packed) -> None:
         return
     gates, H, shapes_of = found.gates, packed.hidden_size, backend.engine.kept_shapes
     T, N = gates.shape[:2]
-    expected = shapes_of(cell(packed), gates.itemsize, H, N, T)[0]
+    expected = shapes_of(kernel_cell(packed).name, gates.itemsize, H, N, T)[0]
     if gates.shape == expected:
         return
     others = [one.name for one in KERNEL_CELLS if gates.shape == shapes_of(one.name, gates.itemsize, H, N, T)[0]]

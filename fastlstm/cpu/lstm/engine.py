@@ -61,7 +61,7 @@ def packing(params: AnyParams, packed: Packed) -> Callable[[], None]:
     """`pack_into`, for many times: of arrays in C order it reads what stands in them then."""
     D, H, P = sizes(packed)
     panels = as_flat(packed.panels)
-    W, U, V, b = (as_flat(getattr(params, field)) for field in ("W", "U", fourth(type(params)), "b"))
+    W, U, V, b = [as_flat(getattr(params, field)) for field in ("W", "U", fourth(type(params)), "b")]
     # in the order of PackArguments; a record made for each call would take a microsecond
     arguments = packed.layout, W, U, V, b, D, H, P, panels, second_of(packed, panels)
     kind, tasks, work = kind_of(cell_in(packed), panels.dtype), len(packed.panels), _COPY_WORK * 4 * H * (D + P)

@@ -281,7 +281,7 @@ def plan_backward(
             workers = min(tasks, workers) if work >= _PARALLEL_WORK * vector_bytes() else 1
         room = backward_room(dtype, D, H, P, N, int(bases[block]), workers, cell)
     most = threads_of(room.tmp, dtype)
-    W, U, V, b = (getattr(found, field).ravel() for field in ("W", "U", fourth(type(found)), "b"))
+    W, U, V, b = [getattr(found, field).ravel() for field in ("W", "U", fourth(type(found)), "b")]
     standing = BackwardStanding(block, steps, dW=W, dU=U, dV=V, db=b, bases=bases)
     arrays = standing + _layer(packed, (D, H, P), order, lens, T) + flat_room(room)
     return BackwardPlan(found, N, D, H, P, tasks, most, work, steps, total, block, phases, kind, arrays)

@@ -77,7 +77,10 @@ def pieces(shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any]) -> list[Ar
     """Arrays of those shapes, `aligned` each, in one piece of memory: they have one base."""
     size, places = _places(shapes, dtype.itemsize)
     whole = aligned((size,), dtype)
-    return [whole[begin:end].reshape(shape) for shape, (begin, end) in zip(shapes, places, strict=True)]
+    return [
+        whole[begin:end] if len(shape) == 1 else whole[begin:end].reshape(shape)
+        for shape, (begin, end) in zip(shapes, places, strict=True)
+    ]
 
 
 @functools.lru_cache(1024)
