@@ -57,6 +57,12 @@ class Params(NamedTuple):
         Recurrent weights.
     b : ndarray, shape (4H,)
         Bias.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.init_params(16, 32)
+    Params(W=float32 (16, 128), U=float32 (32, 128), b=float32 (128,))
     """
 
     W: Array
@@ -80,6 +86,12 @@ class InterpolatedParams(NamedTuple):
         Weights of the new c in the output gate.
     b : ndarray, shape (3H,)
         Bias, gate blocks i, f, o: the candidate has none.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.init_params(16, 32, cell="interpolated")
+    InterpolatedParams(W=float32 (16, 96), U=float32 (32, 128), V=float32 (32, 32), b=float32 (96,))
     """
 
     W: Array
@@ -104,6 +116,12 @@ class ProjectedParams(NamedTuple):
         The projection: h is what the standard cell would put out, times V.
     b : ndarray, shape (4H,)
         Bias, the same blocks; the projection has none.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.init_params(16, 32, cell="projected", projection_size=8)
+    ProjectedParams(W=float32 (16, 128), U=float32 (8, 128), V=float32 (32, 8), b=float32 (128,))
     """
 
     W: Array
@@ -128,6 +146,12 @@ class PeepholeParams(NamedTuple):
         Peepholes, gate blocks i, f, o: the factors of the old c in i and f, and of the new c in o.
     b : ndarray, shape (4H,)
         Bias, the blocks of W.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.init_params(16, 32, cell="peephole")
+    PeepholeParams(W=float32 (16, 128), U=float32 (32, 128), p=float32 (96,), b=float32 (128,))
     """
 
     W: Array
@@ -153,6 +177,12 @@ class NormalizedParams(NamedTuple):
         normalised new c.
     b : ndarray, shape (5H,)
         Bias, the blocks of s: added behind the scales.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.init_params(16, 32, cell="normalized")
+    NormalizedParams(W=float32 (16, 128), U=float32 (32, 128), s=float32 (160,), b=float32 (160,))
     """
 
     W: Array
@@ -177,6 +207,12 @@ class GRUParams(NamedTuple):
         Bias, the same blocks.
     b_n : ndarray, shape (H,)
         The candidate's second bias: beside h·U_n, so that the reset gate acts on it too.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.init_params(16, 32, cell="gru")
+    GRUParams(W=float32 (16, 96), U=float32 (32, 96), b=float32 (96,), b_n=float32 (32,))
     """
 
     W: Array
@@ -199,6 +235,12 @@ class GRUBeforeParams(NamedTuple):
         Recurrent weights, the same blocks.
     b : ndarray, shape (3H,)
         Bias, the same blocks.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.init_params(16, 32, cell="gru_before")
+    GRUBeforeParams(W=float32 (16, 96), U=float32 (32, 96), b=float32 (96,))
     """
 
     W: Array
@@ -214,7 +256,9 @@ NORMALIZED_EPSILON = 1e-5
 
 
 class OwnParams(NamedTuple):
-    """Weights of one layer of a cell of one's own (`fastlstm.cells.cell`). Each such cell has a subclass of its own.
+    """Weights of one layer of a cell of one's own (`fastlstm.cells.cell`). Each such cell has its own subclass.
+
+    The cell has G gates and K unit weights; H is the number of units.
 
     Attributes
     ----------
@@ -226,6 +270,10 @@ class OwnParams(NamedTuple):
         Unit weights, a block for each.
     b : ndarray, shape (G·H,)
         Bias, a block for each gate that has one.
+
+    Examples
+    --------
+    See `fastlstm.cells.cell`.
     """
 
     W: Array
@@ -238,7 +286,21 @@ class OwnParams(NamedTuple):
 
 
 class State(NamedTuple):
-    """Hidden and cell state of one layer: h (N, P) and c (N, H), or (P,) and (H,) for a single sequence."""
+    """Hidden and cell state of one layer.
+
+    Attributes
+    ----------
+    h : ndarray, shape (N, P), or (P,) for a single sequence
+        Hidden state. P is H, but for the projected cell.
+    c : ndarray, shape (N, H), or (H,) for a single sequence
+        Cell state.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.zero_state(fastlstm.init_params(16, 32), batch_size=4)
+    State(h=float32 (4, 32), c=float32 (4, 32))
+    """
 
     h: Array
     c: Array
@@ -248,7 +310,19 @@ class State(NamedTuple):
 
 
 class Hidden(NamedTuple):
-    """State of one layer of a cell without c: h (N, P), or (P,) for a single sequence."""
+    """State of one layer of a cell without c, such as the GRU.
+
+    Attributes
+    ----------
+    h : ndarray, shape (N, H), or (H,) for a single sequence
+        Hidden state.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.zero_state(fastlstm.init_params(16, 32, cell="gru"), batch_size=4)
+    Hidden(h=float32 (4, 32))
+    """
 
     h: Array
 
@@ -318,6 +392,14 @@ class Grads(NamedTuple, Generic[ParamsLike, StateLike]):
     params : Params or another cell's record, a Bidirectional of two, or a tuple, one entry a layer
     state : State or Hidden, a Bidirectional of two, or a tuple, one entry a layer
         Of the state that the sequences begin with.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> y, state, tape = fastlstm.forward_train(np.ones((2, 7, 3)), fastlstm.init_params(3, 5, rng=0))
+    >>> grads = fastlstm.backward(tape, dy=2 * y)
+    >>> grads.params.b.shape, grads.state.h.shape
+    ((20,), (2, 5))
     """
 
     x: Array

@@ -60,18 +60,64 @@ class Number(Protocol):
 
 
 def fma(a: Number | float, b: Number | float, c: Number | float) -> Number:
-    """a * b + c, rounded once where the processor can do that."""
+    """a * b + c, rounded once if the processor can do that.
+
+    Parameters
+    ----------
+    a, b, c : Number or float
+        At least one of them a number of the cell.
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no number of the cell.
+    """
     if isinstance(a, (int, float)):
         a, b = b, a
     return a * b + _number(c) if isinstance(a, (int, float)) else _number(a).fma(b, c)
 
 
 def exp(x: Number) -> Number:
+    """exp(x).
+
+    Parameters
+    ----------
+    x : Number
+        A number of the cell.
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no number of the cell.
+    """
     return _number(x).exp()
 
 
 def log(x: Number) -> Number:
-    """The natural logarithm: minus infinity at 0, NaN below."""
+    """The natural logarithm: minus infinity at 0, NaN below.
+
+    Parameters
+    ----------
+    x : Number
+        A number of the cell.
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no number of the cell.
+    """
     return _number(x).log()
 
 
@@ -80,23 +126,87 @@ def log1p(x: Number) -> Number:
 
 
 def sqrt(x: Number) -> Number:
+    """The square root: NaN below 0.
+
+    Parameters
+    ----------
+    x : Number
+        A number of the cell.
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no number of the cell.
+    """
     return _number(x).sqrt()
 
 
 def minimum(a: Number | float, b: Number | float) -> Number:
-    """The smaller of two; NaN where one of them is. Where they are equal, the gradient is that of b, and none where b
-    is a plain number."""
+    """The smaller of two; NaN if one of them is.
+
+    If they are equal, b gets the gradient; if b is a plain number, nothing gets it.
+
+    Parameters
+    ----------
+    a, b : Number or float
+        At least one of them a number of the cell.
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no number of the cell.
+    """
     return _number(b).minimum(a) if isinstance(a, (int, float)) else _number(a).minimum(b)
 
 
 def maximum(a: Number | float, b: Number | float) -> Number:
-    """The larger of two; NaN where one of them is. Where they are equal, the gradient is that of b, and none where b is
-    a plain number."""
+    """The larger of two; NaN if one of them is.
+
+    If they are equal, b gets the gradient; if b is a plain number, nothing gets it.
+
+    Parameters
+    ----------
+    a, b : Number or float
+        At least one of them a number of the cell.
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no number of the cell.
+    """
     return _number(b).maximum(a) if isinstance(a, (int, float)) else _number(a).maximum(b)
 
 
 def where(condition: Condition, a: Number | float, b: Number | float) -> Number:
-    """a where the condition holds, else b. A condition is a comparison of numbers, by < > <= or >=."""
+    """a where a condition holds, else b: what an `if` would be.
+
+    Parameters
+    ----------
+    condition : comparison
+        Of numbers of the cell, by <, >, <= or >=.
+    a, b : Number or float
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no comparison.
+    """
     if not hasattr(condition, "where"):
         raise TypeError(f"expected a comparison of numbers, got {condition!r}")
     found: Number = condition.where(a, b)
@@ -104,11 +214,42 @@ def where(condition: Condition, a: Number | float, b: Number | float) -> Number:
 
 
 def tanh(x: Number) -> Number:
+    """The hyperbolic tangent.
+
+    Parameters
+    ----------
+    x : Number
+        A number of the cell.
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no number of the cell.
+    """
     return _number(x).tanh()
 
 
 def sigmoid(x: Number) -> Number:
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)).
+
+    Parameters
+    ----------
+    x : Number
+        A number of the cell.
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no number of the cell.
+    """
     (found,) = _number(x).sigmoids()
     return found
 
@@ -119,22 +260,83 @@ def sigmoids(first: Number, *others: Number) -> list[Number]:
 
 
 def relu(x: Number) -> Number:
-    """max(x, 0); its gradient is 0 at 0."""
+    """max(x, 0). Its gradient is 0 at 0.
+
+    Parameters
+    ----------
+    x : Number
+        A number of the cell.
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no number of the cell.
+    """
     return maximum(x, 0.0)
 
 
 def softplus(x: Number) -> Number:
-    """log(1 + exp(x))."""
+    """log(1 + exp(x)).
+
+    Parameters
+    ----------
+    x : Number
+        A number of the cell.
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no number of the cell.
+    """
     return relu(x) + log1p(exp(-abs(x)))
 
 
 def hard_sigmoid(x: Number) -> Number:
-    """(x + 3) / 6 between -3 and 3, below 0, above 1. x + 3 first: near -3 it is exact, and x / 6 is not."""
+    """(x + 3) / 6, clipped to 0 to 1, as in Keras 3 and PyTorch.
+
+    Parameters
+    ----------
+    x : Number
+        A number of the cell.
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no number of the cell.
+    """
+    # x + 3 first: near -3 it is exact, and x / 6 is not
     return minimum(maximum((x + 3.0) * (1 / 6), 0.0), 1.0)
 
 
 def softsign(x: Number) -> Number:
-    """x / (1 + |x|)."""
+    """x / (1 + |x|).
+
+    Parameters
+    ----------
+    x : Number
+        A number of the cell.
+
+    Returns
+    -------
+    Number
+
+    Raises
+    ------
+    TypeError
+        Something that is no number of the cell.
+    """
     return x / (1.0 + abs(x))
 
 

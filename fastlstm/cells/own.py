@@ -23,18 +23,18 @@ MOST_GATES = 6
 
 
 class OwnCell:
-    """What `cell` makes of a function. It is called as the function was.
+    """A cell of one's own: what `cell` makes of a function. It can be called as the function.
 
     Attributes
     ----------
     name : str
         The function's qualified name.
     gates, unit_weights : tuple of str
-        A gate is a block of H columns; a unit weight is a row of weights with one number a unit.
+        Their names. A gate is a block of H columns; a unit weight is a row of weights, with one number for each unit.
     gates_of_x, gates_of_h, gates_of_b : tuple of str
-        Gates in whose sums the input is, and the old h, and a bias.
+        The gates whose sums have the input in them; the old h; a bias.
     states : tuple of str
-        ("h", "c"), or ("h",) where the function returns h alone. Then h is in the place of c in `phase`.
+        ("h", "c"), or ("h",) if the function returns h alone. Then h is in the place of c in `phase`.
     reads_h : bool
         Whether equations read the old h beside c.
     tape : NamedTuple type
@@ -42,9 +42,13 @@ class OwnCell:
     phase : Product
         Equations forward and backward. Unit weights, and their gradients, are a NamedTuple of their names.
     fingerprint : str
-        A hash of all that `phase` computes: cells that differ in it differ.
+        A hash of all that `phase` computes. Two cells with the same one compute the same.
     maker : (function, arguments) or None
-        What makes the cell again from a pickle, where its name does not lead to it.
+        What makes the cell again from a pickle, if its name does not lead to it.
+
+    Examples
+    --------
+    See `cell`.
     """
 
     __name__: str
@@ -156,28 +160,57 @@ def cell(
     gates_of_h: Names | None = None,
     gates_of_b: Names | None = None,
 ) -> Callable[[Callable[..., Any]], OwnCell]:
-    """Makes a cell of a function that says how the new state comes of the old one.
+    """A decorator that makes a cell of a function, which says how one step computes the new state from the old one.
 
-    The function's parameters say what it reads: `z`, the sums of the gates; `c` and `h`, the old state; `w`, the unit
-    weights. z and w have their numbers by name, z.i and w.p. It returns the new c and h; or h alone, for a cell that
-    has no c. It is written with + - * /, comparisons in `where`, plain numbers, and the functions of fastlstm.cells.
+    The function is written for one unit, and its parameters say what it reads:
+
+    - ``z``, the sums of the gates by their names: z.i is the unit's number in x @ W + h @ U + b for the gate i
+    - ``c`` and ``h``, the old state
+    - ``w``, the unit weights by their names, such as w.p
+
+    It returns the new c and h, in this order; or h alone, for a cell that has no c. It may use + - * /, plain numbers,
+    comparisons in `where`, and the functions of fastlstm.cells. Backward is derived from it.
 
     Parameters
     ----------
-    gates : str
+    gates : str or sequence of str
         Names of 1 to 6 gates, with spaces between them, in the order of their blocks of columns.
-    unit_weights : str
-        Names of rows of weights that have one number a unit.
-    gates_of_x, gates_of_h, gates_of_b : str, optional
-        Gates in whose sums x @ W is, and h @ U, and b. All, if not given.
+    unit_weights : str or sequence of str
+        Names of rows of weights that have one number for each unit.
+    gates_of_x, gates_of_h, gates_of_b : str or sequence of str, optional
+        Which gates have x @ W in their sums; h @ U; b. All gates, if not given.
+
+    Returns
+    -------
+    callable
+        It takes the function, and returns an `OwnCell`: what `fastlstm.init_params` and `fastlstm.nn.LSTM` take as
+        cell.
 
     Raises
     ------
     ValueError
-        Names that are none; a gate or weight that has no such name; a function that returns neither (c, h) nor h.
+        Something that is no name; a gate or a weight that the function reads and that has not been named; a function
+        that returns neither (c, h) nor h. The message says the line.
     TypeError
-        What cannot be followed: an `if`, `and` or `bool` of a number, a function of NumPy or math. Both errors say the
+        What cannot be followed: an `if`, `and` or `bool` of a number, a function of NumPy or math. The message says the
         line.
+
+    Examples
+    --------
+    An LSTM whose input gate is 1 minus the forget gate:
+
+    >>> import fastlstm
+    >>> from fastlstm.cells import cell, sigmoid, tanh
+    >>> @cell(gates="f g o")
+    ... def coupled(z, c):
+    ...     f, o = sigmoid(z.f), sigmoid(z.o)
+    ...     c = f * c + (1 - f) * tanh(z.g)
+    ...     return c, o * tanh(c)
+    >>> coupled.gates, coupled.states
+    (('f', 'g', 'o'), ('h', 'c'))
+    >>> params = fastlstm.init_params(16, 32, cell=coupled, rng=0)
+    >>> params.W.shape, params.b.shape
+    ((16, 96), (96,))
     """
     if callable(gates):
         raise TypeError('expected names of gates: write @cell(gates="i f g o")')

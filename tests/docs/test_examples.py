@@ -20,8 +20,9 @@ from fastlstm import backend, nn
 
 ROOT = Path(__file__).parents[2]
 MODULES = [
-    "config", "datasets", "formats.c_header", "formats.nam", "formats.npz", "formats.numpy_file", "formats.proof",
-    "formats.rtneural", "formats.torch", "in_place", "initial", "params", "reference", "sequences", "stream", "tape",
+    "cells.own", "config", "datasets", "formats.c_header", "formats.nam", "formats.npz", "formats.numpy_file",
+    "formats.proof", "formats.rtneural", "formats.torch", "in_place", "initial", "params", "reference", "sequences",
+    "stream", "tape",
 ]  # fmt: skip
 NN_MODULES = [nn, nn.optimizers.schedules, nn.preprocessing.sequence,
               *(module for module in map(vars(nn).get, nn.__all__)
