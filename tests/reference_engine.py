@@ -197,7 +197,7 @@ def callable_in_compiled_code(function: Any) -> None:
 
 
 def empty(shape: Any, dtype: Any) -> Array:
-    return np.full(shape, np.nan, dtype)
+    return np.full(shape, np.nan if np.issubdtype(dtype, np.floating) else 0, dtype)
 
 
 zeros = np.zeros

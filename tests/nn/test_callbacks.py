@@ -8,7 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -376,6 +376,8 @@ def test_bad_input(call: Any, kind: type[Exception], message: str) -> None:
 class Compiles(Callback):
     """Compiles a kernel, as far as a progress display sees: anew, or from the cache."""
 
+    kept: ClassVar[list[Any]] = []  # Numba's cache needs what a function of no module has compiled to be alive
+
     def __init__(self, module: str) -> None:
         self.module = module
 
@@ -386,6 +388,7 @@ class Compiles(Callback):
         function.__module__ = self.module
         entrance = options.compiled_from_python(function)
         run.prepare(entrance, (types.int64,))
+        self.kept.append(entrance)
         assert entrance(batch) == batch + 1
 
     on_test_batch_begin = on_train_batch_begin
