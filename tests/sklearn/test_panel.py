@@ -49,6 +49,7 @@ class Frame:
 
 
 DAYS = np.arange("2020-02-27", "2020-03-08", dtype="datetime64[D]")
+DAY = np.timedelta64(1, "D")  # NumPy 2.5 warns of numbers without a unit
 Y = np.arange(10.0)
 
 
@@ -104,13 +105,13 @@ def test_what_the_caller_does_with_his_array_changes_nothing() -> None:
 
 def test_more_steps_go_on_behind() -> None:
     given = panel(Series(Y, DAYS), Y[:, None])
-    more = given.extended(Series([5.0, 6.0], DAYS[-1] + np.array([1, 2])), [1, 2])
+    more = given.extended(Series([5.0, 6.0], DAYS[-1] + np.array([1, 2]) * DAY), [1, 2])
     np.testing.assert_array_equal(more.series()[0][0], [*Y, 5, 6])
     np.testing.assert_array_equal(more.series()[0][1], np.array([*Y, 1, 2])[:, None])
-    assert more.shaped([np.ones(1)]).index[0] == DAYS[-1] + 3
+    assert more.shaped([np.ones(1)]).index[0] == DAYS[-1] + 3 * DAY
     assert given.lengths() == [10]
     with pytest.raises(ValueError, match=re.escape("y.index: expected even steps without gaps, 2020-03-08 at place 0")):
-        given.extended(Series([5.0], DAYS[-1:] + 2), [1])
+        given.extended(Series([5.0], DAYS[-1:] + 2 * DAY), [1])
 
 
 WIDE = np.stack([Y, -Y], axis=1)
@@ -143,7 +144,7 @@ FRAME = Frame(WIDE, DAYS, ["a", "b"])
         (([Y, Y], [Y]), ValueError, "X: expected a list of 2, one for each series, got a list of 1"),
         (([Y, Y], [Y, WIDE]), ValueError, "X[1]: expected 1 columns, as X[0] has, got 2"),
         (([Y, Y], [Y, Y[:3]]), ValueError, "X[1]: expected 10 steps, as y has, got 3"),
-        ((FRAME, Frame(WIDE, DAYS + 1, ["k", "l"])), ValueError,
+        ((FRAME, Frame(WIDE, DAYS + DAY, ["k", "l"])), ValueError,
          "X.index: expected even steps without gaps, 2020-02-27 at place 0, got 2020-02-28"),
     ],
 )  # fmt: skip
