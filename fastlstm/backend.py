@@ -296,8 +296,8 @@ class Engine(Protocol):
     def on_threads(self, count: int) -> AbstractContextManager[None]:
         """Calls inside have that many threads; an interrupt comes at its end."""
 
-    def payoff(self) -> Payoff:
-        """A new one."""
+    def payoff(self, sure: bool = False) -> Payoff:
+        """A new one. sure: whether threads pay on a quiet machine; then one is tried only when these grow slow."""
 
     # what is said and made ahead
 

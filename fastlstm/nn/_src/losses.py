@@ -667,8 +667,11 @@ def _predictions(y_pred: Any) -> Array:
     found = checks.array("y_pred", y_pred)
     if found.ndim == 0 or (found.ndim > 1 and found.shape[-1] == 0):
         raise ValueError(f"y_pred: expected shape (N, ..., K) with K at least 1, got {found.shape}")
-    native = found.dtype.newbyteorder("=")
-    found = checks.native(found, native if native in _FLOATS else np.float64)
+    kind = found.dtype
+    if kind not in _FLOATS:
+        native = kind.newbyteorder("=")
+        kind = native if native in _FLOATS else _FLOATS[1]
+    found = checks.native(found, kind)
     return found[:, None] if found.ndim == 1 else found
 
 

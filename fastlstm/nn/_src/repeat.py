@@ -105,7 +105,8 @@ class Repeated(Passes):
         self._ways = self._recorded(x)
         for generator, state in zip(generators, states, strict=True):  # as if nothing had been drawn
             generator.state = state
-        self._payoff, self._way = backend.engine.payoff(), self._ways[1]
+        # parts exchange nothing: on a quiet machine threads pay
+        self._payoff, self._way = backend.engine.payoff(sure=len(stacks) > 1), self._ways[1]
         self._choice = self._together = False
         self._y = np.concatenate(self._way.arrays.y)
         self._took = 0.0  # seconds, the forward pass
