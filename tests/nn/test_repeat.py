@@ -172,6 +172,23 @@ def test_parts_share_nothing_but_weights(monkeypatch: pytest.MonkeyPatch) -> Non
         np.testing.assert_array_equal(grads, found[0][1])
 
 
+def test_threads_are_given_up_for_parts_only_where_they_are_slow() -> None:
+    model, x = nn.Sequential(MODELS["the post's"](), seed=0), np.zeros((8, T, D), np.float32)
+    model(x)
+    assert repeat.Repeated([model, model.twin()], x)._payoff.sure
+    assert not repeat.Repeated([model], x)._payoff.sure
+
+
+def test_what_cannot_be_recorded_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = nn.Sequential(OTHERS["both ways"](), seed=0), np.zeros((8, T, D), np.float32)
+    model(x)
+    asked = []
+    monkeypatch.setattr(repeat.Repeats, "_possible", lambda self, shape: asked.append(shape))
+    repeats = repeat.Repeats(model)
+    assert [repeats.of(x) for _ in range(9)] == [None] * 9
+    assert asked == [x.shape]
+
+
 def test_a_twin_has_weights_and_generators_in_common_and_nothing_else() -> None:
     model = nn.Sequential(MODELS["dropout"](), seed=0)
     x = a_batch(model, 8, np.random.default_rng(0)).astype(np.float32)

@@ -193,17 +193,17 @@ class Repeats:
     def _next(self, x: Array) -> Passes | None:
         """The same, where there is no recording yet."""
         shape, model = x.shape, self._stacks[0]
-        parts = parts_of(shape, len(model.flat_params))
-        self._seen[shape] = seen = self._seen.get(shape, 0) + 1
-        recorded = seen > self.AFTER and backend.engine.recorder is not None
+        seen = self._seen.get(shape, 0) + 1
+        recorded = seen == self.AFTER + 1 and backend.engine.recorder is not None
         if shape not in self._found or recorded:
-            found = None
+            found, parts = None, parts_of(shape, len(model.flat_params))
             if (parts > 1 or recorded) and self._possible((-(-shape[0] // parts), *shape[1:])):
                 while len(self._stacks) < parts:
                     self._stacks.append(model.twin())
                 stacks = self._stacks[:parts]
                 found = Repeated(stacks, x) if recorded else Passes(stacks, len(x))
             self._found[shape] = found
+        self._seen[shape] = seen
         return self._found[shape]
 
     def _outdated(self) -> bool:

@@ -216,32 +216,30 @@ class Stack(Trained):
     def _join(self) -> None:
         """Let all weights and gradients stand in one vector each, in the order of the layers."""
         dtype = self.layers[0].dtype if self.layers else np.dtype(np.float32)
-        sizes = [layer.count_params() for layer in self.layers]
-        params, grads = np.zeros(sum(sizes), dtype), np.zeros(sum(sizes), dtype)
-        at = 0
-        for layer, size in zip(self.layers, sizes, strict=True):
-            old = layer.get_weights()
-            layer._bind(params[at : at + size], grads[at : at + size])
+        size, weights = sum(layer.count_params() for layer in self.layers), [one.get_weights() for one in self.layers]
+        self._bind(np.zeros(size, dtype), np.zeros(size, dtype))
+        for layer, old in zip(self.layers, weights, strict=True):
             layer._take(old)
-            at += size
-        vars(self).update(flat_params=params, flat_grads=grads)
         self.built = bool(self.layers)
         self._regular = [layer for layer in self.layers if any(weight.regularizer for weight in layer.weights_)]
         self._bounded = [layer for layer in self.layers if any(weight.constraint for weight in layer.weights_)]
+
+    def _bind(self, params: Array, grads: Array) -> None:
+        """Let the layers' weights and gradients stand in these vectors."""
+        at = 0
+        for layer in self.layers:
+            part = slice(at, at + layer.count_params())
+            layer._bind(params[part], grads[part])
+            at = part.stop
+        vars(self).update(flat_params=params, flat_grads=grads)
 
     def twin(self) -> Stack:
         """Its layers once more, for passes beside its own: with these weights and generators of random numbers, but
         gradients, tapes and room to work in of their own."""
         twin = object.__new__(Stack)
         generators = {id(layer.rng): layer.rng for layer in self.layers}
-        vars(twin).update(name=self.name, layers=copy.deepcopy(self.layers, generators), built=False)
-        twin._join()
-        vars(twin).update(flat_params=self.flat_params)
-        at = 0
-        for layer in twin.layers:
-            part = slice(at, at + layer.count_params())
-            layer._bind(self.flat_params[part], twin.flat_grads[part])
-            at = part.stop
+        vars(twin).update(layers=copy.deepcopy(self.layers, generators))
+        twin._bind(self.flat_params, np.zeros_like(self.flat_grads))
         return twin
 
     def __copy__(self) -> Any:
