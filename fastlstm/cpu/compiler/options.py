@@ -17,7 +17,7 @@ from .parts import PartCompiler
 OPTIONS: dict[str, Any] = {
     "fastmath": False, "error_model": "numpy", "boundscheck": False, "nogil": True, "no_cfunc_wrapper": True,
 }  # fmt: skip
-HELPER: Any = OPTIONS | {"_nrt": False, "pipeline_class": PartCompiler}
+HELPER: Any = OPTIONS | {"_nrt": False, "pipeline_class": PartCompiler, "forceinline": False}
 INLINED: Any = HELPER | {"forceinline": True}
 
 

@@ -2,8 +2,8 @@
 
 Numba makes a library of every function it compiles: optimised, and turned into machine code, before a caller's library
 takes it in and both are done once more for the whole. For helpers of helpers that is three or four times, and most of
-the time that compiling takes. No one calls a helper's own machine code: a `Part` is the code as it was written, and is
-first optimised where a kernel, or a user's function, takes it in.
+the time that compiling takes. No one calls a helper's own machine code: a `Part` is its function alone, simplified. It
+meets those that it calls where a kernel, or a user's function, takes them all in.
 
 Numba leaves out a branch that is never taken where its condition is a constant, before it types what is there. In a
 helper, so are the fields of records that say by their type what they are: `if weights.cell.normalizes:`.
@@ -11,25 +11,50 @@ helper, so are the fields of records that say by their type what they are: `if w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from llvmlite.binding import Linkage
 from numba.core import ir, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.ir_utils import get_definition, guard
-from numba.core.untyped_passes import RewriteSemanticConstants
+from numba.core.typed_passes import InlineOverloads, NopythonRewrites
+from numba.core.untyped_passes import InlineClosureLikes, RewriteSemanticConstants
 
 
 class Part(JITCodeLibrary):  # type: ignore[misc]
     """The library of a helper: to be linked into others, with no code of its own that could run."""
 
-    def _optimize_final_module(self) -> None:
-        pass
-
-    def _finalize_final_module(self) -> None:
+    def finalize(self) -> None:
+        """Nothing is linked into a Part: it comes with those that it calls where a kernel takes it in."""
+        self._raise_if_finalized()
+        for library in self._linking_libraries:
+            self._reload_init.update(library._reload_init)
         self._finalized = True
+
+    def _get_module_for_linking(self) -> Any:
+        self._ensure_finalized()
+        if self._shared_module is None:
+            module = self._final_module.clone()
+            for library in self._called({self}):  # callers first: what nothing calls yet is not linked
+                own = library._final_module if isinstance(library, Part) else library._get_module_for_linking()
+                module.link_in(own, preserve=True)
+            for function in module.functions:
+                if not function.is_declaration and function.linkage == Linkage.external:
+                    function.linkage = "linkonce_odr"  # more than one of what is linked may have it
+            self._shared_module = module
+        return self._shared_module
+
+    def _called(self, seen: set[Any]) -> Iterator[Any]:
+        """The libraries that it calls, each before those that it calls itself, but for those seen."""
+        for library in self._linking_libraries:
+            if library not in seen:
+                seen.add(library)
+                yield library
+                if isinstance(library, Part):
+                    yield from library._called(seen)
 
     def get_pointer_to_function(self, name: str) -> int:
         self._ensure_finalized()
@@ -80,6 +105,10 @@ class KnownFields(FunctionPass):  # type: ignore[misc]
         return changed
 
 
+# closures, functions that Numba's IR takes in, and expressions of arrays: no helper has any, and to look takes time
+_UNNEEDED = InlineClosureLikes, InlineOverloads, NopythonRewrites
+
+
 class PartCompiler(Compiler):  # type: ignore[misc]
     """Numba's compiler, into a `Part`."""
 
@@ -91,5 +120,6 @@ class PartCompiler(Compiler):  # type: ignore[misc]
     def define_pipelines(self) -> Any:
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
         passes.add_pass_after(KnownFields, RewriteSemanticConstants)
+        passes.passes = [one for one in passes.passes if one[0] not in _UNNEEDED]
         passes.finalize()
         return [passes]

@@ -16,7 +16,7 @@ from numba.core import cgutils
 from ...cells.normalized import Norms
 from ...cells.phases import Cell, Gates, Moments, NormalGates, Normed, Rows
 from ...params import NORMALIZED_EPSILON
-from ..compiler.options import compiled
+from ..compiler.options import compiled, inlined
 from ..vectors.emitted import Array, Int, Place, Real, emitted
 from ..vectors.emitter import Emitter, Vector
 from ..vectors.view import View, view
@@ -87,7 +87,7 @@ def gradient_sums(e: Emitter, d: View, s: View, x: View, mean: Real, units: Int,
         e.builder.store(total, out.at(at, n))
 
 
-@compiled
+@inlined
 def moments(x: Any, units: Any, stats: Any, at: Any) -> None:
     """stats[at]: the mean of a row, stats[at + 1]: 1 / sqrt(its variance + epsilon)."""
     number = stats.dtype.type
@@ -98,7 +98,7 @@ def moments(x: Any, units: Any, stats: Any, at: Any) -> None:
     stats[at + 1] = number(1) / number(math.sqrt(variance + number(NORMALIZED_EPSILON)))
 
 
-@compiled
+@inlined
 def means_of(d: Any, s: Any, x: Any, units: Any, stats: Any, of: Any, at: Any) -> None:
     """Of the gradient d s of the normalised x, whose moments stand at stats[of]: stats[at] its mean, stats[at + 1] that
     of its product with the normalised x. d: the gradient of the norm's shifts, s: its scales."""
@@ -227,7 +227,7 @@ def raw_back(e: Emitter, cell: Cell, gates: View, weights: View, down: View, dz:
     h_old.store(hidden)
 
 
-@compiled
+@inlined
 def normalize_back(phase: Any, lo: Any, hi: Any, H: Any, cell: Any, at: Any, zeros: Any) -> None:
     """A phase of a step back of one row, for blocks lo to hi of units, from the last phase to the first. at: a
     `step_back.RowBack`; zeros: any array of the float type.

@@ -179,7 +179,7 @@ def operand_rows(cell: Any) -> Any:
     return 2
 
 
-@compiled
+@inlined
 def operand_stride(L: Any, D: Any, units: Any) -> Any:
     """Numbers from one operand row [x, h] to the next: an odd number of vectors, so that the rows of a tile fall
     into different cache sets."""
@@ -193,7 +193,7 @@ def operand_row(sizes: Any, weights: Any) -> Any:
     return operand_stride(L, sizes.D, units_of(weights.cell, L, sizes.H, sizes.P))
 
 
-@compiled
+@inlined
 def duo_room(L: Any, H: Any, gates: Any, operands: Any, kept: Any, threads: Any) -> Any:
     """Numbers to work in, up to where the inputs of a thread begin: 0 for the leader, 1 for the follower; 2: all.
     gates: how many; operands: numbers of a sample's operand rows; kept: tape_room of all blocks."""
@@ -201,7 +201,7 @@ def duo_room(L: Any, H: Any, gates: Any, operands: Any, kept: Any, threads: Any)
     return operands + nb * L + (2 * kept + threads * INPUT_STEPS * nb * gates) * L
 
 
-@compiled
+@inlined
 def forward_room(L: Any, H: Any, gates: Any, operands: Any, kept: Any, rows: Any, chunk: Any, marks: Any) -> Any:
     """Numbers that each worker needs to work in. gates: how many; operands: numbers of a sample's operand rows; kept:
     tape_room of all rows' blocks; marks: of `mark_begins`."""

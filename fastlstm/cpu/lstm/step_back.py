@@ -59,7 +59,7 @@ def ranks_of(s: Any, share: Any, given: Any) -> Any:
     return bases[s] - bases[share.s0] + share.first, count
 
 
-@compiled
+@inlined
 def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
     """A phase of step s for a worker's ranks and units: gradients of the inputs of its gates. given: a Backward.
 

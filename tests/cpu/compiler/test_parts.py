@@ -57,6 +57,27 @@ def test_helpers_are_optimised_with_their_caller_alone(libraries: list[str]) -> 
     assert libraries == ["caller"] * 2
 
 
+def test_what_an_inlined_helper_calls_is_not_inlined_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    forced: list[str] = []
+    original = CPUCodeLibrary._optimize_final_module
+
+    def noted(self: Any) -> None:
+        for function in self._final_module.functions:
+            if any(b"alwaysinline" in bytes(attributes) for attributes in function.attributes):
+                forced.append(function.name)
+        original(self)
+
+    monkeypatch.setattr(CPUCodeLibrary, "_optimize_final_module", noted)
+
+    @njit(**OPTIONS)
+    def caller(values: Any) -> Any:
+        return twice(values)
+
+    assert caller(np.array([3, 5, 7])) == 2 * 105
+    assert any("twice" in name for name in forced)
+    assert not any("product" in name for name in forced)
+
+
 def test_two_callers_share_a_helper_and_see_its_errors() -> None:
     @njit
     def plain(values: Any) -> Any:
