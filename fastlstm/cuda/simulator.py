@@ -1,82 +1,77 @@
-"""Numba's simulator, mended in two places: what threads share is one array, and threads that wait do not poll.
+"""Numba's simulator, mended: one thread of a block runs at a time.
 
-The simulator keeps a block's shared arrays by the line that asks for them. Two threads that ask at once may both find
-none there yet, and then each has an array to itself. And its barrier is a loop that looks at all threads time and
-again, which takes a third of the time.
+The simulator keeps a block's shared arrays by the line that asks for them. Where threads run at once, two of them may
+both find none there yet, and then each has an array to itself: results are wrong once in thousands of kernels. And
+its barrier looks at all threads time and again, while they contend for Python's lock.
 """
 
 from __future__ import annotations
 
-import sys
+import random
 import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.np.numpy_support import as_dtype
 
 
-class _Barrier:
-    """Where a block's threads wait for one another. Threads that have ended are not waited for."""
+class _Turns:
+    """A block's threads, one at a time: each runs to where it waits for the others, or to its end. The order is another
+    one every time, so that what lacks a barrier comes out wrong."""
+
+    _order = random.Random(0)
 
     def __init__(self, threads: int) -> None:
-        self._running, self._waiting, self._opened = threads, 0, 0
-        self._changed = threading.Condition()
+        self._mine = [threading.Semaphore(0) for _ in range(threads)]
+        self._back = threading.Semaphore(0)
+        self._running = list(range(threads))
 
-    def wait(self) -> None:
-        with self._changed:
-            self._waiting += 1
-            opened = self._opened
-            self._open_if_all_wait()
-            self._changed.wait_for(lambda: self._opened != opened)
+    def begin(self, thread: int) -> None:
+        self._mine[thread].acquire()
 
-    def leave(self) -> None:
-        with self._changed:
-            self._running -= 1
-            self._open_if_all_wait()
+    def wait(self, thread: int) -> None:
+        self._back.release()
+        self._mine[thread].acquire()
 
-    def _open_if_all_wait(self) -> None:
-        if self._waiting == self._running:
-            self._waiting = 0
-            self._opened += 1
-            self._changed.notify_all()
+    def end(self, thread: int) -> None:
+        self._running.remove(thread)
+        self._back.release()
+
+    def run(self) -> None:
+        """To the end of all threads."""
+        while self._running:
+            self._order.shuffle(self._running)
+            for thread in list(self._running):
+                self._mine[thread].release()
+                self._back.acquire()
 
 
 def mend() -> None:
     """From now on, in this process."""
-    from numba.cuda.simulator import kernel, kernelapi
-
-    arrays_come = threading.Lock()
-    dynamic = kernelapi.FakeCUDAShared.array
-
-    def array(self: Any, shape: Any, dtype: Any) -> Any:
-        if shape == 0:
-            return dynamic(self, shape, dtype)
-        caller = sys._getframe(1)
-        place = caller.f_code.co_filename, caller.f_lineno
-        with arrays_come:
-            if place not in self._allocations:
-                self._allocations[place] = np.empty(shape, as_dtype(dtype) if isinstance(dtype, types.Type) else dtype)
-            return self._allocations[place]
+    from numba.cuda.simulator import kernel
 
     def run(self: Any, block: Any, *arguments: Any) -> None:
-        def target() -> None:
-            try:
-                self._f(*arguments)
-            finally:
-                self.barrier.leave()
-
         places = list(np.ndindex(*self._block_dim))
-        self.barrier = _Barrier(len(places))
-        threads = [kernel.BlockThread(target, self, block, place, self._debug) for place in places]
-        for thread in threads:
+        self.turns = _Turns(len(places))
+        threads = [
+            kernel.BlockThread(partial(target, self, number, arguments), self, block, place, self._debug)
+            for number, place in enumerate(places)
+        ]
+        for number, thread in enumerate(threads):
+            thread.number = number
             thread.start()
+        self.turns.run()
         for thread in threads:
             thread.join()
-        for thread in threads:
             if thread.exception:
                 raise thread.exception[0].with_traceback(thread.exception[1])
 
-    kernelapi.FakeCUDAShared.array = array
+    def target(manager: Any, number: int, arguments: Any) -> None:
+        manager.turns.begin(number)
+        try:
+            manager._f(*arguments)
+        finally:
+            manager.turns.end(number)
+
     kernel.BlockManager.run = run
-    kernel.BlockThread.syncthreads = lambda thread: thread._manager.barrier.wait()
+    kernel.BlockThread.syncthreads = lambda thread: thread._manager.turns.wait(thread.number)
