@@ -30,8 +30,6 @@ class Part(JITCodeLibrary):  # type: ignore[misc]
     def finalize(self) -> None:
         """Nothing is linked into a Part: it comes with those that it calls where a kernel takes it in."""
         self._raise_if_finalized()
-        for library in self._linking_libraries:
-            self._reload_init.update(library._reload_init)
         self._finalized = True
 
     def _get_module_for_linking(self) -> Any:
