@@ -21,13 +21,13 @@ import numpy as np
 from llvmlite import ir
 from numba import config
 
-from . import simulator
-
 cuda: Any = numba.cuda
 SIMULATED: bool = bool(config.ENABLE_CUDASIM)  # type: ignore[attr-defined]
 """Whether kernels run in the simulator, a Python thread for each of a block's."""
 if SIMULATED:
-    simulator.mend()
+    from .simulator import mend
+
+    mend()
 
 Raw = Any
 """A number as a `Maker` has it: an LLVM value, or one of NumPy's numbers."""

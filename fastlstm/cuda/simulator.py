@@ -9,69 +9,75 @@ from __future__ import annotations
 
 import random
 import threading
-from functools import partial
 from typing import Any
 
 import numpy as np
+from numba.cuda.simulator import kernel
+from numba.cuda.simulator.kernelapi import Dim3
 
 
-class _Turns:
-    """A block's threads, one at a time: each runs to where it waits for the others, or to its end. The order is another
-    one every time, so that what lacks a barrier comes out wrong."""
+class _Thread(kernel.BlockThread):  # type: ignore[misc]
+    """One of a block's threads, and, where that ends without having waited for others, the next one too."""
+
+    def __init__(self, manager: Any, block: Any) -> None:
+        super().__init__(manager.work, manager, block, (0, 0, 0), manager._debug)
+        self.turn = threading.Lock()  # closed, but for a moment when it is this thread's turn
+        self.turn.acquire()
+
+    def syncthreads(self) -> None:
+        self._manager.waiting.append(self)
+        self._manager.hand_over()
+        self.turn.acquire()
+
+
+class _Block(kernel.BlockManager):  # type: ignore[misc]
+    """A block's threads, one at a time: each runs to where it waits for the others, or to its end, and hands over to
+    the next. The order is another one every time, so that what lacks a barrier comes out wrong."""
 
     _order = random.Random(0)
 
-    def __init__(self, threads: int) -> None:
-        self._mine = [threading.Semaphore(0) for _ in range(threads)]
-        self._back = threading.Semaphore(0)
-        self._running = list(range(threads))
-
-    def begin(self, thread: int) -> None:
-        self._mine[thread].acquire()
-
-    def wait(self, thread: int) -> None:
-        self._back.release()
-        self._mine[thread].acquire()
-
-    def end(self, thread: int) -> None:
-        self._running.remove(thread)
-        self._back.release()
-
-    def run(self) -> None:
-        """To the end of all threads."""
-        while self._running:
-            self._order.shuffle(self._running)
-            for thread in list(self._running):
-                self._mine[thread].release()
-                self._back.acquire()
-
-
-def mend() -> None:
-    """From now on, in this process."""
-    from numba.cuda.simulator import kernel
-
-    def run(self: Any, block: Any, *arguments: Any) -> None:
-        places = list(np.ndindex(*self._block_dim))
-        self.turns = _Turns(len(places))
-        threads = [
-            kernel.BlockThread(partial(target, self, number, arguments), self, block, place, self._debug)
-            for number, place in enumerate(places)
-        ]
-        for number, thread in enumerate(threads):
-            thread.number = number
-            thread.start()
-        self.turns.run()
-        for thread in threads:
+    def run(self, block: Any, *arguments: Any) -> None:
+        self._block, self._arguments = block, arguments
+        self._to_begin = list(np.ndindex(*self._block_dim))
+        self._order.shuffle(self._to_begin)
+        self.waiting: list[_Thread] = []
+        self._to_go_on: list[_Thread] = []
+        self._begun: list[_Thread] = []
+        self._ended = threading.Event()
+        self.hand_over()
+        self._ended.wait()
+        for thread in self._begun:
             thread.join()
             if thread.exception:
                 raise thread.exception[0].with_traceback(thread.exception[1])
 
-    def target(manager: Any, number: int, arguments: Any) -> None:
-        manager.turns.begin(number)
-        try:
-            manager._f(*arguments)
-        finally:
-            manager.turns.end(number)
+    def hand_over(self) -> None:
+        """To the next thread. The one that calls this does nothing more before its next turn."""
+        if self._to_begin:
+            self._begun.append(_Thread(self, self._block))
+            self._begun[-1].start()
+            return
+        if not self._to_go_on:  # all have come to the barrier, or to their ends
+            self._order.shuffle(self.waiting)
+            self._to_go_on, self.waiting = self.waiting, []
+        if self._to_go_on:
+            self._to_go_on.pop().turn.release()
+        else:
+            self._ended.set()
 
-    kernel.BlockManager.run = run
-    kernel.BlockThread.syncthreads = lambda thread: thread._manager.turns.wait(thread.number)
+    def work(self) -> None:
+        """What a thread runs."""
+        thread: Any = threading.current_thread()
+        width, height, _ = self._block_dim
+        try:
+            while self._to_begin:
+                thread.threadIdx = here = Dim3(*self._to_begin.pop())
+                thread.thread_id = here.x + width * (here.y + height * here.z)
+                self._f(*self._arguments)
+        finally:
+            self.hand_over()
+
+
+def mend() -> None:
+    """From now on, in this process."""
+    kernel.BlockManager = _Block
