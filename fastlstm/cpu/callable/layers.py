@@ -17,7 +17,7 @@ from ..lstm.packing import into_panels
 from ..lstm.sizes import inputs_of
 from ..vectors.rows import clear, copy
 from ..vectors.view import view
-from ..vectors.views import array_or_flat, flat, lowest_bit, numbers, on_stack
+from ..vectors.views import flat, flat_or, lowest_bit, numbers, on_stack
 from .chunk import Chunk, chunk, sample_numbers
 from .writer import inlined_part, part
 
@@ -30,7 +30,7 @@ def weights_of(packed: Any) -> Any:
     cell = cell_marked(packed.layout)
     D = inputs_of(cell, packed.panels.shape[1], packed.output_size)
     sizes = sizes_of(cell, D, packed.hidden_size, packed.output_size)
-    return sizes, Weights(cell, flat(packed.panels), flat(array_or_flat(packed.second, packed.panels)))
+    return sizes, Weights(cell, flat(packed.panels), flat_or(packed.second, packed.panels))
 
 
 def _step_layer(x: Any, packed: Any, h: Any, c: Any, turn: Any, most: Any, room: Any) -> None:
@@ -140,16 +140,16 @@ def backward_layer(tape: Any, packed: Any, above: Any, dx: Any, params: Any, dV:
         turns = 1 + (T + block - 1) // block * 2
         arguments = BackwardArguments(
             turns=turns, inner=1, wide=False, x=flat(tape.x), h_first=flat(tape.h), c_tape=flat(tape.cells),
-            gates=flat(tape.gates), reset=tape.reset, mask=zeros[:0], reverse=False,
+            gates=flat(tape.gates), reset=flat(tape.reset), mask=zeros[0:0], reverse=False,
             dy=from_, ldy=ldy, column=0, dh_state=dh, dc_state=dc, dx=dx, time_block=block, steps=T, dW=dW,
             dU=dU, dV=dV, db=db, bases=flat(tape.bases), layout=packed.layout, panels=flat(packed.panels),
-            second=flat(array_or_flat(packed.second, packed.panels)), D=D, H=packed.hidden_size,
+            second=flat_or(packed.second, packed.panels), D=D, H=packed.hidden_size,
             P=packed.output_size, order=flat(tape.order), lens=flat(tape.lens), T=T, dh=flat(tape.dh),
             ldh=tape.dh.shape[1], dc=flat(tape.dc), ldc=tape.dc.shape[1], t=flat(tape.t), dz=dz, ldz=dz.size // M, a=a,
             lda=a.size // M, dp=flat(tape.dp), tmp=flat(tape.tmp), zeros=zeros, wt=flat(tape.wt), ut=flat(tape.ut),
             where=flat(tape.where),
         )  # fmt: skip
-        alone(backward, turns, stored(arguments))
+        alone(backward, turns, stored(0, arguments))
 
 
 @part
@@ -157,6 +157,6 @@ def pack_layer(params: Any, V: Any, packed: Any, D: Any) -> None:
     arguments = PackArguments(
         layout=packed.layout, W=flat(params.W), U=flat(params.U), V=V, b=flat(params.b), D=D,
         H=packed.hidden_size, P=packed.output_size, panels=flat(packed.panels),
-        second=flat(array_or_flat(packed.second, packed.panels)),
+        second=flat_or(packed.second, packed.panels),
     )  # fmt: skip
-    alone(into_panels, 1, stored(arguments))
+    alone(into_panels, 1, stored(0, arguments))

@@ -20,6 +20,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.np.numpy_support import as_dtype
 
+from ..compiler.flat import Flat, flat_of
 from ..compiler.options import HELPER, INLINED
 from ..lstm.cell_type import cell_of_type
 from ..vectors.emitter import INT64
@@ -65,10 +66,10 @@ class Place:
                                itemsize=ir.Constant(INT64, self.itemsize), meminfo=None)  # fmt: skip
         return Place(self._writer, kind, made._getvalue())
 
-    def flat(self) -> Place:
-        """All of it from its first number on, without axes, as `flat` in vectors/views.py."""
-        kind = types.Array(self.kind.dtype, 1, "C")
-        return self._other(kind, self._field("data"), (self.size,), (self._writer.whole(self.itemsize),))
+    def flat(self) -> Any:
+        """All of it from its first number on, as `flat` in vectors/views.py."""
+        value = flat_of(self._writer.context, self._writer.builder, self.kind, self.value)
+        return SimpleNamespace(kind=Flat(self.kind.dtype), value=value)
 
     def step(self, t: Whole) -> Place:
         """array[..., t, :], which is only read."""

@@ -20,6 +20,7 @@ from numba.extending import intrinsic
 
 from .cache import cached
 from .compiling import compiling
+from .flat import flat_kind, flat_of
 from .options import OPTIONS, compiled, compiled_from_python, inlined, kernel
 
 logger = logging.getLogger("fastlstm")
@@ -42,33 +43,30 @@ _N = types.intp
 _KINDS = (_N, _N, _N, _N)
 
 
-def _store(context: Any, builder: Any, kind: Any, arguments: Any, place: Any) -> Any:
-    builder.store(context.data_model_manager[kind].as_data(builder, arguments), place)
-    return place
+def _inside(arguments: Any) -> Any:
+    """The type of a kernel's arguments where they stand in memory: a plain tuple, with Flats for arrays."""
+    return types.BaseTuple.from_types([flat_kind(types.unliteral(kind)) for kind in arguments.types])
 
 
 @intrinsic  # type: ignore[misc]
-def stored(typing: Any, arguments: Any) -> Any:
-    """A pointer to a kernel's arguments, a record, on the stack of the function that calls it: as the plain tuple that
-    comes from Python."""
-    plain = types.BaseTuple.from_types([types.unliteral(kind) for kind in arguments.types])
+def stored(typing: Any, place: Any, arguments: Any) -> Any:
+    """A pointer to a kernel's arguments, a record or a tuple: at that place of the caller's, or, where it is 0, on the
+    stack of the function that calls this."""
+    inside = _inside(arguments)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = cgutils.alloca_once(builder, context.get_data_type(plain))
-        return _store(context, builder, plain, args[0], place)
+        stack = cgutils.alloca_once(builder, context.get_data_type(inside))
+        given = builder.inttoptr(args[0], stack.type)
+        pointer = builder.select(cgutils.is_null(builder, given), stack, given)
+        for number, kind in enumerate(arguments.types):
+            value = builder.extract_value(args[1], number)
+            if inside[number] != types.unliteral(kind):
+                value = flat_of(context, builder, kind, value)
+            data = context.data_model_manager[inside[number]].as_data(builder, value)
+            builder.store(data, cgutils.gep_inbounds(builder, pointer, 0, number))
+        return pointer
 
-    return types.CPointer(plain)(arguments), generate
-
-
-@intrinsic  # type: ignore[misc]
-def _stored_at(typing: Any, place: Any, arguments: Any) -> Any:
-    """The same at a place of the caller's."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = builder.inttoptr(args[0], context.get_data_type(arguments).as_pointer())
-        return _store(context, builder, arguments, args[1], pointer)
-
-    return types.CPointer(arguments)(_N, arguments), generate
+    return types.CPointer(inside)(_N, arguments), generate
 
 
 @intrinsic  # type: ignore[misc]
@@ -153,10 +151,7 @@ def _turns(region: Any, body: Any, turns: Any, workers: Any, place: Any) -> None
 @compiled_from_python
 def _enter(region: Any, body: Any, turns: Any, workers: Any, place: Any, arguments: Any) -> None:
     """A kernel with arguments that come from Python; place: where to keep them, or 0."""
-    if place == 0:
-        _turns(region, body, turns, workers, _place(stored(arguments)))
-    else:
-        _turns(region, body, turns, workers, _place(_stored_at(place, arguments)))
+    _turns(region, body, turns, workers, _place(stored(place, arguments)))
 
 
 @compiled_from_python
@@ -293,11 +288,10 @@ def _prepare(body: Any, kind: Any, arguments: tuple[Any, ...]) -> _Body:
     found = numba.typeof(arguments)
     with compiling():
         began, misses = time.perf_counter(), _misses(body)
-        address = _address(body, (*_KINDS, types.CPointer(found)))
-        kinds = (*_KINDS, _N, found)
+        address = _address(body, (*_KINDS, types.CPointer(_inside(found))))
         context = cpu_target.target_context
-        size = context.get_abi_sizeof(context.get_data_type(found))
-        _bodies[body, kind] = _Body(address, size, _entry(kinds))
+        size = context.get_abi_sizeof(context.get_data_type(_inside(found)))
+        _bodies[body, kind] = _Body(address, size, _entry((*_KINDS, _N, found)))
     seconds = time.perf_counter() - began
     if seconds > NOTICED and _misses(body) > misses:
         logger.info("compiled %s in %.1f s; later calls and processes reuse it", body.__name__, seconds)

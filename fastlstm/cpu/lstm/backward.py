@@ -14,6 +14,7 @@ from ..compiler.options import compiled, inlined, kernel
 from ..compiler.run import loaded_as
 from ..vectors.rows import clear
 from ..vectors.target import BLOCK
+from ..vectors.view import view
 from ..vectors.views import lanes_of
 from .arguments import BackwardArguments, backward_pass
 from .packing import out_of_panels, transpose_gates, transpose_panels
@@ -29,14 +30,15 @@ def backward_begins(w: Any, workers: Any, given: Any) -> None:
     cell, weights, room, sizes = given.weights.cell, given.weights, given.room, given.sizes
     H, P = sizes.H, sizes.P
     L = lanes_of(weights.panels)
+    width = BLOCK * L
     share = room.dp.size // workers
     clear(room.dp, w * share, room.dp.size - w * share if w == workers - 1 else share)
     last_state(w, workers, given)
-    transpose_gates(w, workers, cell, False, weights_of_x(weights, sizes), sizes, room.wt)
-    transpose_gates(w, workers, cell, True, weights_of_h(weights, sizes), sizes, room.ut)
+    transpose_gates(w, workers, cell, False, weights_of_x(weights, sizes), sizes, view(room.wt, 0, width, 0))
+    transpose_gates(w, workers, cell, True, weights_of_h(weights, sizes), sizes, view(room.ut, 0, width, 0))
     if cell.multiplies_later:  # V transposed, behind U
-        behind = room.ut[panels_for(P, L) * BLOCK * L * vectors_for(H, L) * cell.of_h * L :]
-        transpose_panels(w, workers, weights.second, H, P, behind)
+        behind = panels_for(P, L) * width * vectors_for(H, L) * cell.of_h * L
+        transpose_panels(w, workers, weights.second, H, P, view(room.ut, behind, width, 0))
 
 
 @inlined

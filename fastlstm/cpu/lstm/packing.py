@@ -23,7 +23,7 @@ from ...params import AnyParams, shapes, shown
 from ..compiler.options import compiled, inlined, kernel
 from ..compiler.run import loaded_as
 from ..machine import memory
-from ..vectors.rows import clear, copy, transpose, transpose_some
+from ..vectors.rows import clear_vectors, copy, transpose, transpose_some
 from ..vectors.target import BLOCK, lanes
 from ..vectors.view import view
 from ..vectors.views import lanes_of
@@ -299,15 +299,13 @@ def _transpose(tile: Any, R: Any, weights: Any, out: Any, depth: Any, place: Any
     """A vector of columns of weights, the rows of tile number `tile` of R of them, to vector `place` of the `depth`
     vectors of rows of a panel; 0 behind column R, as far as products.product_of reads."""
     L = lanes_of(out)
-    width = BLOCK * L
-    to = (tile // BLOCK * depth + place) * L * width + tile % BLOCK * L
+    to = out.at((tile // BLOCK * depth + place) * L, 0) + tile % BLOCK * L
     if (tile + 1) * L <= R:
-        transpose(view(out, to, width, 0), weights.at(tile * L, 0))
+        transpose(to, weights.at(tile * L, 0))
     elif tile * L < R:
-        transpose_some(view(out, to, width, 0), weights.at(tile * L, 0), R - tile * L)
-    elif tile % BLOCK < BLOCK // 2 or R - tile // BLOCK * width > width // 2:
-        for column in range(L):
-            clear(out, to + column * width, L)
+        transpose_some(to, weights.at(tile * L, 0), R - tile * L)
+    elif tile % BLOCK < BLOCK // 2 or R - tile // BLOCK * BLOCK * L > BLOCK // 2 * L:
+        clear_vectors(to, L, L)
 
 
 def unpack(packed: Packed) -> AnyParams:

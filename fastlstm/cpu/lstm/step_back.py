@@ -91,7 +91,7 @@ def step_back(s: Any, phase: Any, share: Any, given: Any) -> None:
             if lo == 0:
                 room.where[m] = row * D
                 copy(room.a, operand, given.x, row * D, D)
-                room.a[operand + D] = room.a.dtype.type(1)
+                room.a[operand + D] = 1
             if begins(schedule, rank, s + 1):  # nothing comes back from another episode
                 clear(room.dh, dh + first, some)
                 clear(room.dc, dc + first, some)

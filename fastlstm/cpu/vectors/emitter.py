@@ -12,6 +12,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
+from ..compiler.flat import Flat, fields
 from . import activations
 from .target import lanes
 
@@ -305,5 +306,7 @@ class Mask:
 
 
 def data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
-    """Pointer to an array's first number."""
+    """Pointer to the first number of an array or a Flat."""
+    if isinstance(array_type, Flat):
+        return fields(context, builder, array_type, array).data
     return context.make_array(array_type)(context, builder, array).data
