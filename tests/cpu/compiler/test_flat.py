@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastlstm.cpu.compiler.flat import Flat
+from fastlstm.cpu.compiler.options import OPTIONS
 from fastlstm.cpu.compiler.run import loaded, stored
 from fastlstm.cpu.vectors.views import flat, flat_or, on_stack
 
@@ -64,7 +65,7 @@ def test_room_on_the_stack(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(array, expected)
 
 
-@numba.njit
+@numba.njit(_nrt=False, **OPTIONS)  # as kernels: nothing counts references of what is loaded
 def _through_memory(place: Any, arguments: Any) -> Any:
     a, count, b, table, truth = loaded(stored(place, arguments))
     a[count] = b[0]
