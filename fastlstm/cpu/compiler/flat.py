@@ -1,7 +1,8 @@
-"""Numbers that stand behind one another in memory: two machine words, an address and a size; an array takes seven.
+"""An array as compiled code passes it on: a `Flat`, which is an address and a size.
 
-A kernel passes some thirty arrays to most of its functions, so that this is much of what has to be compiled. A `Flat`
-is made of an array that outlives it and counts no references. Its indices are not negative, and slices lie inside it.
+Numba passes an array of one axis as seven numbers, and a kernel passes some thirty arrays to most of its functions: to
+compile that took a sixth of the time. A `Flat` is made of an array that outlives it, and counts no references. Its
+indices are not negative, and its slices lie inside it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ make_attribute_wrapper(Flat, "size", "size")
 
 
 def fields(context: Any, builder: Any, kind: Any, value: Any = None) -> Any:
-    """The struct of a Flat, with its fields by name."""
+    """The struct that a value of that type is, with its fields by name."""
     return cgutils.create_struct_proxy(kind)(context, builder, value)
 
 

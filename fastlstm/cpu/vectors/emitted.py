@@ -16,8 +16,9 @@ from typing import Any, NamedTuple, TypeAlias
 from numba import types
 from numba.extending import intrinsic
 
+from ..compiler.flat import fields
 from .emitter import Emitter, Vector, data
-from .view import View, proxy
+from .view import View
 
 Int: TypeAlias = Any
 """A whole number in compiled code."""
@@ -76,7 +77,7 @@ def emitted(body: Callable[..., Any]) -> Any:
 
             def named(kind: Any, want: str, value: Any) -> Any:
                 if isinstance(kind, View):
-                    found = proxy(context, builder, kind, value)
+                    found = fields(context, builder, kind, value)
                     return Place(e, found.data, found.row, found.block)
                 if want == "Array":
                     return Place(e, data(context, builder, kind, value))

@@ -10,7 +10,6 @@ import operator
 from typing import Any
 
 from numba import types
-from numba.core import cgutils
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import (
     AbstractTemplate,
@@ -22,6 +21,7 @@ from numba.core.typing.templates import (
 )
 from numba.extending import intrinsic, make_attribute_wrapper, models, register_model
 
+from ..compiler.flat import fields
 from .emitter import data
 
 _N = types.intp
@@ -45,11 +45,6 @@ make_attribute_wrapper(View, "row", "row")
 make_attribute_wrapper(View, "block", "block")
 
 
-def proxy(context: Any, builder: Any, kind: Any, value: Any = None) -> Any:
-    """The struct, with its fields by name."""
-    return cgutils.create_struct_proxy(kind)(context, builder, value)
-
-
 def _moved(builder: Any, view: Any, offset: Any) -> Any:
     view.data = builder.gep(view.data, [offset])
     return view._getvalue()
@@ -62,7 +57,7 @@ def view(typing: Any, array: Any, offset: Any, row: Any, block: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer, offset, row, block = data(context, builder, array, args[0]), *args[1:]
-        made = proxy(context, builder, kind)
+        made = fields(context, builder, kind)
         made.data, made.row, made.block = builder.gep(pointer, [offset]), row, block
         return made._getvalue()
 
@@ -79,7 +74,7 @@ class _Add(AbstractTemplate):  # type: ignore[misc]
 
 @lower_builtin(operator.add, View, types.Integer)
 def _add(context: Any, builder: Any, found: Any, args: Any) -> Any:
-    return _moved(builder, proxy(context, builder, found.args[0], args[0]), args[1])
+    return _moved(builder, fields(context, builder, found.args[0], args[0]), args[1])
 
 
 @infer_getattr
@@ -93,6 +88,6 @@ class _Attributes(AttributeTemplate):  # type: ignore[misc]
 
 @lower_builtin("view.at", View, _N, _N)
 def _at(context: Any, builder: Any, found: Any, args: Any) -> Any:
-    place, row, block = proxy(context, builder, found.args[0], args[0]), *args[1:]
+    place, row, block = fields(context, builder, found.args[0], args[0]), *args[1:]
     offset = builder.add(builder.mul(row, place.row), builder.mul(block, place.block))
     return _moved(builder, place, offset)
