@@ -270,7 +270,7 @@ print(sum(sum(k.stats.cache_misses.values()) for k in kernels))
     assert run(PROBLEM + code, tmp_path).strip() == "0"
 
 
-@pytest.mark.parametrize(("dtype", "other"), [("float32", "float64"), ("float64", "float32")])
+@pytest.mark.parametrize(("dtype", "other"), [("float64", "float32"), ("float32", "float64")])
 def test_warmup_of_one_type(capsys: pytest.CaptureFixture[str], dtype: str, other: str) -> None:
     """Of all cells. The suite begins with it (conftest.py): what it compiles nothing else has to."""
     main(["warmup", "--dtype", dtype, *CELLS])

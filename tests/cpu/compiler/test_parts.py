@@ -57,6 +57,31 @@ def test_helpers_are_optimised_with_their_caller_alone(libraries: list[str]) -> 
     assert libraries == ["caller"] * 2
 
 
+def test_loops_of_helpers_stay_as_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {}
+    optimize = CPUCodeLibrary._optimize_functions
+
+    def noted(self: Any, module: Any) -> None:
+        told[self.name.rsplit(".")[-1]] = "optsize" in str(module)
+        optimize(self, module)
+
+    monkeypatch.setattr(CPUCodeLibrary, "_optimize_functions", noted)
+
+    @compiled
+    def total(values: Any) -> Any:
+        found = 0
+        for value in values:
+            found += value
+        return found
+
+    @njit(**OPTIONS)
+    def caller(values: Any) -> Any:
+        return total(values)
+
+    assert caller(np.array([3, 5, 7])) == 15
+    assert told == {"total": True, "caller": False}
+
+
 def test_what_an_inlined_helper_calls_is_not_inlined_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
     forced: list[str] = []
     original = CPUCodeLibrary._optimize_final_module
