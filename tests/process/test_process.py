@@ -270,6 +270,7 @@ print(sum(sum(k.stats.cache_misses.values()) for k in kernels))
     assert run(PROBLEM + code, tmp_path).strip() == "0"
 
 
+# float32 in the second worker, which later compiles most functions that users call in place: of this type too
 @pytest.mark.parametrize(("dtype", "other"), [("float64", "float32"), ("float32", "float64")])
 def test_warmup_of_one_type(capsys: pytest.CaptureFixture[str], dtype: str, other: str) -> None:
     """Of all cells. The suite begins with it (conftest.py): what it compiles nothing else has to."""
