@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..compiler.options import inlined
+from ..compiler.options import inlined, sealed
 from ..compiler.run import alone, stored
 from ..lstm.arguments import BackwardArguments, PackArguments, Tape, Weights, sizes_of
 from ..lstm.backward import backward
@@ -46,7 +46,7 @@ def _step_layer(x: Any, packed: Any, h: Any, c: Any, turn: Any, most: Any, room:
     chunk(sizes, weights, given, Tape(h, h, False), on_stack(packed.panels, most * room), most)
 
 
-step_layer, step_of_many = inlined_part(_step_layer), part(_step_layer)
+step_layer, step_of_many = inlined_part(_step_layer), sealed(_step_layer)
 
 
 @inlined_part
@@ -74,10 +74,10 @@ def _chunk_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, kept: Any, work: A
     chunk(sizes, weights, given, tape, work, most)
 
 
-chunk_layer, _inlined_chunk = part(_chunk_layer), inlined(_chunk_layer)
+chunk_layer, _inlined_chunk = sealed(_chunk_layer), inlined(_chunk_layer)
 
 
-@part
+@sealed
 def pass_layer(x: Any, y: Any, packed: Any, h: Any, c: Any, most: Any, room: Any) -> None:
     """The same without a tape, on the stack."""
     _inlined_chunk(x, y, packed, h, c, None, on_stack(packed.panels, most * room), most)
@@ -121,7 +121,7 @@ def follows(array: Any, first: Any, step: Any) -> Any:
     return True
 
 
-@part
+@sealed
 def backward_layer(tape: Any, packed: Any, above: Any, dx: Any, params: Any, dV: Any, dh: Any, dc: Any) -> None:
     """Gradients of a layer, those of its last state standing in dh and dc, where the initial one's take their place.
 
@@ -152,7 +152,7 @@ def backward_layer(tape: Any, packed: Any, above: Any, dx: Any, params: Any, dV:
         alone(backward, turns, stored(0, arguments))
 
 
-@part
+@sealed
 def pack_layer(params: Any, V: Any, packed: Any, D: Any) -> None:
     arguments = PackArguments(
         layout=packed.layout, W=flat(params.W), U=flat(params.U), V=V, b=flat(params.b), D=D,

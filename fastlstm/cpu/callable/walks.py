@@ -50,7 +50,7 @@ def forward(writer: Writer, x: Any, packed: Sequence[Any], states: Sequence[Any]
     rooms = [_on_stack(writer, layer, N) for layer in packed]
     if len(packed) == 1:
         h, c = states[0].h.flat(), cell_state(states[0]).flat()
-        writer.call(layers.pass_layer, x, y, packed[0], h, c, *rooms[0])
+        writer.call(layers.pass_layer, x.input(), y, packed[0], h, c, *rooms[0])
         return
     with writer.each(x.shape[-2]) as t:
         _step(writer, x.step(t), packed, states, t, rooms)

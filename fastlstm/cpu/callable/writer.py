@@ -20,6 +20,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.np.numpy_support import as_dtype
 
+from ..compiler.cache import cached
 from ..compiler.flat import Flat, flat_of
 from ..compiler.options import HELPER, INLINED
 from ..lstm.cell_type import cell_of_type
@@ -28,13 +29,13 @@ from ..vectors.whole import Truth, Whole
 
 
 def part(function: Callable[..., Any]) -> Any:
-    """A function for `Writer.call`; it raises nothing."""
-    return njit(no_cpython_wrapper=True, **HELPER)(function)
+    """A function for `Writer.call`; it raises nothing. What it compiles to is kept on disk."""
+    return cached(njit(no_cpython_wrapper=True, **HELPER)(function))
 
 
 def inlined_part(function: Callable[..., Any]) -> Any:
     """A `part` that is compiled once more into each function that calls it, with what is constant there."""
-    return njit(no_cpython_wrapper=True, **INLINED)(function)
+    return cached(njit(no_cpython_wrapper=True, **INLINED)(function))
 
 
 class Place:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import llvmlite
@@ -21,6 +22,7 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 from ...files import write_whole
+from .parts import Part
 
 logger = logging.getLogger("fastlstm")
 _PACKAGE = pathlib.Path(__file__).parents[2]
@@ -133,7 +135,7 @@ class _KernelCache:
         target_context.refresh()
         try:
             found = self._files.load((sig, target_context.codegen().magic_tuple()))
-            return None if found is None else CompileResult._rebuild(target_context, *found)
+            return None if found is None else _rebuilt(target_context, found)
         except Exception as error:  # whatever it is, compiling mends it
             if _in_use(error):
                 return None
@@ -147,6 +149,17 @@ class _KernelCache:
         except OSError as error:
             if not _in_use(error):
                 _warn_once(f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error})")
+
+
+def _rebuilt(context: Any, found: Any) -> Any:
+    """The compiled function of a file; its library is one of Numba's, or a Part."""
+    if found[0][1] != "part":
+        return CompileResult._rebuild(context, *found)
+    makes_parts = SimpleNamespace(unserialize_library=functools.partial(Part._unserialize, context.codegen()))
+    of_parts = SimpleNamespace(
+        codegen=lambda: makes_parts, get_executable=context.get_executable, typing_context=context.typing_context
+    )
+    return CompileResult._rebuild(of_parts, *found)._replace(target_context=context)
 
 
 def _in_use(error: Exception) -> bool:

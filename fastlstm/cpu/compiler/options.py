@@ -13,6 +13,7 @@ from numba.extending import register_jitable
 
 from .cache import cached
 from .parts import PartCompiler
+from .sealed import SealedCompiler
 
 OPTIONS: dict[str, Any] = {
     "fastmath": False, "error_model": "numpy", "boundscheck": False, "nogil": True, "no_cfunc_wrapper": True,
@@ -34,11 +35,16 @@ def inlined(function: Callable[..., Any]) -> Any:
     return register_jitable(**INLINED)(function)
 
 
+def sealed(function: Callable[..., Any]) -> Any:
+    """A long function that compiled code calls, and takes in as machine code; it raises nothing."""
+    return cached(njit(_nrt=False, no_cpython_wrapper=True, pipeline_class=SealedCompiler, **OPTIONS)(function))
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """A kernel's body, function(first, last, worker, workers, pointer): a worker's share of turns `first` to `last`,
     after each of which all workers meet. pointer: to its arguments, as `stored` makes it for `loaded`. Raises nothing,
     and is not called from Python but by `run`."""
-    return cached(njit(_nrt=False, no_cpython_wrapper=True, **OPTIONS)(function))
+    return sealed(function)
 
 
 def compiled_from_python(function: Callable[..., Any]) -> Any:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from llvmlite.binding import Linkage
+from llvmlite.binding import Linkage, parse_bitcode
 from numba.core import ir, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, DefaultPassBuilder
@@ -64,6 +64,18 @@ class Part(JITCodeLibrary):  # type: ignore[misc]
                 yield library
                 if isinstance(library, Part):
                     yield from library._called(seen)
+
+    def serialize_using_object_code(self) -> tuple[str, str, bytes]:
+        """What the cache keeps: its function and all that it calls."""
+        return self.name, "part", self._get_module_for_linking().as_bitcode()
+
+    @classmethod
+    def _unserialize(cls, codegen: Any, state: tuple[str, str, bytes]) -> Part:
+        name, _, code = state
+        part = cls(codegen, name)
+        part._final_module = parse_bitcode(code)
+        part.finalize()
+        return part
 
     def get_pointer_to_function(self, name: str) -> int:
         self._ensure_finalized()
