@@ -1,11 +1,13 @@
 """What the in-place functions add to the compilation of a user's function: the table in docs/streaming.md.
 
-Seconds of processor time, each in a process of its own, that finds the kernels of fastlstm in the cache.
+Seconds of processor time, each in a process of its own, that finds the kernels of fastlstm in the cache. Later ones
+also find there what the first one compiled of fastlstm for it.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,22 +41,33 @@ CALLS = {
 TRAINING = "forward_train_into", "backward_into", "pack_into"
 
 
-def seconds(calls: tuple[str, ...], count: int, folder: str) -> float:
-    """Of a function that makes these calls with a stack of so many layers; folder: of the cache."""
-    body = "\n".join(f"    {CALLS[name]}" for name in calls)
+def python(*arguments: str, folder: str) -> str:
+    """What a process prints; folder: of the cache."""
     environment = os.environ | {"NUMBA_CACHE_DIR": folder, "NUMBA_NUM_THREADS": "1"}
-    code = BEGIN.format(body=body, count=count)
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
-    return float(done.stdout)
+    return done.stdout
+
+
+def seconds(calls: tuple[str, ...], count: int, folder: str) -> float:
+    """Of a function that makes these calls with a stack of so many layers."""
+    body = "\n".join(f"    {CALLS[name]}" for name in calls)
+    return float(python("-c", BEGIN.format(body=body, count=count), folder=folder))
 
 
 if __name__ == "__main__":
-    print("| calls | one layer | a stack of two |\n| --- | --- | --- |")
+    print("| calls | one layer, first | later | a stack of two, first | later |\n| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
-        first = seconds(TRAINING, 1, folder)  # fastlstm's own kernels too, which then stand in the cache
-        for calls in (*((name,) for name in CALLS), TRAINING):
-            one, two = (seconds(calls, count, folder) for count in (1, 2))
-            print(f"| {', '.join(f'`{name}`' for name in calls)} | {one:.1f} | {two:.1f} |", flush=True)
-    print(f"the last, one layer, with an empty cache: {first:.1f}")
+        kernels = f"{folder}/kernels"
+        python("-m", "fastlstm", "warmup", "--dtype", "float32", "standard", folder=kernels)
+        for number, calls in enumerate((*((name,) for name in CALLS), TRAINING)):
+            found = []
+            for count in (1, 2):
+                own = f"{folder}/{number}.{count}"
+                shutil.copytree(kernels, own)
+                found += [min(seconds(calls, count, own) for _ in range(times)) for times in (1, 3)]
+            cells = [", ".join(f"`{name}`" for name in calls), *(f"{one:.1f}" for one in found)]
+            print(f"| {' | '.join(cells)} |", flush=True)
+        empty = seconds(TRAINING, 1, f"{folder}/empty")
+    print(f"the last, one layer, with an empty cache: {empty:.1f}")
