@@ -32,11 +32,11 @@ class Part(JITCodeLibrary):  # type: ignore[misc]
     faster. Tiles are unrolled where they are written.
     """
 
-    def _optimize_functions(self, module: Any) -> None:
-        for function in module.functions:
+    def add_ir_module(self, ir_module: Any) -> None:
+        for function in ir_module.functions:
             if not function.is_declaration:
-                function.add_function_attribute("optsize")
-        super()._optimize_functions(module)
+                function.attributes.add("optsize")
+        super().add_ir_module(ir_module)
 
     def finalize(self) -> None:
         """Nothing is linked into a Part: it comes with those that it calls where a kernel takes it in."""
