@@ -57,7 +57,8 @@ def seconds(calls: tuple[str, ...], count: int, folder: str) -> float:
 
 
 if __name__ == "__main__":
-    print("| calls | one layer, first | later | a stack of two, first | later |\n| --- | --- | --- | --- | --- |")
+    print("| calls | one layer: the first function | later ones | a stack of two: the first function | later ones |")
+    print("| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         kernels = f"{folder}/kernels"
         python("-m", "fastlstm", "warmup", "--dtype", "float32", "standard", folder=kernels)

@@ -13,7 +13,7 @@ from numba.extending import register_jitable
 
 from .cache import cached
 from .parts import PartCompiler
-from .sealed import SealedCompiler
+from .sealed import SealedCompiler, SealedPartCompiler
 
 OPTIONS: dict[str, Any] = {
     "fastmath": False, "error_model": "numpy", "boundscheck": False, "nogil": True, "no_cfunc_wrapper": True,
@@ -36,15 +36,19 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 def sealed(function: Callable[..., Any]) -> Any:
-    """A long function that compiled code calls, and takes in as machine code; it raises nothing."""
-    return cached(njit(_nrt=False, no_cpython_wrapper=True, pipeline_class=SealedCompiler, **OPTIONS)(function))
+    """A long function for compiled code, which takes it in as machine code. It raises nothing."""
+    return _sealed_by(SealedPartCompiler, function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """A kernel's body, function(first, last, worker, workers, pointer): a worker's share of turns `first` to `last`,
     after each of which all workers meet. pointer: to its arguments, as `stored` makes it for `loaded`. Raises nothing,
     and is not called from Python but by `run`."""
-    return sealed(function)
+    return _sealed_by(SealedCompiler, function)
+
+
+def _sealed_by(compiler: type[SealedCompiler], function: Callable[..., Any]) -> Any:
+    return cached(njit(_nrt=False, no_cpython_wrapper=True, pipeline_class=compiler, **OPTIONS)(function))
 
 
 def compiled_from_python(function: Callable[..., Any]) -> Any:

@@ -24,18 +24,21 @@ from numba.core.typed_passes import InlineOverloads, NopythonRewrites
 from numba.core.untyped_passes import InlineClosureLikes, RewriteSemanticConstants
 
 
-class Part(JITCodeLibrary):  # type: ignore[misc]
-    """The library of a helper: to be linked into others, with no code of its own that could run.
+def leave_loops(ir_module: Any) -> None:
+    """LLVM leaves the loops of these functions as they are written (LLVM's word for that is optsize).
 
-    LLVM leaves its loops as they are written (LLVM's word for that is optsize). Else it copies a loop over rows for
-    each case of what does not change in it, and unrolls the copies: that took a third of a kernel's code, and was no
-    faster. Tiles are unrolled where they are written.
-    """
+    Else it copies a loop over rows for each case of what does not change in it, and unrolls the copies: that took a
+    third of a kernel's code, and was no faster. Tiles are unrolled where they are written."""
+    for function in ir_module.functions:
+        if not function.is_declaration:
+            function.attributes.add("optsize")
+
+
+class Part(JITCodeLibrary):  # type: ignore[misc]
+    """The library of a helper: to be linked into others, with no code of its own that could run."""
 
     def add_ir_module(self, ir_module: Any) -> None:
-        for function in ir_module.functions:
-            if not function.is_declaration:
-                function.attributes.add("optsize")
+        leave_loops(ir_module)
         super().add_ir_module(ir_module)
 
     def finalize(self) -> None:

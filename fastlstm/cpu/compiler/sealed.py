@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -17,11 +17,17 @@ from llvmlite.binding import Linkage
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
+from .parts import leave_loops
+
 llvm.initialize_native_asmparser()
 _LABEL = re.compile(r"^([A-Za-z_.][\w.]*):", re.MULTILINE)
-_NAME = re.compile(r'"(?:\\.|[^"\\\n])*"|[A-Za-z_.][\w.]*')  # or a string, in which no name is meant
-# that other object files may use a name; and memory for constants of a function's wrapper for Python
+_NAME = re.compile(r'"(?:\\.|[^"\\\n])*"|[A-Za-z_.][\w.]*')  # or a string, which stays as it is
+# Lines that show a name to other object files, and those that reserve memory for Numba's constants, which have a line
+# in LLVM's language as well.
 _SHARED = re.compile(r"^\s*\.(globl|weak|hidden|comm)\b.*\n", re.MULTILINE)
+# Debug info numbers its files, and so does a caller's; Intel's syntax stands beside that of other kernels in one text;
+# names in quotes or with a $ are not found by the patterns above, and memory of its own would be lost.
+_UNFIT = re.compile(r'\.debug_|\.intel_syntax|^\S*["$]|^\s*\.local\b', re.MULTILINE)
 
 
 class Sealed(JITCodeLibrary):  # type: ignore[misc]
@@ -32,54 +38,68 @@ class Sealed(JITCodeLibrary):  # type: ignore[misc]
         self._final_module = sealed_module(self._final_module, self._codegen._tm)
 
 
+class SealedPart(Sealed):
+    """That of a function that is written as Parts are."""
+
+    def add_ir_module(self, ir_module: Any) -> None:
+        leave_loops(ir_module)
+        super().add_ir_module(ir_module)
+
+
 def seals(triple: str) -> bool:
     """Whether kernels are sealed: where it was tried, on x86-64 with object files in the format ELF, as on Linux."""
     return triple.startswith("x86_64") and not any(name in triple for name in ("windows", "apple", "darwin"))
 
 
 def sealed_module(module: Any, machine: Any) -> Any:
-    """What an optimised module does, as machine code; as it is where that is not for callers to take in."""
-    if not seals(module.triple):
+    """What a module's only function does, as machine code; the module as it is where that cannot be.
+
+    module: optimised; machine: what makes machine code of it."""
+    functions = [one for one in module.functions if not one.is_declaration and one.linkage == Linkage.external]
+    if len(functions) != 1 or not seals(module.triple):
         return module
     text = machine.emit_assembly(module)
-    if ".debug_" in text:  # numbers lines of files for itself, as a caller does
+    if _UNFIT.search(text):
         return module
     text = _SHARED.sub("", text)
-    ending = hashlib.sha256(text.encode()).hexdigest()[:16]
+    ending = hashlib.sha256(text.encode()).hexdigest()[:16]  # names are unique in one library alone
     labels = {label: f"{label}.{ending}" for label in _LABEL.findall(text)}
     text = _NAME.sub(lambda found: labels.get(found[0], found[0]), text)
-    functions = [one for one in module.functions if not one.is_declaration and one.linkage == Linkage.external]
-    # a caller may get it twice, by two of those that it calls itself
-    text = f".ifndef {labels[functions[0].name]}\n{text}\n.endif"
+    name, kinds = functions[0].name, [str(one.type) for one in functions[0].arguments]
+    given = ", ".join(f"{kind} %a{n}" for n, kind in enumerate(kinds))
+    # A caller may take it in twice, with two of those that it calls itself. The syntax: as it is where nobody asks for
+    # Intel's, which another process may do.
+    text = f".ifndef {labels[name]}\n.att_syntax\n{text}\n.endif"
     quoted = text.replace("\\", "\\5C").replace('"', "\\22").replace("\n", "\\0A")
     lines = [
         f'target datalayout = "{module.data_layout}"',
         f'target triple = "{module.triple}"',
         f'module asm "{quoted}"',
         *(str(one) for one in module.global_variables if one.linkage == Linkage.common),
-        *(line for one in functions for line in _entrance(one, labels[one.name])),
+        f'declare i32 @"{labels[name]}"({", ".join(kinds)})',
+        f'define i32 @"{name}"({given}) {{',
+        f'  %status = tail call i32 @"{labels[name]}"({given})',
+        "  ret i32 %status",
+        "}",
     ]
     made = llvm.parse_assembly("\n".join(lines))
     made.name = module.name
     return made
 
 
-def _entrance(function: Any, label: str) -> Iterator[str]:
-    """A function of the same name and arguments, which calls what stands at the label."""
-    kinds = [str(one.type) for one in function.arguments]
-    names = ", ".join(f"{kind} %a{n}" for n, kind in enumerate(kinds))
-    yield f'declare i32 @"{label}"({", ".join(kinds)})'
-    yield f'define i32 @"{function.name}"({names}) {{'
-    yield f'  %status = tail call i32 @"{label}"({names})'
-    yield "  ret i32 %status"
-    yield "}"
-
-
 class SealedCompiler(Compiler):  # type: ignore[misc]
     """Numba's compiler, into `Sealed`."""
 
+    library: type[Sealed] = Sealed
+
     def compile_extra(self, function: Callable[..., Any]) -> Any:
         if self.state.library is None:
-            self.state.library = Sealed(self.state.targetctx.codegen(), function.__qualname__)
+            self.state.library = self.library(self.state.targetctx.codegen(), function.__qualname__)
             self.state.library.enable_object_caching()
         return super().compile_extra(function)
+
+
+class SealedPartCompiler(SealedCompiler):
+    """Into `SealedPart`."""
+
+    library = SealedPart

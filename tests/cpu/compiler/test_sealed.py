@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import llvmlite.binding as llvm
 import numba
 import numpy as np
+import processes
 import pytest
 from numba import njit
 
@@ -126,6 +129,61 @@ def test_where_it_is_not_sealed_it_is_linked(why: str, monkeypatch: pytest.Monke
 
     assert caller(1, 2, VALUES) == sums(1, 2, VALUES) - products(1, 2, VALUES)
     assert "module asm" not in code_of(caller)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "\t.section\t.debug_info",
+        "\t.intel_syntax noprefix",
+        '"a name":',
+        "name$1:",
+        "\t.local\tnumbers\n\t.comm\tnumbers,64,8",
+    ],
+)
+def test_text_that_does_not_fit_is_left(line: str) -> None:
+    module = llvm.parse_assembly(
+        'target triple = "x86_64-unknown-linux-gnu"\ndefine i32 @name(i64 %0) {\n ret i32 0\n}'
+    )
+    machine = SimpleNamespace(emit_assembly=lambda module: f"name:\n\tretq\n{line}\n")
+    assert sealed.sealed_module(module, machine) is module
+
+
+@pytest.mark.skipif(not HERE, reason="no kernel is sealed here")
+def test_in_a_process_that_writes_intels_syntax(folder: Path) -> None:
+    """Kernels of a cache that another one filled; then one of its own."""
+    code = """
+        import sys
+        import llvmlite.binding as llvm
+        if sys.argv[1:] == ["intel"]:
+            llvm.set_option("", "--x86-asm-syntax=intel")
+        import numpy as np
+        from numba import njit
+        from fastlstm.cpu.compiler.options import sealed
+        @sealed
+        def kernel(values):
+            return 2.5 * values[0]
+        @sealed
+        def twice(values):
+            return 2 * kernel(values)
+        @njit
+        def caller(values):
+            return kernel(values) + twice(values)
+        print(caller(np.array([1.5])), sum(kernel.stats.cache_hits.values()))
+    """
+    path = folder / "of_a_user.py"
+    path.write_text(textwrap.dedent(code))
+    found = []
+    for syntax in ("", "intel"):
+        for file in (folder / "cache").glob("fastlstm/*/*twice*"):
+            file.unlink()
+        done = processes.python(
+            f"import sys, runpy; sys.argv[1:] = {syntax.split()}; runpy.run_path({str(path)!r}, run_name='of_a_user')",
+            folder / "cache",
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(done.stdout.split())
+    assert found == [["11.25", "0"], ["11.25", "1"]]
 
 
 @pytest.mark.parametrize(
