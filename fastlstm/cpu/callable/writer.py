@@ -2,8 +2,8 @@
 
 Where a user's function calls one of ours, Numba asks for the instructions to put there. What writes them is Python, and
 runs once, while the user's function is compiled: a loop over the layers in Python leaves the instructions of each layer
-behind, one after the other. What has to loop when the user's function runs is a `part`: a function that Numba compiles,
-and that the instructions call.
+behind, one after the other. What has to loop when the user's function runs is a function that Numba compiles, and that
+the instructions call: a `part`, or, where it is long, a `sealed` one.
 
 Python sees an array as a `Place`, a tuple as a `Record`, an integer or a bool as a `Whole` or a `Truth`
 (vectors/whole.py), and None as None."""
