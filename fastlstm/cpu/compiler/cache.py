@@ -12,7 +12,6 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -124,7 +123,10 @@ class _Files:
 class _KernelCache:
     """What Numba asks of a function's cache. Where a file cannot be read or does not fit, the function is compiled."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, dispatcher: Any) -> None:
+        function, compiler = dispatcher.py_func, dispatcher._compiler.pipeline_class
+        # one function may be compiled in more than one way: into its callers, or for them to call
+        self._way = f"{compiler.__name__} {sorted(dispatcher.targetoptions.items())}"
         name = f"{function.__module__}.{function.__qualname__}-{function.__code__.co_firstlineno}"
         self.cache_path = cache_folder()
         self._files = _Files(
@@ -134,7 +136,7 @@ class _KernelCache:
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         target_context.refresh()
         try:
-            found = self._files.load((sig, target_context.codegen().magic_tuple()))
+            found = self._files.load((sig, self._way, target_context.codegen().magic_tuple()))
             return None if found is None else _rebuilt(target_context, found)
         except Exception as error:  # whatever it is, compiling mends it
             if _in_use(error):
@@ -145,7 +147,7 @@ class _KernelCache:
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
-            self._files.save((sig, data.codegen.magic_tuple()), data._reduce())
+            self._files.save((sig, self._way, data.codegen.magic_tuple()), data._reduce())
         except OSError as error:
             if not _in_use(error):
                 _warn_once(f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error})")
@@ -170,7 +172,7 @@ def _in_use(error: Exception) -> bool:
 def cached(dispatcher: Any) -> Any:
     """What a dispatcher compiles is kept on disk."""
     if cache_folder():
-        dispatcher._cache = _KernelCache(dispatcher.py_func)
+        dispatcher._cache = _KernelCache(dispatcher)
     else:
         missing = "no folder can be written" if source_stamp() else "the package's sources are not in files"
         _warn_once(f"{missing}; kernels are compiled in every process")

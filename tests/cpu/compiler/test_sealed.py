@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ import processes
 import pytest
 from numba import njit
 
-from fastlstm.cpu.callable.writer import part
+from fastlstm.cpu.callable.writer import inlined_part, part
 from fastlstm.cpu.compiler import cache, sealed
 from fastlstm.cpu.compiler import options as jit
 
@@ -198,6 +199,19 @@ def test_in_a_process_that_writes_intels_syntax(folder: Path) -> None:
 )
 def test_where_kernels_are_sealed(triple: str, expected: bool) -> None:
     assert sealed.seals(triple) is expected
+
+
+def test_one_function_in_two_ways(folder: Path) -> None:
+    """Each is loaded as what it is: the inlined one leaves no call, whichever was compiled first."""
+    for _ in range(2):
+        inside, called = inlined_part(sums), jit.sealed(sums)
+        assert [calls(one)(1, 2, VALUES) for one in (called, inside)] == [2 * sums(1, 2, VALUES)] * 2
+        caller = calls(inside)
+        caller(1, 2, VALUES)
+        assert "module asm" not in code_of(caller)
+        (function,) = re.findall(r"^define .*_3clocals_3e6caller.*?^}", code_of(caller), re.DOTALL | re.MULTILINE)[:1]
+        assert "1.750000e+00" in function
+    assert len(list(folder.glob("*sums*"))) == 2
 
 
 def test_a_part_from_the_cache(folder: Path) -> None:
