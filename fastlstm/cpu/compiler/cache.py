@@ -155,7 +155,7 @@ class _KernelCache:
 
 def _rebuilt(context: Any, found: Any) -> Any:
     """The compiled function of a file; its library is one of Numba's, or a Part."""
-    if found[0][1] != "part":
+    if found[0][1] != Part.KIND:
         return CompileResult._rebuild(context, *found)
     makes_parts = SimpleNamespace(unserialize_library=functools.partial(Part._unserialize, context.codegen()))
     of_parts = SimpleNamespace(

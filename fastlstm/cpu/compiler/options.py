@@ -12,7 +12,7 @@ from numba import njit
 from numba.extending import register_jitable
 
 from .cache import cached
-from .parts import PartCompiler
+from .parts import LibraryCompiler, PartCompiler
 from .sealed import SealedCompiler, SealedPartCompiler
 
 OPTIONS: dict[str, Any] = {
@@ -47,7 +47,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     return _sealed_by(SealedCompiler, function)
 
 
-def _sealed_by(compiler: type[SealedCompiler], function: Callable[..., Any]) -> Any:
+def _sealed_by(compiler: type[LibraryCompiler], function: Callable[..., Any]) -> Any:
     return cached(njit(_nrt=False, no_cpython_wrapper=True, pipeline_class=compiler, **OPTIONS)(function))
 
 

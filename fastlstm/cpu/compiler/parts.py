@@ -24,22 +24,23 @@ from numba.core.typed_passes import InlineOverloads, NopythonRewrites
 from numba.core.untyped_passes import InlineClosureLikes, RewriteSemanticConstants
 
 
-def leave_loops(ir_module: Any) -> None:
-    """LLVM leaves the loops of these functions as they are written (LLVM's word for that is optsize).
+class Written(JITCodeLibrary):  # type: ignore[misc]
+    """A library whose loops LLVM leaves as they are written (LLVM's word for that is optsize).
 
     Else it copies a loop over rows for each case of what does not change in it, and unrolls the copies: that took a
     third of a kernel's code, and was no faster. Tiles are unrolled where they are written."""
-    for function in ir_module.functions:
-        if not function.is_declaration:
-            function.attributes.add("optsize")
-
-
-class Part(JITCodeLibrary):  # type: ignore[misc]
-    """The library of a helper: to be linked into others, with no code of its own that could run."""
 
     def add_ir_module(self, ir_module: Any) -> None:
-        leave_loops(ir_module)
+        for function in ir_module.functions:
+            if not function.is_declaration:
+                function.attributes.add("optsize")
         super().add_ir_module(ir_module)
+
+
+class Part(Written):
+    """The library of a helper: to be linked into others, with no code of its own that could run."""
+
+    KIND = "part"  # in files of the cache
 
     def finalize(self) -> None:
         """Nothing is linked into a Part: it comes with those that it calls where a kernel takes it in."""
@@ -70,7 +71,7 @@ class Part(JITCodeLibrary):  # type: ignore[misc]
 
     def serialize_using_object_code(self) -> tuple[str, str, bytes]:
         """What the cache keeps: its function and all that it calls."""
-        return self.name, "part", self._get_module_for_linking().as_bitcode()
+        return self.name, self.KIND, self._get_module_for_linking().as_bitcode()
 
     @classmethod
     def _unserialize(cls, codegen: Any, state: tuple[str, str, bytes]) -> Part:
@@ -133,13 +134,20 @@ class KnownFields(FunctionPass):  # type: ignore[misc]
 _UNNEEDED = InlineClosureLikes, InlineOverloads, NopythonRewrites
 
 
-class PartCompiler(Compiler):  # type: ignore[misc]
-    """Numba's compiler, into a `Part`."""
+class LibraryCompiler(Compiler):  # type: ignore[misc]
+    """Numba's compiler, into a `library` of ours."""
+
+    library: type[JITCodeLibrary]
 
     def compile_extra(self, function: Callable[..., Any]) -> Any:
         if self.state.library is None:
-            self.state.library = Part(self.state.targetctx.codegen(), function.__qualname__)
+            self.state.library = self.library(self.state.targetctx.codegen(), function.__qualname__)
+            self.state.library.enable_object_caching()  # as Numba does with those that it makes
         return super().compile_extra(function)
+
+
+class PartCompiler(LibraryCompiler):
+    library = Part
 
     def define_pipelines(self) -> Any:
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)

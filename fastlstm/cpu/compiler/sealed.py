@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite.binding import Linkage
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
 
-from .parts import leave_loops
+from .parts import LibraryCompiler, Written
 
 llvm.initialize_native_asmparser()
 _LABEL = re.compile(r"^([A-Za-z_.][\w.]*):", re.MULTILINE)
@@ -38,12 +36,8 @@ class Sealed(JITCodeLibrary):  # type: ignore[misc]
         self._final_module = sealed_module(self._final_module, self._codegen._tm)
 
 
-class SealedPart(Sealed):
-    """That of a function that is written as Parts are."""
-
-    def add_ir_module(self, ir_module: Any) -> None:
-        leave_loops(ir_module)
-        super().add_ir_module(ir_module)
+class SealedPart(Written, Sealed):
+    """That of a long function which users' compiled code calls."""
 
 
 def seals(triple: str) -> bool:
@@ -87,19 +81,9 @@ def sealed_module(module: Any, machine: Any) -> Any:
     return made
 
 
-class SealedCompiler(Compiler):  # type: ignore[misc]
-    """Numba's compiler, into `Sealed`."""
-
-    library: type[Sealed] = Sealed
-
-    def compile_extra(self, function: Callable[..., Any]) -> Any:
-        if self.state.library is None:
-            self.state.library = self.library(self.state.targetctx.codegen(), function.__qualname__)
-            self.state.library.enable_object_caching()
-        return super().compile_extra(function)
+class SealedCompiler(LibraryCompiler):
+    library = Sealed
 
 
-class SealedPartCompiler(SealedCompiler):
-    """Into `SealedPart`."""
-
+class SealedPartCompiler(LibraryCompiler):
     library = SealedPart

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numba import njit
+from numba.core.caching import NullCache
 from numba.core.codegen import CPUCodeLibrary
 
-from fastlstm.cpu.compiler.options import OPTIONS, compiled, inlined
+from fastlstm.cpu.compiler.options import OPTIONS, compiled, inlined, kernel, sealed
 
 
 @compiled
@@ -74,12 +75,22 @@ def test_loops_of_helpers_stay_as_they_are_written(monkeypatch: pytest.MonkeyPat
             found += value
         return found
 
-    @njit(**OPTIONS)
-    def caller(values: Any) -> Any:
+    @sealed
+    def called(values: Any) -> Any:
         return total(values)
 
-    assert caller(np.array([3, 5, 7])) == 15
-    assert told == {"total": True, "caller": False}
+    @kernel
+    def body(values: Any) -> Any:
+        return total(values)
+
+    @njit(**OPTIONS)
+    def caller(values: Any) -> Any:
+        return called(values) + body(values)
+
+    monkeypatch.setattr(called, "_cache", NullCache())  # each is compiled here
+    monkeypatch.setattr(body, "_cache", NullCache())
+    assert caller(np.array([3, 5, 7])) == 30
+    assert told == {"total": True, "called": True, "body": False, "caller": False}
 
 
 def test_what_an_inlined_helper_calls_is_not_inlined_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
