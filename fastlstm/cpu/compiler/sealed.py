@@ -20,11 +20,14 @@ from .parts import LibraryCompiler, Written
 llvm.initialize_native_asmparser()
 _LABEL = re.compile(r"^([A-Za-z_.][\w.]*):", re.MULTILINE)
 _NAME = re.compile(r'"(?:\\.|[^"\\\n])*"|[A-Za-z_.][\w.]*')  # or a string, which stays as it is
-# Lines that show a name to other object files, and those that reserve memory for Numba's constants, which have a line
-# in LLVM's language as well.
+# Lines that show a name to other object files; and those that reserve memory for Numba's constants, for which there is
+# also a line in LLVM's language.
 _SHARED = re.compile(r"^\s*\.(globl|weak|hidden|comm)\b.*\n", re.MULTILINE)
-# Debug info numbers its files, and so does a caller's; Intel's syntax stands beside that of other kernels in one text;
-# names in quotes or with a $ are not found by the patterns above, and memory of its own would be lost.
+# A text with any of these is not taken in:
+# - debug info, which numbers its files: the caller's has the same numbers;
+# - Intel's syntax, since texts of other kernels, in AT&T's, may stand in it;
+# - names in quotes or with a $, which the patterns above do not find;
+# - memory of its own, whose lines would go with the shared ones.
 _UNFIT = re.compile(r'\.debug_|\.intel_syntax|^\S*["$]|^\s*\.local\b', re.MULTILINE)
 
 
@@ -61,8 +64,8 @@ def sealed_module(module: Any, machine: Any) -> Any:
     text = _NAME.sub(lambda found: labels.get(found[0], found[0]), text)
     name, kinds = functions[0].name, [str(one.type) for one in functions[0].arguments]
     given = ", ".join(f"{kind} %a{n}" for n, kind in enumerate(kinds))
-    # A caller may take it in twice, with two of those that it calls itself. The syntax: as it is where nobody asks for
-    # Intel's, which another process may do.
+    # Two functions that a caller calls may both bring the text along: it is skipped the second time. A process may have
+    # told LLVM to read Intel's syntax: the text says that it is in AT&T's.
     text = f".ifndef {labels[name]}\n.att_syntax\n{text}\n.endif"
     quoted = text.replace("\\", "\\5C").replace('"', "\\22").replace("\n", "\\0A")
     lines = [
